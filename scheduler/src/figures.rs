@@ -1,0 +1,92 @@
+//! What the scheduler counts about itself. Each worker writes its own line with plain stores; readers get a picture
+//! that is right for each figure and only roughly so between them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Figures of a whole scheduler, as [`Scheduler::figures`](crate::Scheduler::figures) gives them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// One entry for each worker thread.
+    pub workers: Vec<WorkerFigures>,
+    /// Tasks that wait in the common queue (woken from outside).
+    pub injector_length: usize,
+    /// Workers that wait for something to do.
+    pub idle: usize,
+    /// Timers that are started and neither fired nor cancelled.
+    pub timers: usize,
+    /// Sources registered for readiness.
+    pub sources: usize,
+    /// Wake-ups of an idle worker asked for by threads that are no workers.
+    pub outside_wakes: u64,
+}
+
+/// Figures of one worker thread, counted since the scheduler was built unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerFigures {
+    /// Slices run: resumptions of a task, those out of the run-next slot too.
+    pub slices: u64,
+    /// Reductions charged.
+    pub reductions: u64,
+    /// Successful steals out of another worker's queue (a steal takes up to half of it).
+    pub steals: u64,
+    /// Times that it waited in the poller.
+    pub parks: u64,
+    /// Wake-ups of an idle worker that it asked for.
+    pub wakes: u64,
+    /// Events of sockets and other sources that it took from the poller.
+    pub events: u64,
+    /// Timers that it fired.
+    pub timers_fired: u64,
+    /// Panics that left a task's `run`, a timer's `fire` or a waker.
+    pub panics: u64,
+    /// Tasks in its queue now.
+    pub run_queue_length: usize,
+}
+
+/// A counter written by one thread only: an addition without a locked instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) slices: Counter,
+    pub(crate) reductions: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) parks: Counter,
+    pub(crate) wakes: Counter,
+    pub(crate) events: Counter,
+    pub(crate) timers_fired: Counter,
+    pub(crate) panics: Counter,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, run_queue_length: usize) -> WorkerFigures {
+        WorkerFigures {
+            slices: self.slices.get(),
+            reductions: self.reductions.get(),
+            steals: self.steals.get(),
+            parks: self.parks.get(),
+            wakes: self.wakes.get(),
+            events: self.events.get(),
+            timers_fired: self.timers_fired.get(),
+            panics: self.panics.get(),
+            run_queue_length,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! An M:N scheduler: run queues, reductions, timers and I/O readiness. It knows no term and no OTP.
+//!
+//! ```
+//! use otp_scheduler::{Scheduler, net, yield_now};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scheduler = Scheduler::builder().schedulers(2).name("example").build()?;
+//!
+//! let listener = net::TcpListener::bind_on(&scheduler, "127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! let server = scheduler.spawn(async move {
+//!     let (stream, _) = listener.accept().await?;
+//!     stream.write_all(b"hello").await
+//! });
+//! let client = scheduler.spawn(async move {
+//!     let stream = net::TcpStream::connect(address).await?;
+//!     yield_now().await;
+//!     let mut buffer = [0; 16];
+//!     let count = stream.read(&mut buffer).await?;
+//!     std::io::Result::Ok(buffer[..count].to_vec())
+//! });
+//! server.wait()??;
+//! assert!(b"hello".starts_with(&client.wait()??));
+//!
+//! scheduler.stop();
+//! # scheduler.join(std::time::Duration::from_secs(5)).map_err(|names| names.join(", "))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Tasks
+//!
+//! A task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a slice
+//! at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
+//! system call but to wake an idle thread. [`Scheduler::spawn`] makes plain tasks out of futures that way.
+//!
+//! # What is promised
+//!
+//! - A wake is never lost: after it, the task runs once more (`state.rs` has the argument, loom tries it).
+//! - A slice is [`REDUCTIONS_PER_SLICE`] reductions. Tasks that wake each other share one slice, so the run-next slot
+//!   keeps the queue waiting for a bounded time.
+//! - Tasks woken from outside wait for at most 61 turns of a busy worker.
+//! - A timer never fires before its deadline. While any worker is idle, timers and sockets are attended to within a
+//!   wake-up's time, even if all other workers are stuck in long slices.
+//! - Idle workers use no time at all.
+//! - No task, timer or waker that panics ends a worker.
+//!
+//! # What is not
+//!
+//! - A slice ends when the task gives way. One that neither ticks nor awaits holds its worker, and if it holds the last
+//!   one, everything waits. Tasks in its queue are stolen by workers that run out of work.
+//! - Spurious runs happen: whatever a task waits for, it must look whether it came.
+//! - Timers of different workers, and those due within 32.8 us of each other when more than a thousand are due at
+//!   once, fire in no order.
+//!
+//! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
+
+mod clock;
+mod core;
+mod driver;
+mod figures;
+mod header;
+mod idle;
+pub mod net;
+mod random;
+mod registration;
+mod scheduler;
+mod slice;
+mod state;
+mod sync;
+mod task;
+mod timers;
+mod wheel;
+mod worker;
+
+pub use figures::{Figures, WorkerFigures};
+pub use header::{Activity, Header, Step, VTable};
+pub use mio::Interest;
+pub use mio::event::Source;
+pub use registration::{Readiness, Registration};
+pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
+pub use slice::{
+    REDUCTIONS_PER_SLICE, current_scheduler, on_scheduler_thread, poll_proceed, reductions_left,
+    slice_is_over, tick, yield_now,
+};
+pub use task::{JoinError, JoinHandle};
+pub use timers::{Fire, TimerKey};

@@ -1,0 +1,229 @@
+//! Readiness of one registered source, and the tasks that wait for it.
+//!
+//! Protocol (edge triggered, so an event is told once):
+//! 1. The poller adds the event's bits and one to the tick, in one step, then takes the wakers.
+//! 2. An operation reads the readiness (bits and tick), tries the system call, and on `WouldBlock` clears the bits
+//!    *of that tick*. If an event came in between, the tick differs, nothing is cleared, and it tries again.
+//! 3. To wait, a task stores its waker, then reads the readiness again; both under the wakers' lock, which the
+//!    poller takes after it set the bits. So either the task sees the bits or the poller sees the waker.
+//!
+//! New sources count as ready for everything: the first operation tries the system call at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use mio::event::Source;
+use mio::{Interest, Token};
+use parking_lot::Mutex;
+
+use crate::core::Core;
+
+/// What a source is ready for, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness(u64);
+
+impl Readiness {
+    const READ: u64 = 1;
+    const WRITE: u64 = 2;
+    const READ_CLOSED: u64 = 4;
+    const WRITE_CLOSED: u64 = 8;
+    const BITS: u64 = 15;
+    const TICK: u64 = 16;
+
+    /// Ready for everything, closed on both sides: what waiters see at the end of the scheduler.
+    pub(crate) const ALL: Readiness = Readiness(Readiness::BITS);
+
+    pub(crate) fn of_epoll(events: u32) -> Readiness {
+        let any = |flags: i32| events & flags as u32 != 0;
+        let mut bits = 0;
+        if any(libc::EPOLLIN | libc::EPOLLPRI) {
+            bits |= Readiness::READ;
+        }
+        if any(libc::EPOLLOUT) {
+            bits |= Readiness::WRITE;
+        }
+        if any(libc::EPOLLRDHUP) {
+            bits |= Readiness::READ | Readiness::READ_CLOSED;
+        }
+        if any(libc::EPOLLHUP | libc::EPOLLERR) {
+            bits |= Readiness::BITS;
+        }
+        Readiness(bits)
+    }
+
+    fn of_interest(interest: Interest) -> u64 {
+        let mut bits = 0;
+        if interest.is_readable() {
+            bits |= Readiness::READ | Readiness::READ_CLOSED;
+        }
+        if interest.is_writable() {
+            bits |= Readiness::WRITE | Readiness::WRITE_CLOSED;
+        }
+        bits
+    }
+
+    /// A read would give data, the end, or an error.
+    pub fn is_readable(self) -> bool {
+        self.0 & (Readiness::READ | Readiness::READ_CLOSED) != 0
+    }
+
+    /// A write would take data or give an error.
+    pub fn is_writable(self) -> bool {
+        self.0 & (Readiness::WRITE | Readiness::WRITE_CLOSED) != 0
+    }
+}
+
+/// Tasks that wait in one direction. Nearly always one, which costs no allocation.
+#[derive(Debug, Default)]
+struct Waiters {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Waiters {
+    fn add(&mut self, waker: &Waker) {
+        match &self.first {
+            None => self.first = Some(waker.clone()),
+            Some(first) if first.will_wake(waker) => {}
+            Some(_) if self.others.iter().any(|other| other.will_wake(waker)) => {}
+            Some(_) => self.others.push(waker.clone()),
+        }
+    }
+
+    fn take(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.first.take());
+        wakers.append(&mut self.others);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    readers: Waiters,
+    writers: Waiters,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    readiness: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+impl Entry {
+    pub(crate) fn new() -> Entry {
+        Entry {
+            readiness: AtomicU64::new(Readiness::READ | Readiness::WRITE),
+            waiting: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_ready(&self, ready: Readiness, wakers: &mut Vec<Waker>) {
+        let bits = ready.0 & Readiness::BITS;
+        let add = |now: u64| Some((now | bits).wrapping_add(Readiness::TICK));
+        // Cannot fail: the closure always gives a value.
+        let _ = self
+            .readiness
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        let mut waiting = self.waiting.lock();
+        if ready.is_readable() {
+            waiting.readers.take(wakers);
+        }
+        if ready.is_writable() {
+            waiting.writers.take(wakers);
+        }
+    }
+}
+
+/// A source registered with the poller of a scheduler. Dropping it ends the waiting; the poller itself forgets the
+/// source when its descriptor is closed, or by [`Registration::deregister`].
+#[derive(Debug)]
+pub struct Registration {
+    core: Arc<Core>,
+    entry: Arc<Entry>,
+    token: Token,
+}
+
+impl Registration {
+    pub(crate) fn new<S: Source + ?Sized>(
+        core: &Arc<Core>,
+        source: &mut S,
+        interest: Interest,
+    ) -> io::Result<Registration> {
+        let (entry, token) = core.driver.register(source, interest)?;
+        Ok(Registration {
+            core: Arc::clone(core),
+            entry,
+            token,
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// What the source is ready for, as far as is known. Read it before the operation whose `WouldBlock` will be
+    /// handed to [`Registration::clear_ready`].
+    pub fn readiness(&self) -> Readiness {
+        Readiness(self.entry.readiness.load(Ordering::Acquire))
+    }
+
+    /// Waits until the source is ready in a direction of `interest`. Several tasks may wait at once; all are woken.
+    pub fn poll_ready(&self, cx: &mut Context<'_>, interest: Interest) -> Poll<Readiness> {
+        let wanted = Readiness::of_interest(interest);
+        let ready = self.readiness();
+        if ready.0 & wanted != 0 {
+            return Poll::Ready(ready);
+        }
+        let mut waiting = self.entry.waiting.lock();
+        if interest.is_readable() {
+            waiting.readers.add(cx.waker());
+        }
+        if interest.is_writable() {
+            waiting.writers.add(cx.waker());
+        }
+        let ready = self.readiness();
+        if ready.0 & wanted != 0 {
+            // The waker stays: a spurious wake costs less than to find it again.
+            return Poll::Ready(ready);
+        }
+        Poll::Pending
+    }
+
+    /// Takes back the readiness of a direction after an operation gave `WouldBlock`, unless an event came since
+    /// `seen` was read. What was believed closed is open after all, if it would block (an error that was not fatal).
+    pub fn clear_ready(&self, seen: Readiness, interest: Interest) {
+        self.clear(seen, Readiness::of_interest(interest));
+    }
+
+    /// After an operation that moved less than it was asked to: the next would block, unless the side is closed.
+    pub(crate) fn clear_open(&self, seen: Readiness, interest: Interest) {
+        let open = Readiness::READ | Readiness::WRITE;
+        self.clear(seen, Readiness::of_interest(interest) & open);
+    }
+
+    fn clear(&self, seen: Readiness, bits: u64) {
+        // If it fails, an event came: the caller finds it in `poll_ready`.
+        let _ = self.entry.readiness.compare_exchange(
+            seen.0,
+            seen.0 & !bits,
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes the source out of the poller, for a source that lives on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for instance that `source` is not the registered one.
+    pub fn deregister<S: Source + ?Sized>(self, source: &mut S) -> io::Result<()> {
+        self.core.driver.deregister(source)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.core.driver.forget(self.token);
+    }
+}

@@ -1,0 +1,359 @@
+//! Plain tasks: a future, its header and its result in one counted allocation. For use of the scheduler by itself.
+//!
+//! Protocol:
+//! 1. `spawn` makes the task, puts a reference into the scheduler's list of owned tasks, and pushes it.
+//! 2. That reference keeps the memory while the task is in a queue. Wakers and the join handle hold others.
+//! 3. When the future is ready, or panics, `run` drops it, stores the result, tells who waits, and takes the task off
+//!    the list: the memory may go then, so `run` answers `Step::Done`.
+//! 4. When the last worker has ended, the tasks still on the list are cancelled: futures dropped, who waits is told.
+//!
+//! The future is touched by the thread inside `run` only, or by `cancel` when no thread runs tasks any more.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use parking_lot::{Condvar, Mutex};
+use slab::Slab;
+
+use crate::core::{Core, forget_payload, panic_text};
+use crate::header::{Header, Step, Task, VTable};
+use crate::slice;
+
+/// Why a plain task has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The task panicked; the text is the panic's.
+    #[error("the task panicked: {0}; its panic message and location are on standard error")]
+    Panicked(String),
+    /// The scheduler was stopped before the task ended.
+    #[error("the scheduler was stopped before the task ended; join its tasks before `stop`")]
+    Cancelled,
+    /// `wait` was called on a scheduler thread, which would stand still.
+    #[error("`wait` would block a scheduler thread; use `.await` on the handle instead")]
+    WouldBlock,
+}
+
+/// The result of a plain task: to await, or to [`wait`](JoinHandle::wait) for. Dropping it lets the task go on.
+pub struct JoinHandle<T> {
+    joined: Arc<dyn Joined<T>>,
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("JoinHandle").finish_non_exhaustive()
+    }
+}
+
+impl<T: Send + 'static> JoinHandle<T> {
+    /// Blocks the thread until the task has ended.
+    ///
+    /// # Errors
+    ///
+    /// The task panicked or was cancelled, or this is a scheduler thread.
+    pub fn wait(self) -> Result<T, JoinError> {
+        if slice::on_scheduler_thread() {
+            return Err(JoinError::WouldBlock);
+        }
+        let join = self.joined.join();
+        let mut slot = join.slot.lock();
+        loop {
+            if let Some(result) = slot.result.take() {
+                return result;
+            }
+            join.ended.wait(&mut slot);
+        }
+    }
+
+    /// True if the task has ended, so that neither `wait` nor `.await` would wait.
+    pub fn is_finished(&self) -> bool {
+        self.joined.join().slot.lock().result.is_some()
+    }
+}
+
+impl<T: Send + 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// If it is polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.joined.join().slot.lock();
+        if let Some(result) = slot.result.take() {
+            slot.taken = true;
+            return Poll::Ready(result);
+        }
+        assert!(!slot.taken, "a join handle was polled after it was ready");
+        if !slot
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            slot.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+struct Join<T> {
+    slot: Mutex<Slot<T>>,
+    ended: Condvar,
+}
+
+struct Slot<T> {
+    result: Option<Result<T, JoinError>>,
+    taken: bool,
+    waker: Option<Waker>,
+}
+
+impl<T> Join<T> {
+    fn end(&self, result: Result<T, JoinError>) {
+        let mut slot = self.slot.lock();
+        slot.result = Some(result);
+        let waker = slot.waker.take();
+        drop(slot);
+        self.ended.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+trait Joined<T>: Send + Sync {
+    fn join(&self) -> &Join<T>;
+}
+
+#[repr(C)]
+struct Plain<F: Future> {
+    header: Header,
+    core: Arc<Core>,
+    /// Place in the list of owned tasks.
+    place: AtomicU32,
+    future: UnsafeCell<Option<F>>,
+    join: Join<F::Output>,
+}
+
+// SAFETY: the future is `Send` and only touched by one thread at a time (module docs); the result is `Send` and
+// behind a lock; the rest is `Sync`.
+unsafe impl<F: Future + Send> Sync for Plain<F> where F::Output: Send {}
+// SAFETY: as above.
+unsafe impl<F: Future + Send> Send for Plain<F> where F::Output: Send {}
+
+impl<F> Joined<F::Output> for Plain<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn join(&self) -> &Join<F::Output> {
+        &self.join
+    }
+}
+
+/// Starts a plain task.
+pub(crate) fn spawn<F>(core: &Arc<Core>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = Arc::new(Plain {
+        header: Header::of_core(core, &Plain::<F>::VTABLE),
+        core: Arc::clone(core),
+        place: AtomicU32::new(0),
+        future: UnsafeCell::new(Some(future)),
+        join: Join {
+            slot: Mutex::new(Slot {
+                result: None,
+                taken: false,
+                waker: None,
+            }),
+            ended: Condvar::new(),
+        },
+    });
+    if core.owned.add(&task) {
+        task.header.state.start();
+        core.schedule(Task(task.pointer()));
+    } else {
+        task.cancel();
+    }
+    JoinHandle { joined: task }
+}
+
+impl<F> Plain<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    const VTABLE: VTable = VTable {
+        run: Plain::<F>::run,
+    };
+
+    const WAKER: RawWakerVTable = RawWakerVTable::new(
+        Plain::<F>::waker_clone,
+        Plain::<F>::waker_wake,
+        Plain::<F>::waker_wake_by_ref,
+        Plain::<F>::waker_drop,
+    );
+
+    fn pointer(self: &Arc<Self>) -> NonNull<Header> {
+        // The header is the first field, and the pointer has the provenance of the whole task.
+        NonNull::new(Arc::as_ptr(self).cast_mut().cast()).expect("an Arc is never null")
+    }
+
+    unsafe fn run(header: NonNull<Header>) -> Step {
+        let pointer = header.as_ptr().cast_const().cast::<Plain<F>>();
+        // SAFETY: the header is that of a `Plain<F>`, kept by the owned list until `finish` below; the waker is only
+        // lent, so it counts no reference.
+        let (task, waker) = unsafe {
+            let waker = Waker::from_raw(RawWaker::new(pointer.cast(), &Self::WAKER));
+            (&*pointer, ManuallyDrop::new(waker))
+        };
+        let mut cx = Context::from_waker(&waker);
+        // SAFETY: this thread is the one inside `run`.
+        let future = unsafe { &mut *task.future.get() };
+        let Some(pinned) = future.as_mut() else {
+            return Step::Done;
+        };
+        // SAFETY: the future lies in the task's allocation and is dropped in place.
+        let pinned = unsafe { Pin::new_unchecked(pinned) };
+        let polled = catch_unwind(AssertUnwindSafe(|| pinned.poll(&mut cx)));
+        let result = match polled {
+            Ok(Poll::Pending) => return Step::Idle,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(payload),
+        };
+        // The future goes before the result is told, so that what it held is free by then.
+        let dropped = catch_unwind(AssertUnwindSafe(|| *future = None));
+        let result = match (result, dropped) {
+            (Ok(output), Ok(())) => Ok(output),
+            (Err(payload), Ok(())) | (_, Err(payload)) => Err(panicked(payload)),
+        };
+        // SAFETY: the owned list still holds the task; this reference keeps it until `finish` is through.
+        let kept = unsafe {
+            Arc::increment_strong_count(pointer);
+            Arc::from_raw(pointer)
+        };
+        kept.core.owned.remove(kept.place.load(Ordering::Relaxed));
+        kept.join.end(result);
+        Step::Done
+    }
+
+    unsafe fn waker_clone(data: *const ()) -> RawWaker {
+        // SAFETY: a waker holds a reference of the task, or `run` does.
+        unsafe { Arc::increment_strong_count(data.cast::<Plain<F>>()) };
+        RawWaker::new(data, &Self::WAKER)
+    }
+
+    unsafe fn waker_wake(data: *const ()) {
+        // SAFETY: the waker's own reference, consumed.
+        unsafe {
+            Self::waker_wake_by_ref(data);
+            Self::waker_drop(data);
+        }
+    }
+
+    unsafe fn waker_wake_by_ref(data: *const ()) {
+        // SAFETY: a waker holds a reference of the task, or `run` does; the task holds its core.
+        unsafe { Header::wake(NonNull::new_unchecked(data.cast_mut().cast())) };
+    }
+
+    unsafe fn waker_drop(data: *const ()) {
+        // SAFETY: the waker's own reference, consumed.
+        unsafe { Arc::decrement_strong_count(data.cast::<Plain<F>>()) };
+    }
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+    let text = panic_text(&*payload).to_owned();
+    forget_payload(payload);
+    JoinError::Panicked(text)
+}
+
+/// What the list of owned tasks asks of a task, whatever its future is.
+trait Cancel: Send + Sync {
+    /// Drops the future and tells who waits. No thread may run tasks any more.
+    fn cancel(&self);
+    fn set_place(&self, place: u32);
+}
+
+impl<F> Cancel for Plain<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn cancel(&self) {
+        // SAFETY: no worker is left (or the task was never pushed), so nobody is inside `run`.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { *self.future.get() = None }));
+        self.join.end(Err(match dropped {
+            Ok(()) => JoinError::Cancelled,
+            Err(payload) => panicked(payload),
+        }));
+    }
+
+    fn set_place(&self, place: u32) {
+        self.place.store(place, Ordering::Relaxed);
+    }
+}
+
+/// The plain tasks of a scheduler that have not ended.
+pub(crate) struct Owned(Mutex<List>);
+
+struct List {
+    tasks: Slab<Arc<dyn Cancel>>,
+    closed: bool,
+}
+
+impl fmt::Debug for Owned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Owned")
+            .field("tasks", &self.0.lock().tasks.len())
+            .finish()
+    }
+}
+
+impl Default for Owned {
+    fn default() -> Owned {
+        Owned(Mutex::new(List {
+            tasks: Slab::new(),
+            closed: false,
+        }))
+    }
+}
+
+impl Owned {
+    /// False if the scheduler has ended.
+    fn add<T: Cancel + 'static>(&self, task: &Arc<T>) -> bool {
+        let mut list = self.0.lock();
+        if list.closed {
+            return false;
+        }
+        let place = list.tasks.insert(Arc::clone(task) as Arc<dyn Cancel>);
+        task.set_place(place as u32);
+        true
+    }
+
+    fn remove(&self, place: u32) {
+        let removed = self.0.lock().tasks.try_remove(place as usize);
+        // Never the last reference (`run` keeps one), so no destructor of the user's runs here.
+        drop(removed);
+    }
+
+    pub(crate) fn cancel_all(&self) {
+        let mut list = self.0.lock();
+        list.closed = true;
+        let tasks = std::mem::take(&mut list.tasks);
+        drop(list);
+        for (_, task) in tasks {
+            task.cancel();
+        }
+    }
+}

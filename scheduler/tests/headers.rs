@@ -1,0 +1,136 @@
+//! Tasks of an owner's: bare headers in memory that outlives them.
+
+mod common;
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use common::{next, scheduler};
+use otp_scheduler::{Header, Scheduler, Step, VTable};
+
+/// A task whose steps are written down before. It tells each run.
+#[repr(C)]
+struct Scripted {
+    header: Header,
+    script: &'static [Action],
+    runs: AtomicU32,
+    told: mpsc::Sender<u32>,
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    Step(Step),
+    Panic,
+}
+
+static VTABLE: VTable = VTable { run };
+
+unsafe fn run(header: NonNull<Header>) -> Step {
+    // SAFETY: all headers with this table are those of a `Scripted`, which is never freed.
+    let task = unsafe { header.cast::<Scripted>().as_ref() };
+    let run = task.runs.fetch_add(1, Ordering::Relaxed);
+    let action = task.script.get(run as usize).copied();
+    task.told.send(run + 1).expect("the test listens");
+    match action.unwrap_or(Action::Step(Step::Idle)) {
+        Action::Step(step) => step,
+        Action::Panic => panic!("a task's own"),
+    }
+}
+
+/// Type-stable memory: leaked, as small as it is.
+fn task(
+    scheduler: &Scheduler,
+    script: &'static [Action],
+) -> (&'static Scripted, NonNull<Header>, mpsc::Receiver<u32>) {
+    let (told, runs) = mpsc::channel();
+    let task: &'static mut Scripted = Box::leak(Box::new(Scripted {
+        header: Header::new(scheduler, &VTABLE),
+        script,
+        runs: AtomicU32::new(0),
+        told,
+    }));
+    let pointer = NonNull::from(&mut *task).cast();
+    // SAFETY: leaked just now; shared from here on.
+    (unsafe { pointer.cast().as_ref() }, pointer, runs)
+}
+
+#[test]
+fn a_task_that_yields_runs_again_and_one_that_is_idle_waits() {
+    let scheduler = scheduler(1);
+    let (_, pointer, runs) = task(&scheduler, &[Action::Step(Step::Yield); 3]);
+    // SAFETY: the memory is never freed.
+    unsafe { scheduler.wake(pointer) };
+    for run in 1..=4 {
+        assert_eq!(next(&runs), run);
+    }
+    // The fourth run was idle: the fifth comes of a wake alone.
+    scheduler.spawn(async {}).wait().unwrap();
+    assert!(runs.try_recv().is_err());
+    // SAFETY: as above; the scheduler lives.
+    unsafe { Header::wake(pointer) };
+    assert_eq!(next(&runs), 5);
+}
+
+#[test]
+fn a_task_that_is_done_is_left_alone_until_its_memory_is_used_again() {
+    let scheduler = scheduler(1);
+    let (task, pointer, runs) = task(&scheduler, &[Action::Step(Step::Done)]);
+    // SAFETY: the memory is never freed.
+    unsafe { scheduler.start(pointer) };
+    assert_eq!(next(&runs), 1);
+    // SAFETY: as above: a stale wake.
+    unsafe { scheduler.wake(pointer) };
+    scheduler.spawn(async {}).wait().unwrap();
+    assert!(runs.try_recv().is_err());
+    task.header.reset();
+    // SAFETY: as above.
+    unsafe { scheduler.wake(pointer) };
+    assert_eq!(next(&runs), 2);
+}
+
+#[test]
+fn a_run_that_unwinds_is_counted_and_its_task_given_up() {
+    let scheduler = scheduler(1);
+    let (_, pointer, runs) = task(&scheduler, &[Action::Panic]);
+    // SAFETY: the memory is never freed.
+    unsafe { scheduler.wake(pointer) };
+    assert_eq!(next(&runs), 1);
+    scheduler.spawn(async {}).wait().unwrap();
+    assert_eq!(scheduler.figures().workers[0].panics, 1);
+    // SAFETY: as above.
+    unsafe { scheduler.wake(pointer) };
+    scheduler.spawn(async {}).wait().unwrap();
+    assert!(runs.try_recv().is_err());
+}
+
+/// Threads wake the former and the present task of the same memory; the present one ends all the same, each time.
+#[test]
+fn stale_wakes_do_no_harm() {
+    const LIVES: u32 = 2_000;
+    let scheduler = scheduler(2);
+    let (task, pointer, runs) = task(&scheduler, &[]);
+    let address = pointer.as_ptr() as usize;
+    let noise: Vec<_> = (0..2)
+        .map(|_| {
+            let scheduler = scheduler.clone();
+            thread::spawn(move || {
+                for _ in 0..LIVES {
+                    let pointer = NonNull::new(address as *mut Header).expect("not null");
+                    // SAFETY: the memory is never freed.
+                    unsafe { scheduler.wake(pointer) };
+                    thread::yield_now();
+                }
+            })
+        })
+        .collect();
+    for thread in noise {
+        thread.join().unwrap();
+    }
+    // Every wake so far was counted or served; one more is served for certain.
+    let before = task.runs.load(Ordering::Acquire);
+    // SAFETY: as above.
+    unsafe { scheduler.wake(pointer) };
+    while next(&runs) <= before {}
+}
