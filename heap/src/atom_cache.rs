@@ -1,0 +1,202 @@
+//! From a Rust name to its atom without a hash or a lock.
+//!
+//! serde names fields and variants by `&'static str`, so a name's address and length stand for
+//! its text as long as the program runs. A direct-mapped table of the thread keeps the atom;
+//! the conversion from CamelCase happens once, on a miss.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+
+use crate::{Atom, AtomError, atoms};
+
+/// Entries of a thread's table: 6 KiB. Chosen by feel; a service has a few dozen message names.
+const ENTRIES: usize = 256;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    address: usize,
+    // The name's length, doubled; odd for a variant, whose text is converted.
+    key: usize,
+    atom: Atom,
+}
+
+thread_local! {
+    static CACHE: [Cell<Entry>; ENTRIES] = const {
+        [const { Cell::new(Entry { address: 0, key: 0, atom: atoms::OK }) }; ENTRIES]
+    };
+    static VARIANTS: [Cell<Variant>; ENTRIES] = const {
+        [const { Cell::new(Variant { address: 0, length: 0, atom: 0, index: 0 }) }; ENTRIES]
+    };
+}
+
+#[inline]
+fn place(address: usize, key: usize) -> usize {
+    (address ^ key.rotate_right(8)).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize)
+        >> (usize::BITS - ENTRIES.ilog2())
+}
+
+#[inline]
+fn lookup(name: &str, key: usize) -> Option<Atom> {
+    let address = name.as_ptr() as usize;
+    let entry = CACHE.with(|cache| cache[place(address, key)].get());
+    (entry.address == address && entry.key == key).then_some(entry.atom)
+}
+
+fn remember(name: &'static str, key: usize, atom: Atom) {
+    let address = name.as_ptr() as usize;
+    CACHE.with(|cache| cache[place(address, key)].set(Entry { address, key, atom }));
+}
+
+/// The atom of a field's name, taken as it is.
+#[inline]
+pub(crate) fn field(name: &'static str) -> Result<Atom, AtomError> {
+    let key = name.len() * 2;
+    lookup(name, key).map_or_else(|| field_miss(name, key), Ok)
+}
+
+#[cold]
+fn field_miss(name: &'static str, key: usize) -> Result<Atom, AtomError> {
+    let atom = Atom::new(name)?;
+    remember(name, key, atom);
+    Ok(atom)
+}
+
+/// The atom of a variant's name, or of a unit struct's: CamelCase becomes snake_case.
+#[inline]
+pub(crate) fn variant(name: &'static str) -> Result<Atom, AtomError> {
+    let key = name.len() * 2 + 1;
+    lookup(name, key).map_or_else(|| variant_miss(name, key), Ok)
+}
+
+#[cold]
+fn variant_miss(name: &'static str, key: usize) -> Result<Atom, AtomError> {
+    let atom = Atom::new(&snake_case(name))?;
+    remember(name, key, atom);
+    Ok(atom)
+}
+
+/// The atom of any text. Hits for an atom's own canonical text: the table holds only names that
+/// live for ever, so an equal address and length is an equal text.
+#[inline]
+pub(crate) fn text(name: &str) -> Result<Atom, AtomError> {
+    let key = name.len() * 2;
+    lookup(name, key).map_or_else(|| text_miss(name, key), Ok)
+}
+
+#[cold]
+fn text_miss(name: &str, key: usize) -> Result<Atom, AtomError> {
+    let atom = Atom::new(name)?;
+    let canonical = atom.as_str();
+    if std::ptr::eq(canonical, name) {
+        remember(canonical, key, atom);
+    }
+    Ok(atom)
+}
+
+#[derive(Clone, Copy)]
+struct Variant {
+    address: usize,
+    length: usize,
+    atom: u32,
+    index: u32,
+}
+
+/// The variant of an enum that an atom names: its place in `names`.
+#[inline]
+pub(crate) fn find_variant(names: &'static [&'static str], atom: Atom) -> Option<usize> {
+    let address = names.as_ptr() as usize;
+    let place = place(address, atom.index() as usize);
+    let entry = VARIANTS.with(|variants| variants[place].get());
+    if entry.address == address && entry.length == names.len() && entry.atom == atom.index() {
+        return Some(entry.index as usize);
+    }
+    find_variant_miss(names, atom, place)
+}
+
+#[cold]
+fn find_variant_miss(names: &'static [&'static str], atom: Atom, place: usize) -> Option<usize> {
+    let index = names.iter().position(|name| variant(name) == Ok(atom))?;
+    if index < u32::MAX as usize {
+        let (address, length) = (names.as_ptr() as usize, names.len());
+        let entry = Variant {
+            address,
+            length,
+            atom: atom.index(),
+            index: index as u32,
+        };
+        VARIANTS.with(|variants| variants[place].set(entry));
+    }
+    Some(index)
+}
+
+/// `NotFound` to `not_found`, `HTTPServer` to `http_server`; names that open with no upper-case
+/// letter, or have no lower-case one (`EXIT`, `$gen_call`), stay.
+pub(crate) fn snake_case(name: &str) -> Cow<'_, str> {
+    let camel = name.starts_with(char::is_uppercase) && name.chars().any(char::is_lowercase);
+    if !camel {
+        return Cow::Borrowed(name);
+    }
+    let characters: Vec<char> = name.chars().collect();
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (index, &character) in characters.iter().enumerate() {
+        if character.is_uppercase() && index > 0 {
+            let before = characters[index - 1];
+            let word_follows = characters
+                .get(index + 1)
+                .is_some_and(|next| next.is_lowercase());
+            let boundary = before.is_lowercase()
+                || before.is_ascii_digit()
+                || (before.is_uppercase() && word_follows);
+            if boundary {
+                snake.push('_');
+            }
+        }
+        snake.extend(character.to_lowercase());
+    }
+    Cow::Owned(snake)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn camel_case_becomes_snake_case() {
+        let cases = [
+            ("NotFound", "not_found"),
+            ("Put", "put"),
+            ("HTTPServer", "http_server"),
+            ("Md5Sum", "md5_sum"),
+            ("Ok", "ok"),
+            ("EXIT", "EXIT"),
+            ("DOWN", "DOWN"),
+            ("$gen_call", "$gen_call"),
+            ("already_snake", "already_snake"),
+            ("camelCase", "camelCase"),
+            ("With_Under", "with_under"),
+            ("", ""),
+        ];
+        for (name, snake) in cases {
+            assert_eq!(snake_case(name), snake);
+        }
+    }
+
+    #[test]
+    fn a_field_and_a_variant_of_one_name_do_not_mix() {
+        let name: &'static str = "CacheKey";
+        for _ in 0..2 {
+            assert_eq!(field(name).unwrap().as_str(), "CacheKey");
+            assert_eq!(variant(name).unwrap().as_str(), "cache_key");
+        }
+    }
+
+    #[test]
+    fn text_that_dies_is_not_remembered() {
+        let mut buffer = String::from("first_text");
+        let first = text(&buffer).unwrap();
+        buffer.clear();
+        buffer.push_str("other_text");
+        assert_ne!(text(&buffer).unwrap(), first);
+        assert_eq!(text(first.as_str()), Ok(first));
+    }
+}

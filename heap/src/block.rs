@@ -1,0 +1,187 @@
+//! Blocks: one allocation that holds a header of the owner's and one term.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::limits::BLOCK_WORDS_MAX;
+use crate::raw::{Fixed, Raw, Shape, Space, free};
+use crate::term::Term;
+use crate::word::Word;
+use crate::{Atom, CopyError, copy, off_heap};
+
+/// A term with all that it needs, in one allocation, behind a header of type `H`.
+///
+/// The words hold offsets, so a block moves by a memory copy. `Send` and `Sync` when `H` is:
+/// shared binaries are counted atomically, and a native resource is only ever swapped out.
+pub struct Block<H> {
+    raw: NonNull<Raw<H>>,
+    owns: PhantomData<Raw<H>>,
+}
+
+/// A term that owns its block.
+pub type OwnedTerm = Block<()>;
+
+// SAFETY: a block owns its header and its words; what its words refer to outside is counted
+// atomically or `Send`.
+unsafe impl<H: Send> Send for Block<H> {}
+// SAFETY: `&Block` reads words that no one writes; natives inside are taken by an atomic swap, and
+// need no `Sync` since no reference to one is given out.
+unsafe impl<H: Sync> Sync for Block<H> {}
+
+impl<H> Block<H> {
+    /// The term.
+    #[inline]
+    pub fn root(&self) -> Term<'_> {
+        // SAFETY: the words live unmoved as long as the block is borrowed.
+        unsafe { Term::new(self.base(), self.fixed().root) }
+    }
+
+    /// The owner's header.
+    #[inline]
+    pub fn header(&self) -> &H {
+        // SAFETY: the header was written when the block was made.
+        unsafe { &(*self.raw.as_ptr()).header }
+    }
+
+    /// The owner's header, to change it.
+    #[inline]
+    pub fn header_mut(&mut self) -> &mut H {
+        // SAFETY: as above, and the block is borrowed mutably.
+        unsafe { &mut (*self.raw.as_ptr()).header }
+    }
+
+    /// Bytes of the whole allocation, header included. Shared binaries and natives lie outside.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        Shape::of::<H>().bytes(self.fixed().capacity)
+    }
+
+    /// Whether the term holds a native resource, moved out or not: such a block has one owner and cannot be copied.
+    #[inline]
+    pub fn has_natives(&self) -> bool {
+        // SAFETY: the chain is that of this block, which is borrowed.
+        unsafe { off_heap::has_native(self.base(), self.fixed().off_heap) }
+    }
+
+    /// Copies a term into a new block.
+    ///
+    /// Of a block's root it is one memory copy; shared binaries are counted, not copied.
+    ///
+    /// # Errors
+    ///
+    /// [`CopyError::Native`] if the term holds a native resource.
+    pub fn copy_of(header: H, term: Term<'_>) -> Result<Block<H>, CopyError> {
+        let words = copy::size_hint(term);
+        let mut space = Space::new(Shape::of::<H>(), words, BLOCK_WORDS_MAX);
+        let (root, depth) = copy::copy_into(&mut space, term, 0)?;
+        Ok(Block::finish(space, header, root, depth))
+    }
+
+    /// A block that holds one atom.
+    pub fn of_atom(header: H, atom: Atom) -> Block<H> {
+        let space = Space::new(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
+        Block::finish(space, header, Word::atom(atom), 0)
+    }
+
+    #[inline]
+    pub(crate) fn finish(space: Space, header: H, root: Word, depth: u32) -> Block<H> {
+        Block {
+            raw: space.finish(header, root, depth),
+            owns: PhantomData,
+        }
+    }
+
+    /// The same term behind another header; the old header is dropped.
+    ///
+    /// In place if both headers take the same room, else by one memory copy.
+    pub fn with_header<H2>(self, header: H2) -> Block<H2> {
+        let (old, block) = self.replace_header(header);
+        drop(old);
+        block
+    }
+
+    /// The same term behind another header, and the old header.
+    pub fn replace_header<H2>(self, header: H2) -> (H, Block<H2>) {
+        let (from, to) = (Shape::of::<H>(), Shape::of::<H2>());
+        let raw = self.into_raw();
+        // SAFETY: `into_raw` gave the memory to us. The header is moved out, and either overwritten
+        // in place or never looked at again; the words are moved as they are, and the memory they
+        // were in is freed without releasing what they refer to.
+        unsafe {
+            let old = (&raw const (*raw.as_ptr()).header).read();
+            let target: NonNull<Raw<H2>> = if from == to {
+                raw.cast()
+            } else {
+                let mut fixed = (&raw const (*raw.as_ptr()).fixed).read();
+                fixed.capacity = fixed.len;
+                let target: NonNull<Raw<H2>> =
+                    crate::raw::allocate(to.bytes(fixed.len), to.align).cast();
+                (&raw mut (*target.as_ptr()).fixed).write(fixed);
+                let words = raw.cast::<u8>().add(from.prefix).cast::<Word>();
+                let new_words = target.cast::<u8>().add(to.prefix).cast::<Word>();
+                words.copy_to_nonoverlapping(new_words, fixed.len as usize);
+                free(raw.cast());
+                target
+            };
+            (&raw mut (*target.as_ptr()).header).write(header);
+            (
+                old,
+                Block {
+                    raw: target,
+                    owns: PhantomData,
+                },
+            )
+        }
+    }
+
+    /// Gives the memory away; [`Block::from_raw`] takes it back.
+    ///
+    /// `Raw<H>` is `repr(C)` with the header first: the pointer may be cast to `NonNull<H>`, and
+    /// back, which makes a block an intrusive node.
+    #[inline]
+    pub fn into_raw(self) -> NonNull<Raw<H>> {
+        let raw = self.raw;
+        std::mem::forget(self);
+        raw
+    }
+
+    /// Takes back what [`Block::into_raw`] gave away.
+    ///
+    /// # Safety
+    ///
+    /// `raw` came from `into_raw` of a `Block<H>`, and is taken back once.
+    #[inline]
+    pub unsafe fn from_raw(raw: NonNull<Raw<H>>) -> Block<H> {
+        Block {
+            raw,
+            owns: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn fixed(&self) -> &Fixed {
+        // SAFETY: the fixed part was written when the block was made.
+        unsafe { &(*self.raw.as_ptr()).fixed }
+    }
+
+    #[inline]
+    fn base(&self) -> NonNull<Word> {
+        // SAFETY: the words begin `prefix` bytes into the allocation.
+        unsafe { self.raw.cast::<u8>().add(Shape::of::<H>().prefix).cast() }
+    }
+}
+
+impl<H> Drop for Block<H> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the block is going: no term borrows it, its chain and memory are not used again.
+        // The header is moved out first, so that its own `Drop` runs last and may panic.
+        let header = unsafe {
+            off_heap::release_all(self.base(), self.fixed().off_heap);
+            let header = (&raw const (*self.raw.as_ptr()).header).read();
+            free(self.raw.cast());
+            header
+        };
+        drop(header);
+    }
+}

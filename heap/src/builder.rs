@@ -1,0 +1,225 @@
+//! Terms made by hand.
+
+use std::marker::PhantomData;
+
+use serde::ser::Serialize;
+
+use crate::block::Block;
+use crate::encode::Encoder;
+use crate::limits::BLOCK_WORDS_MAX;
+use crate::raw::Shape;
+use crate::term::Term;
+use crate::word::Word;
+use crate::{Atom, Binary, EncodeError, Pid, Ref};
+
+/// Builds a term by hand, on a stack: values push, compounds pop their parts and push themselves.
+///
+/// The first error is kept and given by [`Builder::finish`]; what comes after it does nothing.
+///
+/// ```
+/// use otp_heap::{Builder, atoms};
+///
+/// let mut builder = Builder::new();
+/// builder.atom(atoms::OK).integer(1).integer(2).list(2).tuple(2);
+/// assert_eq!(builder.finish(()).unwrap().to_string(), "{ok,[1,2]}");
+/// ```
+pub struct Builder<H> {
+    encoder: Encoder,
+    // Each term with the levels that it nests.
+    stack: Vec<(Word, u32)>,
+    error: Option<EncodeError>,
+    header: PhantomData<fn(H)>,
+}
+
+impl<H> Default for Builder<H> {
+    fn default() -> Builder<H> {
+        Builder::new()
+    }
+}
+
+impl<H> std::fmt::Debug for Builder<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("terms", &self.stack.len())
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<H> Builder<H> {
+    /// A builder with nothing on its stack.
+    pub fn new() -> Builder<H> {
+        Builder {
+            encoder: Encoder::new(Shape::of::<H>(), BLOCK_WORDS_MAX),
+            stack: Vec::new(),
+            error: None,
+            header: PhantomData,
+        }
+    }
+
+    fn step(
+        &mut self,
+        make: impl FnOnce(&mut Self) -> Result<(Word, u32), EncodeError>,
+    ) -> &mut Self {
+        if self.error.is_none() {
+            match make(self) {
+                Ok(term) => self.stack.push(term),
+                Err(error) => self.error = Some(error),
+            }
+        }
+        self
+    }
+
+    /// Takes the last terms off the stack; and how deep they reach.
+    fn pop(&mut self, count: usize) -> Result<(Vec<Word>, u32), EncodeError> {
+        let present = self.stack.len();
+        let Some(start) = present.checked_sub(count) else {
+            return Err(EncodeError::Stack {
+                needed: count,
+                present,
+            });
+        };
+        let depth = self.stack[start..]
+            .iter()
+            .map(|term| term.1)
+            .max()
+            .unwrap_or(0);
+        Ok((
+            self.stack.drain(start..).map(|term| term.0).collect(),
+            depth,
+        ))
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, value: impl Into<i128>) -> &mut Self {
+        let value = value.into();
+        self.step(|builder| Ok((builder.encoder.wide(value)?, 0)))
+    }
+
+    /// A float; it must be finite.
+    pub fn float(&mut self, value: f64) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.float(value)?, 0)))
+    }
+
+    /// An atom.
+    pub fn atom(&mut self, atom: Atom) -> &mut Self {
+        self.step(|_| Ok((Word::atom(atom), 0)))
+    }
+
+    /// A pid.
+    pub fn pid(&mut self, pid: Pid) -> &mut Self {
+        self.step(|_| Ok((Word::pid(pid), 0)))
+    }
+
+    /// A reference.
+    pub fn reference(&mut self, reference: Ref) -> &mut Self {
+        self.step(|_| Ok((Word::reference(reference), 0)))
+    }
+
+    /// A binary of these bytes, copied.
+    pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.bytes(bytes.as_ref())?, 0)))
+    }
+
+    /// A binary, shared if it is over 64 bytes.
+    pub fn binary(&mut self, binary: &Binary) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.binary(binary)?, 0)))
+    }
+
+    /// A copy of a term.
+    pub fn term(&mut self, term: Term<'_>) -> &mut Self {
+        self.step(|builder| builder.encoder.measured(|encoder| encoder.copy(term)))
+    }
+
+    /// What a value serialises as; so come native resources in, too.
+    pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
+        self.step(|builder| builder.encoder.measured(|encoder| value.serialize(encoder)))
+    }
+
+    /// The empty list.
+    pub fn nil(&mut self) -> &mut Self {
+        self.step(|_| Ok((Word::NIL, 0)))
+    }
+
+    /// A tuple of the last `len` terms.
+    pub fn tuple(&mut self, len: usize) -> &mut Self {
+        self.step(|builder| {
+            let (elements, depth) = builder.pop(len)?;
+            Ok((
+                builder.encoder.tuple_of(&elements)?,
+                builder.encoder.over(depth)?,
+            ))
+        })
+    }
+
+    /// A proper list of the last `len` terms.
+    pub fn list(&mut self, len: usize) -> &mut Self {
+        self.step(|builder| {
+            let (elements, depth) = builder.pop(len)?;
+            let mut list = Word::NIL;
+            for element in elements.into_iter().rev() {
+                list = builder.encoder.cons(element, list)?;
+            }
+            Ok((list, builder.encoder.over(depth)?))
+        })
+    }
+
+    /// A cell of the last two terms, head and tail: `[head | tail]`.
+    pub fn cons(&mut self) -> &mut Self {
+        self.step(|builder| {
+            let present = builder.stack.len();
+            let Some([(head, head_depth), (tail, tail_depth)]) =
+                builder.stack.last_chunk().copied()
+            else {
+                return Err(EncodeError::Stack { needed: 2, present });
+            };
+            builder.stack.truncate(present - 2);
+            // A list's tail is no level deeper: walks go along it without recursion.
+            let below = if tail.is_list() {
+                tail_depth.saturating_sub(1)
+            } else {
+                tail_depth
+            };
+            let depth = builder.encoder.over(below.max(head_depth))?;
+            Ok((builder.encoder.cons(head, tail)?, depth))
+        })
+    }
+
+    /// A map of the last `pairs` pairs, each a key and then its value; the last of equal keys
+    /// counts.
+    pub fn map(&mut self, pairs: usize) -> &mut Self {
+        self.step(|builder| {
+            let (terms, depth) = builder.pop(pairs.saturating_mul(2))?;
+            let map = builder.encoder.map_of(&terms)?;
+            Ok((map, builder.encoder.over(depth)?))
+        })
+    }
+
+    /// The block, with the one term of the stack as its root.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the building, or [`EncodeError::Stack`] unless one term is left.
+    pub fn finish(mut self, header: H) -> Result<Block<H>, EncodeError> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        match *self.stack.as_slice() {
+            [(root, _)] => Ok(self.encoder.finish(header, root)),
+            _ => Err(EncodeError::Stack {
+                needed: 1,
+                present: self.stack.len(),
+            }),
+        }
+    }
+
+    /// The block, with all terms of the stack in one tuple as its root.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the building.
+    pub fn finish_tuple(mut self, header: H) -> Result<Block<H>, EncodeError> {
+        self.tuple(self.stack.len());
+        self.finish(header)
+    }
+}

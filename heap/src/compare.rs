@@ -1,0 +1,246 @@
+//! Erlang's order, equality and a hash that agrees.
+//!
+//! Recursion is bounded by the depth of a term: lists go along their tails.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
+use crate::number::Number;
+use crate::term::{Cons, Map, Term, View};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// `1` and `1.0` are equal.
+    Value,
+    /// `1` comes before `1.0`, `-0.0` before `0.0`.
+    Exact,
+}
+
+impl Term<'_> {
+    /// The total order in which two terms are equal only if `=:=`: numbers of one value are told
+    /// apart, `1` before `1.0`. The order of the keys of a map.
+    #[inline]
+    pub fn cmp_exact(self, other: Term<'_>) -> Ordering {
+        compare(self, other, Mode::Exact)
+    }
+
+    /// Erlang's `<` and `==`: numbers by value, except as the keys of maps.
+    #[inline]
+    pub fn cmp_value(self, other: Term<'_>) -> Ordering {
+        compare(self, other, Mode::Value)
+    }
+}
+
+impl PartialEq for Term<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        equal(*self, *other)
+    }
+}
+
+impl Eq for Term<'_> {}
+
+impl PartialOrd for Term<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Term<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.cmp_exact(*other)
+    }
+}
+
+fn same_place(left: Term<'_>, right: Term<'_>) -> bool {
+    left.word() == right.word() && (!left.word().is_boxed() || left.base() == right.base())
+}
+
+/// number < atom < reference < (fun < port) < pid < tuple < map < nil < list < bitstring.
+fn rank(view: &View<'_>) -> u8 {
+    match view {
+        View::Int(_) | View::BigInt(_) | View::Float(_) => 0,
+        View::Atom(_) => 1,
+        View::Ref(_) => 2,
+        // In OTP a resource is a reference too; after the plain ones.
+        View::Native => 3,
+        View::Pid(_) => 6,
+        View::Tuple(_) => 7,
+        View::Map(_) => 8,
+        View::Nil => 9,
+        View::Cons(_) => 10,
+        View::Binary(_) => 11,
+    }
+}
+
+fn number<'h>(view: View<'h>) -> Option<Number<'h>> {
+    match view {
+        View::Int(value) => Some(Number::Small(value)),
+        View::BigInt(value) => Some(Number::Big(value)),
+        View::Float(value) => Some(Number::Float(value)),
+        _ => None,
+    }
+}
+
+fn compare(mut left: Term<'_>, mut right: Term<'_>, mode: Mode) -> Ordering {
+    loop {
+        if same_place(left, right) {
+            return Ordering::Equal;
+        }
+        let (cons_left, cons_right) = match (left.view(), right.view()) {
+            (View::Cons(left), View::Cons(right)) => (left, right),
+            (left_view, right_view) => {
+                return compare_views(left, left_view, right, right_view, mode);
+            }
+        };
+        match compare(cons_left.head(), cons_right.head(), mode) {
+            Ordering::Equal => {}
+            decided => return decided,
+        }
+        (left, right) = (cons_left.tail(), cons_right.tail());
+    }
+}
+
+fn compare_views(
+    left: Term<'_>,
+    left_view: View<'_>,
+    right: Term<'_>,
+    right_view: View<'_>,
+    mode: Mode,
+) -> Ordering {
+    if let (Some(left), Some(right)) = (number(left_view), number(right_view)) {
+        return compare_numbers(left, right, mode);
+    }
+    match (left_view, right_view) {
+        (View::Atom(left), View::Atom(right)) => left.cmp(&right),
+        (View::Ref(left), View::Ref(right)) => left.cmp(&right),
+        (View::Pid(left), View::Pid(right)) => left.cmp(&right),
+        (View::Binary(left), View::Binary(right)) => left.cmp(right),
+        (View::Tuple(left), View::Tuple(right)) => left
+            .len()
+            .cmp(&right.len())
+            .then_with(|| first_difference(left.iter().zip(right.iter()), mode)),
+        (View::Map(left), View::Map(right)) => compare_maps(left, right, mode),
+        // Natives are told apart by where they lie.
+        (View::Native, View::Native) => {
+            let place = |term: Term<'_>| (term.base(), term.word().offset());
+            place(left).cmp(&place(right))
+        }
+        (left, right) => rank(&left).cmp(&rank(&right)),
+    }
+}
+
+fn first_difference<'l, 'r>(
+    mut pairs: impl Iterator<Item = (Term<'l>, Term<'r>)>,
+    mode: Mode,
+) -> Ordering {
+    pairs
+        .find_map(|(left, right)| {
+            let order = compare(left, right, mode);
+            order.is_ne().then_some(order)
+        })
+        .unwrap_or(Ordering::Equal)
+}
+
+fn compare_numbers(left: Number<'_>, right: Number<'_>, mode: Mode) -> Ordering {
+    let by_value = left.cmp_value(right);
+    if by_value.is_ne() || mode == Mode::Value {
+        return by_value;
+    }
+    match (left, right) {
+        (Number::Float(left), Number::Float(right)) => left.total_cmp(&right),
+        (_, Number::Float(_)) => Ordering::Less,
+        (Number::Float(_), _) => Ordering::Greater,
+        _ => Ordering::Equal,
+    }
+}
+
+fn compare_maps(left: Map<'_>, right: Map<'_>, mode: Mode) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| {
+        let (left_pairs, right_pairs) = (left.iter(), right.iter());
+        let keys = left_pairs.clone().map(|pair| pair.0);
+        first_difference(
+            keys.zip(right_pairs.clone().map(|pair| pair.0)),
+            Mode::Exact,
+        )
+        .then_with(|| {
+            let values = left_pairs.map(|pair| pair.1);
+            first_difference(values.zip(right_pairs.map(|pair| pair.1)), mode)
+        })
+    })
+}
+
+fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {
+    loop {
+        if same_place(left, right) {
+            return true;
+        }
+        let (left_tag, right_tag) = (left.word().tag(), right.word().tag());
+        if !left.word().is_boxed() || !right.word().is_boxed() {
+            return false;
+        }
+        match (left.view(), right.view()) {
+            (View::Cons(cons_left), View::Cons(cons_right)) => {
+                if !equal(cons_left.head(), cons_right.head()) {
+                    return false;
+                }
+                (left, right) = (cons_left.tail(), cons_right.tail());
+            }
+            (View::Tuple(left), View::Tuple(right)) => {
+                return left.len() == right.len()
+                    && left
+                        .iter()
+                        .zip(right)
+                        .all(|(left, right)| equal(left, right));
+            }
+            (View::Map(left), View::Map(right)) => {
+                return left.len() == right.len()
+                    && left
+                        .iter()
+                        .zip(right)
+                        .all(|(left, right)| equal(left.0, right.0) && equal(left.1, right.1));
+            }
+            (View::Binary(left), View::Binary(right)) => return left == right,
+            (View::Float(left), View::Float(right)) => return left.to_bits() == right.to_bits(),
+            (View::BigInt(left), View::BigInt(right)) => return left == right,
+            // Of one kind but not in one place (natives), or of two kinds.
+            _ => return left_tag == right_tag && left.cmp_exact(right).is_eq(),
+        }
+    }
+}
+
+/// Agrees with `==`. Not portable: atoms hash by their index in this program.
+impl Hash for Term<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut term = *self;
+        loop {
+            match term.view() {
+                View::Cons(cons) => {
+                    state.write_u8(10);
+                    Cons::head(cons).hash(state);
+                    term = cons.tail();
+                    continue;
+                }
+                View::Tuple(tuple) => {
+                    state.write_u8(7);
+                    state.write_usize(tuple.len());
+                    tuple.iter().for_each(|element| element.hash(state));
+                }
+                View::Map(map) => {
+                    state.write_u8(8);
+                    state.write_usize(map.len());
+                    map.iter().for_each(|pair| pair.hash(state));
+                }
+                View::Binary(bytes) => {
+                    state.write_u8(11);
+                    bytes.hash(state);
+                }
+                View::Float(value) => state.write_u64(value.to_bits()),
+                View::BigInt(value) => value.hash(state),
+                View::Native => state.write_u8(3),
+                // The word of an immediate is its identity.
+                _ => state.write_u64(term.word().0),
+            }
+            return;
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Elements, pairs and variants for a visitor. Paths are added on the way of an error only.
+
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::{Source, decode_unit};
+use crate::error::Step;
+use crate::term::{Map, MapIter, Term, Tuple};
+use crate::{Atom, DecodeError, DecodeErrorKind, atom_cache, atoms};
+
+pub(super) struct SeqSource<I> {
+    terms: I,
+    index: usize,
+    left: usize,
+    depth: usize,
+}
+
+impl<'de, I: ExactSizeIterator<Item = Term<'de>>> SeqSource<I> {
+    #[inline]
+    pub(super) fn new(terms: I, depth: usize) -> SeqSource<I> {
+        let left = terms.len();
+        SeqSource {
+            terms,
+            index: 0,
+            left,
+            depth,
+        }
+    }
+}
+
+impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
+    #[inline]
+    pub(super) fn of_len(terms: I, left: usize, depth: usize) -> SeqSource<I> {
+        SeqSource {
+            terms,
+            index: 0,
+            left,
+            depth,
+        }
+    }
+
+    /// Visits the elements; it is an error if the visitor leaves some over.
+    #[inline]
+    pub(super) fn visit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, DecodeError> {
+        let value = visitor.visit_seq(&mut self)?;
+        if self.left > 0 {
+            return Err(self.left_over());
+        }
+        Ok(value)
+    }
+
+    #[cold]
+    fn left_over(&self) -> DecodeError {
+        DecodeError::new(DecodeErrorKind::Mismatch {
+            expected: format!("{} elements", self.index).into(),
+            found: format!("{} elements", self.index + self.left).into(),
+        })
+    }
+}
+
+impl<'de, I: Iterator<Item = Term<'de>>> SeqAccess<'de> for &mut SeqSource<I> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        let Some(term) = self.terms.next() else {
+            return Ok(None);
+        };
+        let index = self.index;
+        self.index += 1;
+        self.left = self.left.saturating_sub(1);
+        match seed.deserialize(Source {
+            term,
+            depth: self.depth + 1,
+        }) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(error.at(Step::Index(index))),
+        }
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+pub(super) struct MapSource<'de> {
+    pairs: MapIter<'de>,
+    // The pair whose key was given last.
+    key: Option<Term<'de>>,
+    value: Option<Term<'de>>,
+    depth: usize,
+}
+
+impl<'de> MapSource<'de> {
+    #[inline]
+    pub(super) fn new(map: Map<'de>, depth: usize) -> MapSource<'de> {
+        MapSource {
+            pairs: map.iter(),
+            key: None,
+            value: None,
+            depth,
+        }
+    }
+
+    #[inline]
+    pub(super) fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_map(self)
+    }
+
+    #[cold]
+    fn at_key(&self, error: DecodeError) -> DecodeError {
+        let Some(key) = self.key else { return error };
+        error.at(Step::Name(match (key.as_atom(), key.as_str()) {
+            (Some(atom), _) => atom.as_str().into(),
+            (_, Some(text)) => text.into(),
+            _ => key.display_limited(super::FOUND_BYTES).to_string().into(),
+        }))
+    }
+}
+
+impl<'de> MapAccess<'de> for MapSource<'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, DecodeError> {
+        let Some((key, value)) = self.pairs.next() else {
+            return Ok(None);
+        };
+        self.key = Some(key);
+        self.value = Some(value);
+        let source = Source {
+            term: key,
+            depth: self.depth + 1,
+        };
+        seed.deserialize(source)
+            .map(Some)
+            .map_err(|error| self.at_key(error))
+    }
+
+    #[inline]
+    fn next_value_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<T::Value, DecodeError> {
+        let Some(term) = self.value.take() else {
+            return Err(de::Error::custom(
+                "a map's value was asked for before its key",
+            ));
+        };
+        let source = Source {
+            term,
+            depth: self.depth + 1,
+        };
+        seed.deserialize(source).map_err(|error| self.at_key(error))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.pairs.len())
+    }
+}
+
+/// A variant: its atom, and the tuple that it opens if it has a payload.
+pub(super) struct EnumSource<'de> {
+    source: Source<'de>,
+    name: &'static str,
+    variants: &'static [&'static str],
+    atom: Atom,
+    tuple: Option<Tuple<'de>>,
+}
+
+impl<'de> EnumSource<'de> {
+    #[inline]
+    pub(super) fn new(
+        source: Source<'de>,
+        name: &'static str,
+        variants: &'static [&'static str],
+    ) -> Option<EnumSource<'de>> {
+        let tuple = source.term.as_tuple();
+        let atom = match tuple {
+            Some(tuple) => tuple.get(0)?.as_atom()?,
+            None => source.term.as_atom()?,
+        };
+        Some(EnumSource {
+            source,
+            name,
+            variants,
+            atom,
+            tuple,
+        })
+    }
+
+    #[inline]
+    pub(super) fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let atom = self.atom;
+        visitor
+            .visit_enum(self)
+            .map_err(|error| error.at(Step::Name(atom.as_str().into())))
+    }
+
+    /// The Rust name of the variant, or the atom's own for a type that takes unknown ones.
+    #[inline]
+    fn variant_name(&self) -> &'static str {
+        if self.atom == atoms::ERROR && self.name == "Result" {
+            return "Err";
+        }
+        match atom_cache::find_variant(self.variants, self.atom) {
+            Some(index) => self.variants[index],
+            None => self.atom.as_str(),
+        }
+    }
+
+    #[inline]
+    fn payload(&self, len: usize, expected: &dyn de::Expected) -> Result<Tuple<'de>, DecodeError> {
+        match self.tuple {
+            Some(tuple) if tuple.len() == len + 1 => Ok(tuple),
+            _ => Err(self.source.mismatch(expected)),
+        }
+    }
+
+    #[inline]
+    fn one(&self) -> Result<Source<'de>, DecodeError> {
+        let tuple = self.payload(1, &"a variant with one value")?;
+        match tuple.get(1) {
+            Some(term) => Ok(self.source.below(term)),
+            None => Err(self.source.mismatch(&"a variant with one value")),
+        }
+    }
+}
+
+impl<'de> EnumAccess<'de> for EnumSource<'de> {
+    type Error = DecodeError;
+    type Variant = EnumSource<'de>;
+
+    #[inline]
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, EnumSource<'de>), DecodeError> {
+        let value = seed.deserialize(Name(self.variant_name()))?;
+        Ok((value, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for EnumSource<'de> {
+    type Error = DecodeError;
+
+    #[inline]
+    fn unit_variant(self) -> Result<(), DecodeError> {
+        match self.tuple {
+            None => Ok(()),
+            Some(_) => Err(self.source.mismatch(&"a variant without values")),
+        }
+    }
+
+    #[inline]
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, DecodeError> {
+        if self.tuple.is_none() && self.name == "Result" {
+            return decode_unit(seed);
+        }
+        seed.deserialize(self.one()?)
+    }
+
+    #[inline]
+    fn tuple_variant<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        let tuple = self.payload(len, &visitor)?;
+        super::SeqSource::new(tuple.iter_from(1), self.source.depth).visit(visitor)
+    }
+
+    #[inline]
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.one()?.pairs(visitor)
+    }
+}
+
+/// A variant's name, lasting as long as the program.
+struct Name(&'static str);
+
+impl<'de> Deserializer<'de> for Name {
+    type Error = DecodeError;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        visitor.visit_borrowed_str(self.0)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
+        ignored_any
+    }
+}

@@ -1,0 +1,605 @@
+//! Rust values to terms, in one pass into the block.
+
+use serde::ser::{Impossible, Serialize, Serializer};
+
+use crate::binary::Binary;
+use crate::block::Block;
+use crate::limits::{BLOCK_WORDS_MAX, DEPTH_MAX, HEAP_BINARY_BYTES_MAX};
+use crate::off_heap::SharedBytes;
+use crate::raw::{Shape, Space};
+use crate::term::Term;
+use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, SHARED_BINARY, TUPLE, Word};
+use crate::{EncodeError, OwnedTerm, Pid, Ref, atom_cache, atoms, copy, embed, loan, off_heap};
+
+mod compound;
+mod shape;
+
+pub(crate) use compound::{ListEncoder, MapEncoder, StructEncoder, TupleEncoder};
+
+/// Serialises a value into a new block behind a header.
+///
+/// # Errors
+///
+/// See [`EncodeError`]. Native resources that the value gave away before the failure are dropped
+/// with the unfinished block.
+#[inline]
+pub fn to_block<H, T: Serialize + ?Sized>(header: H, value: &T) -> Result<Block<H>, EncodeError> {
+    to_block_within(header, value, BLOCK_WORDS_MAX)
+}
+
+/// As [`to_block`], with a limit on the block's words (of 8 bytes each).
+///
+/// # Errors
+///
+/// [`EncodeError::TooLarge`] past the limit, and those of [`to_block`].
+#[inline]
+pub fn to_block_within<H, T: Serialize + ?Sized>(
+    header: H,
+    value: &T,
+    words_max: u32,
+) -> Result<Block<H>, EncodeError> {
+    let mut encoder = Encoder::new(Shape::of::<H>(), words_max);
+    let root = value.serialize(&mut encoder)?;
+    Ok(encoder.finish(header, root))
+}
+
+/// Serialises a value into a term.
+///
+/// # Errors
+///
+/// See [`EncodeError`].
+pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeError> {
+    to_block((), value)
+}
+
+/// One step of Rust recursion that adds no level to the term: `Some`, a newtype.
+const STEP: u32 = 1 << 16;
+/// One level of the term, and one step.
+const LEVEL: u32 = STEP + 1;
+
+pub(crate) struct Encoder {
+    space: Space,
+    // Steps of recursion above, levels of the term below: both are bounded by DEPTH_MAX.
+    depth: u32,
+    deepest: u32,
+    // Pairs of the maps under construction, outermost first.
+    pairs: Vec<(Word, Word)>,
+}
+
+impl Encoder {
+    #[inline]
+    pub(crate) fn new(shape: Shape, words_max: u32) -> Encoder {
+        let space = Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX));
+        Encoder {
+            space,
+            depth: 0,
+            deepest: 0,
+            pairs: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
+        Block::finish(self.space, header, root, self.deepest)
+    }
+
+    #[inline]
+    fn enter(&mut self, by: u32) -> Result<(), EncodeError> {
+        self.depth += by;
+        if self.depth >> 16 > DEPTH_MAX {
+            return Err(EncodeError::TooDeep);
+        }
+        self.deepest = self.deepest.max(self.depth & 0xFFFF);
+        Ok(())
+    }
+
+    #[inline]
+    fn leave(&mut self, by: u32) {
+        self.depth -= by;
+    }
+
+    #[inline]
+    pub(crate) fn tuple(&mut self, len: usize) -> Result<u32, EncodeError> {
+        let count = self.length(len)?;
+        Ok(self
+            .space
+            .push_blank(Word::header(TUPLE, count), count.into())?)
+    }
+
+    fn length(&self, len: usize) -> Result<u32, EncodeError> {
+        u32::try_from(len).map_err(|_| EncodeError::TooLarge {
+            words_max: BLOCK_WORDS_MAX,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn integer(&mut self, value: i64) -> Result<Word, EncodeError> {
+        match Word::small(value) {
+            Some(word) => Ok(word),
+            None => self.big(value < 0, value.unsigned_abs().into()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn unsigned(&mut self, value: u64) -> Result<Word, EncodeError> {
+        match i64::try_from(value).ok().and_then(Word::small) {
+            Some(word) => Ok(word),
+            None => self.big(false, value.into()),
+        }
+    }
+
+    pub(crate) fn wide(&mut self, value: i128) -> Result<Word, EncodeError> {
+        match i64::try_from(value).ok().and_then(Word::small) {
+            Some(word) => Ok(word),
+            None => self.big(value < 0, value.unsigned_abs()),
+        }
+    }
+
+    #[cold]
+    fn big(&mut self, negative: bool, magnitude: u128) -> Result<Word, EncodeError> {
+        let (low, high) = (magnitude as u64, (magnitude >> 64) as u64);
+        let offset = if high == 0 {
+            self.space
+                .push([Word::big_header(negative, 1), Word(low)])?
+        } else {
+            self.space
+                .push([Word::big_header(negative, 2), Word(low), Word(high)])?
+        };
+        Ok(Word::boxed(BIG, offset))
+    }
+
+    #[inline]
+    pub(crate) fn float(&mut self, value: f64) -> Result<Word, EncodeError> {
+        if !value.is_finite() {
+            return Err(EncodeError::NotFinite);
+        }
+        let offset = self
+            .space
+            .push([Word::header(FLOAT, 1), Word(value.to_bits())])?;
+        Ok(Word::boxed(FLOAT, offset))
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<Word, EncodeError> {
+        if bytes.len() <= HEAP_BINARY_BYTES_MAX {
+            return Ok(Word::boxed(HEAP_BINARY, self.space.push_bytes(bytes)?));
+        }
+        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes))?;
+        Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    pub(crate) fn binary(&mut self, binary: &Binary) -> Result<Word, EncodeError> {
+        if binary.len() <= HEAP_BINARY_BYTES_MAX {
+            return self.bytes(binary);
+        }
+        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone())?;
+        Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    pub(crate) fn native(
+        &mut self,
+        native: &crate::native::NativeCell,
+    ) -> Result<Word, EncodeError> {
+        // Room first: once taken, the resource must find its place.
+        off_heap::reserve_native(&mut self.space)?;
+        let payload = native.take().ok_or(EncodeError::NativeMoved)?;
+        let offset = off_heap::push_native(&mut self.space, payload)?;
+        Ok(Word::boxed(NATIVE, offset))
+    }
+
+    /// A copy of a term of a finished block.
+    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, EncodeError> {
+        let (word, depth) = copy::copy_into(&mut self.space, term, self.depth & 0xFFFF)?;
+        self.deepest = self.deepest.max(depth);
+        Ok(word)
+    }
+
+    pub(crate) fn cons(&mut self, head: Word, tail: Word) -> Result<Word, EncodeError> {
+        Ok(Word::boxed(CONS, self.space.push([head, tail])?))
+    }
+
+    pub(crate) fn tuple_of(&mut self, elements: &[Word]) -> Result<Word, EncodeError> {
+        let offset = self.tuple(elements.len())?;
+        for (index, element) in (1..).zip(elements) {
+            self.space.set(offset + index, *element);
+        }
+        Ok(Word::boxed(TUPLE, offset))
+    }
+
+    /// A map of keys, each followed by its value.
+    pub(crate) fn map_of(&mut self, terms: &[Word]) -> Result<Word, EncodeError> {
+        let start = self.pairs.len();
+        self.pairs
+            .extend(terms.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+        self.map_from_pairs(start)
+    }
+
+    /// The depth of a compound over parts that nest `depth` levels.
+    pub(crate) fn over(&mut self, depth: u32) -> Result<u32, EncodeError> {
+        let depth = depth + 1;
+        if depth > DEPTH_MAX {
+            return Err(EncodeError::TooDeep);
+        }
+        self.deepest = self.deepest.max(depth);
+        Ok(depth)
+    }
+
+    /// Encodes one term apart from what was before; and the levels that it nests.
+    pub(crate) fn measured(
+        &mut self,
+        encode: impl FnOnce(&mut Encoder) -> Result<Word, EncodeError>,
+    ) -> Result<(Word, u32), EncodeError> {
+        let before = std::mem::take(&mut self.deepest);
+        self.depth = 0;
+        let word = encode(self);
+        let depth = std::mem::replace(&mut self.deepest, before);
+        self.deepest = before.max(depth);
+        Ok((word?, depth))
+    }
+
+    /// The atom of a variant. `Result`'s `Err` is Erlang's `error`.
+    #[inline]
+    fn variant(&mut self, name: &'static str, variant: &'static str) -> Result<Word, EncodeError> {
+        if name == "Result" && variant == "Err" {
+            return Ok(Word::atom(atoms::ERROR));
+        }
+        Ok(Word::atom(atom_cache::variant(variant)?))
+    }
+
+    /// A tuple `{variant, ...}` with room for so many more elements.
+    #[inline]
+    fn tagged(
+        &mut self,
+        name: &'static str,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<u32, EncodeError> {
+        let tag = self.variant(name, variant)?;
+        let offset = self.tuple(len.saturating_add(1))?;
+        self.space.set(offset + 1, tag);
+        Ok(offset)
+    }
+
+    #[inline(never)]
+    fn borrowed(&mut self, name: &'static str) -> Result<Option<Word>, EncodeError> {
+        match name {
+            embed::TERM => loan::take_term(|term| self.copy(term)).transpose(),
+            embed::BINARY => loan::take_binary(|binary| self.binary(binary)).transpose(),
+            embed::NATIVE => loan::take_native(|native| self.native(native)).transpose(),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<'a> Serializer for &'a mut Encoder {
+    type Ok = Word;
+    type Error = EncodeError;
+    type SerializeSeq = ListEncoder<'a>;
+    type SerializeTuple = TupleEncoder<'a>;
+    type SerializeTupleStruct = TupleEncoder<'a>;
+    type SerializeTupleVariant = TupleEncoder<'a>;
+    type SerializeMap = MapEncoder<'a>;
+    type SerializeStruct = StructEncoder<'a>;
+    type SerializeStructVariant = StructEncoder<'a>;
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn serialize_bool(self, value: bool) -> Result<Word, EncodeError> {
+        Ok(Word::atom(if value { atoms::TRUE } else { atoms::FALSE }))
+    }
+
+    #[inline]
+    fn serialize_i8(self, value: i8) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_i16(self, value: i16) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_i32(self, value: i32) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_i64(self, value: i64) -> Result<Word, EncodeError> {
+        self.integer(value)
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<Word, EncodeError> {
+        self.wide(value)
+    }
+
+    #[inline]
+    fn serialize_u8(self, value: u8) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_u16(self, value: u16) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_u32(self, value: u32) -> Result<Word, EncodeError> {
+        self.integer(value.into())
+    }
+
+    #[inline]
+    fn serialize_u64(self, value: u64) -> Result<Word, EncodeError> {
+        self.unsigned(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<Word, EncodeError> {
+        match i128::try_from(value) {
+            Ok(value) => self.wide(value),
+            Err(_) => self.big(false, value),
+        }
+    }
+
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Result<Word, EncodeError> {
+        self.float(value.into())
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<Word, EncodeError> {
+        self.float(value)
+    }
+
+    #[inline]
+    fn serialize_char(self, value: char) -> Result<Word, EncodeError> {
+        self.integer(u32::from(value).into())
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<Word, EncodeError> {
+        self.bytes(value.as_bytes())
+    }
+
+    #[inline]
+    fn serialize_bytes(self, value: &[u8]) -> Result<Word, EncodeError> {
+        self.bytes(value)
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Result<Word, EncodeError> {
+        Ok(Word::atom(atoms::NIL))
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Word, EncodeError> {
+        self.enter(STEP)?;
+        let word = value.serialize(&mut *self)?;
+        self.leave(STEP);
+        Ok(word)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Result<Word, EncodeError> {
+        Ok(Word::atom(atoms::OK))
+    }
+
+    #[inline]
+    fn serialize_unit_struct(self, name: &'static str) -> Result<Word, EncodeError> {
+        Ok(Word::atom(atom_cache::variant(name)?))
+    }
+
+    #[inline]
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<Word, EncodeError> {
+        self.variant(name, variant)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<Word, EncodeError> {
+        if embed::is_embedding(name) {
+            let immediate = match name {
+                embed::PID => Some(value.serialize(Extract::Pid)?),
+                embed::REFERENCE => Some(value.serialize(Extract::Reference)?),
+                embed::ATOM => Some(value.serialize(Extract::Atom)?),
+                _ => self.borrowed(name)?,
+            };
+            if let Some(word) = immediate {
+                return Ok(word);
+            }
+        }
+        self.enter(STEP)?;
+        let word = value.serialize(&mut *self)?;
+        self.leave(STEP);
+        Ok(word)
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<Word, EncodeError> {
+        let offset = self.tagged(name, variant, 1)?;
+        self.enter(LEVEL)?;
+        let word = value.serialize(&mut *self)?;
+        self.leave(LEVEL);
+        self.space.set(offset + 2, word);
+        Ok(Word::boxed(TUPLE, offset))
+    }
+
+    #[inline]
+    fn serialize_seq(self, _len: Option<usize>) -> Result<ListEncoder<'a>, EncodeError> {
+        ListEncoder::new(self)
+    }
+
+    #[inline]
+    fn serialize_tuple(self, len: usize) -> Result<TupleEncoder<'a>, EncodeError> {
+        let offset = self.tuple(len)?;
+        TupleEncoder::new(self, offset, 0, len)
+    }
+
+    #[inline]
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        len: usize,
+    ) -> Result<TupleEncoder<'a>, EncodeError> {
+        self.serialize_tuple(len)
+    }
+
+    #[inline]
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<TupleEncoder<'a>, EncodeError> {
+        let offset = self.tagged(name, variant, len)?;
+        TupleEncoder::new(self, offset, 1, len)
+    }
+
+    #[inline]
+    fn serialize_map(self, _len: Option<usize>) -> Result<MapEncoder<'a>, EncodeError> {
+        MapEncoder::new(self)
+    }
+
+    #[inline]
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<StructEncoder<'a>, EncodeError> {
+        StructEncoder::new(self, name, len, None)
+    }
+
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<StructEncoder<'a>, EncodeError> {
+        let offset = self.tagged(name, variant, 1)?;
+        self.enter(LEVEL)?;
+        StructEncoder::new(self, variant, len, Some(offset))
+    }
+}
+
+/// Reads the payload of an immediate that embeds itself (see [`crate::embed`]).
+#[derive(Clone, Copy)]
+enum Extract {
+    Pid,
+    Reference,
+    Atom,
+}
+
+impl Extract {
+    fn refuse(self) -> EncodeError {
+        EncodeError::Message("a name of otp_heap's own wraps another value".into())
+    }
+}
+
+macro_rules! refuse {
+    ($($method:ident($($argument:ty),*) -> $result:ty;)*) => {
+        $(fn $method(self, $(_: $argument),*) -> Result<$result, EncodeError> {
+            Err(self.refuse())
+        })*
+    };
+}
+
+impl Serializer for Extract {
+    type Ok = Word;
+    type Error = EncodeError;
+    type SerializeSeq = Impossible<Word, EncodeError>;
+    type SerializeTuple = Impossible<Word, EncodeError>;
+    type SerializeTupleStruct = Impossible<Word, EncodeError>;
+    type SerializeTupleVariant = Impossible<Word, EncodeError>;
+    type SerializeMap = Impossible<Word, EncodeError>;
+    type SerializeStruct = Impossible<Word, EncodeError>;
+    type SerializeStructVariant = Impossible<Word, EncodeError>;
+
+    #[inline]
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn serialize_u64(self, value: u64) -> Result<Word, EncodeError> {
+        match self {
+            Extract::Pid => Ok(Word::pid(Pid::from_u64(value))),
+            Extract::Reference => Ok(Word::reference(Ref::from_u64(value))),
+            Extract::Atom => Err(self.refuse()),
+        }
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<Word, EncodeError> {
+        match self {
+            Extract::Atom => Ok(Word::atom(atom_cache::text(value)?)),
+            Extract::Pid | Extract::Reference => Err(self.refuse()),
+        }
+    }
+
+    refuse! {
+        serialize_bool(bool) -> Word;
+        serialize_i8(i8) -> Word;
+        serialize_i16(i16) -> Word;
+        serialize_i32(i32) -> Word;
+        serialize_i64(i64) -> Word;
+        serialize_u8(u8) -> Word;
+        serialize_u16(u16) -> Word;
+        serialize_u32(u32) -> Word;
+        serialize_f32(f32) -> Word;
+        serialize_f64(f64) -> Word;
+        serialize_char(char) -> Word;
+        serialize_bytes(&[u8]) -> Word;
+        serialize_none() -> Word;
+        serialize_unit() -> Word;
+        serialize_unit_struct(&'static str) -> Word;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Word;
+        serialize_seq(Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple(usize) -> Self::SerializeTuple;
+        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
+        serialize_map(Option<usize>) -> Self::SerializeMap;
+        serialize_struct(&'static str, usize) -> Self::SerializeStruct;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Word, EncodeError> {
+        Err(self.refuse())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: &T,
+    ) -> Result<Word, EncodeError> {
+        Err(self.refuse())
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<Word, EncodeError> {
+        Err(self.refuse())
+    }
+}

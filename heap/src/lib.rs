@@ -1,0 +1,116 @@
+//! Erlang terms, position-independent blocks, and serde both ways.
+//!
+//! A term lives in a [`Block`]: one allocation that holds a header of the owner's and the words
+//! of the term. Any `Serialize` type becomes a term in one pass, and comes back by `Deserialize`.
+//!
+//! ```
+//! use otp_heap::{Pid, from_term, to_term};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, PartialEq, Debug)]
+//! enum Request {
+//!     Put(String, f64),
+//!     Subscribe { from: Pid },
+//!     Stop,
+//! }
+//!
+//! let term = to_term(&Request::Put("k".into(), 1.0))?;
+//! assert_eq!(term.to_string(), r#"{put,<<"k">>,1.0}"#);
+//! assert_eq!(from_term::<Request>(term.root())?, Request::Put("k".into(), 1.0));
+//!
+//! let from = Pid::from_parts(4, 1);
+//! let term = to_term(&[Request::Subscribe { from }, Request::Stop])?;
+//! assert_eq!(term.to_string(), "{{subscribe,#{from => <0.4.1>}},stop}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How Rust types map to terms
+//!
+//! | Rust | term | read as well |
+//! |---|---|---|
+//! | unit variant `NotFound` | atom `not_found` | |
+//! | newtype variant `Get(k)`, tuple variant `Put(k, v)` | `{get, K}`, `{put, K, V}` | |
+//! | struct variant `Move { x }` | `{move, #{x => X}}` | |
+//! | `Result` | `{ok, V}`, `{error, E}` | a bare `ok` or `error` for `()` inside |
+//! | struct | map with atom keys | binaries as keys |
+//! | tuple, tuple struct, array | tuple | list |
+//! | newtype struct | what it wraps | |
+//! | unit struct `Sweep` | atom `sweep` | |
+//! | `()` | atom `ok` | |
+//! | sequence, set | list | tuple; a binary, for bytes |
+//! | map | map | |
+//! | `None`, `Some(x)` | atom `nil`, `x` itself | `undefined` for `None` |
+//! | `bool` | atom `true`, `false` | |
+//! | integers up to `i128`, `u128` | integer | |
+//! | `f32`, `f64` | float; infinite ones and NaN are refused | integer |
+//! | `char` | integer | a binary of one character |
+//! | `str`, `String` | binary | atom, by its name |
+//! | bytes | binary | list of integers |
+//! | [`Atom`], [`Pid`], [`Ref`], [`Term`], [`OwnedTerm`] | themselves | |
+//! | [`Binary`] | binary; over 64 bytes by reference | |
+//! | [`Native`] | native resource; it moves | |
+//!
+//! A variant's name turns from `CamelCase` to `snake_case` if it opens with an upper-case letter
+//! and has a lower-case one: `EXIT` and `$gen_call` stay as they are, and so do names of fields.
+//! Map keys are unique (the last wins) and in order.
+//!
+//! # What is promised
+//!
+//! - A block is one allocation, made straight from mimalloc. Its words hold offsets, so it moves
+//!   by a memory copy, and never by a walk. The fixed part takes 24 bytes besides the header.
+//! - Terms never point from one block to another. Binaries over 64 bytes are shared and counted.
+//! - Order and equality are Erlang's; integers and floats compare without rounding.
+//! - Every size, depth and name has a limit, and going over it is an error that says which.
+//! - A `Serialize` that fails or panics half way leaks nothing.
+//!
+//! # What is not promised
+//!
+//! - The hash of a term and the index of an atom mean nothing in another program.
+//! - Where serde itself buffers (untagged and internally tagged enums, `flatten`), it knows no
+//!   terms: atoms, pids and references pass as their texts, and [`OwnedTerm`], [`Native`] and
+//!   enums tagged in the usual way cannot pass.
+//! - `Some(None)` and `Some(atoms::NIL)` come back as `None`.
+//! - A map is flat whatever its size: looking up halves, changing copies.
+
+mod atom;
+mod atom_cache;
+pub mod atoms;
+mod binary;
+mod block;
+mod builder;
+mod compare;
+mod copy;
+mod decode;
+mod display;
+mod embed;
+mod encode;
+mod error;
+mod limits;
+mod loan;
+mod native;
+mod number;
+mod off_heap;
+mod owned;
+mod pid;
+mod raw;
+mod reference;
+mod term;
+mod word;
+
+pub use atom::{Atom, atom_count, set_atom_limit};
+pub use binary::Binary;
+pub use block::{Block, OwnedTerm};
+pub use builder::Builder;
+pub use decode::from_term;
+pub use display::DisplayLimited;
+pub use encode::{to_block, to_block_within, to_term};
+pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
+pub use limits::{
+    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
+};
+pub use native::Native;
+pub use number::BigInt;
+pub use pid::Pid;
+pub use raw::Raw;
+pub use reference::Ref;
+pub use term::{Cons, ListIter, Map, MapIter, Term, Tuple, TupleIter, View};

@@ -1,0 +1,30 @@
+//! The limits of this crate, each with its unit and its reason.
+
+/// Levels that a term nests at most, the tails of lists aside.
+///
+/// Encoding, decoding, comparing, printing and copying recurse once a level. Without optimisation
+/// the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
+/// frames are large needs more. Chosen by feel above what real terms reach.
+pub const DEPTH_MAX: u32 = 512;
+
+/// Words of 8 bytes in a block at most: offsets inside a block have 32 bits.
+pub const BLOCK_WORDS_MAX: u32 = u32::MAX - 1;
+
+/// Bytes of a binary that still lies inside the block; a longer one is shared and counted.
+///
+/// OTP's own bound: under it copying costs less than counting.
+pub const HEAP_BINARY_BYTES_MAX: usize = 64;
+
+/// Characters of an atom's name at most, as in OTP.
+pub const ATOM_CHARACTERS_MAX: usize = 255;
+
+/// Atoms in the program's table unless [`set_atom_limit`](crate::set_atom_limit) says otherwise;
+/// OTP's default.
+pub const DEFAULT_ATOM_LIMIT: u32 = 1_048_576;
+
+/// Words of a new block: a call with a small request fits, in one size class of the allocator.
+pub(crate) const FIRST_WORDS: u32 = 16;
+
+/// Bytes from which a block gives back its unused end, if that is over half of it. Below, the
+/// second allocation would cost more than the waste.
+pub(crate) const SHRINK_BYTES: usize = 1024;

@@ -1,0 +1,369 @@
+//! What a block holds outside itself: counted buffers of shared binaries, and native resources.
+//!
+//! The off-heap objects of a block chain by offsets inside it. The word after an object's header
+//! is the link: the offset of the next one, or [`END`]. A move of the block touches nothing; a
+//! copy counts once more for each binary of the chain ([`adopt`]); a drop gives all back
+//! ([`release_all`]).
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+
+use crate::CopyError;
+use crate::raw::{self, Space};
+use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY, SHARED_BINARY_WORDS, Word};
+
+/// The link of the last off-heap object.
+pub(crate) const END: u32 = u32::MAX;
+
+/// A native resource; boxed once more, it has a thin pointer.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Counted bytes. Those copied from a slice follow this header in the same allocation; those
+/// taken over from a `Vec` stay where they are.
+struct Buffer {
+    count: AtomicUsize,
+    // Never read here: `SharedBytes` points into it, and it frees the bytes when it is dropped.
+    _taken_over: Vec<u8>,
+}
+
+/// A count no program reaches without leaking handles; beyond it we abort, as `Arc` does.
+const COUNT_MAX: usize = isize::MAX as usize;
+
+/// One counted reference to bytes that lie in a [`Buffer`], and which of them.
+pub(crate) struct SharedBytes {
+    buffer: NonNull<Buffer>,
+    data: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the bytes are never written after they were made, the count is atomic, and the last
+// owner frees them from whatever thread it is on (mimalloc and `Vec` both allow that).
+unsafe impl Send for SharedBytes {}
+// SAFETY: as above; `&SharedBytes` gives out only `&[u8]` and clones.
+unsafe impl Sync for SharedBytes {}
+
+impl SharedBytes {
+    pub(crate) fn copied(bytes: &[u8]) -> SharedBytes {
+        let size = size_of::<Buffer>() + bytes.len();
+        let memory = raw::allocate(size, align_of::<Buffer>());
+        // SAFETY: the allocation has room for the header and the bytes, and is aligned for both.
+        unsafe {
+            let buffer = memory.cast::<Buffer>();
+            buffer.write(Buffer {
+                count: AtomicUsize::new(1),
+                _taken_over: Vec::new(),
+            });
+            let data = memory.add(size_of::<Buffer>());
+            ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr(), bytes.len());
+            SharedBytes {
+                buffer,
+                data,
+                len: bytes.len(),
+            }
+        }
+    }
+
+    pub(crate) fn taken_over(bytes: Vec<u8>) -> SharedBytes {
+        let len = bytes.len();
+        let data = NonNull::from(bytes.as_slice()).cast::<u8>();
+        let memory = raw::allocate(size_of::<Buffer>(), align_of::<Buffer>());
+        let buffer = memory.cast::<Buffer>();
+        // SAFETY: room and alignment are those of `Buffer`. Moving the `Vec` in does not move its
+        // bytes, and nothing reaches it mutably again before it is dropped.
+        unsafe {
+            buffer.write(Buffer {
+                count: AtomicUsize::new(1),
+                _taken_over: bytes,
+            })
+        };
+        SharedBytes { buffer, data, len }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: `data` and `len` lie inside the buffer, which this reference keeps alive.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
+    }
+
+    /// Another reference, to a part of these bytes.
+    ///
+    /// # Panics
+    ///
+    /// If the part does not lie inside.
+    pub(crate) fn part(&self, start: usize, len: usize) -> SharedBytes {
+        let end = start.checked_add(len);
+        assert!(
+            end.is_some_and(|end| end <= self.len),
+            "a part lies inside its binary"
+        );
+        let whole = self.clone();
+        // SAFETY: `start <= self.len`, so the pointer stays inside the buffer or at its end.
+        let data = unsafe { whole.data.add(start) };
+        let part = SharedBytes {
+            buffer: whole.buffer,
+            data,
+            len,
+        };
+        std::mem::forget(whole);
+        part
+    }
+
+    /// References to the buffer at this moment.
+    pub(crate) fn count(&self) -> usize {
+        // SAFETY: this reference keeps the buffer alive.
+        unsafe { self.buffer.as_ref() }
+            .count
+            .load(Ordering::Relaxed)
+    }
+
+    /// Whether two references see the same bytes in memory.
+    pub(crate) fn same(&self, other: &SharedBytes) -> bool {
+        self.data == other.data && self.len == other.len
+    }
+}
+
+impl Clone for SharedBytes {
+    #[inline]
+    fn clone(&self) -> SharedBytes {
+        // SAFETY: this reference keeps the buffer alive.
+        // Relaxed: whoever clones has a reference already, as in `Arc`.
+        let before = unsafe { self.buffer.as_ref() }
+            .count
+            .fetch_add(1, Ordering::Relaxed);
+        if before > COUNT_MAX {
+            std::process::abort();
+        }
+        SharedBytes {
+            buffer: self.buffer,
+            data: self.data,
+            len: self.len,
+        }
+    }
+}
+
+impl Drop for SharedBytes {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this reference keeps the buffer alive until the count below is given back.
+        if unsafe { self.buffer.as_ref() }
+            .count
+            .fetch_sub(1, Ordering::Release)
+            != 1
+        {
+            return;
+        }
+        // Pairs with the release of all other owners: their reads happen before the free.
+        fence(Ordering::Acquire);
+        // SAFETY: the count is at zero, so no one else reaches the buffer.
+        unsafe {
+            ptr::drop_in_place(self.buffer.as_ptr());
+            raw::free(self.buffer.cast());
+        }
+    }
+}
+
+/// Words of a shared binary behind the link.
+#[repr(C)]
+struct BinaryWords {
+    header: Word,
+    next: u64,
+    shared: SharedBytes,
+}
+
+/// Words of a native resource.
+#[repr(C)]
+struct NativeWords {
+    header: Word,
+    next: u64,
+    payload: AtomicPtr<Payload>,
+}
+
+const _: () = assert!(size_of::<BinaryWords>() == (1 + SHARED_BINARY_WORDS as usize) * 8);
+const _: () = assert!(size_of::<NativeWords>() == (1 + NATIVE_WORDS as usize) * 8);
+const _: () = assert!(align_of::<BinaryWords>() <= 8 && align_of::<NativeWords>() <= 8);
+
+/// Appends a shared binary, which takes over the reference; gives its offset.
+pub(crate) fn push_binary(space: &mut Space, shared: SharedBytes) -> Result<u32, CopyError> {
+    let words = 1 + SHARED_BINARY_WORDS;
+    space.reserve(words.into())?;
+    let offset = space.len();
+    let header = Word::header(SHARED_BINARY, SHARED_BINARY_WORDS);
+    let object = BinaryWords {
+        header,
+        next: space.off_heap().into(),
+        shared,
+    };
+    // SAFETY: the words behind `len` are reserved, and aligned for the object; it is complete and
+    // links to the former first one, so the chain holds each object once.
+    unsafe {
+        space
+            .base()
+            .add(offset as usize)
+            .cast::<BinaryWords>()
+            .write(object);
+        space.extend(words);
+        space.set_off_heap(offset);
+    }
+    Ok(offset)
+}
+
+/// Makes room for a native resource, so that [`push_native`] cannot fail.
+pub(crate) fn reserve_native(space: &mut Space) -> Result<(), CopyError> {
+    space.reserve((1 + NATIVE_WORDS).into())
+}
+
+/// Appends a native resource; gives its offset.
+pub(crate) fn push_native(space: &mut Space, payload: Box<Payload>) -> Result<u32, CopyError> {
+    let words = 1 + NATIVE_WORDS;
+    space.reserve(words.into())?;
+    let offset = space.len();
+    let header = Word::header(NATIVE, NATIVE_WORDS);
+    let payload = AtomicPtr::new(Box::into_raw(payload));
+    let object = NativeWords {
+        header,
+        next: space.off_heap().into(),
+        payload,
+    };
+    // SAFETY: as in `push_binary`.
+    unsafe {
+        space
+            .base()
+            .add(offset as usize)
+            .cast::<NativeWords>()
+            .write(object);
+        space.extend(words);
+        space.set_off_heap(offset);
+    }
+    Ok(offset)
+}
+
+/// The shared bytes of an object.
+///
+/// # Safety
+///
+/// At `offset` lies a shared binary of a block or space that lives for `'h` unmoved.
+#[inline]
+pub(crate) unsafe fn binary_at<'h>(base: NonNull<Word>, offset: u32) -> &'h SharedBytes {
+    // SAFETY: by the caller's word.
+    unsafe {
+        &base
+            .add(offset as usize)
+            .cast::<BinaryWords>()
+            .as_ref()
+            .shared
+    }
+}
+
+/// The pointer of a native resource: null once it has moved out.
+///
+/// # Safety
+///
+/// At `offset` lies a native resource of a block that lives for `'h` unmoved.
+#[inline]
+pub(crate) unsafe fn native_at<'h>(base: NonNull<Word>, offset: u32) -> &'h AtomicPtr<Payload> {
+    // SAFETY: by the caller's word.
+    unsafe {
+        &base
+            .add(offset as usize)
+            .cast::<NativeWords>()
+            .as_ref()
+            .payload
+    }
+}
+
+/// Whether the chain holds a native resource, moved out or not.
+///
+/// # Safety
+///
+/// `first` is the chain of the living block or space at `base`.
+pub(crate) unsafe fn has_native(base: NonNull<Word>, first: u32) -> bool {
+    let mut offset = first;
+    while offset != END {
+        // SAFETY: every link of a chain leads to a whole off-heap object.
+        unsafe {
+            let object = base.add(offset as usize);
+            if object.read().header_kind() == NATIVE {
+                return true;
+            }
+            offset = object.add(1).read().0 as u32;
+        }
+    }
+    false
+}
+
+/// After the words of a block without natives were copied to `delta` in `space`: counts each of
+/// its binaries once more and joins their chain to the space's own.
+///
+/// # Safety
+///
+/// The copied words lie at `delta..` in `space`, bit by bit those of the living block whose chain
+/// begins at `first`, and are adopted once.
+pub(crate) unsafe fn adopt(space: &mut Space, delta: u32, first: u32) {
+    let mut offset = first;
+    while offset != END {
+        let here = offset + delta;
+        // SAFETY: the source's chain leads from one whole binary to the next, so do its copies.
+        // The source owns a reference of its own, so the buffer is alive; the copy's becomes
+        // counted here, before the chain can release it.
+        unsafe {
+            let object = space.base().add(here as usize).cast::<BinaryWords>();
+            std::mem::forget(object.as_ref().shared.clone());
+            let next = &raw mut (*object.as_ptr()).next;
+            offset = next.read() as u32;
+            next.write(space.off_heap().into());
+            space.set_off_heap(here);
+        }
+    }
+}
+
+/// Gives back every binary and drops every native that has not moved out.
+///
+/// A native whose `Drop` panics is contained: the rest of the chain is released all the same.
+///
+/// # Safety
+///
+/// `first` is the chain of the block or space at `base`, which no one else reaches, and whose
+/// off-heap objects are not used again.
+#[inline]
+pub(crate) unsafe fn release_all(base: NonNull<Word>, first: u32) {
+    if first != END {
+        // SAFETY: by the caller's word.
+        unsafe { release_chain(base, first) }
+    }
+}
+
+#[cold]
+unsafe fn release_chain(base: NonNull<Word>, first: u32) {
+    let mut offset = first;
+    while offset != END {
+        // SAFETY: every link of a chain leads to a whole off-heap object, each once.
+        unsafe {
+            let object = base.add(offset as usize);
+            offset = object.add(1).read().0 as u32;
+            if object.read().header_kind() == NATIVE {
+                let native = object.cast::<NativeWords>();
+                let payload = native
+                    .as_ref()
+                    .payload
+                    .swap(ptr::null_mut(), Ordering::Acquire);
+                if !payload.is_null() {
+                    drop_contained(Box::from_raw(payload));
+                }
+            } else {
+                ptr::drop_in_place(&raw mut (*object.cast::<BinaryWords>().as_ptr()).shared);
+            }
+        }
+    }
+}
+
+/// Drops a native; a panic of its `Drop` ends here, since a block may be dropped while unwinding.
+pub(crate) fn drop_contained(payload: Box<Payload>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // The payload of the panic may itself panic in its `Drop`; then it is let go.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            std::mem::forget(second);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The layout of a block, its allocation, and the space that a block is built in.
+//!
+//! A block is one allocation straight from mimalloc:
+//!
+//! ```text
+//! header: H | capacity, len (u32 words) | root (word) | off-heap chain, depth (u32) | words...
+//! ```
+//!
+//! The fixed part is 24 bytes and ends where the words begin, so a term, which knows the address
+//! of the first word, reaches it without knowing `H`.
+
+use std::alloc::{Layout, handle_alloc_error};
+use std::mem::offset_of;
+use std::ptr::{self, NonNull};
+
+use crate::CopyError;
+use crate::limits::FIRST_WORDS;
+use crate::off_heap;
+use crate::word::{HEAP_BINARY, Word};
+
+/// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
+#[repr(C)]
+pub struct Raw<H> {
+    pub(crate) header: H,
+    pub(crate) fixed: Fixed,
+    pub(crate) words: [Word; 0],
+}
+
+impl<H> std::fmt::Debug for Raw<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Raw")
+            .field("fixed", &self.fixed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every block knows of itself. Ends right before the first word.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Fixed {
+    pub(crate) capacity: u32,
+    pub(crate) len: u32,
+    pub(crate) root: Word,
+    /// Offset of the first off-heap object, or [`off_heap::END`].
+    pub(crate) off_heap: u32,
+    /// Levels that the root nests, at most.
+    pub(crate) depth: u32,
+}
+
+const _: () = assert!(size_of::<Fixed>() == 24);
+const _: () = assert!(offset_of!(Raw<u8>, words) == offset_of!(Raw<u8>, fixed) + 24);
+
+/// Where the words begin, and how the allocation is aligned, for one header type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    pub(crate) prefix: usize,
+    pub(crate) align: usize,
+}
+
+impl Shape {
+    pub(crate) const fn of<H>() -> Shape {
+        Shape {
+            prefix: offset_of!(Raw<H>, words),
+            align: align_of::<Raw<H>>(),
+        }
+    }
+
+    /// Bytes of the allocation for so many words. A multiple of the alignment, so never under the
+    /// size of `Raw<H>`.
+    pub(crate) const fn bytes(self, words: u32) -> usize {
+        (self.prefix + words as usize * size_of::<Word>()).next_multiple_of(self.align)
+    }
+}
+
+/// Alignment that mimalloc gives without being asked.
+const PLAIN_ALIGN: usize = 16;
+
+#[inline]
+pub(crate) fn allocate(bytes: usize, align: usize) -> NonNull<u8> {
+    // SAFETY: the size is not zero, the alignment is that of a type, so a power of two.
+    let memory = unsafe {
+        if align <= PLAIN_ALIGN && bytes >= PLAIN_ALIGN {
+            libmimalloc_sys::mi_malloc(bytes)
+        } else {
+            libmimalloc_sys::mi_malloc_aligned(bytes, align)
+        }
+    };
+    NonNull::new(memory.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
+}
+
+/// # Safety
+///
+/// `memory` came from [`allocate`] or [`reallocate`] with this alignment and is not used again.
+#[cold]
+pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize) -> NonNull<u8> {
+    // SAFETY: ours by the caller's word; size and alignment as in `allocate`.
+    let moved = unsafe {
+        if align <= PLAIN_ALIGN {
+            libmimalloc_sys::mi_realloc(memory.as_ptr().cast(), bytes)
+        } else {
+            libmimalloc_sys::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
+        }
+    };
+    NonNull::new(moved.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
+}
+
+/// # Safety
+///
+/// `memory` came from [`allocate`] or [`reallocate`] and is not used again.
+#[inline]
+pub(crate) unsafe fn free(memory: NonNull<u8>) {
+    // SAFETY: by the caller's word.
+    unsafe { libmimalloc_sys::mi_free(memory.as_ptr().cast()) }
+}
+
+#[cold]
+fn out_of_memory(bytes: usize, align: usize) -> ! {
+    match Layout::from_size_align(bytes, align) {
+        Ok(layout) => handle_alloc_error(layout),
+        Err(_) => panic!("a block of {bytes} bytes is over the address space"),
+    }
+}
+
+/// The words of a block while it is built: header and fixed part are still unwritten.
+///
+/// Dropped before it becomes a block, it releases what it holds: so an encoder that fails or
+/// unwinds leaks nothing.
+pub(crate) struct Space {
+    base: NonNull<Word>,
+    len: u32,
+    capacity: u32,
+    words_max: u32,
+    off_heap: u32,
+    shape: Shape,
+}
+
+impl Space {
+    #[inline]
+    pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
+        let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
+        let memory = allocate(shape.bytes(words), shape.align);
+        // SAFETY: the allocation is at least `prefix` bytes long.
+        let base = unsafe { memory.add(shape.prefix) }.cast();
+        Space {
+            base,
+            len: 0,
+            capacity: words,
+            words_max,
+            off_heap: off_heap::END,
+            shape,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn base(&self) -> NonNull<Word> {
+        self.base
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, offset: u32) -> Word {
+        assert!(offset < self.len);
+        // SAFETY: every word under `len` has been written.
+        unsafe { self.base.add(offset as usize).read() }
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, offset: u32, word: Word) {
+        assert!(offset < self.len);
+        // SAFETY: under `len`, so inside the allocation.
+        unsafe { self.base.add(offset as usize).write(word) }
+    }
+
+    /// Makes room for `count` more words, which stay unwritten and outside `len`.
+    #[inline]
+    pub(crate) fn reserve(&mut self, count: u64) -> Result<(), CopyError> {
+        let needed = u64::from(self.len) + count;
+        if needed > u64::from(self.capacity) || needed > u64::from(self.words_max) {
+            return self.grow(needed);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, needed: u64) -> Result<(), CopyError> {
+        if needed > u64::from(self.words_max) {
+            return Err(CopyError::TooLarge {
+                words_max: self.words_max,
+            });
+        }
+        let doubled = u64::from(self.capacity) * 2;
+        let words = doubled.max(needed).min(u64::from(self.words_max)) as u32;
+        if words > self.capacity {
+            self.resize(words);
+        }
+        Ok(())
+    }
+
+    fn resize(&mut self, words: u32) {
+        let bytes = self.shape.bytes(words);
+        // SAFETY: `memory` is this space's own allocation; `base` is replaced below.
+        let memory = unsafe { reallocate(self.memory(), bytes, self.shape.align) };
+        // SAFETY: as in `new`.
+        self.base = unsafe { memory.add(self.shape.prefix) }.cast();
+        self.capacity = words;
+    }
+
+    fn memory(&self) -> NonNull<u8> {
+        // SAFETY: the words begin `prefix` bytes into the allocation.
+        unsafe { self.base.cast::<u8>().sub(self.shape.prefix) }
+    }
+
+    /// Appends words; gives the offset of the first.
+    #[inline]
+    pub(crate) fn push<const N: usize>(&mut self, words: [Word; N]) -> Result<u32, CopyError> {
+        self.reserve(N as u64)?;
+        let offset = self.len;
+        // SAFETY: `reserve` made room for N words behind `len`.
+        unsafe {
+            self.base
+                .add(offset as usize)
+                .cast::<[Word; N]>()
+                .write(words)
+        };
+        self.len += N as u32;
+        Ok(offset)
+    }
+
+    /// Appends a header and `count` zero words (each the integer 0) for its elements.
+    #[inline]
+    pub(crate) fn push_blank(&mut self, header: Word, count: u64) -> Result<u32, CopyError> {
+        self.reserve(count + 1)?;
+        let offset = self.len;
+        // SAFETY: `reserve` made room for `count + 1` words behind `len`.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.write(header);
+            // A loop, not one fill: most tuples are small, and a call costs more than the stores.
+            for index in 1..=count as usize {
+                start.add(index).write(Word(0));
+            }
+        }
+        self.len += count as u32 + 1;
+        Ok(offset)
+    }
+
+    /// Appends an object of raw bytes: a header, then the bytes padded to whole words.
+    #[inline]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) -> Result<u32, CopyError> {
+        let words = bytes.len().div_ceil(size_of::<Word>());
+        let length = u32::try_from(bytes.len()).map_err(|_| CopyError::TooLarge {
+            words_max: self.words_max,
+        })?;
+        self.reserve(words as u64 + 1)?;
+        let offset = self.len;
+        // SAFETY: `reserve` made room for `words + 1` words; the last one is zeroed first, so that
+        // its padding is written. Source and target are different allocations.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.add(words).write(Word(0));
+            start.write(Word::header(HEAP_BINARY, length));
+            let target = start.add(1).cast::<u8>();
+            ptr::copy_nonoverlapping(bytes.as_ptr(), target.as_ptr(), bytes.len());
+        }
+        self.len += words as u32 + 1;
+        Ok(offset)
+    }
+
+    /// Counts `count` words behind `len` as written.
+    ///
+    /// # Safety
+    ///
+    /// They were reserved and written, as whole objects.
+    #[inline]
+    pub(crate) unsafe fn extend(&mut self, count: u32) {
+        debug_assert!(self.len + count <= self.capacity);
+        self.len += count;
+    }
+
+    #[inline]
+    pub(crate) fn off_heap(&self) -> u32 {
+        self.off_heap
+    }
+
+    /// Sets the first off-heap object.
+    ///
+    /// # Safety
+    ///
+    /// `offset` is a finished off-heap object, whose chain holds every off-heap object of the
+    /// space exactly once.
+    #[inline]
+    pub(crate) unsafe fn set_off_heap(&mut self, offset: u32) {
+        self.off_heap = offset;
+    }
+
+    /// Writes header and fixed part, and gives the memory away.
+    #[inline]
+    pub(crate) fn finish<H>(mut self, header: H, root: Word, depth: u32) -> NonNull<Raw<H>> {
+        assert!(
+            self.shape == Shape::of::<H>(),
+            "the space was made for this header"
+        );
+        self.give_back();
+        let fixed = Fixed {
+            capacity: self.capacity,
+            len: self.len,
+            root,
+            off_heap: self.off_heap,
+            depth,
+        };
+        let raw = self.memory().cast::<Raw<H>>();
+        // SAFETY: the shape is that of `Raw<H>`, so both fields lie inside the allocation, aligned.
+        unsafe {
+            (&raw mut (*raw.as_ptr()).header).write(header);
+            (&raw mut (*raw.as_ptr()).fixed).write(fixed);
+        }
+        std::mem::forget(self);
+        raw
+    }
+
+    #[inline]
+    fn give_back(&mut self) {
+        let unused = (self.capacity - self.len) as usize * size_of::<Word>();
+        let bytes = self.shape.bytes(self.capacity);
+        if bytes > crate::limits::SHRINK_BYTES && unused > bytes / 2 {
+            self.resize(self.len.max(1));
+        }
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        // SAFETY: the chain is that of this space and is not used again, nor is the memory.
+        unsafe {
+            off_heap::release_all(self.base, self.off_heap);
+            free(self.memory());
+        }
+    }
+}

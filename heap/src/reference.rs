@@ -1,0 +1,108 @@
+//! References.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use crate::embed;
+
+/// A reference, unique in its VM: 60 bits.
+///
+/// Mirrors `reference()`; printed as `#Ref<0.high.low>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ref(u64);
+
+impl Ref {
+    /// The reference of a number; bits beyond the sixtieth are dropped.
+    #[inline]
+    pub const fn from_u64(value: u64) -> Ref {
+        Ref(value & ((1 << 60) - 1))
+    }
+
+    /// The 60 bits.
+    #[inline]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    fn parse(text: &str) -> Option<Ref> {
+        let mut parts = text.strip_prefix("#Ref<0.")?.strip_suffix('>')?.split('.');
+        let high: u32 = parts.next()?.parse().ok()?;
+        let low: u32 = parts.next()?.parse().ok()?;
+        (parts.next().is_none() && high < 1 << 28)
+            .then(|| Ref((u64::from(high) << 32) | u64::from(low)))
+    }
+}
+
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#Ref<0.{}.{}>", self.0 >> 32, self.0 as u32)
+    }
+}
+
+impl fmt::Debug for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Inside a VM message the reference itself; text in a readable format, a number elsewhere.
+impl Serialize for Ref {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_newtype_struct(embed::REFERENCE, &embed::Text(self))
+        } else {
+            serializer.serialize_newtype_struct(embed::REFERENCE, &self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ref {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ref, D::Error> {
+        deserializer.deserialize_newtype_struct(embed::REFERENCE, RefVisitor)
+    }
+}
+
+struct RefVisitor;
+
+impl<'de> Visitor<'de> for RefVisitor {
+    type Value = Ref;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reference")
+    }
+
+    #[inline]
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Ref, E> {
+        Ok(Ref::from_u64(value))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Ref, D::Error> {
+        // Where serde buffers (untagged enums), only the text tells one from a number.
+        if inner.is_human_readable() {
+            let text = inner.deserialize_str(embed::TextVisitor)?;
+            Ref::parse(&text)
+                .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &self))
+        } else {
+            u64::deserialize(inner).map(Ref::from_u64)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_comes_back() {
+        for value in [0, 1, u64::from(u32::MAX) + 7, (1 << 60) - 1] {
+            let reference = Ref::from_u64(value);
+            assert_eq!(reference.as_u64(), value);
+            assert_eq!(Ref::parse(&reference.to_string()), Some(reference));
+        }
+        assert_eq!(Ref::parse("#Ref<0.268435456.0>"), None);
+    }
+}

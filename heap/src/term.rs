@@ -1,0 +1,566 @@
+//! Terms as seen: a word and the block that it lies in.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use crate::number::BigInt;
+use crate::off_heap::{self, Payload};
+use crate::raw::Fixed;
+use crate::word::{
+    ATOM, BIG, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NATIVE, NIL, PID, REFERENCE, SHARED_BINARY,
+    TUPLE, Word,
+};
+use crate::{Atom, Binary, Pid, Ref};
+
+/// A term inside a block. `Copy`; never outlives its block.
+///
+/// `==` is Erlang's `=:=` and `Ord` is its order with `1` before `1.0` (as among the keys of a
+/// map), so the two agree, and `Hash` with them; [`Term::cmp_value`] is `==` and `<` of Erlang.
+/// Printed in Erlang syntax.
+#[derive(Clone, Copy)]
+pub struct Term<'h> {
+    base: NonNull<Word>,
+    word: Word,
+    block: PhantomData<&'h [Word]>,
+}
+
+// SAFETY: a term reads words that no one writes while it lives; a native resource inside is
+// reached only by an atomic swap, and is `Send` itself; buffers are counted atomically.
+unsafe impl Send for Term<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Term<'_> {}
+
+/// A term taken apart by one level.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum View<'h> {
+    /// An integer of up to 60 bits.
+    Int(i64),
+    /// A longer integer.
+    BigInt(BigInt<'h>),
+    /// A float, finite.
+    Float(f64),
+    /// An atom.
+    Atom(Atom),
+    /// A process identifier.
+    Pid(Pid),
+    /// A reference.
+    Ref(Ref),
+    /// A tuple.
+    Tuple(Tuple<'h>),
+    /// The empty list.
+    Nil,
+    /// A cell of a list.
+    Cons(Cons<'h>),
+    /// A map.
+    Map(Map<'h>),
+    /// A binary, wherever its bytes are.
+    Binary(&'h [u8]),
+    /// A native resource; take it with [`from_term`](crate::from_term).
+    Native,
+}
+
+impl<'h> Term<'h> {
+    /// # Safety
+    ///
+    /// `word` is the word of a finished term in the block or space at `base`, which lives
+    /// unmoved and unwritten for `'h`.
+    #[inline]
+    pub(crate) unsafe fn new(base: NonNull<Word>, word: Word) -> Term<'h> {
+        Term {
+            base,
+            word,
+            block: PhantomData,
+        }
+    }
+
+    /// The same term, its lifetime forgotten.
+    ///
+    /// # Safety
+    ///
+    /// The caller sees to it that the result is not used after `'h`.
+    #[inline]
+    pub(crate) unsafe fn detach(self) -> Term<'static> {
+        Term {
+            base: self.base,
+            word: self.word,
+            block: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn base(self) -> NonNull<Word> {
+        self.base
+    }
+
+    #[inline]
+    pub(crate) fn word(self) -> Word {
+        self.word
+    }
+
+    /// The fixed part of the term's block.
+    ///
+    /// # Safety
+    ///
+    /// The term lies in a finished block, not in a space.
+    #[inline]
+    pub(crate) unsafe fn fixed(self) -> &'h Fixed {
+        // SAFETY: a block's fixed part ends where its words begin.
+        unsafe { self.base.cast::<Fixed>().sub(1).as_ref() }
+    }
+
+    /// The word at an index of this term's own object, the header being 0.
+    #[inline]
+    fn object_word(self, index: usize) -> Word {
+        debug_assert!(self.word.is_boxed());
+        // SAFETY: callers pass indices inside the object, as its header tells.
+        unsafe { self.base.add(self.word.offset() as usize + index).read() }
+    }
+
+    #[inline]
+    fn with_word(self, word: Word) -> Term<'h> {
+        Term { word, ..self }
+    }
+
+    /// The term, taken apart by one level.
+    #[inline]
+    pub fn view(self) -> View<'h> {
+        match self.word.tag() {
+            INTEGER => View::Int(self.word.small_value()),
+            ATOM => View::Atom(Atom::from_index(self.word.payload() as u32)),
+            PID => View::Pid(Pid::from_u64(self.word.payload())),
+            REFERENCE => View::Ref(Ref::from_u64(self.word.payload())),
+            NIL => View::Nil,
+            CONS => View::Cons(Cons { cell: self }),
+            TUPLE => View::Tuple(Tuple {
+                term: self,
+                len: self.object_word(0).header_len() as usize,
+            }),
+            MAP => View::Map(Map {
+                term: self,
+                len: self.object_word(0).header_len() as usize,
+            }),
+            FLOAT => View::Float(f64::from_bits(self.object_word(1).0)),
+            BIG => View::BigInt(self.big()),
+            HEAP_BINARY | SHARED_BINARY => View::Binary(self.bytes()),
+            NATIVE => View::Native,
+            tag => unreachable!("no term has the tag {tag}"),
+        }
+    }
+
+    fn big(self) -> BigInt<'h> {
+        let header = self.object_word(0);
+        // SAFETY: the limbs follow the header, as many as it says; a word is a plain `u64`.
+        let limbs = unsafe {
+            let first = self.base.add(self.word.offset() as usize + 1).cast::<u64>();
+            std::slice::from_raw_parts(first.as_ptr(), header.header_len() as usize)
+        };
+        BigInt::new(header.header_is_negative(), limbs)
+    }
+
+    #[inline]
+    fn bytes(self) -> &'h [u8] {
+        if self.word.tag() == SHARED_BINARY {
+            // SAFETY: the tag says that a shared binary lies there, in a block that lives for 'h.
+            return unsafe { off_heap::binary_at::<'h>(self.base, self.word.offset()) }.bytes();
+        }
+        let len = self.object_word(0).header_len() as usize;
+        // SAFETY: the bytes follow the header, as many as it says.
+        unsafe {
+            let first = self.base.add(self.word.offset() as usize + 1).cast::<u8>();
+            std::slice::from_raw_parts(first.as_ptr(), len)
+        }
+    }
+
+    /// The atom, if it is one.
+    #[inline]
+    pub fn as_atom(self) -> Option<Atom> {
+        (self.word.tag() == ATOM).then(|| Atom::from_index(self.word.payload() as u32))
+    }
+
+    /// The pid, if it is one.
+    #[inline]
+    pub fn as_pid(self) -> Option<Pid> {
+        (self.word.tag() == PID).then(|| Pid::from_u64(self.word.payload()))
+    }
+
+    /// The reference, if it is one.
+    #[inline]
+    pub fn as_ref(self) -> Option<Ref> {
+        (self.word.tag() == REFERENCE).then(|| Ref::from_u64(self.word.payload()))
+    }
+
+    /// The integer, if it is one that 64 bits hold.
+    #[inline]
+    pub fn as_i64(self) -> Option<i64> {
+        match self.view() {
+            View::Int(value) => Some(value),
+            View::BigInt(big) => big.to_i128().and_then(|value| value.try_into().ok()),
+            _ => None,
+        }
+    }
+
+    /// The float, if it is one; an integer is none.
+    #[inline]
+    pub fn as_f64(self) -> Option<f64> {
+        (self.word.tag() == FLOAT).then(|| f64::from_bits(self.object_word(1).0))
+    }
+
+    /// The bytes of a binary.
+    #[inline]
+    pub fn as_binary(self) -> Option<&'h [u8]> {
+        matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY).then(|| self.bytes())
+    }
+
+    /// The text of a binary that is UTF-8.
+    pub fn as_str(self) -> Option<&'h str> {
+        self.as_binary()
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+    }
+
+    /// A binary as a handle of its own: no copy of the bytes if they are shared.
+    pub fn to_binary(self) -> Option<Binary> {
+        match self.word.tag() {
+            // SAFETY: the tag says that a shared binary lies there.
+            SHARED_BINARY => Some(Binary::from_shared(
+                unsafe { off_heap::binary_at(self.base, self.word.offset()) }.clone(),
+            )),
+            HEAP_BINARY => Some(Binary::from(self.bytes())),
+            _ => None,
+        }
+    }
+
+    /// The tuple, if it is one.
+    #[inline]
+    pub fn as_tuple(self) -> Option<Tuple<'h>> {
+        (self.word.tag() == TUPLE).then(|| Tuple {
+            term: self,
+            len: self.object_word(0).header_len() as usize,
+        })
+    }
+
+    /// The map, if it is one.
+    #[inline]
+    pub fn as_map(self) -> Option<Map<'h>> {
+        (self.word.tag() == MAP).then(|| Map {
+            term: self,
+            len: self.object_word(0).header_len() as usize,
+        })
+    }
+
+    /// The cell, if it is a list that is not empty.
+    #[inline]
+    pub fn as_cons(self) -> Option<Cons<'h>> {
+        (self.word.tag() == CONS).then_some(Cons { cell: self })
+    }
+
+    /// Whether it is the empty list `[]`. (The atom `nil` is another term.)
+    #[inline]
+    pub fn is_nil(self) -> bool {
+        self.word == Word::NIL
+    }
+
+    /// Whether it is a native resource, moved out or not.
+    #[inline]
+    pub fn is_native(self) -> bool {
+        self.word.tag() == NATIVE
+    }
+
+    /// The elements of a list; nothing for another term. [`ListIter::tail`] tells how it ended.
+    #[inline]
+    pub fn list_iter(self) -> ListIter<'h> {
+        ListIter { rest: self }
+    }
+
+    /// Length of a proper list; `None` for another term, an improper list included.
+    pub fn list_len(self) -> Option<usize> {
+        let mut cells = self.list_iter();
+        let len = cells.by_ref().count();
+        cells.tail().is_nil().then_some(len)
+    }
+
+    /// Words of 8 bytes that a copy of the term takes. Mirrors `erts_debug:flat_size/1`.
+    pub fn words(self) -> usize {
+        let mut words = 0;
+        let mut term = self;
+        loop {
+            match term.view() {
+                View::Cons(cons) => {
+                    words += 2 + cons.head().words();
+                    term = cons.tail();
+                    continue;
+                }
+                View::Tuple(tuple) => {
+                    words += 1 + tuple.len() + tuple.iter().map(Term::words).sum::<usize>();
+                }
+                View::Map(map) => {
+                    let parts = map.iter().map(|(key, value)| key.words() + value.words());
+                    words += 1 + 2 * map.len() + parts.sum::<usize>();
+                }
+                _ if term.word.is_boxed() => words += 1 + term.object_word(0).raw_words() as usize,
+                _ => {}
+            }
+            return words;
+        }
+    }
+
+    /// The pointer of a native resource.
+    pub(crate) fn native(self) -> Option<&'h std::sync::atomic::AtomicPtr<Payload>> {
+        // SAFETY: the tag says that a native resource lies there, in a block that lives for 'h.
+        self.is_native()
+            .then(|| unsafe { off_heap::native_at(self.base, self.word.offset()) })
+    }
+}
+
+/// A tuple.
+#[derive(Clone, Copy)]
+pub struct Tuple<'h> {
+    term: Term<'h>,
+    // Full width here and below: such values are copied in words of 8 bytes right after they were
+    // made, and narrower stores would stall those loads.
+    len: usize,
+}
+
+impl<'h> Tuple<'h> {
+    /// The number of elements.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether it is `{}`.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// An element, counted from 0 (`element/2` counts from 1).
+    #[inline]
+    pub fn get(self, index: usize) -> Option<Term<'h>> {
+        (index < self.len()).then(|| self.term.with_word(self.term.object_word(1 + index)))
+    }
+
+    /// All elements in order.
+    #[inline]
+    pub fn iter(self) -> TupleIter<'h> {
+        TupleIter {
+            tuple: self,
+            next: 0,
+            end: self.len,
+        }
+    }
+
+    /// The elements from an index on.
+    #[inline]
+    pub(crate) fn iter_from(self, index: usize) -> TupleIter<'h> {
+        TupleIter {
+            tuple: self,
+            next: index.min(self.len),
+            end: self.len,
+        }
+    }
+
+    /// The tuple as a term.
+    #[inline]
+    pub fn term(self) -> Term<'h> {
+        self.term
+    }
+}
+
+impl<'h> IntoIterator for Tuple<'h> {
+    type Item = Term<'h>;
+    type IntoIter = TupleIter<'h>;
+
+    fn into_iter(self) -> TupleIter<'h> {
+        self.iter()
+    }
+}
+
+/// The elements of a [`Tuple`].
+#[derive(Clone)]
+pub struct TupleIter<'h> {
+    tuple: Tuple<'h>,
+    next: usize,
+    end: usize,
+}
+
+impl<'h> Iterator for TupleIter<'h> {
+    type Item = Term<'h>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Term<'h>> {
+        if self.next == self.end {
+            return None;
+        }
+        self.next += 1;
+        let term = self.tuple.term;
+        Some(term.with_word(term.object_word(self.next)))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.end - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for TupleIter<'_> {}
+
+/// A map. Its keys are unique and in [exact order](Term::cmp_exact).
+#[derive(Clone, Copy)]
+pub struct Map<'h> {
+    term: Term<'h>,
+    len: usize,
+}
+
+impl<'h> Map<'h> {
+    /// The number of pairs.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether it is `#{}`.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The value of a key, found by halving. The key may lie in any block.
+    pub fn get(self, key: Term<'_>) -> Option<Term<'h>> {
+        self.find(|candidate| candidate.cmp_exact(key))
+    }
+
+    /// The value of a key that is an atom.
+    pub fn get_atom(self, key: Atom) -> Option<Term<'h>> {
+        // Small maps by identity: comparing words costs less than comparing names.
+        let mut keys = 0..self.len();
+        let found = keys.find(|index| self.key(*index).word == Word::atom(key))?;
+        Some(self.value(found))
+    }
+
+    fn find(self, compare: impl Fn(Term<'_>) -> std::cmp::Ordering) -> Option<Term<'h>> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match compare(self.key(middle)) {
+                std::cmp::Ordering::Equal => return Some(self.value(middle)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn key(self, index: usize) -> Term<'h> {
+        self.term.with_word(self.term.object_word(1 + index))
+    }
+
+    #[inline]
+    fn value(self, index: usize) -> Term<'h> {
+        self.term
+            .with_word(self.term.object_word(1 + self.len() + index))
+    }
+
+    /// Key and value of each pair, in key order.
+    #[inline]
+    pub fn iter(self) -> MapIter<'h> {
+        MapIter { map: self, next: 0 }
+    }
+
+    /// The map as a term.
+    #[inline]
+    pub fn term(self) -> Term<'h> {
+        self.term
+    }
+}
+
+impl<'h> IntoIterator for Map<'h> {
+    type Item = (Term<'h>, Term<'h>);
+    type IntoIter = MapIter<'h>;
+
+    fn into_iter(self) -> MapIter<'h> {
+        self.iter()
+    }
+}
+
+/// The pairs of a [`Map`].
+#[derive(Clone)]
+pub struct MapIter<'h> {
+    map: Map<'h>,
+    next: usize,
+}
+
+impl<'h> Iterator for MapIter<'h> {
+    type Item = (Term<'h>, Term<'h>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Term<'h>, Term<'h>)> {
+        if self.next == self.map.len() {
+            return None;
+        }
+        let index = self.next;
+        self.next += 1;
+        Some((self.map.key(index), self.map.value(index)))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.map.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for MapIter<'_> {}
+
+/// A cell of a list.
+#[derive(Clone, Copy)]
+pub struct Cons<'h> {
+    cell: Term<'h>,
+}
+
+impl<'h> Cons<'h> {
+    /// The first element.
+    #[inline]
+    pub fn head(self) -> Term<'h> {
+        self.cell.with_word(self.cell.object_word(0))
+    }
+
+    /// The rest: a list, or any term if the list is improper.
+    #[inline]
+    pub fn tail(self) -> Term<'h> {
+        self.cell.with_word(self.cell.object_word(1))
+    }
+
+    /// The list as a term.
+    #[inline]
+    pub fn term(self) -> Term<'h> {
+        self.cell
+    }
+}
+
+/// The elements of a list.
+#[derive(Clone)]
+pub struct ListIter<'h> {
+    rest: Term<'h>,
+}
+
+impl<'h> ListIter<'h> {
+    /// What is left: `[]` at the end of a proper list.
+    #[inline]
+    pub fn tail(&self) -> Term<'h> {
+        self.rest
+    }
+}
+
+impl<'h> Iterator for ListIter<'h> {
+    type Item = Term<'h>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Term<'h>> {
+        let cons = self.rest.as_cons()?;
+        self.rest = cons.tail();
+        Some(cons.head())
+    }
+}

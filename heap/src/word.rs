@@ -1,0 +1,194 @@
+//! The 64-bit word: a 4-bit tag below, 60 bits of payload above.
+//!
+//! A boxed word holds the *offset* of its object, counted in words from the first word of the
+//! block, never an address: a block moves by a memory copy. Every object but a cons cell opens
+//! with a header word, and only a header has the tag [`HEADER`]; so the words of a block can be
+//! walked from first to last without following one pointer.
+
+use crate::{Atom, Pid, Ref};
+
+/// Small integer, 60 bits, signed.
+pub(crate) const INTEGER: u64 = 0;
+/// Atom: its index in the program's table.
+pub(crate) const ATOM: u64 = 1;
+/// Process identifier, 60 bits.
+pub(crate) const PID: u64 = 2;
+/// Reference, 60 bits.
+pub(crate) const REFERENCE: u64 = 3;
+/// The empty list.
+pub(crate) const NIL: u64 = 4;
+/// Cons cell: head, tail. The only object without a header.
+pub(crate) const CONS: u64 = 5;
+/// Tuple: header, elements.
+pub(crate) const TUPLE: u64 = 6;
+/// Map: header, all keys in order, then their values.
+pub(crate) const MAP: u64 = 7;
+/// Float: header, the bits.
+pub(crate) const FLOAT: u64 = 8;
+/// Big integer: header with the sign, limbs from the least significant.
+pub(crate) const BIG: u64 = 9;
+/// Binary inside the block: header with the length in bytes, the bytes.
+pub(crate) const HEAP_BINARY: u64 = 10;
+/// Binary outside: header, next off-heap object, buffer, first byte, length.
+pub(crate) const SHARED_BINARY: u64 = 11;
+/// Native resource: header, next off-heap object, pointer.
+pub(crate) const NATIVE: u64 = 12;
+/// First word of an object; never the word of a term.
+pub(crate) const HEADER: u64 = 15;
+
+/// Words of a shared binary after its header.
+pub(crate) const SHARED_BINARY_WORDS: u32 = 4;
+/// Words of a native resource after its header.
+pub(crate) const NATIVE_WORDS: u32 = 2;
+
+const NEGATIVE: u64 = 1 << 8;
+
+/// One word of a block: a term's immediate value or offset, a header, or raw payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub(crate) struct Word(pub(crate) u64);
+
+impl Word {
+    pub(crate) const NIL: Word = Word(NIL);
+
+    /// The small integer, if 60 bits hold it.
+    #[inline]
+    pub(crate) const fn small(value: i64) -> Option<Word> {
+        if (value << 4) >> 4 == value {
+            Some(Word((value << 4) as u64))
+        } else {
+            None
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn atom(atom: Atom) -> Word {
+        Word(((atom.index() as u64) << 4) | ATOM)
+    }
+
+    #[inline]
+    pub(crate) const fn pid(pid: Pid) -> Word {
+        Word((pid.as_u64() << 4) | PID)
+    }
+
+    #[inline]
+    pub(crate) const fn reference(reference: Ref) -> Word {
+        Word((reference.as_u64() << 4) | REFERENCE)
+    }
+
+    #[inline]
+    pub(crate) const fn boxed(tag: u64, offset: u32) -> Word {
+        Word(((offset as u64) << 4) | tag)
+    }
+
+    #[inline]
+    pub(crate) const fn tag(self) -> u64 {
+        self.0 & 15
+    }
+
+    #[inline]
+    pub(crate) const fn payload(self) -> u64 {
+        self.0 >> 4
+    }
+
+    #[inline]
+    pub(crate) const fn small_value(self) -> i64 {
+        (self.0 as i64) >> 4
+    }
+
+    /// Offset of the object of a boxed word.
+    #[inline]
+    pub(crate) const fn offset(self) -> u32 {
+        (self.0 >> 4) as u32
+    }
+
+    #[inline]
+    pub(crate) const fn is_boxed(self) -> bool {
+        let tag = self.tag();
+        tag >= CONS && tag <= NATIVE
+    }
+
+    #[inline]
+    pub(crate) const fn is_list(self) -> bool {
+        matches!(self.tag(), NIL | CONS)
+    }
+
+    /// Header of an object: `len` counts elements, pairs, limbs or bytes, by `kind`.
+    #[inline]
+    pub(crate) const fn header(kind: u64, len: u32) -> Word {
+        Word(((len as u64) << 16) | (kind << 4) | HEADER)
+    }
+
+    #[inline]
+    pub(crate) const fn big_header(negative: bool, limbs: u32) -> Word {
+        let sign = if negative { NEGATIVE } else { 0 };
+        Word(Word::header(BIG, limbs).0 | sign)
+    }
+
+    #[inline]
+    pub(crate) const fn header_kind(self) -> u64 {
+        (self.0 >> 4) & 15
+    }
+
+    #[inline]
+    pub(crate) const fn header_len(self) -> u32 {
+        (self.0 >> 16) as u32
+    }
+
+    #[inline]
+    pub(crate) const fn header_is_negative(self) -> bool {
+        self.0 & NEGATIVE != 0
+    }
+
+    /// Words after this header that are no terms.
+    #[inline]
+    pub(crate) const fn raw_words(self) -> u32 {
+        match self.header_kind() {
+            FLOAT => 1,
+            BIG => self.header_len(),
+            HEAP_BINARY => self.header_len().div_ceil(8),
+            SHARED_BINARY => SHARED_BINARY_WORDS,
+            NATIVE => NATIVE_WORDS,
+            _ => 0,
+        }
+    }
+
+    /// Words after this header that are terms.
+    #[inline]
+    pub(crate) const fn term_words(self) -> u64 {
+        match self.header_kind() {
+            TUPLE => self.header_len() as u64,
+            MAP => self.header_len() as u64 * 2,
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_integers_have_sixty_bits() {
+        for value in [0, 1, -1, (1 << 59) - 1, -(1 << 59)] {
+            assert_eq!(Word::small(value).map(Word::small_value), Some(value));
+        }
+        assert_eq!(Word::small(1 << 59), None);
+        assert_eq!(Word::small(-(1 << 59) - 1), None);
+    }
+
+    #[test]
+    fn a_header_keeps_kind_length_and_sign() {
+        let header = Word::big_header(true, 7);
+        assert_eq!(header.tag(), HEADER);
+        assert_eq!(header.header_kind(), BIG);
+        assert_eq!(header.header_len(), 7);
+        assert!(header.header_is_negative());
+        assert!(!header.is_boxed());
+        assert_eq!(Word::header(HEAP_BINARY, 9).raw_words(), 2);
+        assert_eq!(
+            Word::header(MAP, u32::MAX).term_words(),
+            2 * u64::from(u32::MAX)
+        );
+    }
+}

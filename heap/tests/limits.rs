@@ -1,0 +1,182 @@
+//! Every limit answers with an error.
+
+use otp_heap::{
+    Builder, DEPTH_MAX, DecodeErrorKind, EncodeError, OwnedTerm, from_term, to_block_within,
+    to_term,
+};
+use serde::ser::{SerializeMap, SerializeStruct, SerializeTuple};
+use serde::{Deserialize, Serialize, Serializer};
+
+#[derive(Serialize, Deserialize)]
+enum Chain {
+    End,
+    Link(Box<Chain>),
+}
+
+fn chain(levels: u32) -> Chain {
+    (0..levels).fold(Chain::End, |chain, _| Chain::Link(Box::new(chain)))
+}
+
+#[test]
+fn depth_is_bounded() {
+    let term = to_term(&chain(DEPTH_MAX)).unwrap();
+    assert!(from_term::<Chain>(term.root()).is_ok());
+    assert_eq!(
+        to_term(&chain(DEPTH_MAX + 1)).unwrap_err(),
+        EncodeError::TooDeep
+    );
+    assert_eq!(to_term(&(1, &term)).unwrap_err(), EncodeError::TooDeep);
+    let part = term.root().as_tuple().unwrap().get(1).unwrap();
+    assert!(to_term(&(1, part)).is_ok());
+    assert_eq!(to_term(&((1, part), 2)).unwrap_err(), EncodeError::TooDeep);
+    let mut builder = Builder::<()>::new();
+    builder.term(term.root()).tuple(1);
+    assert_eq!(builder.finish(()).unwrap_err(), EncodeError::TooDeep);
+}
+
+#[test]
+fn a_type_that_nests_without_its_term_is_bounded_too() {
+    #[derive(Serialize, Deserialize, Debug)]
+    struct Node(Option<Box<Node>>);
+    let node = (0..DEPTH_MAX).fold(Node(None), |node, _| Node(Some(Box::new(node))));
+    assert_eq!(to_term(&node).unwrap_err(), EncodeError::TooDeep);
+    let error = from_term::<Node>(to_term(&1).unwrap().root()).unwrap_err();
+    assert_eq!(error.kind(), &DecodeErrorKind::TooDeep);
+}
+
+#[test]
+fn unwrapping_and_wrapping_again_does_not_add_up() {
+    let mut term = to_term(&(1, 2)).unwrap();
+    for _ in 0..3 * DEPTH_MAX {
+        let wrapped = to_term(&Some((1, term))).unwrap();
+        (_, term) = from_term::<Option<(u8, OwnedTerm)>>(wrapped.root())
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(term.to_string(), "{1,2}");
+}
+
+#[test]
+fn long_lists_do_not_recurse() {
+    let long: Vec<(u32, u32)> = (0..200_000).map(|n| (n, n)).collect();
+    let term = to_term(&long).unwrap();
+    let copy = OwnedTerm::copy_of((), term.root()).unwrap();
+    assert_eq!(term, copy);
+    let tail = OwnedTerm::copy_of((), term.root().as_cons().unwrap().tail()).unwrap();
+    assert!(tail > term);
+    assert_eq!(term.root().words(), 200_000 * 5);
+    let mut builder = Builder::new();
+    for number in 0..5000 {
+        builder.integer(number);
+    }
+    builder.nil();
+    for _ in 0..5000 {
+        builder.cons();
+    }
+    assert_eq!(builder.finish(()).unwrap().root().list_len(), Some(5000));
+}
+
+#[test]
+fn size_is_bounded() {
+    let values = vec![1.5; 100];
+    assert!(to_block_within((), &values, 400).is_ok());
+    let error = to_block_within((), &values, 399).unwrap_err();
+    assert_eq!(error, EncodeError::TooLarge { words_max: 399 });
+    assert!(to_block_within((), &1, 0).is_ok());
+    assert!(to_block_within((), "x", 1).is_err());
+    // Announcing more than there can be allocates nothing.
+    struct Liar(usize);
+    impl Serialize for Liar {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_tuple(self.0)?.end()
+        }
+    }
+    for len in [1000, u32::MAX as usize, usize::MAX - 1] {
+        let error = to_block_within((), &Liar(len), 100).unwrap_err();
+        assert!(matches!(error, EncodeError::TooLarge { .. }), "{error}");
+    }
+    assert_eq!(
+        to_term(&Liar(2)).unwrap_err(),
+        EncodeError::Length {
+            announced: 2,
+            given: 0
+        }
+    );
+}
+
+#[test]
+fn a_block_gives_its_waste_back() {
+    let term = to_term(&vec![1; 520]).unwrap();
+    assert!(term.bytes() < 2 * 8 * 1040, "{} bytes", term.bytes());
+    assert_eq!(to_term(&1).unwrap().bytes(), 24 + 16 * 8);
+}
+
+#[test]
+fn floats_are_finite() {
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(to_term(&value).unwrap_err(), EncodeError::NotFinite);
+    }
+}
+
+#[test]
+fn a_wrong_serialize_is_an_error() {
+    struct Wrong(u8);
+    impl Serialize for Wrong {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.0 {
+                0 => {
+                    let mut value = serializer.serialize_struct("Wrong", 1)?;
+                    value.serialize_field("a", &1)?;
+                    value.serialize_field("b", &1)?;
+                    value.end()
+                }
+                1 => {
+                    let mut value = serializer.serialize_struct("Wrong", 3)?;
+                    value.serialize_field("c", &1)?;
+                    value.serialize_field("b", &1)?;
+                    value.serialize_field("b", &1)?;
+                    value.end()
+                }
+                2 => serializer.serialize_struct("Wrong", 1)?.end(),
+                3 => {
+                    let mut value = serializer.serialize_tuple(1)?;
+                    value.serialize_element(&1)?;
+                    value.serialize_element(&1)?;
+                    value.end()
+                }
+                _ => {
+                    let mut value = serializer.serialize_map(None)?;
+                    value.serialize_value(&1)?;
+                    value.end()
+                }
+            }
+        }
+    }
+    for case in 0..5 {
+        assert!(to_term(&Wrong(case)).is_err(), "{case}");
+    }
+}
+
+#[test]
+fn a_builder_says_what_its_stack_lacks() {
+    let mut builder = Builder::new();
+    builder.integer(1).tuple(2);
+    assert_eq!(
+        builder.finish(()).unwrap_err(),
+        EncodeError::Stack {
+            needed: 2,
+            present: 1
+        }
+    );
+    let error = Builder::new().finish(()).unwrap_err();
+    assert_eq!(
+        error,
+        EncodeError::Stack {
+            needed: 1,
+            present: 0
+        }
+    );
+    let mut builder = Builder::new();
+    builder.integer(1).integer(2);
+    assert_eq!(builder.finish_tuple(()).unwrap().to_string(), "{1,2}");
+}
