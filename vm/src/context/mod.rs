@@ -1,0 +1,359 @@
+//! What a process's body holds: its own identity and every operation on the VM.
+
+mod receive;
+mod request;
+mod spawn;
+mod time;
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
+
+use otp_heap::{Atom, Pid, Ref, atoms};
+use parking_lot::MutexGuard;
+use serde::Serialize;
+
+use crate::core::Core;
+use crate::destination::{Destination, SendError};
+use crate::envelope::{self, Kind, NO_REF, Parcel};
+use crate::exit_reason::ExitReason;
+use crate::message::ReplyTo;
+use crate::names::RegisterError;
+use crate::process::{Process, State};
+use crate::table::{Table, TableError, TableOptions};
+use crate::vm::Vm;
+
+pub use receive::{Receive, ReceiveWhere, Timeout};
+pub use request::{CallError, RequestId};
+pub(crate) use spawn::spawn_process;
+pub use spawn::{Priority, SpawnError, SpawnOptions, Spawned};
+pub use time::{Sleep, TimerRef};
+
+/// A process's own handle on itself and the VM. The body gets it by value; callbacks of
+/// behaviours get `&mut Context`.
+///
+/// There is one for each process. It may be moved to another thread, and outlive its process:
+/// then sends still work, and operations on the process itself do nothing, or say so.
+pub struct Context {
+    vm: Vm,
+    process: NonNull<Process>,
+    pid: Pid,
+}
+
+// SAFETY: the slot behind `process` is Sync and lives as long as the core, which `vm` holds.
+unsafe impl Send for Context {}
+// SAFETY: as above; operations with `&self` go through the process's lock.
+unsafe impl Sync for Context {}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Context").field(&self.pid).finish()
+    }
+}
+
+impl Context {
+    pub(crate) fn new(vm: Vm, process: &Process, pid: Pid) -> Self {
+        Self {
+            vm,
+            process: NonNull::from(process),
+            pid,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        self.vm.core()
+    }
+
+    /// The process's slot; it may hold another incarnation if this one is gone.
+    fn process(&self) -> &Process {
+        // SAFETY: slots live as long as the core, and `vm` holds the core.
+        unsafe { self.process.as_ref() }
+    }
+
+    /// The process's state, if it is still there. While the lock is held it stays.
+    fn state(&self) -> Option<MutexGuard<'_, State>> {
+        let process = self.process();
+        let state = process.lock();
+        (process.is(self.pid) && !state.exiting).then_some(state)
+    }
+
+    /// As [`Context::state`], for operations that have nothing to answer once the process ended.
+    fn living_state(&self) -> MutexGuard<'_, State> {
+        self.state().unwrap_or_else(|| {
+            panic!("process {} ended, and its Context was used to receive: move the Context back into the body", self.pid)
+        })
+    }
+
+    /// The process's own pid. `self/0`.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The VM that the process runs in.
+    pub fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// Who spawned the process; for one that the host program spawned, a pid that is nobody's.
+    pub fn parent(&self) -> Pid {
+        self.state()
+            .and_then(|state| state.parent)
+            .unwrap_or(envelope::HOST)
+    }
+
+    /// A reference that is unique in this VM. `make_ref/0`.
+    pub fn make_ref(&self) -> Ref {
+        self.core().make_ref()
+    }
+
+    /// Sends a message. `erlang:send/2`.
+    ///
+    /// The message is serialised into a block of its own, and so copied. Sending to a process
+    /// that is gone is no error, as in OTP.
+    ///
+    /// # Errors
+    /// [`SendError::NoName`] when a name is registered to nobody, [`SendError::Encode`] when the
+    /// message can't be serialised (then nothing was sent).
+    pub fn send<M: Serialize + ?Sized>(
+        &self,
+        to: impl Into<Destination>,
+        message: &M,
+    ) -> Result<(), SendError> {
+        let to = self.core().resolve(to.into())?;
+        let parcel = envelope::message(self.pid, message)?;
+        self.post(to, parcel);
+        Ok(())
+    }
+
+    /// Passes a received message on, without serialising it again.
+    ///
+    /// # Errors
+    /// [`SendError::NoName`] when a name is registered to nobody.
+    pub fn forward(
+        &self,
+        to: impl Into<Destination>,
+        message: crate::message::Message,
+    ) -> Result<(), SendError> {
+        let to = self.core().resolve(to.into())?;
+        let mut parcel = message.into_parcel();
+        *parcel.header_mut() = envelope::Envelope::new(Kind::Message, self.pid, NO_REF);
+        self.post(to, parcel);
+        Ok(())
+    }
+
+    /// Delivers a parcel and charges for it; what nobody takes is dropped.
+    fn post(&self, to: Pid, parcel: Parcel) {
+        otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
+        drop(self.core().deliver(to, parcel));
+    }
+
+    /// Sends a cast: the message `{'$gen_cast', Request}`. Silent if nobody is there, by name as
+    /// well. `gen_server:cast/2`.
+    ///
+    /// # Errors
+    /// [`SendError::Encode`] when the request can't be serialised.
+    pub fn cast<M: Serialize + ?Sized>(
+        &self,
+        to: impl Into<Destination>,
+        request: &M,
+    ) -> Result<(), SendError> {
+        let Ok(to) = self.core().resolve(to.into()) else {
+            return Ok(());
+        };
+        let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
+        self.post(to, parcel);
+        Ok(())
+    }
+
+    /// Answers a call: `{Ref, Reply}` through the call's alias. A caller that gave up gets
+    /// nothing. `gen:reply/2`.
+    ///
+    /// # Errors
+    /// [`SendError::Encode`] when the reply can't be serialised (then nothing was sent).
+    pub fn reply<M: Serialize + ?Sized>(&self, to: &ReplyTo, reply: &M) -> Result<(), SendError> {
+        let envelope = envelope::Envelope::new(Kind::Reply, self.pid, to.1);
+        let parcel = otp_heap::to_block(envelope, &(to.1, reply))?;
+        // The call's monitor on this process is over; if another process was asked, the caller
+        // takes it back itself.
+        if let Some(mut state) = self.state() {
+            state.monitored_by.remove(&to.1);
+        }
+        self.post(to.0, parcel);
+        Ok(())
+    }
+
+    /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
+    ///
+    /// If `pid` is not alive, this process gets the exit signal `noproc`.
+    pub fn link(&self, pid: Pid) {
+        if pid == self.pid {
+            return;
+        }
+        let Some(mut state) = self.state() else {
+            return;
+        };
+        if state.links.insert(pid, ()).is_some() {
+            return;
+        }
+        drop(state);
+        let link = envelope::signal(Kind::Link, self.pid, NO_REF);
+        if self.core().deliver(pid, link).is_err() {
+            self.process().deliver_to_self(envelope::exit(
+                Kind::LinkExit,
+                pid,
+                &ExitReason::noproc(),
+            ));
+        }
+    }
+
+    /// Takes a link back, from both sides. No exit signal of it arrives later. `unlink/1`.
+    pub fn unlink(&self, pid: Pid) {
+        let Some(mut state) = self.state() else {
+            return;
+        };
+        if state.links.remove(&pid).is_none() {
+            return;
+        }
+        drop(state);
+        let _ = self
+            .core()
+            .deliver(pid, envelope::signal(Kind::Unlink, self.pid, NO_REF));
+    }
+
+    /// Watches a process: when it ends, the message `{'DOWN', Ref, process, Pid, Reason}`
+    /// arrives; at once, with `noproc`, if nobody is there. `monitor/2`.
+    pub fn monitor(&self, of: impl Into<Destination>) -> Ref {
+        let reference = self.make_ref();
+        let pid = self.core().resolve(of.into()).unwrap_or(envelope::HOST);
+        let Some(mut state) = self.state() else {
+            return reference;
+        };
+        state.monitors.insert(reference, pid);
+        drop(state);
+        let monitor = envelope::signal(Kind::Monitor, self.pid, reference);
+        if self.core().deliver(pid, monitor).is_err() {
+            self.process()
+                .deliver_to_self(envelope::down(pid, reference, &ExitReason::noproc()));
+        }
+        reference
+    }
+
+    /// Takes a monitor back. Afterwards no `DOWN` of it is in the mailbox, and none arrives.
+    /// `demonitor(Ref, [flush])`. Gives whether the monitor was still there.
+    pub fn demonitor(&self, reference: Ref) -> bool {
+        let Some(mut state) = self.state() else {
+            return false;
+        };
+        if let Some(pid) = state.monitors.remove(&reference) {
+            drop(state);
+            let _ = self
+                .core()
+                .deliver(pid, envelope::signal(Kind::Demonitor, self.pid, reference));
+            return true;
+        }
+        let is_its_down = |parcel: &Parcel| {
+            let envelope = parcel.header();
+            envelope.kind == Kind::Down && envelope.reference == reference
+        };
+        state.inbox.discard(is_its_down);
+        state.skipped.discard(is_its_down);
+        false
+    }
+
+    /// Sends an exit signal. `exit/2`.
+    ///
+    /// `kill` can't be trapped; `normal` is ignored by a process that doesn't trap exits. A
+    /// signal to oneself acts at the next await.
+    pub fn exit_process(&self, pid: Pid, reason: impl Into<ExitReason>) {
+        let parcel = envelope::exit(Kind::Exit, self.pid, &reason.into());
+        if pid == self.pid {
+            self.process().deliver_to_self(parcel);
+        } else {
+            let _ = self.core().deliver(pid, parcel);
+        }
+    }
+
+    /// Ends the process here and now with a reason: unwinds the body. `exit/1`.
+    ///
+    /// Destructors run, and `catch_unwind` in between would catch it.
+    pub fn exit(&self, reason: impl Into<ExitReason>) -> ! {
+        resume_unwind(Box::new(crate::process::ExitPayload(reason.into())))
+    }
+
+    /// Whether exit signals arrive as messages `{'EXIT', Pid, Reason}` instead of ending the
+    /// process. Gives what was set before. `process_flag(trap_exit, Bool)`.
+    pub fn trap_exit(&self, trap: bool) -> bool {
+        self.state()
+            .is_some_and(|mut state| std::mem::replace(&mut state.trap_exit, trap))
+    }
+
+    /// Names a process. `register/2`.
+    ///
+    /// # Errors
+    /// When the name is taken or reserved, or the process has a name already or is gone.
+    pub fn register(&self, name: &str, pid: Pid) -> Result<(), RegisterError> {
+        self.vm.register(name, pid)
+    }
+
+    /// Takes a name away. Gives who had it. `unregister/1`.
+    pub fn unregister(&self, name: &str) -> Option<Pid> {
+        self.vm.unregister(name)
+    }
+
+    /// Who has a name. `whereis/1`.
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        self.vm.whereis(name)
+    }
+
+    /// Whether a process is alive, after all that this process sent it before has arrived.
+    /// `is_process_alive/1`.
+    pub async fn is_alive(&mut self, pid: Pid) -> bool {
+        if pid == self.pid {
+            return true;
+        }
+        let reference = self.make_ref();
+        let question = envelope::signal(Kind::AliveRequest, self.pid, reference);
+        match self.begin_request(pid, reference, question) {
+            Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Names the process in reports. `proc_lib:set_label/1`.
+    pub fn set_label(&self, label: Atom) {
+        if let Some(mut state) = self.state() {
+            state.label = Some(label);
+        }
+    }
+
+    /// Makes a table that this process owns. `ets:new/2`.
+    ///
+    /// # Errors
+    /// When the name is taken or the VM's limit of tables is reached.
+    pub fn table_new(&self, name: &str, options: TableOptions) -> Result<Table, TableError> {
+        if !self.core().mark_table_owner(self.pid) {
+            return Err(TableError::OwnerGone);
+        }
+        self.core().tables.create(self.pid, name, options)
+    }
+
+    /// A named table. `ets:whereis/1`.
+    pub fn table(&self, name: &str) -> Option<Table> {
+        self.vm.table(name)
+    }
+
+    /// As [`Context::table`], for who has the name as an atom already.
+    pub fn table_by_atom(&self, name: Atom) -> Option<Table> {
+        self.core().tables.by_name(name)
+    }
+
+    /// The tables that this process owns, in no order. So a process finds a table without a name
+    /// that it inherited or was given.
+    pub fn tables(&self) -> Vec<Table> {
+        self.core().tables.owned_by(self.pid)
+    }
+}
+
+/// A send is charged one reduction, and one more for each of so many bytes: about what copying
+/// them costs beside a reduction's usual work. Chosen by feel.
+const SEND_BYTES_PER_REDUCTION: usize = 256;

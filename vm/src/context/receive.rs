@@ -1,0 +1,258 @@
+//! Receiving: the next message, or the first that fits.
+//!
+//! A selective receive sets aside what it passes over (`State::skipped`), so that each message is
+//! looked at once for each receive; when the next receive begins, what was set aside comes first
+//! again. A receive that is dropped half-way loses nothing.
+
+use std::mem;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+use std::time::Duration;
+
+use super::Context;
+use super::time::Alarm;
+use crate::mailbox::Queue;
+use crate::message::Message;
+use crate::process::{State, own_waker_matches};
+
+/// How long to wait. `after` in OTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// For ever.
+    Infinity,
+    /// This long; not before it is over. Zero: only look.
+    After(Duration),
+}
+
+impl From<Duration> for Timeout {
+    fn from(duration: Duration) -> Self {
+        Self::After(duration)
+    }
+}
+
+impl From<Option<Duration>> for Timeout {
+    fn from(duration: Option<Duration>) -> Self {
+        duration.map_or(Self::Infinity, Self::After)
+    }
+}
+
+impl Context {
+    /// The next message, in order of arrival. Dropping the future loses nothing.
+    pub fn receive(&mut self) -> Receive<'_> {
+        Receive { cx: self }
+    }
+
+    /// The next message, or None when none came in time. `receive … after`.
+    pub async fn receive_timeout(&mut self, after: impl Into<Timeout>) -> Option<Message> {
+        let mut alarm = Alarm::new(self, after.into());
+        let cx = &*self;
+        std::future::poll_fn(move |task| poll_receive(cx, Some(&mut alarm), task)).await
+    }
+
+    /// The first message for which `select` gives a value; the others stay, in order.
+    /// Selective `receive`, with `after`.
+    ///
+    /// `select` sees each message once for each receive. Dropping the future loses nothing.
+    pub fn receive_where<T, S>(
+        &mut self,
+        after: impl Into<Timeout>,
+        select: S,
+    ) -> ReceiveWhere<'_, S>
+    where
+        S: FnMut(&Message) -> Option<T> + Send,
+    {
+        let alarm = Alarm::new(self, after.into());
+        ReceiveWhere {
+            cx: self,
+            select,
+            alarm,
+            started: false,
+        }
+    }
+
+    /// How many messages wait. `process_info(self(), message_queue_len)`.
+    pub fn message_queue_len(&self) -> usize {
+        let Some(mut state) = self.state() else {
+            return 0;
+        };
+        let leftovers = self.process().drain(&mut state);
+        let len = state.queue_len();
+        drop(state);
+        leftovers.finish();
+        len
+    }
+}
+
+/// The future of [`Context::receive`].
+#[derive(Debug)]
+#[must_use = "a receive does nothing until it is awaited"]
+pub struct Receive<'cx> {
+    cx: &'cx mut Context,
+}
+
+impl Future for Receive<'_> {
+    type Output = Message;
+
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Message> {
+        poll_receive(self.cx, None, task)
+            .map(|message| message.expect("without an alarm it waits for a message"))
+    }
+}
+
+fn poll_receive(
+    cx: &Context,
+    alarm: Option<&mut Alarm>,
+    task: &mut task::Context<'_>,
+) -> Poll<Option<Message>> {
+    ready!(otp_scheduler::poll_proceed(task));
+    let mut state = cx.living_state();
+    let leftovers = cx.process().drain(&mut state);
+    let message = if state.exit.is_some() {
+        None
+    } else {
+        let skipped = &mut state.skipped;
+        let message = if skipped.is_empty() {
+            None
+        } else {
+            skipped.pop_front()
+        };
+        message.or_else(|| state.inbox.pop_front())
+    };
+    let mut timed_out = false;
+    if message.is_none() {
+        wait_for_messages(cx, &mut state, task);
+        timed_out = state.exit.is_none()
+            && alarm.is_some_and(|alarm| alarm.poll(cx, &mut state, task).is_ready());
+    }
+    drop(state);
+    leftovers.finish();
+    match message {
+        Some(parcel) => {
+            otp_scheduler::tick(1);
+            Poll::Ready(Some(Message::new(parcel)))
+        }
+        None if timed_out => Poll::Ready(None),
+        None => Poll::Pending,
+    }
+}
+
+/// Lists the waker of a receive inside a foreign combinator; the process's own needs no list.
+pub(super) fn wait_for_messages(cx: &Context, state: &mut State, task: &task::Context<'_>) {
+    let waker = task.waker();
+    if !own_waker_matches(cx.process(), waker)
+        && !state.receivers.iter().any(|known| known.will_wake(waker))
+    {
+        state.receivers.push(waker.clone());
+    }
+}
+
+/// The future of [`Context::receive_where`].
+#[must_use = "a receive does nothing until it is awaited"]
+pub struct ReceiveWhere<'cx, S> {
+    cx: &'cx mut Context,
+    select: S,
+    alarm: Alarm,
+    started: bool,
+}
+
+impl<S> std::fmt::Debug for ReceiveWhere<'_, S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ReceiveWhere")
+            .field("cx", &self.cx)
+            .finish_non_exhaustive()
+    }
+}
+
+// Nothing in it is pinned.
+impl<S> Unpin for ReceiveWhere<'_, S> {}
+
+impl<T, S> Future for ReceiveWhere<'_, S>
+where
+    S: FnMut(&Message) -> Option<T> + Send,
+{
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Option<T>> {
+        ready!(otp_scheduler::poll_proceed(task));
+        let this = &mut *self;
+        if !this.started {
+            this.started = true;
+            merge_skipped(&mut this.cx.living_state());
+        }
+        loop {
+            let mut state = this.cx.living_state();
+            let leftovers = this.cx.process().drain(&mut state);
+            if state.exit.is_some() {
+                drop(state);
+                leftovers.finish();
+                return Poll::Pending;
+            }
+            if state.inbox.is_empty() {
+                wait_for_messages(this.cx, &mut state, task);
+                let over = this.alarm.poll(this.cx, &mut state, task);
+                drop(state);
+                leftovers.finish();
+                return over.map(|()| None);
+            }
+            let arrived = mem::take(&mut state.inbox);
+            drop(state);
+            leftovers.finish();
+            let mut scan = Scan {
+                cx: this.cx,
+                arrived,
+                passed: Queue::default(),
+            };
+            if let Some(found) = scan.run(&mut this.select) {
+                return Poll::Ready(Some(found));
+            }
+        }
+    }
+}
+
+/// Puts what an earlier selective receive passed over back in front.
+fn merge_skipped(state: &mut State) {
+    if state.skipped.is_empty() {
+        return;
+    }
+    let mut all = mem::take(&mut state.skipped);
+    all.append(mem::take(&mut state.inbox));
+    state.inbox = all;
+}
+
+/// Messages out of the lock while the program's closure looks at them; they go back whatever
+/// happens.
+struct Scan<'cx> {
+    cx: &'cx Context,
+    arrived: Queue,
+    passed: Queue,
+}
+
+impl Scan<'_> {
+    fn run<T>(&mut self, select: &mut impl FnMut(&Message) -> Option<T>) -> Option<T> {
+        while let Some(parcel) = self.arrived.pop_front() {
+            otp_scheduler::tick(1);
+            let message = Message::new(parcel);
+            match select(&message) {
+                Some(found) => return Some(found),
+                None => self.passed.push_back(message.into_parcel()),
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Scan<'_> {
+    fn drop(&mut self) {
+        let passed = mem::take(&mut self.passed);
+        let mut arrived = mem::take(&mut self.arrived);
+        // A process that ended meanwhile has nobody to keep them for.
+        if let Some(mut state) = self.cx.state() {
+            state.skipped.append(passed);
+            if !arrived.is_empty() {
+                arrived.append(mem::take(&mut state.inbox));
+                state.inbox = arrived;
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Calls: a request with a monitor and an alias, and the wait for its answer.
+//!
+//! # Protocol
+//! 1. The caller files the request under a fresh reference, then sends one parcel of kind `Call`:
+//!    the message `{'$gen_call', {Pid, Ref}, Request}`, which is at the same time the monitor
+//!    signal of the reference. So a call costs one parcel, not three.
+//! 2. The server takes the monitor in with the message. Its reply ends it.
+//! 3. The reply goes through the alias, straight to the request, never into the inbox: waiting
+//!    costs the same whatever else waits in the mailbox. If the request is over, it is dropped.
+//! 4. If the server ends first, its `DOWN` is the answer; if it is gone already, `noproc` is.
+//! 5. A caller that gives up removes the request and takes the monitor back.
+
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use otp_heap::{DecodeError, EncodeError, Pid, Ref, atoms, from_term};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Context;
+use super::receive::{Timeout, wait_for_messages};
+use super::time::Alarm;
+use crate::core::Core;
+use crate::destination::{Destination, SendError};
+use crate::envelope::{self, Envelope, Kind, Parcel};
+use crate::exit_reason::ExitReason;
+use crate::message::ReplyTo;
+use crate::process::{Answer, Request};
+
+/// Why a call gave no reply.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No reply in time. A reply that comes later is dropped.
+    #[error("no reply in time: give the call longer, or look at why the server is busy")]
+    Timeout,
+    /// The server ended, or was not there (`noproc`).
+    #[error("the server ended: {0}")]
+    Exit(ExitReason),
+    /// A process called itself, and would wait for ever.
+    #[error("the process called itself: do the work directly, or continue")]
+    CallingSelf,
+    /// The request could not be serialised; nothing was sent.
+    #[error("the request could not be encoded: {0}")]
+    Encode(#[from] EncodeError),
+    /// The reply is not of the expected shape.
+    #[error("the reply could not be decoded: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+impl CallError {
+    /// The reason with which a process would exit that can't go on without the reply.
+    pub fn reason(&self) -> ExitReason {
+        match self {
+            Self::Timeout => ExitReason::timeout(),
+            Self::Exit(reason) => reason.clone(),
+            Self::CallingSelf => ExitReason::new("calling_self"),
+            Self::Encode(_) | Self::Decode(_) => {
+                ExitReason::new(&(atoms::BADARG, self.to_string()))
+            }
+        }
+    }
+}
+
+impl From<CallError> for ExitReason {
+    fn from(error: CallError) -> Self {
+        error.reason()
+    }
+}
+
+impl Context {
+    /// Asks a server and waits for its reply: the message `{'$gen_call', {Pid, Ref}, Request}`.
+    /// `gen:call/4`.
+    ///
+    /// Dropping the future gives the call up, as a timeout does.
+    ///
+    /// # Errors
+    /// See [`CallError`]: a server that ends, or isn't there, answers with its exit reason.
+    pub async fn call<M, R>(
+        &mut self,
+        to: impl Into<Destination>,
+        request: &M,
+        after: impl Into<Timeout>,
+    ) -> Result<R, CallError>
+    where
+        M: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let (to, reference, parcel) = self.prepare(to.into(), request)?;
+        let waiting = self.begin_request(to, reference, parcel)?;
+        decode_reply(&waiting.answer(after.into()).await?)
+    }
+
+    /// Sends a request, to look for its reply later. `gen_server:send_request/2`.
+    ///
+    /// # Errors
+    /// As for [`Context::call`].
+    pub fn send_request<M: Serialize + ?Sized>(
+        &self,
+        to: impl Into<Destination>,
+        request: &M,
+    ) -> Result<RequestId, CallError> {
+        let (to, reference, parcel) = self.prepare(to.into(), request)?;
+        self.file(to, reference, parcel)?;
+        Ok(RequestId {
+            core: self.vm.core_arc(),
+            owner: self.pid,
+            reference,
+        })
+    }
+
+    /// Waits for the reply to a request. When the time is over the request is given up: see
+    /// `gen_server:receive_response/2`.
+    ///
+    /// # Errors
+    /// As for [`Context::call`]; [`CallError::Exit`] with `noproc` for a request of another process.
+    pub async fn receive_response<R: DeserializeOwned>(
+        &mut self,
+        request: RequestId,
+        after: impl Into<Timeout>,
+    ) -> Result<R, CallError> {
+        if request.owner != self.pid {
+            return Err(CallError::Exit(ExitReason::noproc()));
+        }
+        let waiting = Waiting {
+            cx: self,
+            reference: request.reference,
+        };
+        decode_reply(&waiting.answer(after.into()).await?)
+    }
+
+    fn prepare<M: Serialize + ?Sized>(
+        &self,
+        to: Destination,
+        request: &M,
+    ) -> Result<(Pid, Ref, Parcel), CallError> {
+        let to = match self.core().resolve(to) {
+            Ok(pid) if pid == self.pid => return Err(CallError::CallingSelf),
+            Ok(pid) => pid,
+            Err(SendError::Encode(error)) => return Err(CallError::Encode(error)),
+            Err(SendError::NoName) => return Err(CallError::Exit(ExitReason::noproc())),
+        };
+        let reference = self.make_ref();
+        let envelope = Envelope::new(Kind::Call, self.pid, reference);
+        let parcel = otp_heap::to_block(
+            envelope,
+            &(atoms::GEN_CALL, ReplyTo(self.pid, reference), request),
+        )?;
+        Ok((to, reference, parcel))
+    }
+
+    pub(super) fn begin_request(
+        &self,
+        to: Pid,
+        reference: Ref,
+        parcel: Parcel,
+    ) -> Result<Waiting<'_>, CallError> {
+        self.file(to, reference, parcel)?;
+        Ok(Waiting {
+            cx: self,
+            reference,
+        })
+    }
+
+    /// Step 1 of the protocol.
+    fn file(&self, to: Pid, reference: Ref, parcel: Parcel) -> Result<(), CallError> {
+        let Some(mut state) = self.state() else {
+            return Err(CallError::Exit(ExitReason::noproc()));
+        };
+        state
+            .requests
+            .insert(reference, Request { to, answer: None });
+        drop(state);
+        otp_scheduler::tick(1 + (parcel.bytes() / super::SEND_BYTES_PER_REDUCTION) as u32);
+        if self.core().deliver(to, parcel).is_err() {
+            if let Some(mut state) = self.state() {
+                state.requests.remove(&reference);
+            }
+            return Err(CallError::Exit(ExitReason::noproc()));
+        }
+        Ok(())
+    }
+}
+
+fn decode_reply<R: DeserializeOwned>(reply: &Parcel) -> Result<R, CallError> {
+    // The reply is `{Ref, Reply}`.
+    let value = reply
+        .root()
+        .as_tuple()
+        .and_then(|tuple| tuple.get(1))
+        .unwrap_or_else(|| reply.root());
+    Ok(from_term(value)?)
+}
+
+/// A request whose answer is awaited; dropping it gives the request up.
+pub(super) struct Waiting<'cx> {
+    cx: &'cx Context,
+    reference: Ref,
+}
+
+impl Waiting<'_> {
+    pub(super) async fn answer(self, after: Timeout) -> Result<Parcel, CallError> {
+        let mut alarm = Alarm::coarse(self.cx, after);
+        std::future::poll_fn(move |task| self.poll(&mut alarm, task)).await
+    }
+
+    fn poll(
+        &self,
+        alarm: &mut Alarm,
+        task: &mut task::Context<'_>,
+    ) -> Poll<Result<Parcel, CallError>> {
+        ready!(otp_scheduler::poll_proceed(task));
+        let mut state = self.cx.living_state();
+        let leftovers = self.cx.process().drain(&mut state);
+        let answer = if state.exit.is_some() {
+            Poll::Pending
+        } else {
+            match state.requests.get_mut(&self.reference) {
+                Some(request) => request
+                    .answer
+                    .take()
+                    .map_or(Poll::Pending, |answer| Poll::Ready((request.to, answer))),
+                None => Poll::Ready((envelope::HOST, Answer::Down(ExitReason::noproc()))),
+            }
+        };
+        let mut timed_out = false;
+        match &answer {
+            Poll::Ready(_) => drop(state.requests.remove(&self.reference)),
+            Poll::Pending => {
+                wait_for_messages(self.cx, &mut state, task);
+                timed_out =
+                    state.exit.is_none() && alarm.poll(self.cx, &mut state, task).is_ready();
+            }
+        }
+        drop(state);
+        leftovers.finish();
+        if timed_out {
+            return Poll::Ready(Err(CallError::Timeout));
+        }
+        answer.map(|(to, answer)| match answer {
+            Answer::Down(reason) => Err(CallError::Exit(reason)),
+            Answer::Reply(parcel) => {
+                // Another process replied in the server's place: the monitor still stands there.
+                if parcel.header().from != to {
+                    let _ = self.cx.core().deliver(
+                        to,
+                        envelope::signal(Kind::Demonitor, self.cx.pid, self.reference),
+                    );
+                }
+                Ok(parcel)
+            }
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let request = self
+            .cx
+            .state()
+            .and_then(|mut state| state.requests.remove(&self.reference));
+        give_up(self.cx.core(), self.cx.pid, self.reference, request);
+    }
+}
+
+fn give_up(core: &Core, owner: Pid, reference: Ref, request: Option<Request>) {
+    if let Some(Request { to, answer: None }) = request {
+        let _ = core.deliver(to, envelope::signal(Kind::Demonitor, owner, reference));
+    }
+}
+
+/// A request that was sent: see [`Context::send_request`]. Dropping it gives the request up: a
+/// reply that comes later is dropped.
+#[derive(Debug)]
+pub struct RequestId {
+    core: Arc<Core>,
+    owner: Pid,
+    reference: Ref,
+}
+
+impl Drop for RequestId {
+    fn drop(&mut self) {
+        let request = self.core.with_process(self.owner, |process| {
+            let mut state = process.lock();
+            if process.is(self.owner) {
+                state.requests.remove(&self.reference)
+            } else {
+                None
+            }
+        });
+        give_up(&self.core, self.owner, self.reference, request.flatten());
+    }
+}

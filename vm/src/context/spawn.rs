@@ -1,0 +1,247 @@
+//! Making processes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use otp_heap::{Atom, Pid, Ref};
+
+use super::Context;
+use crate::core::Core;
+use crate::exit_reason::IntoExit;
+use crate::process::Start;
+use crate::process::body::LazyBody;
+use crate::vm::Vm;
+
+/// How to spawn a process. The options of `spawn_opt/2`.
+///
+/// ```
+/// use otp_vm::SpawnOptions;
+///
+/// let options = SpawnOptions::new().link().monitor().label("worker");
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpawnOptions {
+    link: bool,
+    monitor: bool,
+    trap_exit: bool,
+    label: Option<Atom>,
+    priority: Priority,
+}
+
+/// A process's priority. In this version every process runs as `normal`; the value is kept and
+/// shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Priority {
+    /// For work that may wait.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// For the few that others wait for.
+    High,
+}
+
+impl SpawnOptions {
+    /// No link, no monitor, normal priority.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Link the new process with its maker, before it runs.
+    pub fn link(mut self) -> Self {
+        self.link = true;
+        self
+    }
+
+    /// Have the maker monitor the new process, from before it runs.
+    pub fn monitor(mut self) -> Self {
+        self.monitor = true;
+        self
+    }
+
+    /// Trap exits from the first moment.
+    pub fn trap_exit(mut self) -> Self {
+        self.trap_exit = true;
+        self
+    }
+
+    /// A name for reports. Left out if it can't be an atom.
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = Atom::new(label).ok();
+        self
+    }
+
+    /// The priority.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+}
+
+/// What [`Context::spawn_opt`] made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spawned {
+    /// The new process.
+    pub pid: Pid,
+    /// The monitor on it, if one was asked for.
+    pub monitor: Option<Ref>,
+}
+
+/// Why a process was not made. `system_limit` in OTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// As many processes are alive as the VM was built for.
+    #[error(
+        "the limit of {limit} processes is reached: end some, or build the VM with `max_processes` higher"
+    )]
+    ProcessLimit {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The VM is being shut down.
+    #[error("the VM is shutting down: no new process is made")]
+    ShuttingDown,
+}
+
+impl From<SpawnError> for crate::ExitReason {
+    fn from(error: SpawnError) -> Self {
+        Self::new(&(otp_heap::atoms::SYSTEM_LIMIT, error.to_string()))
+    }
+}
+
+impl Context {
+    /// Makes a process. `spawn/1`.
+    ///
+    /// The body's function is called in the new process's first slice.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]; the same for all of this family.
+    pub fn spawn<B, F>(&self, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        self.spawn_opt(SpawnOptions::new(), body)
+            .map(|spawned| spawned.pid)
+    }
+
+    /// Makes a process that is linked with this one. `spawn_link/1`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_link<B, F>(&self, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        self.spawn_opt(SpawnOptions::new().link(), body)
+            .map(|spawned| spawned.pid)
+    }
+
+    /// Makes a process that this one monitors. `spawn_monitor/1`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_monitor<B, F>(&self, body: B) -> Result<(Pid, Ref), SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let reference = self.make_ref();
+        let start = self.start(SpawnOptions::new(), Some(reference));
+        spawn_process(self.vm(), Some(self), start, body).map(|pid| (pid, reference))
+    }
+
+    /// Makes a process by options. `spawn_opt/2`.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_opt<B, F>(&self, options: SpawnOptions, body: B) -> Result<Spawned, SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        let monitor = options.monitor.then(|| self.make_ref());
+        let start = self.start(options, monitor);
+        spawn_process(self.vm(), Some(self), start, body).map(|pid| Spawned { pid, monitor })
+    }
+
+    fn start(&self, options: SpawnOptions, monitor: Option<Ref>) -> Start {
+        Start {
+            parent: self.pid,
+            monitor,
+            ..options.start()
+        }
+    }
+}
+
+impl SpawnOptions {
+    /// Without a maker: link and monitor need one.
+    pub(crate) fn start(self) -> Start {
+        Start {
+            link: self.link,
+            label: self.label,
+            trap_exit: self.trap_exit,
+            priority: self.priority,
+            ..Start::default()
+        }
+    }
+}
+
+pub(crate) fn spawn_process<B, F>(
+    vm: &Vm,
+    maker: Option<&Context>,
+    start: Start,
+    body: B,
+) -> Result<Pid, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let core: &Arc<Core> = vm.core();
+    if core.closed.load(Ordering::SeqCst) {
+        return Err(SpawnError::ShuttingDown);
+    }
+    let Some((slot, serial)) = core.processes.allocate(core) else {
+        return Err(SpawnError::ProcessLimit {
+            limit: core.processes.limit(),
+        });
+    };
+    let pid = Pid::from_parts(slot.index, serial);
+    let body = Box::pin(LazyBody::new(
+        body,
+        Context::new(vm.for_process(), slot, pid),
+    ));
+    let body_bytes = size_of::<LazyBody<B, F>>() as u32;
+    // The maker's side of link and monitor first: a stale wake may run the new process, and it
+    // may end, before this thread gets on.
+    if let Some(mut state) = maker.and_then(Context::state) {
+        if start.link {
+            state.links.insert(pid, ());
+        }
+        if let Some(reference) = start.monitor {
+            state.monitors.insert(reference, pid);
+        }
+    }
+    otp_scheduler::tick(SPAWN_REDUCTIONS);
+    core.counts.spawned.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: `allocate` handed the slot to this thread alone.
+    unsafe { slot.occupy(serial, body, body_bytes, start) };
+    slot.wake();
+    // Shut-down may have listed the processes before this one was there.
+    if core.closed.load(Ordering::SeqCst) {
+        let kill = crate::envelope::exit(
+            crate::envelope::Kind::Exit,
+            crate::envelope::HOST,
+            &crate::ExitReason::kill(),
+        );
+        let _ = core.deliver(pid, kill);
+    }
+    Ok(pid)
+}
+
+/// What a spawn is charged: some 150 ns, as against some 10 ns of an ordinary reduction.
+const SPAWN_REDUCTIONS: u32 = 10;

@@ -1,0 +1,303 @@
+//! Time: sleeping, time limits, timers that send.
+//!
+//! A process's own time limits share one wheel timer. Each wait keeps its deadline; the process
+//! keeps the earliest (`State::wake_at`) and a timer that is due no later. When the timer fires
+//! too early, because the wait that armed it is over, it is armed anew: so a call with a limit of
+//! five seconds costs no timer, only every five seconds one.
+
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+
+use otp_heap::Pid;
+use otp_scheduler::{Fire, TimerKey};
+use serde::Serialize;
+
+use super::Context;
+use super::receive::Timeout;
+use crate::core::Core;
+use crate::destination::{Destination, SendError};
+use crate::envelope::{self, Parcel};
+use crate::process::{NEVER, Process, State, own_waker_matches};
+
+/// The coarse clock may be this far behind, and a limit taken from it must not be early. The
+/// scheduler reads the clock at least every 64 slices or 4000 reductions.
+const COARSE_SLACK_NS: u64 = 2_000_000;
+
+/// A deadline of one wait.
+pub(super) struct Alarm {
+    at: u64,
+    /// Whether `at` was taken from the coarse clock, and is looked at by it.
+    coarse: bool,
+    /// For a wait inside a foreign combinator: a timer of its own, which wakes its waker.
+    foreign: Option<ForeignAlarm>,
+}
+
+struct ForeignAlarm {
+    timer: TimerKey,
+    waker: Waker,
+    core: std::sync::Arc<Core>,
+}
+
+impl Drop for ForeignAlarm {
+    fn drop(&mut self) {
+        drop(self.core.scheduler.cancel_timer(self.timer));
+    }
+}
+
+impl Alarm {
+    pub(super) fn new(cx: &Context, after: Timeout) -> Self {
+        let at = match after {
+            Timeout::Infinity => NEVER,
+            Timeout::After(duration) if duration.is_zero() => 0,
+            Timeout::After(duration) => later(cx.core().scheduler.now(), duration),
+        };
+        Self {
+            at,
+            coarse: false,
+            foreign: None,
+        }
+    }
+
+    /// As [`Alarm::new`] without a look at the clock: up to [`COARSE_SLACK_NS`] late.
+    pub(super) fn coarse(cx: &Context, after: Timeout) -> Self {
+        let at = match after {
+            Timeout::Infinity => NEVER,
+            Timeout::After(duration) => {
+                later(cx.core().scheduler.coarse_now() + COARSE_SLACK_NS, duration)
+            }
+        };
+        Self {
+            at,
+            coarse: true,
+            foreign: None,
+        }
+    }
+
+    /// Ready once the deadline is over; else it has seen to a wake by then.
+    pub(super) fn poll(
+        &mut self,
+        cx: &Context,
+        state: &mut State,
+        task: &task::Context<'_>,
+    ) -> Poll<()> {
+        if self.at == NEVER {
+            return Poll::Pending;
+        }
+        let core = cx.core();
+        let now = if self.coarse {
+            core.scheduler.coarse_now()
+        } else {
+            core.scheduler.now()
+        };
+        if self.at <= now {
+            return Poll::Ready(());
+        }
+        let waker = task.waker();
+        if own_waker_matches(cx.process(), waker) {
+            wake_at(core, cx.process(), cx.pid, state, self.at);
+        } else if !self
+            .foreign
+            .as_ref()
+            .is_some_and(|foreign| foreign.waker.will_wake(waker))
+        {
+            let fire = Box::new(WakeForeign(waker.clone()));
+            let timer = core.scheduler.start_timer(self.at, fire);
+            self.foreign = Some(ForeignAlarm {
+                timer,
+                waker: waker.clone(),
+                core: cx.vm.core_arc(),
+            });
+        }
+        Poll::Pending
+    }
+}
+
+fn later(now: u64, duration: Duration) -> u64 {
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(NEVER);
+    now.saturating_add(nanoseconds)
+}
+
+/// Sees to it that the process is woken at `at` or before.
+fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64) {
+    if at >= state.wake_at {
+        return;
+    }
+    state.wake_at = at;
+    match state.armed {
+        Some((armed_at, _)) if armed_at <= at => {}
+        Some((_, timer)) => {
+            drop(core.scheduler.cancel_timer(timer));
+            arm(core, process, pid, state, at);
+        }
+        None => arm(core, process, pid, state, at),
+    }
+}
+
+fn arm(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64) {
+    let fire = Box::new(WakeProcess {
+        process: NonNull::from(process),
+        pid,
+    });
+    state.armed = Some((at, core.scheduler.start_timer(at, fire)));
+}
+
+/// The one timer of a process.
+struct WakeProcess {
+    process: NonNull<Process>,
+    pid: Pid,
+}
+
+// SAFETY: a slot is Sync and lives as long as the core, which is kept until the threads that
+// fire timers have ended (`Core::let_go`).
+unsafe impl Send for WakeProcess {}
+
+impl Fire for WakeProcess {
+    fn fire(self: Box<Self>, now: u64) {
+        // SAFETY: as above.
+        let process = unsafe { self.process.as_ref() };
+        let mut state = process.lock();
+        if !process.is(self.pid) || state.exiting {
+            return;
+        }
+        state.armed = None;
+        if state.wake_at <= now {
+            state.wake_at = NEVER;
+            drop(state);
+            process.wake();
+        } else if state.wake_at != NEVER {
+            let at = state.wake_at;
+            arm(process.core(), process, self.pid, &mut state, at);
+        }
+    }
+}
+
+struct WakeForeign(Waker);
+
+impl Fire for WakeForeign {
+    fn fire(self: Box<Self>, _now: u64) {
+        self.0.wake();
+    }
+}
+
+/// A timer that sends a message: see [`Context::send_after`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerRef(TimerKey);
+
+struct SendLater {
+    core: NonNull<Core>,
+    to: Destination,
+    parcel: Parcel,
+}
+
+// SAFETY: as for `WakeProcess`.
+unsafe impl Send for SendLater {}
+
+impl Fire for SendLater {
+    fn fire(self: Box<Self>, _now: u64) {
+        // SAFETY: as for `WakeProcess`.
+        let core = unsafe { self.core.as_ref() };
+        // Whoever is gone by now gets nothing, as in OTP.
+        if let Ok(pid) = core.resolve(self.to) {
+            drop(core.deliver(pid, self.parcel));
+        }
+    }
+}
+
+impl Context {
+    /// Waits for `duration`, not less. `timer:sleep/1`.
+    pub fn sleep(&self, duration: Duration) -> Sleep<'_> {
+        Sleep {
+            alarm: Alarm::new(self, duration.into()),
+            cx: self,
+        }
+    }
+
+    /// Gives way: everybody else who is ready runs first. `erlang:yield/0`.
+    pub async fn yield_now(&self) {
+        otp_scheduler::yield_now().await;
+    }
+
+    /// Charges `reductions` to the running slice, and gives way if it is used up.
+    /// `erlang:bump_reductions/1`.
+    ///
+    /// For loops that await nothing else: one tick for each turn costs about a nanosecond.
+    pub async fn tick(&self, reductions: u32) {
+        if otp_scheduler::tick(reductions) {
+            otp_scheduler::yield_now().await;
+        }
+    }
+
+    /// Sends a message later. A name is resolved when the time has come. `erlang:send_after/3`.
+    ///
+    /// # Errors
+    /// [`SendError::Encode`] when the message can't be serialised.
+    pub fn send_after<M: Serialize + ?Sized>(
+        &self,
+        after: Duration,
+        to: impl Into<Destination>,
+        message: &M,
+    ) -> Result<TimerRef, SendError> {
+        let parcel = envelope::message(self.pid, message)?;
+        let core = self.core();
+        let at = later(core.scheduler.now(), after);
+        let fire = Box::new(SendLater {
+            core: NonNull::from(core),
+            to: to.into(),
+            parcel,
+        });
+        Ok(TimerRef(core.scheduler.start_timer(at, fire)))
+    }
+
+    /// Takes a timer back; gives the time that was left, or None if it has fired (its message
+    /// may wait in the mailbox). `erlang:cancel_timer/1`.
+    pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
+        let core = self.core();
+        let (at, fire) = core.scheduler.cancel_timer(timer.0)?;
+        drop(fire);
+        Some(Duration::from_nanos(
+            at.saturating_sub(core.scheduler.now()),
+        ))
+    }
+
+    /// The time left until a timer fires, or None if it has. `erlang:read_timer/1`.
+    pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
+        let core = self.core();
+        let at = core.scheduler.read_timer(timer.0)?;
+        Some(Duration::from_nanos(
+            at.saturating_sub(core.scheduler.now()),
+        ))
+    }
+
+    /// Nanoseconds since the VM was built; never goes back. `erlang:monotonic_time(nanosecond)`.
+    pub fn monotonic_time(&self) -> u64 {
+        self.core().scheduler.now()
+    }
+}
+
+/// The future of [`Context::sleep`].
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep<'cx> {
+    cx: &'cx Context,
+    alarm: Alarm,
+}
+
+impl std::fmt::Debug for Sleep<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Sleep")
+            .field("at", &self.alarm.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.cx.living_state();
+        this.alarm.poll(this.cx, &mut state, task)
+    }
+}

@@ -1,0 +1,208 @@
+//! What the processes of one VM share.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crossbeam_epoch as epoch;
+use otp_heap::{Pid, Ref};
+use otp_scheduler::Scheduler;
+use parking_lot::{Condvar, Mutex};
+
+use crate::envelope::Parcel;
+use crate::exit_reason::ExitReason;
+use crate::mailbox::Push;
+use crate::names::Names;
+use crate::process::Process;
+use crate::process::table::ProcessTable;
+use crate::shutdown::ShutdownSlot;
+use crate::table::Tables;
+
+/// The inside of a VM. Always lives in an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) name: String,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) processes: ProcessTable,
+    pub(crate) names: Names,
+    pub(crate) tables: Tables,
+    pub(crate) counts: Counts,
+    pub(crate) shutdown: ShutdownSlot,
+    references: AtomicU64,
+    number: u64,
+    /// New processes are refused: the VM has begun to kill what is left.
+    pub(crate) closed: AtomicBool,
+    /// How many wait for [`Core::ended`].
+    waiting: AtomicU32,
+    ended: Mutex<()>,
+    ended_changed: Condvar,
+    /// Keeps the core alive while its scheduler threads run; taken out by the end of shut-down.
+    keep: Mutex<Option<Arc<Core>>>,
+}
+
+/// What happened in a VM so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) spawned: AtomicU64,
+    pub(crate) crashed: AtomicU64,
+}
+
+/// References are handed to threads by the block, so that making one needs no shared line.
+const REFERENCE_BLOCK: u64 = 1024;
+
+thread_local! {
+    /// The block of references that this thread takes from: VM number, next, end.
+    static REFERENCES: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
+}
+
+impl Core {
+    pub(crate) fn new(
+        name: String,
+        scheduler: Scheduler,
+        max_processes: usize,
+        max_tables: usize,
+    ) -> Arc<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Serials of VMs start a million apart, so that a pid carried from one VM into another
+        // is nobody's there, until a slot has been used that often.
+        let first_serial = ((number - 1) as u32).wrapping_shl(20) | 1;
+        let core = Arc::new(Self {
+            name,
+            scheduler,
+            processes: ProcessTable::new(max_processes, first_serial),
+            names: Names::default(),
+            tables: Tables::new(max_tables),
+            counts: Counts::default(),
+            shutdown: ShutdownSlot::default(),
+            references: AtomicU64::new(1),
+            number,
+            closed: AtomicBool::new(false),
+            waiting: AtomicU32::new(0),
+            ended: Mutex::new(()),
+            ended_changed: Condvar::new(),
+            keep: Mutex::new(None),
+        });
+        *core.keep.lock() = Some(Arc::clone(&core));
+        core
+    }
+
+    /// Puts a parcel into the mailbox of `to`, and wakes it. Gives the parcel back when nobody
+    /// is there.
+    pub(crate) fn deliver(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+        let guard = epoch::pin();
+        let Some(process) = self.processes.get(to) else {
+            return Err(parcel);
+        };
+        let push = process.mailbox.push(parcel);
+        match push {
+            Push::First => process.wake(),
+            Push::Behind => {}
+            Push::Closed(parcel) => return Err(parcel),
+        }
+        drop(guard);
+        Ok(())
+    }
+
+    /// Runs `look` on the control block of `pid`, if it is there, inside an epoch section.
+    pub(crate) fn with_process<R>(&self, pid: Pid, look: impl FnOnce(&Process) -> R) -> Option<R> {
+        let guard = epoch::pin();
+        let result = self.processes.get(pid).map(look);
+        drop(guard);
+        result
+    }
+
+    pub(crate) fn is_alive(&self, pid: Pid) -> bool {
+        self.with_process(pid, |process| {
+            let state = process.lock();
+            !state.exiting && state.exit.is_none()
+        })
+        .unwrap_or(false)
+    }
+
+    /// A reference that this VM has not made before.
+    pub(crate) fn make_ref(&self) -> Ref {
+        REFERENCES.with(|block| {
+            let (number, mut next, mut end) = block.get();
+            if number != self.number || next == end {
+                next = self
+                    .references
+                    .fetch_add(REFERENCE_BLOCK, Ordering::Relaxed);
+                end = next + REFERENCE_BLOCK;
+            }
+            block.set((self.number, next + 1, end));
+            Ref::from_u64(next)
+        })
+    }
+
+    pub(crate) fn ended_with(&self, reason: &ExitReason) {
+        if reason.is_abnormal() {
+            self.counts.crashed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a process out, and tells those who wait for the end.
+    pub(crate) fn count_out(&self) {
+        self.processes.count_out();
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.ended.lock());
+            self.ended_changed.notify_all();
+        }
+    }
+
+    /// Waits until enough processes have ended for `enough` to hold, or until `deadline`
+    /// (None: for ever). Whether it came to that. `enough` is asked after each end.
+    pub(crate) fn wait_until(&self, deadline: Option<Instant>, enough: impl Fn() -> bool) -> bool {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut ended = self.ended.lock();
+        while !enough() {
+            match deadline {
+                Some(deadline) => {
+                    if self
+                        .ended_changed
+                        .wait_until(&mut ended, deadline)
+                        .timed_out()
+                    {
+                        break;
+                    }
+                }
+                None => self.ended_changed.wait(&mut ended),
+            }
+        }
+        drop(ended);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        enough()
+    }
+
+    /// Hands the tables of a dead process to their heirs.
+    pub(crate) fn tables_of_the_dead(&self, pid: Pid) {
+        self.tables.owner_died(pid, |heir, message| {
+            let envelope = crate::envelope::Envelope::new(
+                crate::envelope::Kind::Message,
+                pid,
+                crate::envelope::NO_REF,
+            );
+            self.mark_table_owner(heir) && self.deliver(heir, message.with_header(envelope)).is_ok()
+        });
+    }
+
+    /// Notes that a process owns tables, which its end must see to. False if it is ending.
+    pub(crate) fn mark_table_owner(&self, pid: Pid) -> bool {
+        self.with_process(pid, |process| {
+            let mut state = process.lock();
+            let alive = process.is(pid) && !state.exiting;
+            if alive {
+                state.rare().owns_tables = true;
+            }
+            alive
+        })
+        .unwrap_or(false)
+    }
+
+    /// Lets the core go, once no thread of its scheduler runs any more.
+    pub(crate) fn let_go(&self) {
+        let kept = self.keep.lock().take();
+        drop(kept);
+    }
+}

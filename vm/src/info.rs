@@ -1,0 +1,153 @@
+//! Looking at processes and at the VM.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use otp_heap::{Atom, Pid, Ref};
+use otp_scheduler::Figures;
+
+use crate::context::{Context, Priority};
+use crate::process::Process;
+use crate::vm::Vm;
+
+/// What a process is doing. `process_info(Pid, status)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Its slice is running.
+    Running,
+    /// It is in a run queue.
+    Runnable,
+    /// It waits for a message, a time or I/O.
+    Waiting,
+    /// It has ended, and its body or what it held is being dropped.
+    Exiting,
+}
+
+/// What is known of a process. `process_info/1`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ProcessInfo {
+    /// The process.
+    pub pid: Pid,
+    /// Its registered name.
+    pub registered_name: Option<Atom>,
+    /// Its label for reports.
+    pub label: Option<Atom>,
+    /// What it is doing.
+    pub status: Status,
+    /// Messages that it has taken into its mailbox and not yet received. Those that arrived since
+    /// it last ran are not counted before it runs again.
+    pub message_queue_len: usize,
+    /// Whom it is linked with.
+    pub links: Vec<Pid>,
+    /// Whom it monitors.
+    pub monitors: Vec<(Ref, Pid)>,
+    /// Who monitors it; callers that wait for a reply are among them.
+    pub monitored_by: Vec<Pid>,
+    /// Whether it traps exits.
+    pub trap_exit: bool,
+    /// Reductions that it has used.
+    pub reductions: u64,
+    /// Bytes of its control block and its body; what the body points to is not counted.
+    pub memory: usize,
+    /// Its priority.
+    pub priority: Priority,
+    /// Who spawned it; None if the host program did.
+    pub parent: Option<Pid>,
+}
+
+/// What is known of a VM. `system_info/1` and `statistics/1`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SystemInfo {
+    /// The version of this library.
+    pub version: &'static str,
+    /// Scheduler threads.
+    pub schedulers: usize,
+    /// Processes alive.
+    pub process_count: usize,
+    /// Most processes at once.
+    pub process_limit: usize,
+    /// Processes made so far.
+    pub spawned: u64,
+    /// Processes that ended with another reason than `normal` or `shutdown`.
+    pub crashed: u64,
+    /// Tables.
+    pub table_count: usize,
+    /// Most tables at once.
+    pub table_limit: usize,
+    /// Since the VM was built.
+    pub uptime: Duration,
+    /// Run queues, slices, steals and so on, by scheduler.
+    pub schedulers_figures: Figures,
+}
+
+impl Vm {
+    /// What is known of a process, or None if it is gone. Nothing is stopped for it, so the parts
+    /// may be of different moments. `process_info/1`.
+    pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
+        self.core()
+            .with_process(pid, |process| info(process, pid))
+            .flatten()
+    }
+
+    /// What is known of the VM. `system_info/1`, `statistics/1`.
+    pub fn system_info(&self) -> SystemInfo {
+        let core = self.core();
+        let figures = core.scheduler.figures();
+        SystemInfo {
+            version: env!("CARGO_PKG_VERSION"),
+            schedulers: core.scheduler.schedulers(),
+            process_count: core.processes.live(),
+            process_limit: core.processes.limit(),
+            spawned: core.counts.spawned.load(Ordering::Relaxed),
+            crashed: core.counts.crashed.load(Ordering::Relaxed),
+            table_count: core.tables.count(),
+            table_limit: core.tables.limit(),
+            uptime: Duration::from_nanos(core.scheduler.now()),
+            schedulers_figures: figures,
+        }
+    }
+}
+
+impl Context {
+    /// As [`Vm::process_info`].
+    pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
+        self.vm().process_info(pid)
+    }
+}
+
+fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
+    let state = process.lock();
+    if !process.is(pid) {
+        return None;
+    }
+    let maps =
+        state.links.heap_bytes() + state.monitors.heap_bytes() + state.monitored_by.heap_bytes();
+    Some(ProcessInfo {
+        pid,
+        registered_name: state.name(),
+        label: state.label,
+        status: if state.exiting {
+            Status::Exiting
+        } else {
+            process.status()
+        },
+        message_queue_len: state.queue_len(),
+        links: state.links.iter().map(|(&pid, ())| pid).collect(),
+        monitors: state
+            .monitors
+            .iter()
+            .map(|(&reference, &pid)| (reference, pid))
+            .collect(),
+        monitored_by: state.monitored_by.iter().map(|(_, &pid)| pid).collect(),
+        trap_exit: state.trap_exit,
+        reductions: process.reductions.load(Ordering::Relaxed),
+        memory: size_of::<Process>() + state.body_bytes as usize + maps,
+        priority: state.priority,
+        parent: state
+            .parent
+            .filter(|&parent| parent != crate::envelope::HOST),
+    })
+}

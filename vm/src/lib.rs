@@ -1,0 +1,84 @@
+//! A preemptive process VM for Rust: Erlang's processes, signals and tables, with Rust bodies.
+//!
+//! ```
+//! use otp_vm::{Timeout, Vm};
+//! use std::time::Duration;
+//!
+//! let vm = Vm::builder().build()?;
+//! let answer = vm.run(|mut cx| async move {
+//!     let parent = cx.pid();
+//!     let (child, monitor) = cx.spawn_monitor(move |cx| async move {
+//!         cx.send(parent, &("sum", 20 + 22)).unwrap();
+//!         panic!("and then it broke");
+//!     }).unwrap();
+//!     let (_tag, sum): (String, i32) = cx.receive().await.decode().unwrap();
+//!     let down = cx
+//!         .receive_where(Timeout::Infinity, |message| message.down())
+//!         .await
+//!         .unwrap();
+//!     assert_eq!((down.reference, down.pid), (monitor, child));
+//!     assert!(down.reason.to_string().starts_with("{panic,"));
+//!     sum
+//! }).wait()?;
+//! assert_eq!(answer, 42);
+//! vm.shutdown(Duration::from_secs(1)).wait();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is promised
+//! - **Isolation.** A process's panic ends the process, with reason and location; whoever is
+//!   linked or monitors learns of it. Messages are copied; nothing mutable is shared.
+//! - **Order.** What one process sends to another, messages and signals alike, arrives as sent.
+//! - **Pids are incarnations.** A pid is never anybody else's; a message for the dead reaches
+//!   nobody.
+//! - **Fair scheduling** by reductions at every await. A body that neither awaits nor ticks keeps
+//!   its scheduler in this version.
+//!
+//! # What is not
+//! - A build with `panic = "abort"`: a panic must unwind to be contained.
+//! - A body's blocking calls block its scheduler.
+//!
+//! The behaviours (GenServer, Supervisor, …) are in the crate `otp-stdlib`.
+
+#[cfg(panic = "abort")]
+compile_error!("otp-vm contains panics by unwinding: build with panic = \"unwind\"");
+
+mod context;
+mod core;
+mod destination;
+mod envelope;
+mod exit_reason;
+mod host;
+mod info;
+mod mailbox;
+mod message;
+mod names;
+mod process;
+mod shutdown;
+mod small_map;
+mod sync;
+mod table;
+mod vm;
+
+pub use otp_heap::{
+    Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
+    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
+};
+pub use otp_scheduler::{REDUCTIONS_PER_SLICE, net, tick};
+
+pub use context::{
+    CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,
+    SpawnOptions, Spawned, Timeout, TimerRef,
+};
+pub use destination::{Destination, SendError};
+pub use envelope::HOST;
+pub use exit_reason::{ExitReason, IntoExit};
+pub use host::{Run, RunError};
+pub use info::{ProcessInfo, Status, SystemInfo};
+pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
+pub use names::RegisterError;
+pub use shutdown::{Shutdown, ShutdownReport};
+pub use table::{
+    Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
+};
+pub use vm::{BuildError, DEFAULT_MAX_PROCESSES, Vm, VmBuilder};

@@ -1,0 +1,401 @@
+//! The lock-free front of a process's mailbox, and the queue that owns parcels behind it.
+//!
+//! # Protocol
+//! 1. A sender links its parcel in front of the present head by a compare-and-swap. When the
+//!    head was empty, it wakes the receiver; otherwise whoever made it non-empty does so.
+//! 2. The receiver takes the whole chain by one exchange and turns it around: first in, first out.
+//! 3. A dying receiver exchanges [`CLOSED`] for the chain. What it got, it answers; a sender that
+//!    comes later sees `CLOSED` and keeps its parcel. Nothing falls between the two.
+//!
+//! A queue of Vyukov's kind would push by one exchange without a retry, but can't be closed in
+//! one step, and leaves a moment in which a pushed node isn't reachable yet.
+
+use std::ptr::{self, NonNull};
+
+use crate::envelope::{Envelope, Parcel};
+use crate::sync::{AtomicPtr, Ordering};
+
+/// Stands in the head of a mailbox whose process is gone.
+const CLOSED: *mut Envelope = ptr::without_provenance_mut(align_of::<Envelope>());
+
+/// The lock-free part: many senders, one receiver.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    head: AtomicPtr<Envelope>,
+}
+
+/// What became of a push.
+#[derive(Debug)]
+pub(crate) enum Push {
+    /// The mailbox was empty: its owner must be woken.
+    First,
+    /// Somebody before has woken the owner, or is about to.
+    Behind,
+    /// The owner is gone; the parcel comes back.
+    Closed(Parcel),
+}
+
+impl Mailbox {
+    /// A mailbox that isn't open yet.
+    pub(crate) fn closed() -> Self {
+        Self {
+            head: AtomicPtr::new(CLOSED),
+        }
+    }
+
+    /// Opens a closed mailbox for a new owner.
+    pub(crate) fn open(&self) {
+        debug_assert_eq!(self.head.load(Ordering::Relaxed), CLOSED);
+        self.head.store(ptr::null_mut(), Ordering::Release);
+    }
+
+    /// Adds a parcel.
+    pub(crate) fn push(&self, parcel: Parcel) -> Push {
+        let node = into_node(parcel);
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            if head == CLOSED {
+                // SAFETY: the node was made above and was not published.
+                return Push::Closed(unsafe { from_node(node) });
+            }
+            // SAFETY: until the exchange below succeeds, the node is this thread's alone.
+            unsafe { (*node).next = head };
+            // AcqRel: the receiver must see the node's content; and the sender that finds the
+            // mailbox empty must see that its receiver drained it before (it then wakes it).
+            match self
+                .head
+                .compare_exchange_weak(head, node, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) if head.is_null() => return Push::First,
+                Ok(_) => return Push::Behind,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// Whether nothing waits. Only a hint for everybody but the owner.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Acquire).is_null()
+    }
+
+    /// Takes everything, oldest first. Only the owner may call it, while the mailbox is open.
+    pub(crate) fn take(&self) -> Queue {
+        if self.is_empty() {
+            return Queue::default();
+        }
+        let chain = self.head.swap(ptr::null_mut(), Ordering::AcqRel);
+        debug_assert_ne!(chain, CLOSED);
+        // SAFETY: the exchange made this thread the chain's only owner.
+        unsafe { Queue::from_chain(chain) }
+    }
+
+    /// Closes the mailbox and takes what was in it, oldest first.
+    pub(crate) fn close(&self) -> Queue {
+        let chain = self.head.swap(CLOSED, Ordering::AcqRel);
+        if chain == CLOSED {
+            return Queue::default();
+        }
+        // SAFETY: as in `take`.
+        unsafe { Queue::from_chain(chain) }
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+fn into_node(parcel: Parcel) -> *mut Envelope {
+    parcel.into_raw().cast::<Envelope>().as_ptr()
+}
+
+/// # Safety
+/// `node` came from [`into_node`] and is owned by the caller.
+unsafe fn from_node(node: *mut Envelope) -> Parcel {
+    // SAFETY: never null for such a node; the envelope is the first field of the raw block.
+    unsafe { Parcel::from_raw(NonNull::new_unchecked(node).cast()) }
+}
+
+/// A first-in-first-out queue of parcels, linked through their envelopes. Dropping it drops them.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    head: *mut Envelope,
+    tail: *mut Envelope,
+    len: usize,
+}
+
+// SAFETY: a queue owns its nodes, and parcels are Send.
+unsafe impl Send for Queue {}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            head: ptr::null_mut(),
+            tail: ptr::null_mut(),
+            len: 0,
+        }
+    }
+}
+
+impl Queue {
+    /// Takes a newest-first chain as an oldest-first queue.
+    ///
+    /// # Safety
+    /// The caller owns every node of the chain.
+    unsafe fn from_chain(chain: *mut Envelope) -> Self {
+        let tail = chain;
+        let mut head = ptr::null_mut();
+        let mut next = chain;
+        let mut len = 0;
+        while !next.is_null() {
+            let node = next;
+            // SAFETY: a node of the chain, owned by the caller.
+            unsafe {
+                next = (*node).next;
+                (*node).next = head;
+            }
+            head = node;
+            len += 1;
+        }
+        Self { head, tail, len }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    pub(crate) fn push_back(&mut self, parcel: Parcel) {
+        let node = into_node(parcel);
+        // SAFETY: the node is this queue's now, and so is its tail.
+        unsafe {
+            (*node).next = ptr::null_mut();
+            if self.tail.is_null() {
+                self.head = node;
+            } else {
+                (*self.tail).next = node;
+            }
+        }
+        self.tail = node;
+        self.len += 1;
+    }
+
+    pub(crate) fn pop_front(&mut self) -> Option<Parcel> {
+        let node = self.head;
+        if node.is_null() {
+            return None;
+        }
+        // SAFETY: the queue owns its nodes; this one leaves it.
+        unsafe {
+            self.head = (*node).next;
+            if self.head.is_null() {
+                self.tail = ptr::null_mut();
+            }
+            self.len -= 1;
+            Some(from_node(node))
+        }
+    }
+
+    /// Moves everything of `other` behind what is here.
+    pub(crate) fn append(&mut self, mut other: Queue) {
+        if other.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            std::mem::swap(self, &mut other);
+            return;
+        }
+        // SAFETY: both queues own their nodes; `other` gives its own up below.
+        unsafe { (*self.tail).next = other.head };
+        self.tail = other.tail;
+        self.len += other.len;
+        other.head = ptr::null_mut();
+        other.tail = ptr::null_mut();
+        other.len = 0;
+    }
+
+    /// Removes the parcels that `unwanted` holds for. Linear.
+    pub(crate) fn discard(&mut self, mut unwanted: impl FnMut(&Parcel) -> bool) {
+        let mut kept = Queue::default();
+        while let Some(parcel) = self.pop_front() {
+            if !unwanted(&parcel) {
+                kept.push_back(parcel);
+            }
+        }
+        *self = kept;
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        while self.pop_front().is_some() {}
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::envelope::{HOST, message};
+
+    fn number(parcel: &Parcel) -> i64 {
+        parcel.root().as_i64().expect("an integer")
+    }
+
+    fn drain(mut queue: Queue) -> Vec<i64> {
+        std::iter::from_fn(|| queue.pop_front().map(|parcel| number(&parcel))).collect()
+    }
+
+    #[test]
+    fn takes_in_the_order_of_pushes() {
+        let mailbox = Mailbox::closed();
+        mailbox.open();
+        assert!(matches!(
+            mailbox.push(message(HOST, &1).unwrap()),
+            Push::First
+        ));
+        assert!(matches!(
+            mailbox.push(message(HOST, &2).unwrap()),
+            Push::Behind
+        ));
+        assert_eq!(drain(mailbox.take()), [1, 2]);
+        assert!(matches!(
+            mailbox.push(message(HOST, &3).unwrap()),
+            Push::First
+        ));
+        assert_eq!(drain(mailbox.close()), [3]);
+    }
+
+    #[test]
+    fn a_closed_mailbox_gives_the_parcel_back() {
+        let mailbox = Mailbox::closed();
+        let Push::Closed(parcel) = mailbox.push(message(HOST, &7).unwrap()) else {
+            panic!("a closed mailbox took a parcel");
+        };
+        assert_eq!(number(&parcel), 7);
+    }
+
+    #[test]
+    fn append_and_discard_keep_order() {
+        let mut queue = Queue::default();
+        let mut other = Queue::default();
+        for number in 0..5 {
+            queue.push_back(message(HOST, &number).unwrap());
+            other.push_back(message(HOST, &(number + 5)).unwrap());
+        }
+        queue.append(other);
+        queue.append(Queue::default());
+        assert_eq!(queue.len(), 10);
+        queue.discard(|parcel| number(parcel) % 2 == 0);
+        queue.push_back(message(HOST, &11).unwrap());
+        assert_eq!(drain(queue), [1, 3, 5, 7, 9, 11]);
+    }
+
+    #[test]
+    fn concurrent_senders_keep_their_own_order() {
+        const SENDERS: i64 = 4;
+        const EACH: i64 = 5_000;
+        let mailbox = Mailbox::closed();
+        mailbox.open();
+        let mut got = Vec::new();
+        std::thread::scope(|scope| {
+            for sender in 0..SENDERS {
+                let mailbox = &mailbox;
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        mailbox.push(message(HOST, &(sender * EACH + number)).unwrap());
+                    }
+                });
+            }
+            while got.len() < (SENDERS * EACH) as usize {
+                got.extend(drain(mailbox.take()));
+            }
+        });
+        for sender in 0..SENDERS {
+            let own: Vec<i64> = got.iter().copied().filter(|n| n / EACH == sender).collect();
+            assert_eq!(
+                own,
+                (sender * EACH..(sender + 1) * EACH).collect::<Vec<_>>()
+            );
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::envelope::{HOST, message};
+
+    /// Every parcel is taken by the owner or comes back to its sender, and whoever makes the
+    /// mailbox non-empty is told to wake the owner.
+    #[test]
+    fn loom_nothing_falls_between_push_and_close() {
+        loom::model(|| {
+            let mailbox = Arc::new(Mailbox::closed());
+            mailbox.open();
+            let wakes = std::sync::Arc::new(AtomicUsize::new(0));
+            let senders: Vec<_> = (0..2)
+                .map(|number| {
+                    let mailbox = Arc::clone(&mailbox);
+                    let wakes = std::sync::Arc::clone(&wakes);
+                    thread::spawn(
+                        move || match mailbox.push(message(HOST, &number).unwrap()) {
+                            Push::First => {
+                                wakes.fetch_add(1, StdOrdering::Relaxed);
+                                0
+                            }
+                            Push::Behind => 0,
+                            Push::Closed(parcel) => {
+                                usize::from(parcel.root().as_i64() == Some(number))
+                            }
+                        },
+                    )
+                })
+                .collect();
+            let taken = mailbox.take().len();
+            let rest = mailbox.close().len();
+            let returned: usize = senders
+                .into_iter()
+                .map(|sender| sender.join().unwrap())
+                .sum();
+            assert_eq!(taken + rest + returned, 2);
+            if taken + rest > 0 {
+                assert!(wakes.load(StdOrdering::Relaxed) > 0);
+            }
+        });
+    }
+
+    /// The owner drains, finds nothing and sleeps; a push after that sees an empty mailbox.
+    #[test]
+    fn loom_a_push_after_a_drain_wakes() {
+        loom::model(|| {
+            let mailbox = Arc::new(Mailbox::closed());
+            mailbox.open();
+            let sender = {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || {
+                    let first = matches!(mailbox.push(message(HOST, &1).unwrap()), Push::First);
+                    let second = matches!(mailbox.push(message(HOST, &2).unwrap()), Push::First);
+                    (first, second)
+                })
+            };
+            let early = mailbox.take().len();
+            let (first, second) = sender.join().unwrap();
+            assert!(first, "the first push finds the mailbox empty");
+            assert_eq!(
+                second,
+                early == 1,
+                "the second does if and only if the owner drained in between"
+            );
+            assert_eq!(early + mailbox.take().len(), 2);
+        });
+    }
+}

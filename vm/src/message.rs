@@ -1,0 +1,211 @@
+//! Messages as their receiver sees them.
+
+use std::fmt;
+
+use otp_heap::{DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term};
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::Parcel;
+use crate::exit_reason::ExitReason;
+
+/// A message in its receiver's hands: the block that the sender wrote.
+///
+/// ```
+/// use otp_vm::Vm;
+/// use std::time::Duration;
+///
+/// let vm = Vm::builder().schedulers(1).build().unwrap();
+/// let sum = vm
+///     .run(|mut cx| async move {
+///         cx.send(cx.pid(), &(20, 22)).unwrap();
+///         let (left, right): (i32, i32) = cx.receive().await.decode().unwrap();
+///         left + right
+///     })
+///     .wait()
+///     .unwrap();
+/// assert_eq!(sum, 42);
+/// vm.shutdown(Duration::from_secs(1)).wait();
+/// ```
+pub struct Message(Parcel);
+
+/// What a message is, by its outer shape: the protocols of OTP that every behaviour knows.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MessageKind<'m> {
+    /// `{'$gen_call', {Pid, Ref}, Request}`: somebody waits for a reply.
+    Call {
+        /// Where the reply goes.
+        from: ReplyTo,
+        /// What is asked.
+        request: Term<'m>,
+    },
+    /// `{'$gen_cast', Request}`.
+    Cast(Term<'m>),
+    /// `{'EXIT', Pid, Reason}`: a linked process ended, or somebody sent an exit signal; only
+    /// when exits are trapped.
+    Exit {
+        /// Who ended, or who sent the signal.
+        from: Pid,
+        /// Why.
+        reason: Term<'m>,
+    },
+    /// `{'DOWN', Ref, process, Pid, Reason}`: a monitored process ended.
+    Down {
+        /// What `monitor` gave.
+        reference: Ref,
+        /// Who ended.
+        pid: Pid,
+        /// Why.
+        reason: Term<'m>,
+    },
+    /// Anything else.
+    Other(Term<'m>),
+}
+
+/// Where a reply goes: `{Pid, Ref}`. The reference is the alias of one call: a reply that comes
+/// after the caller gave up is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReplyTo(pub(crate) Pid, pub(crate) Ref);
+
+impl ReplyTo {
+    /// The process that waits.
+    pub const fn pid(self) -> Pid {
+        self.0
+    }
+
+    /// The call's reference.
+    pub const fn reference(self) -> Ref {
+        self.1
+    }
+}
+
+/// `{'DOWN', Ref, process, Pid, Reason}` as a Rust value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// What `monitor` gave.
+    pub reference: Ref,
+    /// Who ended.
+    pub pid: Pid,
+    /// Why; `noproc` if there was nobody when the monitor was set.
+    pub reason: ExitReason,
+}
+
+/// `{'EXIT', Pid, Reason}` as a Rust value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// Who ended, or who sent the exit signal.
+    pub from: Pid,
+    /// Why.
+    pub reason: ExitReason,
+}
+
+impl Message {
+    pub(crate) fn new(parcel: Parcel) -> Self {
+        Self(parcel)
+    }
+
+    pub(crate) fn into_parcel(self) -> Parcel {
+        self.0
+    }
+
+    /// The message's term.
+    pub fn term(&self) -> Term<'_> {
+        self.0.root()
+    }
+
+    /// Decodes the message; strings and bytes may be borrowed from it.
+    ///
+    /// # Errors
+    /// When the message isn't of `T`'s shape; the error names the place.
+    pub fn decode<'m, T: Deserialize<'m>>(&'m self) -> Result<T, DecodeError> {
+        from_term(self.term())
+    }
+
+    /// A copy of the message's term, to keep.
+    ///
+    /// # Errors
+    /// When it holds a native resource, which can't be copied.
+    pub fn to_term(&self) -> Result<OwnedTerm, otp_heap::CopyError> {
+        OwnedTerm::copy_of((), self.term())
+    }
+
+    /// Tells OTP's own messages from the program's.
+    pub fn kind(&self) -> MessageKind<'_> {
+        classify(self.term()).unwrap_or(MessageKind::Other(self.term()))
+    }
+
+    /// The message as news of a monitored process, if it is that.
+    pub fn down(&self) -> Option<Down> {
+        match self.kind() {
+            MessageKind::Down {
+                reference,
+                pid,
+                reason,
+            } => Some(Down {
+                reference,
+                pid,
+                reason: ExitReason::copy_of(reason),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The message as a trapped exit, if it is that.
+    pub fn exit(&self) -> Option<Exit> {
+        match self.kind() {
+            MessageKind::Exit { from, reason } => Some(Exit {
+                from,
+                reason: ExitReason::copy_of(reason),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the message's block.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+fn classify(term: Term<'_>) -> Option<MessageKind<'_>> {
+    let tuple = term.as_tuple()?;
+    let tag = tuple.get(0)?.as_atom()?;
+    match (tag, tuple.len()) {
+        (atoms::GEN_CALL, 3) => {
+            let from = tuple.get(1)?.as_tuple().filter(|from| from.len() == 2)?;
+            let from = ReplyTo(from.get(0)?.as_pid()?, from.get(1)?.as_ref()?);
+            Some(MessageKind::Call {
+                from,
+                request: tuple.get(2)?,
+            })
+        }
+        (atoms::GEN_CAST, 2) => Some(MessageKind::Cast(tuple.get(1)?)),
+        (atoms::EXIT, 3) => Some(MessageKind::Exit {
+            from: tuple.get(1)?.as_pid()?,
+            reason: tuple.get(2)?,
+        }),
+        (atoms::DOWN, 5) => Some(MessageKind::Down {
+            reference: tuple.get(1)?.as_ref()?,
+            pid: tuple.get(3)?.as_pid()?,
+            reason: tuple.get(4)?,
+        }),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}",
+            self.term()
+                .display_limited(crate::exit_reason::REASON_TEXT_LIMIT_BYTES)
+        )
+    }
+}

@@ -1,0 +1,96 @@
+//! Registered names.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use otp_heap::{Atom, Pid, atoms};
+use parking_lot::RwLock;
+
+use crate::core::Core;
+
+/// Names to pids. A name is gone before anybody is told that its process ended.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    by_name: RwLock<HashMap<Atom, Pid, FixedState>>,
+}
+
+/// Why a name could not be registered. `badarg` in OTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// Another process has the name.
+    #[error("the name is taken by {0}: unregister it there, or choose another")]
+    Taken(Pid),
+    /// The process has a name already; a process has one at most.
+    #[error("the process is registered as '{0}' already: unregister that name first")]
+    Named(Atom),
+    /// The process is not alive.
+    #[error("no such process: it ended before it could be registered")]
+    NoProcess,
+    /// `undefined` is what a look-up answers for no name.
+    #[error("the name 'undefined' is reserved: choose another")]
+    Reserved,
+    /// The text is no atom: too long, or the table of atoms is full.
+    #[error("the name can't be made an atom: {0}")]
+    Atom(#[from] otp_heap::AtomError),
+}
+
+impl Names {
+    pub(crate) fn whereis(&self, name: Atom) -> Option<Pid> {
+        self.by_name.read().get(&name).copied()
+    }
+
+    pub(crate) fn register(&self, core: &Core, name: Atom, pid: Pid) -> Result<(), RegisterError> {
+        if name == atoms::UNDEFINED {
+            return Err(RegisterError::Reserved);
+        }
+        core.with_process(pid, |process| {
+            // The process's lock first, then the table's: a process that ends marks itself under
+            // its lock, and so either sees the name here or is seen as exiting.
+            let mut state = process.lock();
+            if state.exiting || !process.is(pid) {
+                return Err(RegisterError::NoProcess);
+            }
+            let mut by_name = self.by_name.write();
+            if let Some(&holder) = by_name.get(&name) {
+                return Err(RegisterError::Taken(holder));
+            }
+            if let Some(present) = state.name() {
+                return Err(RegisterError::Named(present));
+            }
+            by_name.insert(name, pid);
+            state.rare().name = Some(name);
+            Ok(())
+        })
+        .unwrap_or(Err(RegisterError::NoProcess))
+    }
+
+    /// Takes a name away; gives who had it.
+    pub(crate) fn unregister(&self, core: &Core, name: Atom) -> Option<Pid> {
+        let pid = self.whereis(name)?;
+        core.with_process(pid, |process| {
+            let mut state = process.lock();
+            if state.exiting || !process.is(pid) || state.name() != Some(name) {
+                return None;
+            }
+            state.rare().name = None;
+            self.by_name.write().remove(&name)
+        })
+        .flatten()
+    }
+
+    /// The end of a process: its name goes.
+    pub(crate) fn forget(&self, name: Atom, pid: Pid) {
+        let mut by_name = self.by_name.write();
+        if by_name.get(&name) == Some(&pid) {
+            by_name.remove(&name);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Atom, Pid)> {
+        self.by_name
+            .read()
+            .iter()
+            .map(|(&name, &pid)| (name, pid))
+            .collect()
+    }
+}

@@ -1,0 +1,177 @@
+//! How a process takes in what was sent to it: messages into the inbox, signals at once.
+//!
+//! Draining happens at the start of each slice and in each receive. It decides *that* the process
+//! ends (`State::exit`), never ends it: that is the slice's, once the body's poll is over.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use otp_heap::{Ref, atoms};
+
+use super::{Answer, Process, State};
+use crate::envelope::{self, Envelope, Kind, Parcel};
+use crate::exit_reason::ExitReason;
+use crate::mailbox::Queue;
+
+/// What a drain leaves to do once the lock is given up: all of it may run the program's code.
+/// Nearly always nothing, and then it costs nothing.
+#[must_use]
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers(Option<Box<Remains>>);
+
+#[derive(Debug, Default)]
+struct Remains {
+    garbage: Queue,
+    wakers: Vec<Waker>,
+}
+
+impl Leftovers {
+    fn remains(&mut self) -> &mut Remains {
+        self.0.get_or_insert_default()
+    }
+
+    /// Drops what nobody wants and wakes receives inside foreign combinators.
+    #[inline]
+    pub(crate) fn finish(self) {
+        if let Some(remains) = self.0 {
+            remains.finish();
+        }
+    }
+}
+
+impl Remains {
+    #[cold]
+    fn finish(mut self: Box<Self>) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Process {
+    /// Takes in everything that waits. The caller holds the lock, and is the process itself.
+    #[inline]
+    pub(crate) fn drain(&self, state: &mut State) -> Leftovers {
+        if self.mailbox.is_empty() {
+            return Leftovers::default();
+        }
+        self.drain_arrived(state)
+    }
+
+    fn drain_arrived(&self, state: &mut State) -> Leftovers {
+        let mut leftovers = Leftovers::default();
+        let mut arrived = self.mailbox.take();
+        let before = state.inbox.len();
+        while let Some(parcel) = arrived.pop_front() {
+            if let Some(unwanted) = self.take_in(state, parcel) {
+                leftovers.remains().garbage.push_back(unwanted);
+            }
+        }
+        if !state.receivers.is_empty() && (state.inbox.len() > before || state.answered) {
+            leftovers.remains().wakers = mem::take(&mut state.receivers);
+        }
+        state.answered = false;
+        leftovers
+    }
+
+    /// Handles one parcel; gives it back when nobody wants it.
+    fn take_in(&self, state: &mut State, parcel: Parcel) -> Option<Parcel> {
+        let Envelope {
+            from,
+            reference,
+            kind,
+            ..
+        } = *parcel.header();
+        match kind {
+            Kind::Message => {}
+            Kind::Call => {
+                state.monitored_by.insert(reference, from);
+            }
+            Kind::Reply => return answer(state, reference, parcel),
+            Kind::Down => {
+                if let Some(request) = state.requests.get_mut(&reference) {
+                    let reason = envelope::reason_of(&parcel);
+                    request.answer.get_or_insert(Answer::Down(reason));
+                    state.answered = true;
+                    return Some(parcel);
+                }
+                // Demonitored meanwhile.
+                if state.monitors.remove(&reference).is_none() {
+                    return Some(parcel);
+                }
+            }
+            Kind::Exit => {
+                let reason = envelope::reason_of(&parcel);
+                if reason.is_kill() {
+                    self.doom(state, ExitReason::killed());
+                    return Some(parcel);
+                }
+                if !state.trap_exit {
+                    // `normal` from another process is ignored, from oneself it isn't.
+                    if !reason.is_normal() || self.pid() == Some(from) {
+                        self.doom(state, reason);
+                    }
+                    return Some(parcel);
+                }
+            }
+            Kind::LinkExit => {
+                // Unlinked meanwhile.
+                if state.links.remove(&from).is_none() {
+                    return Some(parcel);
+                }
+                if !state.trap_exit {
+                    let reason = envelope::reason_of(&parcel);
+                    if !reason.is_normal() {
+                        self.doom(state, reason);
+                    }
+                    return Some(parcel);
+                }
+            }
+            Kind::Link => {
+                state.links.insert(from, ());
+                return Some(parcel);
+            }
+            Kind::Unlink => {
+                state.links.remove(&from);
+                return Some(parcel);
+            }
+            Kind::Monitor => {
+                state.monitored_by.insert(reference, from);
+                return Some(parcel);
+            }
+            Kind::Demonitor => {
+                state.monitored_by.remove(&reference);
+                return Some(parcel);
+            }
+            Kind::AliveRequest => {
+                let yes = Parcel::of_atom(
+                    Envelope::new(Kind::Reply, self.pid()?, reference),
+                    atoms::TRUE,
+                );
+                // Whoever asked may be gone; then nobody waits for the answer.
+                let _ = self.core().deliver(from, yes);
+                return Some(parcel);
+            }
+        }
+        state.inbox.push_back(parcel);
+        None
+    }
+}
+
+impl Process {
+    /// Decides that the process ends. The first reason counts.
+    fn doom(&self, state: &mut State, reason: ExitReason) {
+        state.exit.get_or_insert(reason);
+        self.doomed.store(true, Ordering::Release);
+    }
+}
+
+/// Files a reply with its request; gives it back when the request is over.
+fn answer(state: &mut State, reference: Ref, parcel: Parcel) -> Option<Parcel> {
+    let request = match state.requests.get_mut(&reference) {
+        Some(request) if request.answer.is_none() => request,
+        _ => return Some(parcel),
+    };
+    request.answer = Some(Answer::Reply(parcel));
+    state.answered = true;
+    None
+}

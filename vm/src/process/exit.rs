@@ -1,0 +1,165 @@
+//! The end of a process.
+//!
+//! # Protocol
+//! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
+//! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
+//! 3. The process leaves every index: its name, its tables (to their heirs, or deleted).
+//! 4. Its serial is cleared: from here on a look-up by its pid fails.
+//! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
+//! 6. Only now is anybody told: links, and the holders of monitors.
+//! 7. After the epoch the slot may hold another process.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+
+use crossbeam_epoch as epoch;
+use otp_heap::Pid;
+
+use super::{Answer, NEVER, Process, State};
+use crate::core::Core;
+use crate::envelope::{self, Kind, Parcel};
+use crate::exit_reason::ExitReason;
+use crate::host::OnExit;
+use crate::mailbox::Queue;
+
+impl Process {
+    /// Ends the process. Called by its last slice, outside the lock.
+    pub(super) fn end(&self, pid: Pid, reason: ExitReason) {
+        let core = self.core();
+        let (name, owns_tables) = {
+            let mut state = self.lock();
+            state.exiting = true;
+            let rare = state.rare.as_deref_mut();
+            rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables))
+        };
+
+        // SAFETY: this slice is the only one that reaches the body.
+        let body = unsafe { (*self.body.get()).take() };
+        drop_quietly(pid, body);
+
+        if let Some(name) = name {
+            core.names.forget(name, pid);
+        }
+        if owns_tables {
+            core.tables_of_the_dead(pid);
+        }
+
+        self.serial.store(0, Ordering::Release);
+        let late = self.mailbox.close();
+        let mut state = mem::take(&mut *self.lock());
+
+        self.tell(core, pid, &state, late, &reason);
+        let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
+        self.discard(core, pid, state);
+        core.ended_with(&reason);
+
+        let weak: Weak<Core> = core.weak();
+        let index = self.index;
+        let guard = epoch::pin();
+        // SAFETY: the closure owns what it uses, and may run on any thread.
+        unsafe {
+            guard.defer_unchecked(move || {
+                if let Some(core) = weak.upgrade() {
+                    core.processes.release(index, pid.serial());
+                }
+            });
+        }
+        drop(guard);
+        core.count_out();
+        if let Some(OnExit(on_exit)) = on_exit {
+            on_exit(&reason);
+        }
+    }
+
+    /// Step 6, and the answers of step 5.
+    fn tell(&self, core: &Core, pid: Pid, state: &State, mut late: Queue, reason: &ExitReason) {
+        // What came too late to be taken in. Whoever monitored or called while the process still
+        // stood learns why it ended.
+        while let Some(parcel) = late.pop_front() {
+            let envelope = parcel.header();
+            let (from, reference) = (envelope.from, envelope.reference);
+            match envelope.kind {
+                Kind::Link => {
+                    send(
+                        core,
+                        from,
+                        envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()),
+                    );
+                }
+                Kind::Call | Kind::Monitor | Kind::AliveRequest => {
+                    send(core, from, envelope::down(pid, reference, reason));
+                }
+                _ => {}
+            }
+            drop_quietly(pid, parcel);
+        }
+        for (&linked, ()) in state.links.iter() {
+            otp_scheduler::tick(1);
+            send(core, linked, envelope::exit(Kind::LinkExit, pid, reason));
+        }
+        for (&reference, &watcher) in state.monitored_by.iter() {
+            otp_scheduler::tick(1);
+            send(core, watcher, envelope::down(pid, reference, reason));
+        }
+        for (&reference, &watched) in state.monitors.iter() {
+            send(
+                core,
+                watched,
+                envelope::signal(Kind::Demonitor, pid, reference),
+            );
+        }
+        for (&reference, request) in state.requests.iter() {
+            if request.answer.is_none() {
+                send(
+                    core,
+                    request.to,
+                    envelope::signal(Kind::Demonitor, pid, reference),
+                );
+            }
+        }
+    }
+
+    /// Drops what the process still held; natives in messages may run the program's code.
+    fn discard(&self, core: &Core, pid: Pid, mut state: State) {
+        if let Some((_, timer)) = state.armed.take() {
+            drop(core.scheduler.cancel_timer(timer));
+        }
+        state.wake_at = NEVER;
+        for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
+            while let Some(parcel) = queue.pop_front() {
+                drop_quietly(pid, parcel);
+            }
+        }
+        for (_, request) in state.requests.drain() {
+            if let Some(Answer::Reply(parcel)) = request.answer {
+                drop_quietly(pid, parcel);
+            }
+        }
+        drop_quietly(pid, state);
+    }
+}
+
+/// Sends a signal to a process that may be gone.
+fn send(core: &Core, to: Pid, parcel: Parcel) {
+    let _ = core.deliver(to, parcel);
+}
+
+/// Drops the program's values; a panic of a destructor is reported and ends there.
+fn drop_quietly<T>(pid: Pid, value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        let (message, location) = super::run::describe_panic(payload);
+        tracing::error!(target: "otp_vm::crash", %pid, %message, %location,
+            "a destructor panicked while its process ended");
+    }
+}
+
+impl Core {
+    fn weak(&self) -> Weak<Core> {
+        // SAFETY: a core always lives in an Arc (see `Core::new`), and is alive here.
+        let arc = unsafe { mem::ManuallyDrop::new(std::sync::Arc::from_raw(ptr::from_ref(self))) };
+        std::sync::Arc::downgrade(&arc)
+    }
+}

@@ -1,0 +1,282 @@
+//! A process: its control block, and the slots that control blocks live in.
+//!
+//! A control block lies in a slot that is never given back to the allocator while the VM lives,
+//! so a late look at it finds another incarnation, never foreign memory. What a late look may do
+//! is bounded by an epoch: see [`table`].
+
+pub(crate) mod body;
+mod drain;
+mod exit;
+mod run;
+pub(crate) mod table;
+mod waker;
+
+use std::cell::UnsafeCell;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+
+use otp_heap::{Atom, Pid, Ref};
+use otp_scheduler::{Activity, Header, TimerKey};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::context::Priority;
+use crate::core::Core;
+use crate::envelope::{HOST, Parcel};
+use crate::exit_reason::ExitReason;
+use crate::host::OnExit;
+use crate::info::Status;
+use crate::mailbox::{Mailbox, Queue};
+use crate::small_map::SmallMap;
+
+pub(crate) use run::{ExitPayload, VTABLE, install_panic_hook, reason_of_panic};
+pub(crate) use waker::own_waker_matches;
+
+/// What a process runs.
+pub(crate) type Body = Pin<Box<dyn Future<Output = ExitReason> + Send>>;
+
+/// A control block, in its slot.
+#[repr(C)]
+pub(crate) struct Process {
+    /// First, so that the scheduler's pointer is the process's.
+    header: Header,
+    /// The incarnation: a pid names this slot only while its serial is here. 0 while nobody is.
+    serial: AtomicU32,
+    pub(crate) index: u32,
+    pub(crate) mailbox: Mailbox,
+    /// The VM that the slot belongs to; it outlives its slots.
+    core: NonNull<Core>,
+    /// Only touched by the slice that runs (the scheduler runs one at a time) and by spawn,
+    /// before the first slice.
+    body: UnsafeCell<Option<Body>>,
+    pub(crate) reductions: AtomicU64,
+    /// Whether `State::exit` is set: spares each slice a look under the lock. Changed under it.
+    doomed: AtomicBool,
+    state: Mutex<State>,
+}
+
+// SAFETY: `body` is reached by one slice at a time (the scheduler's promise), everything else is
+// atomic or behind the lock; `core` outlives the slot.
+unsafe impl Sync for Process {}
+// SAFETY: as above.
+unsafe impl Send for Process {}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Process")
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// No deadline.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What only the process itself changes, and others may look at: behind a lock, because a
+/// `Context` may be moved to another thread.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Messages taken from the mailbox, oldest first.
+    pub(crate) inbox: Queue,
+    /// Messages that the running selective receive has passed over; older than `inbox`.
+    pub(crate) skipped: Queue,
+    pub(crate) links: SmallMap<Pid, ()>,
+    /// Monitors that this process holds.
+    pub(crate) monitors: SmallMap<Ref, Pid>,
+    /// Monitors that others hold on this process.
+    pub(crate) monitored_by: SmallMap<Ref, Pid>,
+    /// Requests under way, by the alias that their reply comes through.
+    pub(crate) requests: SmallMap<Ref, Request>,
+    /// Set once it is decided that the process ends, and with what.
+    pub(crate) exit: Option<ExitReason>,
+    /// The body is being dropped, or the process is gone.
+    pub(crate) exiting: bool,
+    pub(crate) trap_exit: bool,
+    /// Wakers of receives that wait inside foreign combinators.
+    pub(crate) receivers: Vec<Waker>,
+    /// The running drain has filed an answer to a request.
+    pub(crate) answered: bool,
+    /// The earliest deadline that the body waits for.
+    pub(crate) wake_at: u64,
+    /// The wheel timer behind it; may be earlier than `wake_at`, and is then armed anew.
+    pub(crate) armed: Option<(u64, TimerKey)>,
+    pub(crate) parent: Option<Pid>,
+    /// What most processes don't have.
+    pub(crate) rare: Option<Box<Rare>>,
+    pub(crate) label: Option<Atom>,
+    pub(crate) body_bytes: u32,
+    pub(crate) priority: Priority,
+}
+
+/// Parts of the state that few processes need.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) name: Option<Atom>,
+    pub(crate) owns_tables: bool,
+    /// Called when everybody has been told.
+    pub(crate) on_exit: Option<OnExit>,
+}
+
+/// A request whose reply is awaited.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Who was asked.
+    pub(crate) to: Pid,
+    pub(crate) answer: Option<Answer>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Reply(Parcel),
+    Down(ExitReason),
+}
+
+impl Process {
+    /// A free slot.
+    ///
+    /// # Safety
+    /// `core` must outlive the slot.
+    pub(crate) unsafe fn vacant(core: &Core, index: u32) -> Self {
+        Self {
+            header: Header::new(&core.scheduler, &VTABLE),
+            serial: AtomicU32::new(0),
+            index,
+            mailbox: Mailbox::closed(),
+            core: NonNull::from(core),
+            body: UnsafeCell::new(None),
+            reductions: AtomicU64::new(0),
+            doomed: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        // SAFETY: the core outlives its slots (the contract of `vacant`).
+        unsafe { self.core.as_ref() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The incarnation that lives here now, if any.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        match self.serial.load(Ordering::Acquire) {
+            0 => None,
+            serial => Some(Pid::from_parts(self.index, serial)),
+        }
+    }
+
+    pub(crate) fn is(&self, pid: Pid) -> bool {
+        self.serial.load(Ordering::Acquire) == pid.serial()
+    }
+
+    /// Moves a new process into a vacant slot. Its first slice comes with [`Process::wake`].
+    ///
+    /// # Safety
+    /// The slot is vacant and the caller's alone, as `ProcessTable::allocate` hands it out.
+    pub(crate) unsafe fn occupy(
+        &self,
+        serial: u32,
+        body: Body,
+        body_bytes: u32,
+        start: Start,
+    ) -> Pid {
+        // SAFETY: no slice runs in a vacant slot.
+        unsafe { *self.body.get() = Some(body) };
+        self.reductions.store(0, Ordering::Relaxed);
+        self.doomed.store(false, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.wake_at = NEVER;
+        state.parent = Some(start.parent);
+        state.label = start.label;
+        state.trap_exit = start.trap_exit;
+        state.body_bytes = body_bytes;
+        state.priority = start.priority;
+        if start.on_exit.is_some() {
+            state.rare().on_exit = start.on_exit;
+        }
+        if start.link {
+            state.links.insert(start.parent, ());
+        }
+        if let Some(reference) = start.monitor {
+            state.monitored_by.insert(reference, start.parent);
+        }
+        drop(state);
+        self.mailbox.open();
+        self.serial.store(serial, Ordering::Release);
+        // Last: from here on, a stale wake may run the process.
+        self.header.reset();
+        Pid::from_parts(self.index, serial)
+    }
+
+    /// What the process is doing at this moment.
+    pub(crate) fn status(&self) -> Status {
+        match self.header.activity() {
+            Activity::Running => Status::Running,
+            Activity::Scheduled => Status::Runnable,
+            Activity::Idle => Status::Waiting,
+        }
+    }
+
+    /// Makes the process run, now or again.
+    pub(crate) fn wake(&self) {
+        // SAFETY: slots live as long as the VM, and a wake of another incarnation, or of a slot
+        // that is vacant, is spurious at worst.
+        unsafe { self.core().scheduler.wake(NonNull::from(&self.header)) }
+    }
+
+    /// Puts a parcel into the process's own mailbox without a wake: it is running, and drains
+    /// before its next poll.
+    pub(crate) fn deliver_to_self(&self, parcel: Parcel) {
+        match self.mailbox.push(parcel) {
+            // Behind a wake all the same: the body may wait already, with its Context elsewhere.
+            crate::mailbox::Push::First => self.wake(),
+            crate::mailbox::Push::Behind | crate::mailbox::Push::Closed(_) => {}
+        }
+    }
+}
+
+/// What a process starts with, as its maker says.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) parent: Pid,
+    pub(crate) link: bool,
+    pub(crate) monitor: Option<Ref>,
+    pub(crate) label: Option<Atom>,
+    pub(crate) trap_exit: bool,
+    pub(crate) priority: Priority,
+    pub(crate) on_exit: Option<OnExit>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            parent: HOST,
+            link: false,
+            monitor: None,
+            label: None,
+            trap_exit: false,
+            priority: Priority::Normal,
+            on_exit: None,
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(crate) fn name(&self) -> Option<Atom> {
+        self.rare.as_ref().and_then(|rare| rare.name)
+    }
+
+    /// Messages in the mailbox that the process has drained so far.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.inbox.len() + self.skipped.len()
+    }
+}

@@ -1,0 +1,158 @@
+//! The table of slots, by index.
+//!
+//! # Protocol
+//! 1. `allocate` hands a vacant slot to one spawner, with the serial of its next incarnation.
+//! 2. Whoever holds a pid looks its slot up inside an epoch section, and compares the serial.
+//!    While it stays in the section, it may push to the mailbox.
+//! 3. A dying process first clears the serial (look-ups fail), then closes its mailbox (pushes
+//!    by those who looked before fail), and gives the slot back *after the epoch*: when
+//!    everybody who saw the old serial has left the section. Only then may the slot hold a new
+//!    incarnation, and so a message for the dead never reaches the living.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+
+use otp_heap::Pid;
+use parking_lot::Mutex;
+
+use super::Process;
+use crate::core::Core;
+
+/// Slots in a chunk: 256 control blocks are some 80 KiB, one call to the allocator.
+const CHUNK_SLOTS: usize = 256;
+
+/// Slots beyond twice the limit: one whose epoch isn't over yet can't be used again, and a thread
+/// that the kernel stops inside an epoch section holds it up for milliseconds.
+const SPARE_SLOTS: usize = 1 << 16;
+
+/// Most processes that a VM may be built for: the index of a pid has 28 bits.
+pub const MAX_PROCESSES_LIMIT: usize = 1 << 27;
+
+type Chunk = [Process; CHUNK_SLOTS];
+
+/// All slots of a VM.
+#[derive(Debug)]
+pub(crate) struct ProcessTable {
+    chunks: Box<[AtomicPtr<Chunk>]>,
+    /// Slots below it have been handed out at least once.
+    fresh: AtomicU32,
+    free: Mutex<Vec<Vacancy>>,
+    live: AtomicUsize,
+    limit: usize,
+    first_serial: u32,
+}
+
+/// A slot that had an incarnation, and the serial of its next.
+#[derive(Debug, Clone, Copy)]
+struct Vacancy {
+    index: u32,
+    serial: u32,
+}
+
+impl ProcessTable {
+    /// Room for `limit` processes. Serials start at `first_serial`, so that the pids of two VMs
+    /// in one program differ.
+    pub(crate) fn new(limit: usize, first_serial: u32) -> Self {
+        let slots = limit.min(MAX_PROCESSES_LIMIT) * 2 + SPARE_SLOTS;
+        let chunks = slots.div_ceil(CHUNK_SLOTS);
+        Self {
+            chunks: (0..chunks)
+                .map(|_| AtomicPtr::new(ptr::null_mut()))
+                .collect(),
+            fresh: AtomicU32::new(0),
+            free: Mutex::new(Vec::new()),
+            live: AtomicUsize::new(0),
+            limit,
+            first_serial: first_serial.max(1),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Processes that are alive or exiting.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// A slot for a new process and its serial; None at the limit.
+    pub(crate) fn allocate(&self, core: &Core) -> Option<(&Process, u32)> {
+        if self.live.fetch_add(1, Ordering::AcqRel) >= self.limit {
+            self.live.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        let mut free = self.free.lock();
+        if let Some(vacancy) = free.pop() {
+            drop(free);
+            let slot = self
+                .slot(vacancy.index)
+                .expect("a vacancy lies in the table");
+            return Some((slot, vacancy.serial));
+        }
+        // Still under the lock: chunks are made by one thread at a time.
+        let index = self.fresh.load(Ordering::Relaxed);
+        let chunk = index as usize / CHUNK_SLOTS;
+        let Some(pointer) = self.chunks.get(chunk) else {
+            self.live.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        };
+        if pointer.load(Ordering::Relaxed).is_null() {
+            let first = (chunk * CHUNK_SLOTS) as u32;
+            let slots: Vec<Process> = (0..CHUNK_SLOTS as u32)
+                // SAFETY: the core owns this table and so outlives the slot.
+                .map(|offset| unsafe { Process::vacant(core, first + offset) })
+                .collect();
+            let chunk: Box<Chunk> = slots.try_into().expect("as many slots as a chunk has");
+            pointer.store(Box::into_raw(chunk), Ordering::Release);
+        }
+        self.fresh.store(index + 1, Ordering::Release);
+        drop(free);
+        let slot = self.slot(index).expect("its chunk was made above");
+        Some((slot, self.first_serial))
+    }
+
+    /// Gives a slot back. Only after the epoch in which its serial was cleared.
+    pub(crate) fn release(&self, index: u32, serial: u32) {
+        let serial = serial.wrapping_add(1).max(1);
+        self.free.lock().push(Vacancy { index, serial });
+    }
+
+    /// Counts a process out. Gives how many are left.
+    pub(crate) fn count_out(&self) -> usize {
+        self.live.fetch_sub(1, Ordering::AcqRel) - 1
+    }
+
+    pub(crate) fn slot(&self, index: u32) -> Option<&Process> {
+        let chunk = self
+            .chunks
+            .get(index as usize / CHUNK_SLOTS)?
+            .load(Ordering::Acquire);
+        // SAFETY: chunks are made once and live as long as the table.
+        unsafe { chunk.as_ref() }.map(|slots| &slots[index as usize % CHUNK_SLOTS])
+    }
+
+    /// The slot of a live process. The caller is inside an epoch section, or runs as `pid`.
+    pub(crate) fn get(&self, pid: Pid) -> Option<&Process> {
+        let slot = self.slot(pid.index())?;
+        (pid.serial() != 0 && slot.is(pid)).then_some(slot)
+    }
+
+    /// The pids of all live processes, by index. Not a snapshot: processes that start or end
+    /// meanwhile may be missing or present.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
+        (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index)?.pid())
+    }
+}
+
+impl Drop for ProcessTable {
+    fn drop(&mut self) {
+        for chunk in &self.chunks {
+            let chunk = chunk.load(Ordering::Relaxed);
+            if !chunk.is_null() {
+                // SAFETY: made by `Box::into_raw` above; nobody else is left.
+                drop(unsafe { Box::from_raw(chunk) });
+            }
+        }
+    }
+}

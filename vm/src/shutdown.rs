@@ -1,0 +1,205 @@
+//! The end of a VM.
+//!
+//! # Protocol
+//! 1. Processes without a parent get the exit signal `shutdown`. Supervisors among them end their
+//!    children in order; links do the rest.
+//! 2. When they are gone, the same is sent to whoever is left: processes that nobody supervised.
+//! 3. Whatever is left after the limit is killed, and no process is made any more.
+//! 4. The scheduler's threads end after their present slice. A thread that runs code which never
+//!    returns is named in the report and left alone; then the VM's memory is left as well.
+//! 5. The core is let go: it is freed when the last handle is.
+//!
+//! A thread of its own does all this, so that neither a drop nor an async caller ever blocks.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use otp_heap::Pid;
+use parking_lot::{Condvar, Mutex};
+
+use crate::core::Core;
+use crate::envelope::{self, HOST, Kind};
+use crate::exit_reason::ExitReason;
+
+/// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
+/// feel: both take microseconds, unless native code doesn't return.
+const KILL_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a shut-down came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Processes that ended in order.
+    pub ended: usize,
+    /// Processes that had to be killed.
+    pub killed: usize,
+    /// Processes that even a kill did not end: their code does not return.
+    pub stuck: Vec<Pid>,
+    /// Threads that still run.
+    pub threads: Vec<String>,
+}
+
+impl ShutdownReport {
+    /// Whether every process ended in order.
+    pub fn is_orderly(&self) -> bool {
+        self.killed == 0 && self.stuck.is_empty() && self.threads.is_empty()
+    }
+}
+
+/// A shut-down under way: a future, and [`Shutdown::wait`] for threads.
+#[must_use = "the shut-down goes on all the same; await it to know when it is over"]
+pub struct Shutdown {
+    progress: Arc<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    state: Mutex<(Option<ShutdownReport>, Vec<Waker>)>,
+    over: Condvar,
+}
+
+/// Where a core keeps its one shut-down.
+#[derive(Default)]
+pub(crate) struct ShutdownSlot(Mutex<Option<Arc<Progress>>>);
+
+impl fmt::Debug for ShutdownSlot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ShutdownSlot")
+    }
+}
+
+impl Shutdown {
+    /// Blocks the thread until the VM is down. None on a thread that runs processes, which would
+    /// wait for itself.
+    pub fn wait(self) -> Option<ShutdownReport> {
+        if otp_scheduler::on_scheduler_thread() {
+            return None;
+        }
+        let mut state = self.progress.state.lock();
+        loop {
+            if let Some(report) = &state.0 {
+                return Some(report.clone());
+            }
+            self.progress.over.wait(&mut state);
+        }
+    }
+}
+
+impl Future for Shutdown {
+    type Output = ShutdownReport;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<ShutdownReport> {
+        let mut state = self.progress.state.lock();
+        match &state.0 {
+            Some(report) => Poll::Ready(report.clone()),
+            None => {
+                state.1.push(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Shutdown")
+    }
+}
+
+/// Begins the shut-down of a VM, or joins the one that has begun.
+pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
+    let mut slot = core.shutdown.0.lock();
+    if let Some(progress) = &*slot {
+        return Shutdown {
+            progress: Arc::clone(progress),
+        };
+    }
+    let progress = Arc::new(Progress::default());
+    *slot = Some(Arc::clone(&progress));
+    drop(slot);
+    let conductor = {
+        let core = Arc::clone(core);
+        let progress = Arc::clone(&progress);
+        move || finish(&progress, conduct(&core, limit))
+    };
+    let thread = std::thread::Builder::new().name(format!("otp-{}-shutdown", core.name));
+    if let Err(error) = thread.spawn(conductor) {
+        tracing::error!(%error, "no thread for the shut-down of the VM: its processes are killed");
+        kill_all(core);
+        core.scheduler.stop();
+        finish(
+            &progress,
+            ShutdownReport {
+                stuck: core.processes.pids().collect(),
+                ..Default::default()
+            },
+        );
+    }
+    Shutdown { progress }
+}
+
+fn finish(progress: &Progress, report: ShutdownReport) {
+    let mut state = progress.state.lock();
+    state.0 = Some(report);
+    let wakers = std::mem::take(&mut state.1);
+    drop(state);
+    progress.over.notify_all();
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
+    let deadline = Instant::now().checked_add(limit);
+    let before = core.processes.live();
+    let is_root = |&pid: &Pid| {
+        core.with_process(pid, |process| process.lock().parent)
+            .flatten()
+            == Some(HOST)
+    };
+    let roots: Vec<Pid> = core.processes.pids().filter(is_root).collect();
+    send_exit(core, roots.iter().copied(), &ExitReason::shutdown());
+    let is_there = |&pid: &Pid| core.with_process(pid, |_| ()).is_some();
+    core.wait_until(deadline, || !roots.iter().any(is_there));
+    send_exit(core, core.processes.pids(), &ExitReason::shutdown());
+    let nobody_left = || core.processes.live() == 0;
+    let mut killed = 0;
+    if !core.wait_until(deadline, nobody_left) {
+        killed = core.processes.live();
+        kill_all(core);
+        core.wait_until(Instant::now().checked_add(KILL_LIMIT), nobody_left);
+    }
+    core.closed.store(true, Ordering::SeqCst);
+    let stuck: Vec<Pid> = core.processes.pids().collect();
+    core.scheduler.stop();
+    let threads = core.scheduler.join(KILL_LIMIT).err().unwrap_or_default();
+    if threads.is_empty() && stuck.is_empty() {
+        core.let_go();
+    } else {
+        tracing::error!(
+            ?threads,
+            ?stuck,
+            "code that does not return outlives the VM: its thread and memory are left"
+        );
+    }
+    let killed = killed.saturating_sub(stuck.len());
+    ShutdownReport {
+        ended: before.saturating_sub(killed + stuck.len()),
+        killed,
+        stuck,
+        threads,
+    }
+}
+
+fn kill_all(core: &Core) {
+    core.closed.store(true, Ordering::SeqCst);
+    send_exit(core, core.processes.pids(), &ExitReason::kill());
+}
+
+fn send_exit(core: &Core, to: impl Iterator<Item = Pid>, reason: &ExitReason) {
+    for pid in to {
+        let _ = core.deliver(pid, envelope::exit(Kind::Exit, HOST, reason));
+    }
+}

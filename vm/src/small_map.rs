@@ -1,0 +1,121 @@
+//! A map that costs nothing while empty and no allocation for one entry: most processes have one
+//! link, one monitor or none.
+
+use std::hash::Hash;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Keys to values, without order.
+#[derive(Debug, Default)]
+pub(crate) enum SmallMap<K, V> {
+    #[default]
+    Empty,
+    One(K, V),
+    Many(Box<HashMap<K, V, FixedState>>),
+}
+
+impl<K: Eq + Hash, V> SmallMap<K, V> {
+    /// Sets a value; gives the one that was there.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self {
+            Self::Empty => {
+                *self = Self::One(key, value);
+                None
+            }
+            Self::One(present, old) if *present == key => Some(std::mem::replace(old, value)),
+            Self::One(..) => {
+                let Self::One(first, old) = std::mem::take(self) else {
+                    unreachable!()
+                };
+                let mut map = HashMap::with_capacity_and_hasher(4, FixedState::default());
+                map.insert(first, old);
+                map.insert(key, value);
+                *self = Self::Many(Box::new(map));
+                None
+            }
+            Self::Many(map) => map.insert(key, value),
+        }
+    }
+
+    /// Removes a key; gives its value.
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        match self {
+            Self::Empty => None,
+            Self::One(present, _) => {
+                if present != key {
+                    return None;
+                }
+                let Self::One(_, value) = std::mem::take(self) else {
+                    unreachable!()
+                };
+                Some(value)
+            }
+            // The map stays: what had many entries will soon have many again.
+            Self::Many(map) => map.remove(key),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        match self {
+            Self::Empty => None,
+            Self::One(present, value) => (present == key).then_some(value),
+            Self::Many(map) => map.get_mut(key),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let (one, many) = match self {
+            Self::Empty => (None, None),
+            Self::One(key, value) => (Some((key, value)), None),
+            Self::Many(map) => (None, Some(map.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// Takes everything out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
+        let (one, many) = match std::mem::take(self) {
+            Self::Empty => (None, None),
+            Self::One(key, value) => (Some((key, value)), None),
+            Self::Many(map) => (None, Some(map.into_iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Many(map) => size_of::<HashMap<K, V, FixedState>>() + map.allocation_size(),
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_from_nothing_to_many_and_back() {
+        let mut map = SmallMap::default();
+        assert_eq!(map.insert(1, "a"), None);
+        assert_eq!(map.insert(1, "b"), Some("a"));
+        assert_eq!(map.insert(2, "c"), None);
+        assert_eq!(map.get_mut(&2), Some(&mut "c"));
+        assert_eq!(map.remove(&1), Some("b"));
+        assert_eq!(map.remove(&1), None);
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(&2, &"c")]);
+        assert_eq!(map.remove(&2), Some("c"));
+        assert_eq!(map.iter().count(), 0);
+    }
+
+    #[test]
+    fn one_entry_needs_no_allocation() {
+        let mut map = SmallMap::default();
+        map.insert(1u64, 2u64);
+        assert_eq!(map.heap_bytes(), 0);
+        assert_eq!(map.remove(&2), None);
+        assert_eq!(map.iter().count(), 1);
+    }
+}

@@ -1,0 +1,321 @@
+//! Which tables there are, what they are called, and who owns them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use otp_heap::{Atom, OwnedTerm, Pid, atoms, to_term};
+use parking_lot::RwLock;
+
+use super::ordered::OrderedRows;
+use super::set::{Closed, Discarded, SetRows};
+use super::{Access, Table, TableError, TableKind, TableOptions};
+
+/// Tables that a VM may have at once unless it was built with another limit. OTP's own limit was 2,053 for twenty
+/// years and few programs ever met it; an empty set costs some 10 KB, so this many cost 640 MB.
+pub const DEFAULT_MAX_TABLES: usize = 65_536;
+
+/// All tables of a VM.
+#[derive(Debug)]
+pub struct Tables {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    limit: usize,
+    registry: RwLock<Registry>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    count: usize,
+    names: HashMap<Atom, Arc<Inner>, foldhash::fast::RandomState>,
+    owned: HashMap<Pid, Vec<Arc<Inner>>, foldhash::fast::RandomState>,
+}
+
+/// One table. `owner` and `heir` change under the registry's write lock only.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) name: Atom,
+    pub(super) access: Access,
+    pub(super) rows: Rows,
+    named: bool,
+    owner: AtomicU64,
+    heir: RwLock<Option<(Pid, OwnedTerm)>>,
+    /// Weak, since the registry holds the tables.
+    shared: Weak<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) enum Rows {
+    Set(SetRows),
+    Ordered(OrderedRows),
+}
+
+impl Rows {
+    pub(super) fn empty(&self, close: bool) -> Result<Discarded, Closed> {
+        match self {
+            Rows::Set(rows) => rows.empty(close),
+            Rows::Ordered(rows) => rows.empty(close),
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn owner(&self) -> Option<Pid> {
+        let owner = self.owner.load(Ordering::Acquire);
+        (owner != NOBODY).then(|| Pid::from_parts(owner as u32, (owner >> 32) as u32))
+    }
+
+    /// Whether `pid` owns the table. A process that asks this about itself gets a steady answer while it runs: only
+    /// itself and its death take a table from it.
+    pub(super) fn is_owned_by(&self, pid: Pid) -> bool {
+        self.owner.load(Ordering::Acquire) == packed(pid)
+    }
+
+    fn set_owner(&self, owner: Option<Pid>) {
+        self.owner
+            .store(owner.map_or(NOBODY, packed), Ordering::Release);
+    }
+
+    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
+        self.shared.upgrade()
+    }
+
+    pub(super) fn set_heir(&self, heir: Option<(Pid, OwnedTerm)>) {
+        let old = std::mem::replace(&mut *self.heir.write(), heir);
+        drop(old);
+    }
+
+    /// `{'ETS-TRANSFER', Name, From, Data}`.
+    pub(super) fn transfer_message(&self, from: Pid, data: &OwnedTerm) -> OwnedTerm {
+        to_term(&(atoms::ETS_TRANSFER, self.name, from, data))
+            .expect("atoms, pids and terms are terms")
+    }
+}
+
+/// No pid: an index has only 28 bits.
+const NOBODY: u64 = u64::MAX;
+
+fn packed(pid: Pid) -> u64 {
+    u64::from(pid.serial()) << 32 | u64::from(pid.index())
+}
+
+impl Registry {
+    /// Puts a table on `pid`'s list and makes it the owner.
+    fn enlist(&mut self, pid: Pid, table: Arc<Inner>) {
+        table.set_owner(Some(pid));
+        self.owned.entry(pid).or_default().push(table);
+    }
+
+    /// Takes a table off `pid`'s list; false if it is not on it any more.
+    fn delist(&mut self, pid: Pid, table: &Arc<Inner>) -> bool {
+        let Some(owned) = self.owned.get_mut(&pid) else {
+            return false;
+        };
+        let Some(index) = owned.iter().position(|owned| Arc::ptr_eq(owned, table)) else {
+            return false;
+        };
+        owned.swap_remove(index);
+        if owned.is_empty() {
+            self.owned.remove(&pid);
+        }
+        true
+    }
+
+    /// Forgets a table that was taken off its owner's list. Its rows are closed and freed outside of the lock.
+    fn forget(&mut self, table: &Arc<Inner>) {
+        table.set_owner(None);
+        self.count -= 1;
+        if table.named {
+            self.names.remove(&table.name);
+        }
+    }
+}
+
+impl Shared {
+    /// Gives `table` from `giver` to `receiver` and tells it by `deliver`. `is_alive` is asked twice, before and after
+    /// the receiver has the table on its list.
+    pub(super) fn give_away(
+        &self,
+        table: &Arc<Inner>,
+        giver: Pid,
+        receiver: Pid,
+        is_alive: impl Fn(Pid) -> bool,
+        deliver: impl FnOnce(),
+    ) -> Result<(), TableError> {
+        if !is_alive(receiver) {
+            return Err(TableError::NoProcess(receiver));
+        }
+        let mut registry = self.registry.write();
+        if !registry.delist(giver, table) {
+            return Err(TableError::Access(table.name));
+        }
+        registry.enlist(receiver, Arc::clone(table));
+        drop(registry);
+        if is_alive(receiver) {
+            deliver();
+            return Ok(());
+        }
+        let mut registry = self.registry.write();
+        if registry.delist(receiver, table) {
+            registry.enlist(giver, Arc::clone(table));
+            return Err(TableError::NoProcess(receiver));
+        }
+        // The receiver's death got it first: it was given, and has gone to the heir or away.
+        Ok(())
+    }
+
+    /// Deletes a table that `owner` asks to delete.
+    pub(super) fn delete(&self, table: &Arc<Inner>, owner: Pid) -> Result<Discarded, TableError> {
+        let mut registry = self.registry.write();
+        if !registry.delist(owner, table) {
+            return Err(TableError::Access(table.name));
+        }
+        registry.forget(table);
+        drop(registry);
+        table
+            .rows
+            .empty(true)
+            .map_err(|Closed| TableError::NoTable(table.name))
+    }
+}
+
+impl Tables {
+    /// No tables yet, and at most `limit` of them at once.
+    pub fn new(limit: usize) -> Tables {
+        Tables {
+            shared: Arc::new(Shared {
+                limit,
+                registry: RwLock::default(),
+            }),
+        }
+    }
+
+    /// Makes a table that `owner`, which must be alive, owns: `ets:new/2`.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Name`], [`TableError::NameTaken`] and [`TableError::Limit`].
+    pub fn create(
+        &self,
+        owner: Pid,
+        name: &str,
+        options: TableOptions,
+    ) -> Result<Table, TableError> {
+        let TableOptions {
+            kind,
+            access,
+            named,
+            heir,
+        } = options;
+        let name = Atom::new(name)?;
+        let table = Arc::new(Inner {
+            name,
+            access,
+            rows: match kind {
+                TableKind::Set => Rows::Set(SetRows::new()),
+                TableKind::OrderedSet => Rows::Ordered(OrderedRows::default()),
+            },
+            named,
+            owner: AtomicU64::new(NOBODY),
+            heir: RwLock::new(heir),
+            shared: Arc::downgrade(&self.shared),
+        });
+        let mut registry = self.shared.registry.write();
+        if named && registry.names.contains_key(&name) {
+            return Err(TableError::NameTaken(name));
+        }
+        let limit = self.shared.limit;
+        if registry.count >= limit {
+            return Err(TableError::Limit { limit });
+        }
+        registry.count += 1;
+        if named {
+            registry.names.insert(name, Arc::clone(&table));
+        }
+        registry.enlist(owner, Arc::clone(&table));
+        Ok(Table::from_inner(table))
+    }
+
+    /// The named table: `ets:whereis/1`.
+    pub fn by_name(&self, name: Atom) -> Option<Table> {
+        self.shared
+            .registry
+            .read()
+            .names
+            .get(&name)
+            .cloned()
+            .map(Table::from_inner)
+    }
+
+    /// The tables that `pid` owns, in no order.
+    pub fn owned_by(&self, pid: Pid) -> Vec<Table> {
+        let registry = self.shared.registry.read();
+        registry
+            .owned
+            .get(&pid)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .map(Table::from_inner)
+            .collect()
+    }
+
+    /// How many tables there are.
+    pub fn count(&self) -> usize {
+        self.shared.registry.read().count
+    }
+
+    /// How many tables there may be at once.
+    pub fn limit(&self) -> usize {
+        self.shared.limit
+    }
+
+    /// Settles what `pid` owned: each table goes to its heir or is deleted.
+    ///
+    /// To be called once `pid` counts as dead for whoever asks, and before its links and monitors hear of it, so that
+    /// who restarts an owner finds its tables with the heir. `deliver` sends the heir its message and says whether the
+    /// heir is alive; if it says so, the heir's own death must come here later. It runs outside of all locks.
+    pub fn owner_died(&self, pid: Pid, mut deliver: impl FnMut(Pid, OwnedTerm) -> bool) {
+        let owned = self
+            .shared
+            .registry
+            .write()
+            .owned
+            .remove(&pid)
+            .unwrap_or_default();
+        for table in owned {
+            self.settle(&table, pid, &mut deliver);
+        }
+    }
+
+    /// Gives a table that is on nobody's list to its heir, or deletes it.
+    fn settle(
+        &self,
+        table: &Arc<Inner>,
+        dead: Pid,
+        deliver: &mut impl FnMut(Pid, OwnedTerm) -> bool,
+    ) {
+        let heir = table
+            .heir
+            .read()
+            .as_ref()
+            .map(|(heir, data)| (*heir, table.transfer_message(dead, data)));
+        let shared = &self.shared;
+        if let Some((heir, message)) = heir.filter(|(heir, _)| *heir != dead) {
+            // The heir owns the table before it is told, so that it can write as soon as it hears of it.
+            shared.registry.write().enlist(heir, Arc::clone(table));
+            if deliver(heir, message) {
+                return;
+            }
+            if !shared.registry.write().delist(heir, table) {
+                // The heir died with the table on its list, and its death settles it.
+                return;
+            }
+        }
+        shared.registry.write().forget(table);
+        drop(table.rows.empty(true));
+    }
+}

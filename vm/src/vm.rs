@@ -1,0 +1,299 @@
+//! The VM as its host program holds it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_heap::{Atom, Pid};
+use otp_scheduler::Scheduler;
+use serde::Serialize;
+
+use crate::context::{Context, SpawnError, SpawnOptions, spawn_process};
+use crate::core::Core;
+use crate::destination::{Destination, SendError};
+use crate::envelope::{self, HOST, Kind};
+use crate::exit_reason::{ExitReason, IntoExit};
+use crate::host::Run;
+use crate::names::RegisterError;
+use crate::process::Start;
+use crate::shutdown::{self, Shutdown};
+use crate::table::{DEFAULT_MAX_TABLES, Table};
+
+/// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
+pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
+
+/// How long a VM that was dropped without [`Vm::shutdown`] lets its processes end in order.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A VM. Clones are handles on the same one.
+///
+/// When the host program drops its last handle without a [`Vm::shutdown`], the VM is shut down in
+/// the background.
+#[derive(Clone)]
+pub struct Vm {
+    core: Arc<Core>,
+    /// None in a process's own handle, which doesn't keep the VM up.
+    #[expect(dead_code, reason = "held for what its drop does")]
+    host: Option<Arc<HostHandle>>,
+}
+
+/// Counts the host program's handles.
+struct HostHandle(Arc<Core>);
+
+impl Drop for HostHandle {
+    fn drop(&mut self) {
+        drop(shutdown::begin(&self.0, DROP_LIMIT));
+    }
+}
+
+impl fmt::Debug for Vm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Vm")
+            .field("name", &self.core.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a VM is built: see [`Vm::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder builds nothing until `build` is called"]
+pub struct VmBuilder {
+    name: String,
+    schedulers: Option<usize>,
+    max_processes: usize,
+    max_tables: usize,
+}
+
+/// Why a VM was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The scheduler's threads or its poller could not be made.
+    #[error("the scheduler could not be started: {0}")]
+    Scheduler(#[from] std::io::Error),
+    /// More processes asked for than pids can name.
+    #[error("max_processes is {asked}, and a pid can name {limit} at most: ask for fewer")]
+    TooManyProcesses {
+        /// What was asked for.
+        asked: usize,
+        /// The most that can be had.
+        limit: usize,
+    },
+}
+
+impl VmBuilder {
+    /// Scheduler threads; by default as many as the program may use cores.
+    pub fn schedulers(mut self, schedulers: usize) -> Self {
+        self.schedulers = Some(schedulers.max(1));
+        self
+    }
+
+    /// Most processes at once; see [`DEFAULT_MAX_PROCESSES`]. `erl +P`.
+    pub fn max_processes(mut self, max: usize) -> Self {
+        self.max_processes = max.max(1);
+        self
+    }
+
+    /// Most tables at once; see [`DEFAULT_MAX_TABLES`]. `erl +e`.
+    pub fn max_tables(mut self, max: usize) -> Self {
+        self.max_tables = max;
+        self
+    }
+
+    /// The VM's name, for threads and reports.
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Starts the VM.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(self) -> Result<Vm, BuildError> {
+        let limit = crate::process::table::MAX_PROCESSES_LIMIT;
+        if self.max_processes > limit {
+            return Err(BuildError::TooManyProcesses {
+                asked: self.max_processes,
+                limit,
+            });
+        }
+        crate::process::install_panic_hook();
+        let mut scheduler = Scheduler::builder().name(&self.name);
+        if let Some(schedulers) = self.schedulers {
+            scheduler = scheduler.schedulers(schedulers);
+        }
+        let core = Core::new(
+            self.name,
+            scheduler.build()?,
+            self.max_processes,
+            self.max_tables,
+        );
+        let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
+        Ok(Vm { core, host })
+    }
+}
+
+impl Vm {
+    /// Begins to build a VM: named `vm`, a scheduler for each core, the default limits.
+    pub fn builder() -> VmBuilder {
+        VmBuilder {
+            name: "vm".to_owned(),
+            schedulers: None,
+            max_processes: DEFAULT_MAX_PROCESSES,
+            max_tables: DEFAULT_MAX_TABLES,
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn core_arc(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+
+    /// The handle that a process gets.
+    pub(crate) fn for_process(&self) -> Vm {
+        Vm {
+            core: Arc::clone(&self.core),
+            host: None,
+        }
+    }
+
+    /// The VM's name.
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Makes a process without a parent. When the VM shuts down, such processes are asked to end
+    /// first, with `shutdown`; what they supervise, they take along.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn<B, F>(&self, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        spawn_process(self, None, Start::default(), body)
+    }
+
+    /// As [`Vm::spawn`], by options; `link` and `monitor` have no meaning here.
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_opt<B, F>(&self, options: SpawnOptions, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output: IntoExit> + Send + 'static,
+    {
+        spawn_process(
+            self,
+            None,
+            Start {
+                link: false,
+                ..options.start()
+            },
+            body,
+        )
+    }
+
+    /// Runs a process for its result, which is moved, not serialised. The way for a host program
+    /// to call into the VM: from any async runtime by `.await`, from a thread by
+    /// [`Run::wait`].
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # use std::time::Duration;
+    /// let vm = Vm::builder().schedulers(1).build().unwrap();
+    /// let pid = vm.run(|cx| async move { cx.pid() }).wait().unwrap();
+    /// assert!(!vm.is_alive(pid));
+    /// vm.shutdown(Duration::from_secs(1)).wait();
+    /// ```
+    pub fn run<B, F, T>(&self, body: B) -> Run<T>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        Run::start(self, body)
+    }
+
+    /// Sends a message from the host program. See [`Context::send`].
+    ///
+    /// # Errors
+    /// As for [`Context::send`].
+    pub fn send<M: Serialize + ?Sized>(
+        &self,
+        to: impl Into<Destination>,
+        message: &M,
+    ) -> Result<(), SendError> {
+        let to = self.core.resolve(to.into())?;
+        let parcel = envelope::message(HOST, message)?;
+        drop(self.core.deliver(to, parcel));
+        Ok(())
+    }
+
+    /// Sends an exit signal from the host program. `exit/2`.
+    pub fn exit(&self, pid: Pid, reason: impl Into<ExitReason>) {
+        let _ = self
+            .core
+            .deliver(pid, envelope::exit(Kind::Exit, HOST, &reason.into()));
+    }
+
+    /// Who has a name. `whereis/1`.
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        self.core.names.whereis(Atom::existing(name)?)
+    }
+
+    /// Names a process. `register/2`.
+    ///
+    /// # Errors
+    /// When the name is taken or reserved, or the process has a name already or is gone.
+    pub fn register(&self, name: &str, pid: Pid) -> Result<(), RegisterError> {
+        self.core.names.register(&self.core, Atom::new(name)?, pid)
+    }
+
+    /// Takes a name away. Gives who had it. `unregister/1`.
+    pub fn unregister(&self, name: &str) -> Option<Pid> {
+        self.core
+            .names
+            .unregister(&self.core, Atom::existing(name)?)
+    }
+
+    /// All names and who has them, in no order. `registered/0`.
+    pub fn registered(&self) -> Vec<(Atom, Pid)> {
+        self.core.names.all()
+    }
+
+    /// Whether a process is alive and not about to end. `is_process_alive/1`.
+    ///
+    /// Signals that it has not yet taken in don't count; [`Context::is_alive`] waits for those.
+    pub fn is_alive(&self, pid: Pid) -> bool {
+        self.core.is_alive(pid)
+    }
+
+    /// All processes, by slot. `processes/0`.
+    ///
+    /// No snapshot: who starts or ends meanwhile may be there or not. Nothing is stopped for it.
+    pub fn processes(&self) -> Vec<Pid> {
+        self.core.processes.pids().collect()
+    }
+
+    /// A named table.
+    pub fn table(&self, name: &str) -> Option<Table> {
+        self.core.tables.by_name(Atom::existing(name)?)
+    }
+
+    /// Shuts the VM down in order: processes without a parent are asked to end with `shutdown`,
+    /// when they are gone so is everybody else; what is left after `limit` is killed; then the
+    /// threads end.
+    ///
+    /// It begins at once and goes on whether or not the result is awaited. A second call gives
+    /// the same result.
+    pub fn shutdown(&self, limit: Duration) -> Shutdown {
+        shutdown::begin(&self.core, limit)
+    }
+}

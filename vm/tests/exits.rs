@@ -1,0 +1,362 @@
+//! Exit signals, links and monitors: OTP's rules.
+
+mod common;
+
+use common::{LIMIT, expect, run};
+use otp_vm::{Context, ExitReason, Pid, SpawnOptions, atoms};
+
+/// A process that waits for ever.
+async fn idle(mut cx: Context) {
+    loop {
+        cx.receive().await;
+    }
+}
+
+async fn down_reason(cx: &mut Context, pid: Pid) -> ExitReason {
+    let down = cx
+        .receive_where(LIMIT, |message| {
+            message.down().filter(|down| down.pid == pid)
+        })
+        .await;
+    down.expect("a DOWN in time").reason
+}
+
+async fn exit_reason(cx: &mut Context, pid: Pid) -> ExitReason {
+    let exit = cx
+        .receive_where(LIMIT, |message| {
+            message.exit().filter(|exit| exit.from == pid)
+        })
+        .await;
+    exit.expect("an EXIT in time").reason
+}
+
+#[test]
+fn a_body_that_returns_exits_normal() {
+    run(|mut cx| async move {
+        let (pid, _) = cx.spawn_monitor(|_| async {}).unwrap();
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::normal());
+    });
+}
+
+#[test]
+fn a_body_may_return_its_reason() {
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|_| async { Err::<(), _>(ExitReason::new(&("bad", 1))) })
+            .unwrap();
+        assert_eq!(
+            down_reason(&mut cx, pid).await,
+            ExitReason::new(&("bad", 1))
+        );
+    });
+}
+
+#[test]
+fn a_panic_is_the_reason_with_its_place() {
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|_| async { panic!("broken {}", 7) })
+            .unwrap();
+        let (tag, text, place): (String, String, String) = {
+            let reason = down_reason(&mut cx, pid).await;
+            let (tag, text, place): (otp_vm::Atom, String, String) = reason.decode().unwrap();
+            (tag.to_string(), text, place)
+        };
+        assert_eq!((tag.as_str(), text.as_str()), ("panic", "broken 7"));
+        assert!(place.contains("exits.rs:"), "{place}");
+    });
+}
+
+#[test]
+fn a_panic_in_the_function_of_a_body_is_the_new_processs() {
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|_| {
+                if true {
+                    panic!("before the first await");
+                }
+                async {}
+            })
+            .unwrap();
+        assert!(down_reason(&mut cx, pid).await.is_abnormal());
+    });
+}
+
+#[test]
+fn exit_unwinds_with_the_reason() {
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|cx| async move { cx.exit(ExitReason::new("enough")) })
+            .unwrap();
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::new("enough"));
+    });
+}
+
+#[test]
+fn a_panic_payload_that_panics_when_dropped_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("boom");
+        }
+    }
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|_| async { std::panic::panic_any(Bomb) })
+            .unwrap();
+        assert!(down_reason(&mut cx, pid).await.is_abnormal());
+    });
+}
+
+#[test]
+fn a_destructor_that_panics_in_a_killed_body_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("boom");
+        }
+    }
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|cx| async move {
+                let _bomb = Bomb;
+                idle(cx).await;
+            })
+            .unwrap();
+        assert!(cx.is_alive(pid).await);
+        cx.exit_process(pid, ExitReason::kill());
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::killed());
+    });
+}
+
+#[test]
+fn kill_cannot_be_trapped_and_is_told_as_killed() {
+    run(|mut cx| async move {
+        let options = SpawnOptions::new().monitor().trap_exit();
+        let pid = cx.spawn_opt(options, idle).unwrap().pid;
+        cx.exit_process(pid, ExitReason::kill());
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::killed());
+    });
+}
+
+#[test]
+fn a_link_that_dies_of_kill_sends_killed_which_can_be_trapped() {
+    run(|mut cx| async move {
+        cx.trap_exit(true);
+        let pid = cx.spawn_link(idle).unwrap();
+        cx.exit_process(pid, ExitReason::kill());
+        assert_eq!(exit_reason(&mut cx, pid).await, ExitReason::killed());
+    });
+}
+
+#[test]
+fn an_exit_reason_of_kill_over_a_link_can_be_trapped() {
+    run(|mut cx| async move {
+        cx.trap_exit(true);
+        let pid = cx
+            .spawn_link(|cx| async move { cx.exit(ExitReason::kill()) })
+            .unwrap();
+        assert_eq!(exit_reason(&mut cx, pid).await, ExitReason::kill());
+    });
+}
+
+#[test]
+fn normal_from_another_is_ignored_from_oneself_it_is_not() {
+    run(|mut cx| async move {
+        let (pid, _) = cx.spawn_monitor(idle).unwrap();
+        cx.exit_process(pid, ExitReason::normal());
+        assert!(cx.is_alive(pid).await);
+        cx.exit_process(pid, ExitReason::shutdown());
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::shutdown());
+
+        let (pid, _) = cx
+            .spawn_monitor(|cx| async move {
+                cx.exit_process(cx.pid(), ExitReason::normal());
+                idle(cx).await;
+            })
+            .unwrap();
+        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::normal());
+    });
+}
+
+#[test]
+fn a_normal_exit_spares_links_that_do_not_trap() {
+    run(|mut cx| async move {
+        let parent = cx.pid();
+        let (survivor, _) = cx
+            .spawn_monitor(move |mut cx| async move {
+                let child = cx.spawn_link(|_| async {}).unwrap();
+                let reference = cx.monitor(child);
+                cx.receive_where(LIMIT, |message| {
+                    message.down().filter(|down| down.reference == reference)
+                })
+                .await;
+                cx.send(parent, "still here").unwrap();
+            })
+            .unwrap();
+        assert_eq!(expect::<String>(&mut cx).await, "still here");
+        assert_eq!(down_reason(&mut cx, survivor).await, ExitReason::normal());
+    });
+}
+
+#[test]
+fn an_abnormal_exit_takes_a_chain_of_links_along() {
+    run(|mut cx| async move {
+        let (top, _) = cx
+            .spawn_monitor(|cx| async move {
+                cx.spawn_link(|cx| async move {
+                    cx.spawn_link(|_| async { Err::<(), _>(ExitReason::new("deep")) })
+                        .unwrap();
+                    idle(cx).await;
+                })
+                .unwrap();
+                idle(cx).await;
+            })
+            .unwrap();
+        assert_eq!(down_reason(&mut cx, top).await, ExitReason::new("deep"));
+    });
+}
+
+#[test]
+fn a_link_to_the_dead_is_noproc() {
+    run(|mut cx| async move {
+        cx.trap_exit(true);
+        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
+        down_reason(&mut cx, dead).await;
+        cx.link(dead);
+        assert_eq!(exit_reason(&mut cx, dead).await, ExitReason::noproc());
+    });
+}
+
+#[test]
+fn an_unlinked_process_sends_no_exit() {
+    run(|mut cx| async move {
+        let (other, _) = cx.spawn_monitor(idle).unwrap();
+        cx.link(other);
+        cx.unlink(other);
+        cx.exit_process(other, ExitReason::new("gone"));
+        assert_eq!(down_reason(&mut cx, other).await, ExitReason::new("gone"));
+        // A link would have ended this process by now.
+        assert!(!cx.is_alive(other).await);
+    });
+}
+
+#[test]
+fn a_monitor_of_nobody_is_noproc() {
+    run(|mut cx| async move {
+        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
+        down_reason(&mut cx, dead).await;
+        let reference = cx.monitor(dead);
+        let down = cx
+            .receive_where(LIMIT, |message| message.down())
+            .await
+            .unwrap();
+        assert_eq!(
+            (down.reference, down.reason),
+            (reference, ExitReason::noproc())
+        );
+        let reference = cx.monitor("nobody has this name");
+        let down = cx
+            .receive_where(LIMIT, |message| message.down())
+            .await
+            .unwrap();
+        assert_eq!(
+            (down.reference, down.reason),
+            (reference, ExitReason::noproc())
+        );
+    });
+}
+
+#[test]
+fn demonitor_flushes_what_has_arrived() {
+    run(|mut cx| async move {
+        let (pid, reference) = cx.spawn_monitor(|_| async {}).unwrap();
+        let second = cx.monitor(pid);
+        let down = cx
+            .receive_where(LIMIT, |message| {
+                message.down().filter(|down| down.reference == second)
+            })
+            .await;
+        assert!(down.is_some());
+        // The first monitor's DOWN came before and waits in the mailbox.
+        assert_eq!(cx.message_queue_len(), 1);
+        assert!(!cx.demonitor(reference));
+        assert_eq!(cx.message_queue_len(), 0);
+    });
+}
+
+#[test]
+fn every_monitor_gets_its_own_down() {
+    run(|mut cx| async move {
+        let pid = cx.spawn(idle).unwrap();
+        let mut references: Vec<_> = (0..20).map(|_| cx.monitor(pid)).collect();
+        cx.exit_process(pid, ExitReason::shutdown());
+        let mut got = Vec::new();
+        for _ in 0..20 {
+            got.push(cx.receive().await.down().expect("a DOWN").reference);
+        }
+        got.sort();
+        references.sort();
+        assert_eq!(got, references);
+    });
+}
+
+#[test]
+fn thousands_of_links_die_with_one() {
+    run(|mut cx| async move {
+        const LINKS: usize = 5_000;
+        let parent = cx.pid();
+        let (hub, _) = cx
+            .spawn_monitor(move |mut cx| async move {
+                for _ in 0..LINKS {
+                    let pid = cx.spawn_link(idle).unwrap();
+                    cx.send(parent, &pid).unwrap();
+                }
+                cx.receive().await;
+                Err::<(), _>(ExitReason::new("hub"))
+            })
+            .unwrap();
+        let mut references = Vec::new();
+        for _ in 0..LINKS {
+            let pid = expect::<Pid>(&mut cx).await;
+            references.push(cx.monitor(pid));
+        }
+        cx.send(hub, &atoms::OK).unwrap();
+        assert_eq!(down_reason(&mut cx, hub).await, ExitReason::new("hub"));
+        for _ in 0..LINKS {
+            let down = cx
+                .receive_timeout(LIMIT)
+                .await
+                .and_then(|message| message.down())
+                .expect("a DOWN");
+            assert_eq!(down.reason, ExitReason::new("hub"));
+        }
+    });
+}
+
+#[test]
+fn signals_and_messages_of_one_sender_keep_their_order() {
+    run(|mut cx| async move {
+        for _ in 0..200 {
+            let parent = cx.pid();
+            let options = SpawnOptions::new().trap_exit();
+            let pid = cx
+                .spawn_opt(options, move |mut cx| async move {
+                    for expected in 0..3 {
+                        if expected == 1 {
+                            assert!(cx.receive().await.exit().is_some());
+                        } else {
+                            assert_eq!(cx.receive().await.decode::<i32>().unwrap(), expected);
+                        }
+                    }
+                    cx.send(parent, "in order").unwrap();
+                })
+                .unwrap()
+                .pid;
+            cx.send(pid, &0).unwrap();
+            cx.exit_process(pid, ExitReason::new("one"));
+            cx.send(pid, &2).unwrap();
+            assert_eq!(expect::<String>(&mut cx).await, "in order");
+        }
+    });
+}

@@ -1,0 +1,347 @@
+//! Sending, receiving, calling.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{LIMIT, expect, run};
+use otp_vm::{CallError, Context, ExitReason, MessageKind, Native, SendError, Timeout};
+use serde::{Deserialize, Serialize};
+
+/// Answers `{add, A, B}` calls until it is told to stop.
+async fn adder(mut cx: Context) {
+    loop {
+        let message = cx.receive().await;
+        if let MessageKind::Call { from, request } = message.kind() {
+            let (left, right): (i64, i64) = otp_vm::from_term(request).expect("two numbers");
+            cx.reply(&from, &(left + right)).expect("a number encodes");
+        }
+    }
+}
+
+#[test]
+fn messages_are_copies() {
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Order {
+        id: u64,
+        items: Vec<String>,
+    }
+    run(|mut cx| async move {
+        let mut order = Order {
+            id: 1,
+            items: vec!["tea".into()],
+        };
+        cx.send(cx.pid(), &order).unwrap();
+        order.items.push("cake".into());
+        let got: Order = expect(&mut cx).await;
+        assert_eq!(
+            got,
+            Order {
+                id: 1,
+                items: vec!["tea".into()]
+            }
+        );
+    });
+}
+
+#[test]
+fn a_native_resource_is_moved() {
+    run(|mut cx| async move {
+        let (sender, receiver) = std::sync::mpsc::channel::<u32>();
+        cx.send(cx.pid(), &Native::new(sender)).unwrap();
+        let sender: Native<std::sync::mpsc::Sender<u32>> = expect(&mut cx).await;
+        sender.into_inner().expect("not taken yet").send(9).unwrap();
+        assert_eq!(receiver.recv().unwrap(), 9);
+    });
+}
+
+#[test]
+fn sends_to_the_dead_are_silent_and_to_no_name_an_error() {
+    run(|mut cx| async move {
+        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
+        cx.receive().await;
+        assert!(cx.send(dead, &1).is_ok());
+        assert!(matches!(
+            cx.send("no such name", &1),
+            Err(SendError::NoName)
+        ));
+    });
+}
+
+#[test]
+fn a_selective_receive_leaves_the_others_in_order() {
+    run(|mut cx| async move {
+        for number in 0..10 {
+            cx.send(cx.pid(), &number).unwrap();
+        }
+        let number = |message: &otp_vm::Message| message.decode::<i32>().ok();
+        let seven = cx
+            .receive_where(LIMIT, |message| number(message).filter(|n| *n == 7))
+            .await;
+        assert_eq!(seven, Some(7));
+        let two = cx
+            .receive_where(LIMIT, |message| number(message).filter(|n| *n == 2))
+            .await;
+        assert_eq!(two, Some(2));
+        for expected in [0, 1, 3, 4, 5, 6, 8, 9] {
+            assert_eq!(expect::<i32>(&mut cx).await, expected);
+        }
+    });
+}
+
+#[test]
+fn a_dropped_receive_loses_nothing() {
+    run(|mut cx| async move {
+        for number in 0..3 {
+            cx.send(cx.pid(), &number).unwrap();
+        }
+        let none = cx.receive_where(Duration::ZERO, |_| None::<()>).await;
+        assert_eq!(none, None);
+        {
+            let mut pending = std::pin::pin!(cx.receive_where(Timeout::Infinity, |_| None::<()>));
+            std::future::poll_fn(|task| {
+                assert!(pending.as_mut().poll(task).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+        }
+        for expected in 0..3 {
+            assert_eq!(expect::<i32>(&mut cx).await, expected);
+        }
+    });
+}
+
+#[test]
+fn a_panic_in_a_selecting_closure_ends_only_its_process() {
+    run(|mut cx| async move {
+        let (pid, _) = cx
+            .spawn_monitor(|mut cx| async move {
+                cx.send(cx.pid(), &1).unwrap();
+                cx.receive_where(LIMIT, |_| -> Option<()> { panic!("in the closure") })
+                    .await;
+            })
+            .unwrap();
+        let down = cx
+            .receive_where(LIMIT, |message| message.down())
+            .await
+            .unwrap();
+        assert_eq!(down.pid, pid);
+        assert!(down.reason.to_string().contains("in the closure"));
+    });
+}
+
+#[test]
+fn a_receive_times_out_and_not_before() {
+    run(|mut cx| async move {
+        let before = cx.monotonic_time();
+        assert!(
+            cx.receive_timeout(Duration::from_millis(30))
+                .await
+                .is_none()
+        );
+        assert!(cx.monotonic_time() - before >= 30_000_000);
+        assert!(cx.receive_timeout(Duration::ZERO).await.is_none());
+        cx.send(cx.pid(), &1).unwrap();
+        assert!(cx.receive_timeout(Duration::ZERO).await.is_some());
+    });
+}
+
+#[test]
+fn a_call_gives_the_reply() {
+    run(|mut cx| async move {
+        let server = cx.spawn(adder).unwrap();
+        for number in 0..1_000_i64 {
+            assert_eq!(
+                cx.call::<_, i64>(server, &(number, 1), LIMIT)
+                    .await
+                    .unwrap(),
+                number + 1
+            );
+        }
+        // Each call's monitor ended with its reply.
+        assert_eq!(cx.process_info(server).unwrap().monitored_by, []);
+    });
+}
+
+#[test]
+fn a_call_to_the_dead_the_dying_and_oneself_says_so() {
+    run(|mut cx| async move {
+        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
+        cx.receive().await;
+        let error = cx.call::<_, ()>(dead, &(1, 2), LIMIT).await.unwrap_err();
+        assert!(matches!(error, CallError::Exit(reason) if reason == ExitReason::noproc()));
+
+        let dying = cx
+            .spawn(|mut cx| async move {
+                cx.receive().await;
+                Err::<(), _>(ExitReason::new("while serving"))
+            })
+            .unwrap();
+        let error = cx.call::<_, ()>(dying, &(1, 2), LIMIT).await.unwrap_err();
+        assert!(
+            matches!(error, CallError::Exit(reason) if reason == ExitReason::new("while serving"))
+        );
+
+        let error = cx
+            .call::<_, ()>(cx.pid(), &(1, 2), LIMIT)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CallError::CallingSelf));
+    });
+}
+
+#[test]
+fn a_late_reply_is_dropped() {
+    run(|mut cx| async move {
+        let parent = cx.pid();
+        let server = cx
+            .spawn(move |mut cx| async move {
+                let message = cx.receive().await;
+                let MessageKind::Call { from, .. } = message.kind() else {
+                    panic!("no call: {message}")
+                };
+                // Only when the caller has given up.
+                cx.receive().await;
+                cx.reply(&from, "late").unwrap();
+                cx.send(parent, "sent").unwrap();
+                cx.receive().await;
+            })
+            .unwrap();
+        let error = cx
+            .call::<_, String>(server, &(), Duration::from_millis(5))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CallError::Timeout));
+        cx.send(server, "go on").unwrap();
+        // The first message is not the late reply, which was sent before.
+        assert_eq!(expect::<String>(&mut cx).await, "sent");
+        assert_eq!(cx.message_queue_len(), 0);
+        cx.send(server, "end").unwrap();
+    });
+}
+
+#[test]
+fn another_process_may_reply_in_the_servers_place() {
+    run(|mut cx| async move {
+        let server = cx
+            .spawn(|mut cx| async move {
+                let message = cx.receive().await;
+                let MessageKind::Call { from, .. } = message.kind() else {
+                    panic!("no call: {message}")
+                };
+                cx.spawn(move |cx| async move { cx.reply(&from, "from the helper").unwrap() })
+                    .unwrap();
+                cx.receive().await;
+            })
+            .unwrap();
+        assert_eq!(
+            cx.call::<_, String>(server, &(), LIMIT).await.unwrap(),
+            "from the helper"
+        );
+        // The caller took its monitor back: it is behind the reply in the order of signals.
+        assert!(cx.is_alive(server).await);
+        assert_eq!(cx.process_info(server).unwrap().monitored_by, []);
+        cx.send(server, "end").unwrap();
+    });
+}
+
+#[test]
+fn requests_may_be_many_and_answered_in_any_order() {
+    run(|mut cx| async move {
+        let server = cx.spawn(adder).unwrap();
+        let requests: Vec<_> = (0..100_i64)
+            .map(|n| cx.send_request(server, &(n, n)).unwrap())
+            .collect();
+        for (number, request) in requests.into_iter().enumerate().rev() {
+            let sum: i64 = cx.receive_response(request, LIMIT).await.unwrap();
+            assert_eq!(sum, 2 * number as i64);
+        }
+        drop(cx.send_request(server, &(1, 1)).unwrap());
+        assert_eq!(cx.call::<_, i64>(server, &(1, 1), LIMIT).await.unwrap(), 2);
+        assert_eq!(cx.message_queue_len(), 0);
+    });
+}
+
+#[test]
+fn a_call_costs_the_same_behind_a_full_mailbox() {
+    run(|mut cx| async move {
+        let server = cx.spawn(adder).unwrap();
+        for number in 0..20_000 {
+            cx.send(cx.pid(), &number).unwrap();
+        }
+        for number in 0..2_000_i64 {
+            assert_eq!(
+                cx.call::<_, i64>(server, &(number, 0), LIMIT)
+                    .await
+                    .unwrap(),
+                number
+            );
+        }
+        assert_eq!(cx.message_queue_len(), 20_000);
+    });
+}
+
+#[test]
+fn receives_wait_inside_foreign_combinators() {
+    /// Polls its future with a waker of its own, as combinators do.
+    struct Wrapped<F>(F);
+    struct Relay(std::task::Waker, std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Relay {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.1.store(true, std::sync::atomic::Ordering::SeqCst);
+            self.0.wake_by_ref();
+        }
+    }
+    impl<F: Future + Unpin> Future for Wrapped<F> {
+        type Output = F::Output;
+        fn poll(
+            mut self: std::pin::Pin<&mut Self>,
+            task: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<F::Output> {
+            let relay = Relay(
+                task.waker().clone(),
+                std::sync::atomic::AtomicBool::new(false),
+            );
+            let waker = std::sync::Arc::new(relay).into();
+            std::pin::Pin::new(&mut self.0).poll(&mut std::task::Context::from_waker(&waker))
+        }
+    }
+    run(|mut cx| async move {
+        let parent = cx.pid();
+        let child = cx
+            .spawn(move |mut cx| async move {
+                let message = Wrapped(cx.receive()).await;
+                cx.send(parent, &message.decode::<i32>().unwrap()).unwrap();
+                let none = Wrapped(Box::pin(cx.receive_timeout(Duration::from_millis(3)))).await;
+                cx.send(parent, &none.is_none()).unwrap();
+            })
+            .unwrap();
+        cx.send(child, &5).unwrap();
+        assert_eq!(expect::<i32>(&mut cx).await, 5);
+        assert!(expect::<bool>(&mut cx).await);
+    });
+}
+
+#[test]
+fn fan_in_from_both_schedulers_loses_nothing() {
+    run(|mut cx| async move {
+        const SENDERS: i64 = 50;
+        const EACH: i64 = 400;
+        let parent = cx.pid();
+        for _ in 0..SENDERS {
+            cx.spawn(move |cx| async move {
+                for number in 0..EACH {
+                    cx.send(parent, &number).unwrap();
+                    cx.tick(10).await;
+                }
+            })
+            .unwrap();
+        }
+        let mut sum = 0;
+        for _ in 0..SENDERS * EACH {
+            sum += expect::<i64>(&mut cx).await;
+        }
+        assert_eq!(sum, SENDERS * EACH * (EACH - 1) / 2);
+        assert_eq!(cx.message_queue_len(), 0);
+    });
+}
