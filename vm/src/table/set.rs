@@ -65,17 +65,16 @@ impl Discarded {
     pub fn free(&mut self, limit: usize) -> bool {
         let mut left = limit;
         while let Some(part) = self.parts.last_mut() {
-            while left > 0 {
-                let freed = match part {
-                    DiscardedRows::Set(rows) => rows.next().is_some(),
-                    DiscardedRows::Ordered(rows) => rows.next().is_some(),
-                };
-                if !freed {
-                    break;
-                }
-                left -= 1;
-            }
-            if left == 0 {
+            let freed = match part {
+                DiscardedRows::Set(rows) => rows.take(left).count(),
+                DiscardedRows::Ordered(rows) => rows.take(left).count(),
+            };
+            left -= freed;
+            let is_empty = match part {
+                DiscardedRows::Set(rows) => rows.len() == 0,
+                DiscardedRows::Ordered(rows) => rows.len() == 0,
+            };
+            if !is_empty {
                 break;
             }
             self.parts.pop();

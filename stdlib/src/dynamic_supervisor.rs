@@ -1,0 +1,397 @@
+//! A supervisor for children that come and go, by the million: Elixir's `DynamicSupervisor`,
+//! OTP's `simple_one_for_one`.
+//!
+//! It differs from a [`Supervisor`](crate::supervisor) in that
+//! * it starts empty, and children are known by their pid; ids are only labels;
+//! * children have no order: the strategy is one_for_one, and at the end all are shut down at
+//!   once, each within its own limit, so the time is that of the slowest;
+//! * it may limit how many there are;
+//! * a one-shot child ([`ChildSpec::once`]) is cheap, and what it captured moves into it: an
+//!   accepted socket.
+//!
+//! # The life of a dynamic supervisor
+//!
+//! 1. It traps exits, and waits for `start_child`. The child is linked to it; the call returns
+//!    when the child has started. One that fails to start, or ignores, is not kept.
+//! 2. A child ends. A temporary one, or a transient one that ended well, is forgotten. Any other
+//!    is started again, which counts against the intensity, as a supervisor's do.
+//! 3. A restart that fails is tried again behind what waits in the mailbox. Until then the child
+//!    is listed under its old pid as restarting, and can be terminated by that.
+//! 4. It ends as a supervisor does.
+//!
+//! # Races
+//!
+//! * The caller of `start_child` may be gone when the child is there: the child stays.
+//! * `terminate_child` may meet a child that just ended: it is found dead, and not restarted.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, Vm};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let active = vm
+//!     .run(async |mut cx: Context| {
+//!         let flags = DynamicSupervisorFlags::new().max_children(100);
+//!         let sessions = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+//!         let socket = String::from("a thing that is moved into its process");
+//!         let session = ChildSpec::process_once("session", async move |mut cx: Context| {
+//!             let _serve = socket;
+//!             cx.receive().await;
+//!         });
+//!         sessions.start_child(&mut cx, session).await.unwrap();
+//!         sessions.count_children(&mut cx).await.unwrap().active
+//!     })
+//!     .wait()?;
+//! assert_eq!(active, 1);
+//! vm.shutdown(Duration::from_secs(1)).wait();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use otp_vm::{Context, ExitReason, Native, Pid, Timeout};
+use serde::{Deserialize, Serialize};
+
+use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, ServerRef, Start};
+use crate::proc_lib::StartError;
+use crate::report::{self, Doing};
+use crate::supervisor::shutdown::{Ending, shut_down, shut_down_all};
+use crate::supervisor::{
+    ChildCounts, ChildError, ChildInfo, ChildKind, ChildSpec, Info, Intensity, MAX_RESTARTS,
+    MAX_SECONDS, Restart, confused, moved,
+};
+
+/// A reference to a dynamic supervisor.
+pub type DynamicSupervisorRef = ServerRef<DynamicSupervisor>;
+
+/// How a dynamic supervisor treats its children.
+#[derive(Clone, Debug)]
+pub struct DynamicSupervisorFlags {
+    max_restarts: u32,
+    period: Duration,
+    max_children: u64,
+}
+
+impl DynamicSupervisorFlags {
+    /// Elixir's defaults: 3 restarts within 5 seconds, any number of children.
+    pub fn new() -> Self {
+        Self {
+            max_restarts: MAX_RESTARTS,
+            period: MAX_SECONDS,
+            max_children: u64::MAX,
+        }
+    }
+
+    /// At most `max_restarts` within `period`, over all children; one more ends the supervisor.
+    pub fn intensity(mut self, max_restarts: u32, period: Duration) -> Self {
+        self.max_restarts = max_restarts;
+        self.period = period;
+        self
+    }
+
+    /// At most so many children at a time; one more is [`ChildError::MaxChildren`].
+    pub fn max_children(mut self, max_children: u64) -> Self {
+        self.max_children = max_children;
+        self
+    }
+}
+
+impl Default for DynamicSupervisorFlags {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The supervisor's process.
+pub struct DynamicSupervisor {
+    intensity: Intensity,
+    max_children: u64,
+    children: HashMap<Pid, Child>,
+}
+
+struct Child {
+    spec: ChildSpec,
+    /// Its start failed and is to be tried again; the pid is that of the process before.
+    restarting: bool,
+}
+
+/// A request to a dynamic supervisor. Use the functions of [`DynamicSupervisorRef`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// `DynamicSupervisor.start_child/2`.
+    StartChild(Native<ChildSpec>),
+    /// `DynamicSupervisor.terminate_child/2`.
+    TerminateChild(Pid),
+    /// `DynamicSupervisor.which_children/1`.
+    WhichChildren,
+    /// `DynamicSupervisor.count_children/1`.
+    CountChildren,
+}
+
+/// The reply to a [`Request`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// To `StartChild`.
+    Child(Result<Pid, ChildError>),
+    /// To `TerminateChild`.
+    Done(Result<(), ChildError>),
+    /// To `WhichChildren`.
+    Children(Vec<ChildInfo>),
+    /// To `CountChildren`.
+    Counts(ChildCounts),
+}
+
+/// A message of the supervisor to itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Later {
+    /// The restart of the child with this former pid failed, and is due again.
+    TryAgainRestart(Pid),
+}
+
+impl DynamicSupervisor {
+    /// Starts a dynamic supervisor, linked to the caller. `DynamicSupervisor.start_link/1`.
+    ///
+    /// Await the result, perhaps after `name`.
+    pub fn start_link(cx: &mut Context, flags: DynamicSupervisorFlags) -> Start<'_, Self> {
+        <Self as GenServer>::start_link(cx, flags)
+    }
+}
+
+impl fmt::Debug for DynamicSupervisor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DynamicSupervisor")
+            .field("children", &self.children.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl GenServer for DynamicSupervisor {
+    type Args = DynamicSupervisorFlags;
+    type Call = Request;
+    type Reply = Answer;
+    type Cast = Later;
+    type Info = Info;
+    type Continue = NoMessage;
+
+    async fn init(flags: DynamicSupervisorFlags, cx: &mut Context) -> Init<Self> {
+        cx.trap_exit(true);
+        Init::ok(Self {
+            intensity: Intensity::new(flags.max_restarts, flags.period),
+            max_children: flags.max_children,
+            children: HashMap::new(),
+        })
+    }
+
+    async fn handle_call(
+        &mut self,
+        request: Request,
+        _from: From<Answer>,
+        cx: &mut Context,
+    ) -> Reply<Self> {
+        Reply::new(match request {
+            Request::StartChild(spec) => Answer::Child(match spec.into_inner() {
+                Some(spec) => self.start_child(spec, cx).await,
+                None => Err(moved()),
+            }),
+            Request::TerminateChild(pid) => Answer::Done(self.terminate_child(pid, cx).await),
+            Request::WhichChildren => Answer::Children(self.which_children()),
+            Request::CountChildren => Answer::Counts(self.count_children()),
+        })
+    }
+
+    async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
+        let Later::TryAgainRestart(pid) = later;
+        match self.children.remove(&pid) {
+            Some(child) => self.restart(pid, child, cx).await,
+            // Terminated by hand meanwhile.
+            None => NoReply::new(),
+        }
+    }
+
+    async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
+        let Info::Exit(pid, reason) = info;
+        let Some(child) = self.children.remove(&pid) else {
+            return NoReply::new();
+        };
+        let restart = child.spec.restart;
+        if restart == Restart::Permanent || reason.is_abnormal() {
+            let id = child.spec.id.as_str();
+            report::supervisor(cx.pid(), Doing::ChildTerminated, &reason, id, Some(pid));
+        }
+        match restart {
+            Restart::Permanent => self.restart(pid, child, cx).await,
+            Restart::Transient if reason.is_abnormal() => self.restart(pid, child, cx).await,
+            Restart::Transient | Restart::Temporary => NoReply::new(),
+        }
+    }
+
+    async fn terminate(&mut self, _reason: &ExitReason, cx: &mut Context) {
+        let running = self.children.drain().filter(|(_, child)| !child.restarting);
+        let ending = running.map(|(pid, child)| Ending {
+            pid,
+            shutdown: child.spec.shutdown,
+            restart: child.spec.restart,
+            id: child.spec.id,
+        });
+        let ending = ending.collect();
+        shut_down_all(cx, ending).await;
+    }
+}
+
+impl DynamicSupervisor {
+    async fn start_child(
+        &mut self,
+        mut spec: ChildSpec,
+        cx: &mut Context,
+    ) -> Result<Pid, ChildError> {
+        if self.children.len() as u64 >= self.max_children {
+            return Err(ChildError::MaxChildren(self.max_children));
+        }
+        match spec.start.start(cx).await {
+            Ok(pid) => {
+                report::progress(cx.pid(), spec.id.as_str(), pid);
+                self.children.insert(
+                    pid,
+                    Child {
+                        spec,
+                        restarting: false,
+                    },
+                );
+                Ok(pid)
+            }
+            Err(error) => {
+                if error != StartError::Ignore {
+                    let id = spec.id.as_str();
+                    report::supervisor(cx.pid(), Doing::StartError, &error, id, None);
+                }
+                Err(ChildError::Start(error))
+            }
+        }
+    }
+
+    async fn terminate_child(&mut self, pid: Pid, cx: &mut Context) -> Result<(), ChildError> {
+        let child = self.children.remove(&pid).ok_or(ChildError::NotFound)?;
+        let (shutdown, restart) = (child.spec.shutdown, child.spec.restart);
+        if !child.restarting
+            && let Err(reason) = shut_down(cx, pid, shutdown, restart).await
+        {
+            let id = child.spec.id.as_str();
+            report::supervisor(cx.pid(), Doing::ShutdownError, &reason, id, Some(pid));
+        }
+        Ok(())
+    }
+
+    /// Starts a child again in place of its former process; or gives up.
+    async fn restart(&mut self, before: Pid, mut child: Child, cx: &mut Context) -> NoReply<Self> {
+        if !self.intensity.add(cx.monotonic_time()) {
+            let id = child.spec.id.as_str();
+            let text = "reached_max_restart_intensity";
+            report::supervisor(cx.pid(), Doing::Shutdown, &text, id, None);
+            return NoReply::stop(ExitReason::shutdown());
+        }
+        match child.spec.start.start(cx).await {
+            Ok(pid) => {
+                report::progress(cx.pid(), child.spec.id.as_str(), pid);
+                child.restarting = false;
+                self.children.insert(pid, child);
+            }
+            Err(StartError::Ignore) => {}
+            Err(error) => {
+                let id = child.spec.id.as_str();
+                report::supervisor(cx.pid(), Doing::StartError, &error, id, None);
+                child.restarting = true;
+                self.children.insert(before, child);
+                let later = Later::TryAgainRestart(before);
+                if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
+                    unreachable!("a pid could not be encoded: {error}");
+                }
+            }
+        }
+        NoReply::new()
+    }
+
+    fn which_children(&self) -> Vec<ChildInfo> {
+        let info = |(&pid, child): (&Pid, &Child)| ChildInfo {
+            id: child.spec.id.clone(),
+            pid: (!child.restarting).then_some(pid),
+            restarting: child.restarting,
+            kind: child.spec.kind,
+        };
+        self.children.iter().map(info).collect()
+    }
+
+    fn count_children(&self) -> ChildCounts {
+        let mut counts = ChildCounts {
+            specs: self.children.len() as u64,
+            ..ChildCounts::default()
+        };
+        for child in self.children.values() {
+            match child.spec.kind {
+                ChildKind::Worker => counts.workers += 1,
+                ChildKind::Supervisor => counts.supervisors += 1,
+            }
+            counts.active += u64::from(!child.restarting);
+        }
+        counts
+    }
+}
+
+impl DynamicSupervisorRef {
+    /// Starts a child, and returns when it has started. `DynamicSupervisor.start_child/2`.
+    ///
+    /// # Errors
+    /// The limit is reached, or the child did not start.
+    pub async fn start_child(&self, cx: &mut Context, spec: ChildSpec) -> Result<Pid, ChildError> {
+        match self.ask(cx, Request::StartChild(Native::new(spec))).await? {
+            Answer::Child(child) => child,
+            _ => Err(confused()),
+        }
+    }
+
+    /// Shuts a child down; it is not started again. `DynamicSupervisor.terminate_child/2`.
+    ///
+    /// # Errors
+    /// There is none with this pid.
+    pub async fn terminate_child(&self, cx: &mut Context, pid: Pid) -> Result<(), ChildError> {
+        match self.ask(cx, Request::TerminateChild(pid)).await? {
+            Answer::Done(done) => done,
+            _ => Err(confused()),
+        }
+    }
+
+    /// The children, in no order. `DynamicSupervisor.which_children/1`.
+    ///
+    /// # Errors
+    /// [`ChildError::Supervisor`].
+    pub async fn which_children(&self, cx: &mut Context) -> Result<Vec<ChildInfo>, ChildError> {
+        match self.ask(cx, Request::WhichChildren).await? {
+            Answer::Children(children) => Ok(children),
+            _ => Err(confused()),
+        }
+    }
+
+    /// How many children there are. `DynamicSupervisor.count_children/1`.
+    ///
+    /// # Errors
+    /// [`ChildError::Supervisor`].
+    pub async fn count_children(&self, cx: &mut Context) -> Result<ChildCounts, ChildError> {
+        match self.ask(cx, Request::CountChildren).await? {
+            Answer::Counts(counts) => Ok(counts),
+            _ => Err(confused()),
+        }
+    }
+
+    async fn ask(&self, cx: &mut Context, request: Request) -> Result<Answer, ChildError> {
+        self.call_timeout(cx, request, Timeout::Infinity)
+            .await
+            .map_err(|error| ChildError::Supervisor(error.into()))
+    }
+}

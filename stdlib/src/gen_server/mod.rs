@@ -1,0 +1,273 @@
+//! A server process with a typed state: OTP's `gen_server`.
+//!
+//! # The callback contract
+//!
+//! | callback | runs | mirrors |
+//! | --- | --- | --- |
+//! | [`init`](GenServer::init) | first, before `start` returns | `init/1` |
+//! | [`handle_continue`](GenServer::handle_continue) | after a callback that asked for it, before any message | `handle_continue/2` |
+//! | [`handle_call`](GenServer::handle_call) | for each [`ServerRef::call`] | `handle_call/3` |
+//! | [`handle_cast`](GenServer::handle_cast) | for each [`ServerRef::cast`] | `handle_cast/2` |
+//! | [`handle_info`](GenServer::handle_info) | for any other message, and for the atom `timeout` | `handle_info/2` |
+//! | [`handle_unknown`](GenServer::handle_unknown) | for a message that does not decode | none: OTP's would crash |
+//! | [`terminate`](GenServer::terminate) | last, see below | `terminate/2` |
+//!
+//! Only `init` must be written. A server without casts says `type Cast = NoMessage;`, and so on.
+//!
+//! # The life of a server
+//!
+//! 1. `start_link` spawns the process, linked, and asks it to begin; it waits for the answer
+//!    (for ever, unless [`Start::timeout`] says otherwise; then the process is killed).
+//! 2. The process takes its name. If another process holds it, the start fails with
+//!    [`StartError::AlreadyStarted`](crate::StartError::AlreadyStarted) and `init` does not run.
+//! 3. `init` runs. Only when it gave a state does `start_link` return. When it did not, the
+//!    process is gone, and its name free, before `start_link` returns.
+//! 4. The server takes one message at a time. While it handles one, others wait in its mailbox.
+//!    A callback may await: calls to other servers, timers, input and output.
+//! 5. It ends, and `terminate` is called, when
+//!    * a callback returned `stop`;
+//!    * somebody called [`ServerRef::stop`];
+//!    * its parent (who called `start_link`) ended, or its supervisor said `shutdown`, **and** the
+//!      server traps exits. A server that does not trap exits dies of the signal without a word.
+//!      An exit signal of the host program counts as the parent's: when the VM is shut down,
+//!      servers without a supervisor end in order too;
+//!    * a callback panicked, or called `Context::exit`.
+//! 6. It does not run when the process was killed, nor when `init` failed.
+//! 7. The reply of `Reply::stop_with` is sent after `terminate`, as OTP does.
+//!
+//! **After a panic** `terminate` is called with the state as the panic left it. OTP calls it with
+//! the state of before the message, which costs nothing there because states are immutable; here
+//! the callback had the state by `&mut`. It is called all the same, because what it does (close
+//! the file, give the lease back) matters most when things went wrong. So: let `terminate` release
+//! what is held outside the process, and do not have it trust invariants that a half-done callback
+//! may have broken. A panic in `terminate` takes the place of the reason.
+//!
+//! # Races
+//!
+//! * A call to a server that dies meanwhile returns the exit reason: the request carries a monitor.
+//! * A reply that comes after the caller's timeout is dropped by the VM: it never shows up in the
+//!   caller's mailbox.
+//! * A `timeout` asked for by a callback is off as soon as any message came, even one that was in
+//!   the mailbox before: with a timeout of 0 the mailbox is looked at first.
+//! * An `EXIT` from the parent is never seen by `handle_info`; one from any other process is, when
+//!   the server traps exits.
+//!
+//! # When not to use it
+//!
+//! A server handles one message at a time: it serialises access, by design. For data that many
+//! read, own a table and let readers pass by the server. For code without state, write a function.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, ExitReason, Vm};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Default)]
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Request {
+//!     Add(u64),
+//!     Value,
+//! }
+//!
+//! impl GenServer for Counter {
+//!     type Args = u64;
+//!     type Call = Request;
+//!     type Reply = u64;
+//!     type Cast = NoMessage;
+//!     type Info = NoMessage;
+//!     type Continue = NoMessage;
+//!
+//!     async fn init(count: u64, _cx: &mut Context) -> Init<Self> {
+//!         Init::ok(Counter { count })
+//!     }
+//!
+//!     async fn handle_call(
+//!         &mut self,
+//!         request: Request,
+//!         _from: gen_server::From<u64>,
+//!         _cx: &mut Context,
+//!     ) -> Reply<Self> {
+//!         if let Request::Add(n) = request {
+//!             self.count += n;
+//!         }
+//!         Reply::new(self.count)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let counted = vm
+//!     .run(async |mut cx: Context| {
+//!         let counter = Counter::start_link(&mut cx, 40).name("counter").await.expect("starts");
+//!         counter.call(&mut cx, Request::Add(2)).await.expect("answers");
+//!         let by_name = ServerRef::<Counter>::from_name("counter").expect("a short name");
+//!         by_name.call(&mut cx, Request::Value).await.expect("answers")
+//!     })
+//!     .wait()?;
+//! assert_eq!(counted, 42);
+//! vm.shutdown(Duration::from_secs(1)).wait();
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod no_message;
+mod returns;
+mod server_loop;
+mod start;
+
+use otp_vm::{Context, DecodeError, ExitReason, Message, MessageKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use client::{CALL_TIMEOUT, From, Pending, ServerRef};
+pub use no_message::NoMessage;
+pub use returns::{Action, Init, NoReply, Reply};
+pub use start::Start;
+
+pub use crate::proc_lib::StopError;
+
+use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+
+/// The callbacks of a server, and the types of its messages. The [module](self) has the contract.
+///
+/// Implement the callbacks as `async fn`. A value of the type is the server's state.
+pub trait GenServer: Sized + Send + 'static {
+    /// What `init` gets. Moved into the process, never serialised: a socket or a channel may be in it.
+    type Args: Send + 'static;
+    /// A request of [`ServerRef::call`].
+    type Call: Serialize + DeserializeOwned + Send + 'static;
+    /// The reply to it.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    /// A message of [`ServerRef::cast`].
+    type Cast: Serialize + DeserializeOwned + Send + 'static;
+    /// Any other message. The VM's own are decoded as well: a unit variant `Timeout` gets the
+    /// server's timeout, `#[serde(rename = "DOWN")] Down(Ref, Atom, Pid, ExitReason)` the end of a
+    /// monitored process, `#[serde(rename = "EXIT")] Exit(Pid, ExitReason)` that of a linked one.
+    type Info: DeserializeOwned + Send + 'static;
+    /// What `handle_continue` gets. Moved, never serialised.
+    type Continue: Send + 'static;
+
+    /// Makes the state. `start` and `start_link` return when it is done.
+    fn init(args: Self::Args, cx: &mut Context) -> impl Future<Output = Init<Self>> + Send;
+
+    /// Answers a call. `from` can be kept, or sent to another process, to reply later.
+    ///
+    /// The default stops the server with `{bad_call, Request}`, as Elixir's does.
+    fn handle_call(
+        &mut self,
+        request: Self::Call,
+        from: From<Self::Reply>,
+        cx: &mut Context,
+    ) -> impl Future<Output = Reply<Self>> + Send {
+        let _ = (from, cx);
+        async move { Reply::stop(ExitReason::new(&Unhandled::Call(&request))) }
+    }
+
+    /// Handles a cast. The default stops the server with `{bad_cast, Message}`, as Elixir's does.
+    fn handle_cast(
+        &mut self,
+        request: Self::Cast,
+        cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        let _ = cx;
+        async move { NoReply::stop(ExitReason::new(&Unhandled::Cast(&request))) }
+    }
+
+    /// Handles any other message. The default logs a warning: a server that declares a type for
+    /// these messages should say what it does with them.
+    fn handle_info(
+        &mut self,
+        info: Self::Info,
+        cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        let pid = cx.pid();
+        drop(info);
+        async move {
+            tracing::warn!(
+                event = "gen_server_no_handle_info",
+                %pid,
+                server = std::any::type_name::<Self>(),
+                "a message was decoded, but the server has no handle_info: write one, or use NoMessage"
+            );
+            NoReply::new()
+        }
+    }
+
+    /// Runs what a callback put off, before any message. The default stops the server with
+    /// `bad_continue`: a server that asks for it must have it.
+    fn handle_continue(
+        &mut self,
+        next: Self::Continue,
+        cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        let _ = cx;
+        drop(next);
+        async move { NoReply::stop(ExitReason::new(&Unhandled::<()>::Continue)) }
+    }
+
+    /// Gets a message that is neither a call, a cast nor an `Info`: an unknown request or shape.
+    ///
+    /// The default logs a warning with the message, cut at 1 KiB. To an unknown *call* it replies
+    /// `{bad_call, Text}`, so that the caller fails at once with a decode error in place of its
+    /// timeout.
+    fn handle_unknown(
+        &mut self,
+        message: Message,
+        error: DecodeError,
+        cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        tracing::warn!(
+            event = "gen_server_unknown_message",
+            pid = %cx.pid(),
+            server = std::any::type_name::<Self>(),
+            message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+            %error,
+            "a message did not decode and was dropped"
+        );
+        if let MessageKind::Call { from, .. } = message.kind() {
+            // The caller may be gone: a reply to nobody is not an error.
+            let _ = cx.reply(&from, &Unhandled::Call(error.to_string()));
+        }
+        async { NoReply::new() }
+    }
+
+    /// Runs last: see [the life of a server](self#the-life-of-a-server). The default does nothing.
+    fn terminate(
+        &mut self,
+        reason: &ExitReason,
+        cx: &mut Context,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (reason, cx);
+        async {}
+    }
+
+    /// Starts the server linked to the caller, who becomes its parent. Await the result, perhaps
+    /// after [`name`](Start::name). `gen_server:start_link/3,4`.
+    fn start_link(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
+        Start::new(cx, args, true)
+    }
+
+    /// Starts the server without a link and without a parent. `gen_server:start/3,4`.
+    fn start(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
+        Start::new(cx, args, false)
+    }
+}
+
+/// The reasons of servers that lack a callback.
+#[derive(Serialize)]
+enum Unhandled<T> {
+    #[serde(rename = "bad_call")]
+    Call(T),
+    #[serde(rename = "bad_cast")]
+    Cast(T),
+    #[serde(rename = "bad_continue")]
+    Continue,
+}

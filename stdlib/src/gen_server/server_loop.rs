@@ -1,0 +1,261 @@
+//! The process behind a server: start, loop, end.
+//!
+//! The loop's future is what an idle server costs, so it holds the state, the parent and what to
+//! do next, and nothing else. The futures of callbacks are boxed and exist only while they run.
+
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use otp_vm::{
+    Atom, Context, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, atoms, from_term,
+};
+
+use super::client::{From, StopRequest};
+use super::start::Seed;
+use super::{Action, GenServer, Init, NoReply, Reply};
+use crate::proc_lib::{Refusal, Starter};
+use crate::report;
+use crate::unwind::caught;
+
+/// A server between two messages.
+struct Server<S: GenServer> {
+    state: S,
+    /// Whose exit signal ends the server, whatever its callbacks would say.
+    parent: Pid,
+}
+
+/// What a handler is called for.
+enum Event<S: GenServer> {
+    Message(Message),
+    Timeout,
+    Continue(S::Continue),
+}
+
+/// Why the loop ended.
+struct Stop<S: GenServer> {
+    reason: ExitReason,
+    /// The reply that is due after `terminate`.
+    reply: Option<(From<S::Reply>, S::Reply)>,
+}
+
+impl<S: GenServer> Stop<S> {
+    fn new(reason: ExitReason) -> Box<Self> {
+        Box::new(Self {
+            reason,
+            reply: None,
+        })
+    }
+}
+
+type Handled<S> = Result<Action<S>, Box<Stop<S>>>;
+type Handling<'a, S> = Pin<Box<dyn Future<Output = Handled<S>> + Send + 'a>>;
+
+/// The body of a server's process.
+pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> ExitReason {
+    let (mut server, mut next) = match Box::pin(initialise(&mut cx, seed)).await {
+        Ok(begun) => begun,
+        Err(reason) => return reason,
+    };
+    loop {
+        let event = match next {
+            Action::Wait | Action::Hibernate => Event::Message(cx.receive().await),
+            Action::Timeout(after) => Box::pin(wait(&mut cx, after)).await,
+            Action::Continue(argument) => Event::Continue(argument),
+        };
+        match server.handle(&mut cx, event).await {
+            Ok(action) => next = action,
+            Err(stop) => return Box::pin(server.end(&mut cx, stop)).await,
+        }
+    }
+}
+
+async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
+    match cx.receive_timeout(after).await {
+        Some(message) => Event::Message(message),
+        None => Event::Timeout,
+    }
+}
+
+/// Steps 2 and 3 of the [life of a server](super#the-life-of-a-server).
+async fn initialise<S: GenServer>(
+    cx: &mut Context,
+    seed: Box<Seed<S>>,
+) -> Result<(Server<S>, Action<S>), ExitReason> {
+    let starter = Starter::receive(cx).await;
+    let Seed { args, name, linked } = *seed;
+    if let Some(name) = name
+        && let Err(refusal) = name.take(cx).await
+    {
+        starter.init_fail(cx, refusal);
+        return Err(ExitReason::normal());
+    }
+    let parent = if linked { starter.parent() } else { HOST };
+    let init = {
+        let mut init = pin!(S::init(args, cx));
+        caught(init.as_mut()).await?
+    };
+    match init {
+        Init::Ok(state, action) => {
+            starter.init_ack(cx);
+            Ok((Server { state, parent }, action))
+        }
+        Init::Ignore => {
+            starter.init_fail(cx, Refusal::Ignore);
+            Err(ExitReason::normal())
+        }
+        // The starter learns the reason from the end of the process itself.
+        Init::Stop(reason) => Err(reason),
+        Init::Error(reason) => {
+            starter.init_fail(cx, Refusal::Error(reason));
+            Err(ExitReason::normal())
+        }
+    }
+}
+
+impl<S: GenServer> Server<S> {
+    fn handle<'a>(&'a mut self, cx: &'a mut Context, event: Event<S>) -> Handling<'a, S> {
+        match event {
+            Event::Message(message) => self.message(cx, message),
+            Event::Timeout => {
+                let timeout = OwnedTerm::from(atoms::TIMEOUT);
+                match from_term(timeout.root()) {
+                    Ok(info) => self.info(cx, info),
+                    // No variant for it: a timeout that nobody wants is not worth a warning.
+                    Err(_) => Box::pin(async { Ok(Action::Wait) }),
+                }
+            }
+            Event::Continue(argument) => {
+                let state = &mut self.state;
+                Box::pin(async move {
+                    let mut handling = pin!(state.handle_continue(argument, cx));
+                    no_reply(caught(handling.as_mut()).await)
+                })
+            }
+        }
+    }
+
+    fn message<'a>(&'a mut self, cx: &'a mut Context, message: Message) -> Handling<'a, S> {
+        let decoded = match message.kind() {
+            MessageKind::Call { from, request } => match from_term::<S::Call>(request) {
+                Ok(request) => {
+                    drop(message);
+                    return self.call(cx, From::new(from), request);
+                }
+                Err(error) => Err(error),
+            },
+            MessageKind::Cast(request) => match from_term::<S::Cast>(request) {
+                Ok(request) => {
+                    drop(message);
+                    return self.cast(cx, request);
+                }
+                Err(error) => Err(error),
+            },
+            // The host program stands above all parents: a VM that shuts down ends in order.
+            MessageKind::Exit { from, .. } if from == self.parent || from == HOST => {
+                return end(message
+                    .exit()
+                    .map_or_else(ExitReason::shutdown, |exit| exit.reason));
+            }
+            _ => {
+                if let Some(reason) = StopRequest::reason(message.term()) {
+                    return end(reason);
+                }
+                from_term::<S::Info>(message.term())
+            }
+        };
+        match decoded {
+            Ok(info) => {
+                drop(message);
+                self.info(cx, info)
+            }
+            Err(error) => {
+                let state = &mut self.state;
+                Box::pin(async move {
+                    let mut handling = pin!(state.handle_unknown(message, error, cx));
+                    no_reply(caught(handling.as_mut()).await)
+                })
+            }
+        }
+    }
+
+    fn call<'a>(
+        &'a mut self,
+        cx: &'a mut Context,
+        from: From<S::Reply>,
+        request: S::Call,
+    ) -> Handling<'a, S> {
+        let state = &mut self.state;
+        Box::pin(async move {
+            let returned = {
+                let mut handling = pin!(state.handle_call(request, from, cx));
+                caught(handling.as_mut()).await
+            };
+            match returned {
+                Ok(Reply::Reply(value, action)) => match from.reply(cx, &value) {
+                    Ok(()) => Ok(action),
+                    // The caller would wait for nothing: it is to learn why.
+                    Err(error) => Err(Stop::new(bad_reply(&error))),
+                },
+                Ok(Reply::NoReply(action)) => Ok(action),
+                Ok(Reply::Stop(reason, reply)) => Err(Box::new(Stop {
+                    reason,
+                    reply: reply.map(|value| (from, value)),
+                })),
+                Err(reason) => Err(Stop::new(reason)),
+            }
+        })
+    }
+
+    fn cast<'a>(&'a mut self, cx: &'a mut Context, request: S::Cast) -> Handling<'a, S> {
+        let state = &mut self.state;
+        Box::pin(async move {
+            let mut handling = pin!(state.handle_cast(request, cx));
+            no_reply(caught(handling.as_mut()).await)
+        })
+    }
+
+    fn info<'a>(&'a mut self, cx: &'a mut Context, info: S::Info) -> Handling<'a, S> {
+        let state = &mut self.state;
+        Box::pin(async move {
+            let mut handling = pin!(state.handle_info(info, cx));
+            no_reply(caught(handling.as_mut()).await)
+        })
+    }
+
+    /// Calls `terminate`, sends the reply that is due, and gives the reason to exit with.
+    async fn end(mut self, cx: &mut Context, stop: Box<Stop<S>>) -> ExitReason {
+        let Stop { reason, reply } = *stop;
+        let terminated = {
+            let mut terminating = pin!(self.state.terminate(&reason, cx));
+            caught(terminating.as_mut()).await
+        };
+        let reason = terminated.err().unwrap_or(reason);
+        if let Some((from, value)) = reply {
+            // The caller may be gone, and the server is ending anyway.
+            let _ = from.reply(cx, &value);
+        }
+        if reason.is_abnormal() {
+            report::server_terminated(cx.pid(), std::any::type_name::<S>(), &reason);
+        }
+        reason
+    }
+}
+
+fn end<'a, S: GenServer>(reason: ExitReason) -> Handling<'a, S> {
+    Box::pin(async move { Err(Stop::new(reason)) })
+}
+
+fn no_reply<S: GenServer>(returned: Result<NoReply<S>, ExitReason>) -> Handled<S> {
+    match returned {
+        Ok(NoReply::NoReply(action)) => Ok(action),
+        Ok(NoReply::Stop(reason)) | Err(reason) => Err(Stop::new(reason)),
+    }
+}
+
+/// `{bad_reply, Text}`: a reply that can't be a term.
+fn bad_reply(error: &dyn std::fmt::Display) -> ExitReason {
+    match Atom::new("bad_reply") {
+        Ok(tag) => ExitReason::new(&(tag, error.to_string())),
+        Err(_) => ExitReason::from(atoms::BADARG),
+    }
+}

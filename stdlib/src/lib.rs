@@ -1,0 +1,139 @@
+//! The behaviours of OTP as a native library: servers, supervisors, registries, tasks.
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::time::Duration;
+//!
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, ExitReason, Vm};
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// A server: its state …
+//! #[derive(Default)]
+//! struct Cache {
+//!     entries: HashMap<String, String>,
+//! }
+//!
+//! /// … and its messages, which are terms of Erlang: `{get, Key}`, `{put, Key, Value}`.
+//! #[derive(Serialize, Deserialize)]
+//! enum Call {
+//!     Get(String),
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Cast {
+//!     Put(String, String),
+//! }
+//!
+//! impl GenServer for Cache {
+//!     type Args = ();
+//!     type Call = Call;
+//!     type Reply = Option<String>;
+//!     type Cast = Cast;
+//!     type Info = NoMessage;
+//!     type Continue = NoMessage;
+//!
+//!     async fn init(_args: (), _cx: &mut Context) -> Init<Self> {
+//!         Init::ok(Cache::default())
+//!     }
+//!
+//!     async fn handle_call(
+//!         &mut self,
+//!         Call::Get(key): Call,
+//!         _from: gen_server::From<Option<String>>,
+//!         _cx: &mut Context,
+//!     ) -> Reply<Self> {
+//!         Reply::new(self.entries.get(&key).cloned())
+//!     }
+//!
+//!     async fn handle_cast(&mut self, Cast::Put(key, value): Cast, _cx: &mut Context) -> NoReply<Self> {
+//!         self.entries.insert(key, value);
+//!         NoReply::new()
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let value = vm
+//!     .run(async |mut cx: Context| {
+//!         // A tree of one child. If the cache crashes, it starts again, empty, under its name.
+//!         let children = vec![ChildSpec::worker("cache", |cx| Cache::start_link(cx, ()).name("cache"))];
+//!         let flags = SupervisorFlags::one_for_one().intensity(3, Duration::from_secs(5));
+//!         Supervisor::start_link(&mut cx, flags, children).name("tree").await.expect("the tree starts");
+//!
+//!         let cache = ServerRef::<Cache>::from_name("cache").expect("a name");
+//!         cache.cast(&cx, Cast::Put("k".into(), "v".into())).expect("a term");
+//!         cache.call(&mut cx, Call::Get("k".into())).await.expect("an answer")
+//!     })
+//!     .wait()?;
+//! assert_eq!(value.as_deref(), Some("v"));
+//! vm.shutdown(Duration::from_secs(5)).wait();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is promised
+//!
+//! * Names, defaults and life cycles are OTP's (and Elixir's, for [`DynamicSupervisor`],
+//!   [`Registry`] and [`Task`]). Each module opens with its callback contract and its protocol,
+//!   and says where it differs and why.
+//! * Every error of a call carries the other side's exit reason.
+//! * A message that does not decode is logged, or handled by
+//!   [`handle_unknown`](GenServer::handle_unknown); never lost in silence.
+//! * Everything stands on the public functions of `otp-vm`: what a behaviour does here, a program
+//!   can do as well.
+//!
+//! # What is not
+//!
+//! * A server's state after a panic is what the panic left; only
+//!   [`terminate`](GenServer::terminate) sees it.
+//! * A child that traps exits and has [`Shutdown::Infinity`](supervisor::Shutdown::Infinity) may
+//!   keep its tree from ending for ever.
+//! * There is no `sys` (suspend, state inspection), no code change and no `PartitionSupervisor`
+//!   yet.
+//!
+//! # Where to begin
+//!
+//! | to | use |
+//! | --- | --- |
+//! | keep state that many ask for | [`gen_server`] |
+//! | start, watch and restart a fixed set of processes | [`supervisor`] |
+//! | the same for processes that come and go | [`dynamic_supervisor`] |
+//! | name processes by things that are no atoms | [`registry`] |
+//! | compute something aside | [`task`] |
+//! | give a tree a start and a stop | [`application`] |
+//! | write a behaviour | [`proc_lib`] |
+
+pub mod application;
+pub mod dynamic_supervisor;
+pub mod gen_server;
+pub mod proc_lib;
+pub mod registry;
+mod report;
+pub mod supervisor;
+pub mod task;
+mod unwind;
+
+pub use application::Application;
+pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
+pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+pub use proc_lib::StartError;
+pub use registry::{RegisterError, Registry};
+pub use supervisor::{ChildError, ChildSpec, Supervisor, SupervisorFlags, SupervisorRef};
+pub use task::Task;
+
+/// What nearly every program wants.
+pub mod prelude {
+    pub use crate::application::Application;
+    pub use crate::dynamic_supervisor::{
+        DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef,
+    };
+    // `From` stays behind its module's name: the standard trait has it.
+    pub use crate::StartError;
+    pub use crate::gen_server::{self, GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+    pub use crate::registry::Registry;
+    pub use crate::supervisor::{
+        ChildSpec, Restart, Shutdown, Supervisor, SupervisorFlags, SupervisorRef,
+    };
+    pub use crate::task::Task;
+}

@@ -1,0 +1,408 @@
+//! Processes that say when they are ready: OTP's `proc_lib`.
+//!
+//! # Protocol
+//!
+//! 1. [`start`] or [`start_link`] spawns the process and calls it, as one calls a server: the
+//!    request is "begin", and carries a monitor.
+//! 2. The body takes the request by [`Starter::receive`], initialises itself, and answers:
+//!    [`Starter::init_ack`] (it is ready) or [`Starter::init_fail`] (it is not, and will end).
+//! 3. Ready: the start returns the pid.
+//! 4. Not ready: the start waits until the process is gone, then returns why. A body that ends
+//!    or panics without an answer fails the start with its exit reason.
+//! 5. No answer in time: the process is killed, and gone before the start returns
+//!    [`StartError::Timeout`]. Its late answer, if any, is dropped by the VM.
+//!
+//! # Races
+//!
+//! * A failed `start_link` leaves no `EXIT` message of the process in a parent that traps exits.
+//! * A parent that does not trap exits dies with a linked child whose initialisation *exits*
+//!   abnormally, as in OTP: it does not get past the start. Use `start`, trap exits, or have the
+//!   child say `init_fail`, to get the error instead.
+//! * The parent dies while it waits: the link ends the child.
+
+use std::time::Duration;
+
+use otp_vm::{
+    CallError, Context, ExitReason, IntoExit, MessageKind, Pid, Ref, ReplyTo, SpawnError,
+    SpawnOptions, Timeout,
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a process did not start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The process chose not to run: `ignore`. Not a failure.
+    #[error("the process chose not to run (ignore)")]
+    Ignore,
+    /// The name, or the id under a supervisor, belongs to a running process.
+    #[error("already started as {0}; use that process, or another name")]
+    AlreadyStarted(Pid),
+    /// The process was not ready in time, and was killed.
+    #[error("initialisation took longer than the start's timeout, and was killed")]
+    Timeout,
+    /// Initialisation failed with this reason.
+    #[error("initialisation failed: {0}")]
+    Exit(ExitReason),
+    /// No process could be made.
+    #[error("no process could be made: {0}")]
+    Spawn(String),
+    /// The name can't be used.
+    #[error("the name can't be used: {0}")]
+    BadName(String),
+}
+
+impl From<SpawnError> for StartError {
+    fn from(error: SpawnError) -> Self {
+        Self::Spawn(error.to_string())
+    }
+}
+
+/// As the reason of a process that can't go on without the other: OTP's own terms.
+impl From<StartError> for ExitReason {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Exit(reason) => reason,
+            other => ExitReason::new(&other),
+        }
+    }
+}
+
+/// Why a process was not stopped as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// It ended, but with another reason; `noproc`: it was not there.
+    #[error("the process ended with another reason: {0}")]
+    Exit(ExitReason),
+    /// It did not end in time.
+    #[error("the process did not end in time; it was asked to: wait longer, or kill it")]
+    Timeout,
+    /// A process can't wait for its own end.
+    #[error(
+        "a process can't wait for its own end: return from the body, or stop from the callback"
+    )]
+    CallingSelf,
+    /// The reason can't be a term.
+    #[error("the reason can't be sent: {0}")]
+    Encode(String),
+}
+
+/// How a start is done.
+#[derive(Clone, Debug)]
+pub struct StartOptions {
+    link: bool,
+    timeout: Timeout,
+    label: Option<&'static str>,
+}
+
+impl StartOptions {
+    /// Without a link, and with all the time that initialisation takes.
+    pub fn new() -> Self {
+        Self {
+            link: false,
+            timeout: Timeout::Infinity,
+            label: None,
+        }
+    }
+
+    /// Links the process to its starter.
+    pub fn link(mut self, link: bool) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Kills the process if it is not ready in time.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Names the process in lists and reports; not an address.
+    pub fn label(mut self, label: &'static str) -> Self {
+        self.label = Some(label);
+        self
+    }
+}
+
+impl Default for StartOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The request to begin.
+#[derive(Serialize, Deserialize)]
+enum Begin {
+    #[serde(rename = "$begin")]
+    Begin,
+}
+
+/// The answer to it.
+#[derive(Serialize, Deserialize)]
+enum Begun {
+    Ack,
+    Nack(Refusal),
+}
+
+/// Why a process will not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It chose not to.
+    Ignore,
+    /// Its name belongs to another.
+    AlreadyStarted(Pid),
+    /// It could not take its name.
+    BadName(String),
+    /// It failed, and ends by itself.
+    Error(ExitReason),
+}
+
+/// The right and duty of a new process to tell its starter how initialisation went.
+#[derive(Debug)]
+#[must_use = "whoever started the process waits for init_ack or init_fail"]
+pub struct Starter {
+    to: ReplyTo,
+}
+
+impl Starter {
+    /// Takes the request to begin: the first thing that a started body does.
+    ///
+    /// Cancel-safe: a request that was not returned stays in the mailbox.
+    pub async fn receive(cx: &mut Context) -> Self {
+        let taken = cx
+            .receive_where(Timeout::Infinity, |message| match message.kind() {
+                MessageKind::Call { from, request } => {
+                    otp_vm::from_term::<Begin>(request).is_ok().then_some(from)
+                }
+                _ => None,
+            })
+            .await;
+        match taken {
+            Some(to) => Self { to },
+            None => unreachable!("a receive without a time limit ended without a message"),
+        }
+    }
+
+    /// Who started the process.
+    pub fn parent(&self) -> Pid {
+        self.to.pid()
+    }
+
+    /// Says that the process is ready. `proc_lib:init_ack/2`.
+    pub fn init_ack(self, cx: &Context) {
+        self.answer(cx, &Begun::Ack);
+    }
+
+    /// Says that the process will not run; the body must end then. `proc_lib:init_fail/3`.
+    pub fn init_fail(self, cx: &Context, refusal: Refusal) {
+        self.answer(cx, &Begun::Nack(refusal));
+    }
+
+    fn answer(self, cx: &Context, begun: &Begun) {
+        // A starter that gave up or died wants no answer.
+        let _ = cx.reply(&self.to, begun);
+    }
+}
+
+/// Starts a process and waits until it is ready. `proc_lib:start/3,4,5`.
+///
+/// # Errors
+/// Whatever kept the process from being ready. It is gone by then.
+pub async fn start<B, F>(cx: &mut Context, body: B) -> Result<Pid, StartError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: IntoExit,
+{
+    start_opt(cx, StartOptions::new(), body).await
+}
+
+/// Starts a linked process and waits until it is ready. `proc_lib:start_link/3,4,5`.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_link<B, F>(cx: &mut Context, body: B) -> Result<Pid, StartError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: IntoExit,
+{
+    start_opt(cx, StartOptions::new().link(true), body).await
+}
+
+/// Starts a process as `options` say and waits until it is ready.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_opt<B, F>(
+    cx: &mut Context,
+    options: StartOptions,
+    body: B,
+) -> Result<Pid, StartError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: IntoExit,
+{
+    let mut spawn = SpawnOptions::new();
+    // Whoever dies before it gets the request to begin tells why by the link, or by this monitor.
+    spawn = if options.link {
+        spawn.link()
+    } else {
+        spawn.monitor()
+    };
+    if let Some(label) = options.label {
+        spawn = spawn.label(label);
+    }
+    let spawned = cx.spawn_opt(spawn, body)?;
+    let begun = begin(cx, spawned.pid, &options).await;
+    let Some(monitor) = spawned.monitor else {
+        return begun;
+    };
+    if begun == Err(StartError::Exit(ExitReason::noproc())) {
+        let reason = await_down(cx, monitor, Timeout::Infinity).await;
+        return Err(StartError::Exit(reason.unwrap_or_else(ExitReason::noproc)));
+    }
+    cx.demonitor(monitor);
+    begun
+}
+
+/// How long the exit signal of a linked process may take that is dead already: microseconds. The
+/// limit is for one that took the link away before it died.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Steps 1 and 3 to 5 of the protocol.
+async fn begin(cx: &mut Context, pid: Pid, options: &StartOptions) -> Result<Pid, StartError> {
+    let error = match cx
+        .call::<_, Begun>(pid, &Begin::Begin, options.timeout)
+        .await
+    {
+        Ok(Begun::Ack) => return Ok(pid),
+        Ok(Begun::Nack(refusal)) => {
+            gone(cx, pid).await;
+            match refusal {
+                Refusal::Ignore => StartError::Ignore,
+                Refusal::AlreadyStarted(holder) => StartError::AlreadyStarted(holder),
+                Refusal::BadName(text) => StartError::BadName(text),
+                Refusal::Error(reason) => StartError::Exit(reason),
+            }
+        }
+        Err(CallError::Exit(reason)) if options.link => {
+            StartError::Exit(linked_end(cx, pid, reason).await)
+        }
+        Err(CallError::Exit(reason)) => StartError::Exit(reason),
+        Err(failed) => {
+            // Without the unlink the kill would come back to a parent that does not trap exits.
+            cx.unlink(pid);
+            cx.exit_process(pid, ExitReason::kill());
+            gone(cx, pid).await;
+            match failed {
+                CallError::Timeout => StartError::Timeout,
+                other => StartError::Spawn(other.to_string()),
+            }
+        }
+    };
+    if options.link {
+        unlink_flush(cx, pid).await;
+    }
+    Err(error)
+}
+
+/// A linked process ended without an answer. `noproc` says only that it was gone before the
+/// request came; its `EXIT` has the true reason.
+async fn linked_end(cx: &mut Context, pid: Pid, reason: ExitReason) -> ExitReason {
+    if !traps_exits(cx) {
+        if !reason.is_normal() {
+            // The exit signal is on its way, or here already: OTP's parent would not get past
+            // this point, and neither shall one here, whichever of the two news came first.
+            cx.receive_where(EXIT_LIMIT, |_| None::<()>).await;
+        }
+        return reason;
+    }
+    if reason != ExitReason::noproc() {
+        return reason;
+    }
+    exit_of(cx, pid, EXIT_LIMIT).await.unwrap_or(reason)
+}
+
+fn traps_exits(cx: &Context) -> bool {
+    let traps = cx.trap_exit(true);
+    cx.trap_exit(traps);
+    traps
+}
+
+/// Waits until `pid` is gone.
+async fn gone(cx: &mut Context, pid: Pid) {
+    let monitor = cx.monitor(pid);
+    await_down(cx, monitor, Timeout::Infinity).await;
+}
+
+/// Waits for the end of a monitored process, and gives its reason. `None`: the time ran out.
+pub(crate) async fn await_down(
+    cx: &mut Context,
+    monitor: Ref,
+    after: impl Into<Timeout>,
+) -> Option<ExitReason> {
+    cx.receive_where(after, |message| match message.kind() {
+        MessageKind::Down { reference, .. } if reference == monitor => {
+            message.down().map(|down| down.reason)
+        }
+        _ => None,
+    })
+    .await
+}
+
+/// Ends the link to `pid`, and takes its `EXIT` message out of the mailbox if it came already.
+pub(crate) async fn unlink_flush(cx: &mut Context, pid: Pid) -> Option<ExitReason> {
+    cx.unlink(pid);
+    exit_of(cx, pid, Duration::ZERO).await
+}
+
+/// Takes the `EXIT` message of `pid` out of the mailbox.
+async fn exit_of(cx: &mut Context, pid: Pid, after: Duration) -> Option<ExitReason> {
+    cx.receive_where(after, |message| match message.kind() {
+        MessageKind::Exit { from, .. } if from == pid => message.exit().map(|exit| exit.reason),
+        _ => None,
+    })
+    .await
+}
+
+/// Ends a process by an exit signal and waits for its end. For servers, which also end in their
+/// turn among the messages, see [`ServerRef::stop`](crate::ServerRef::stop). `proc_lib:stop/3`.
+///
+/// # Errors
+/// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there),
+/// [`StopError::Timeout`] when it did not end in time.
+pub async fn stop(
+    cx: &mut Context,
+    pid: Pid,
+    reason: impl Into<ExitReason>,
+    after: impl Into<Timeout>,
+) -> Result<(), StopError> {
+    if pid == cx.pid() {
+        return Err(StopError::CallingSelf);
+    }
+    let reason = reason.into();
+    let monitor = cx.monitor(pid);
+    cx.exit_process(pid, reason.clone());
+    ended_with(cx, monitor, &reason, after).await
+}
+
+/// Waits until a process that was asked to end has ended.
+pub(crate) async fn ended_with(
+    cx: &mut Context,
+    monitor: Ref,
+    reason: &ExitReason,
+    after: impl Into<Timeout>,
+) -> Result<(), StopError> {
+    match await_down(cx, monitor, after).await {
+        Some(ended) if ended == *reason => Ok(()),
+        Some(other) => Err(StopError::Exit(other)),
+        None => {
+            cx.demonitor(monitor);
+            Err(StopError::Timeout)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How children are ended. One: OTP's order of monitor, signal, wait, unlink.
+//!
+//! 1. Monitor the child, so that its end is seen even if it took the link away by itself.
+//! 2. Send the exit signal: `kill`, or `shutdown` with a limit and then `kill`.
+//! 3. Wait for its `DOWN`.
+//! 4. Unlink it and take its `EXIT` out of the mailbox, so that the supervisor does not treat an
+//!    end that it caused as one to restart. If `DOWN` says `noproc` the child was dead before the
+//!    monitor came; then that `EXIT` has the true reason.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use otp_vm::{Context, ExitReason, Pid, Timeout};
+
+use super::child::{ChildId, Restart, Shutdown};
+use crate::proc_lib::{await_down, unlink_flush};
+use crate::report::{self, Doing};
+
+/// Ends a child and waits for its end.
+///
+/// # Errors
+/// The reason, when the child ended otherwise than asked for: worth a report, no more.
+pub(crate) async fn shut_down(
+    cx: &mut Context,
+    pid: Pid,
+    shutdown: Shutdown,
+    restart: Restart,
+) -> Result<(), ExitReason> {
+    let monitor = cx.monitor(pid);
+    let (signal, after) = match shutdown {
+        Shutdown::BrutalKill => (ExitReason::kill(), Timeout::Infinity),
+        Shutdown::After(limit) => (ExitReason::shutdown(), Timeout::After(limit)),
+        Shutdown::Infinity => (ExitReason::shutdown(), Timeout::Infinity),
+    };
+    cx.exit_process(pid, signal);
+    let down = match await_down(cx, monitor, after).await {
+        Some(reason) => reason,
+        None => {
+            cx.exit_process(pid, ExitReason::kill());
+            await_down(cx, monitor, Timeout::Infinity)
+                .await
+                .unwrap_or_else(ExitReason::killed)
+        }
+    };
+    let exit = unlink_flush(cx, pid).await;
+    let reason = if down == ExitReason::noproc() {
+        exit.unwrap_or(down)
+    } else {
+        down
+    };
+    if as_asked(&reason, shutdown, restart) {
+        Ok(())
+    } else {
+        Err(reason)
+    }
+}
+
+/// Whether a child that was told to end ended in a way that needs no report.
+pub(crate) fn as_asked(reason: &ExitReason, shutdown: Shutdown, restart: Restart) -> bool {
+    if shutdown == Shutdown::BrutalKill && *reason == ExitReason::killed() {
+        return true;
+    }
+    if shutdown != Shutdown::BrutalKill && *reason == ExitReason::shutdown() {
+        return true;
+    }
+    restart != Restart::Permanent && !reason.is_abnormal()
+}
+
+/// A child that [`shut_down_all`] is to end.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) pid: Pid,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) restart: Restart,
+    pub(crate) id: ChildId,
+}
+
+/// Ends children that have no order among them, all at once: the time it takes is that of the
+/// slowest, not the sum. For a supervisor that is ending: whatever else comes to its mailbox
+/// meanwhile is dropped.
+pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) {
+    let begun_ns = cx.monotonic_time();
+    let mut waited_for = HashMap::with_capacity(children.len());
+    let mut limits = BTreeSet::new();
+    for child in children {
+        let monitor = cx.monitor(child.pid);
+        let signal = match child.shutdown {
+            Shutdown::BrutalKill => ExitReason::kill(),
+            Shutdown::After(limit) => {
+                limits.insert(limit);
+                ExitReason::shutdown()
+            }
+            Shutdown::Infinity => ExitReason::shutdown(),
+        };
+        cx.exit_process(child.pid, signal);
+        waited_for.insert(monitor, child);
+        cx.tick(1).await;
+    }
+    while !waited_for.is_empty() {
+        let passed = Duration::from_nanos(cx.monotonic_time() - begun_ns);
+        // Looked at before the mailbox: a flood of messages must not put the kill off.
+        if let Some(limit) = limits.first().copied().filter(|&limit| limit <= passed) {
+            limits.remove(&limit);
+            let limit = Shutdown::After(limit);
+            for late in waited_for.values().filter(|child| child.shutdown == limit) {
+                cx.exit_process(late.pid, ExitReason::kill());
+            }
+        }
+        let left = limits.first().map(|limit| limit.saturating_sub(passed));
+        let Some(message) = cx.receive_timeout(left).await else {
+            continue;
+        };
+        let Some(down) = message.down() else { continue };
+        let Some(child) = waited_for.remove(&down.reference) else {
+            continue;
+        };
+        // `noproc`: it ended before the monitor came, and that was reported or will not be.
+        let known = down.reason == ExitReason::noproc();
+        if !known && !as_asked(&down.reason, child.shutdown, child.restart) {
+            let id = child.id.as_str();
+            report::supervisor(
+                cx.pid(),
+                Doing::ShutdownError,
+                &down.reason,
+                id,
+                Some(child.pid),
+            );
+        }
+    }
+}

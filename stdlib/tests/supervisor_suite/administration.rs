@@ -1,0 +1,185 @@
+//! Adding, removing and listing children.
+
+use super::*;
+
+#[test]
+fn child_adm() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
+        let first = supervisor
+            .start_child(&mut cx, probe("a", me))
+            .await
+            .unwrap();
+        assert_eq!(started(&mut cx, "a").await, first);
+
+        let again = supervisor
+            .start_child(&mut cx, probe("a", me))
+            .await
+            .unwrap_err();
+        assert_eq!(again, ChildError::AlreadyStarted(first));
+        assert_eq!(
+            supervisor.restart_child(&mut cx, "a").await,
+            Err(ChildError::Running)
+        );
+        assert_eq!(
+            supervisor.delete_child(&mut cx, "a").await,
+            Err(ChildError::Running)
+        );
+
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        assert_eq!(pids(&mut cx, &supervisor).await, [None]);
+        let present = supervisor
+            .start_child(&mut cx, probe("a", me))
+            .await
+            .unwrap_err();
+        assert_eq!(present, ChildError::AlreadyPresent);
+
+        let second = supervisor.restart_child(&mut cx, "a").await.unwrap();
+        assert_ne!(first, second);
+        assert_eq!(started(&mut cx, "a").await, second);
+        assert_eq!(pids(&mut cx, &supervisor).await, [Some(second)]);
+
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        supervisor.delete_child(&mut cx, "a").await.unwrap();
+        assert_eq!(
+            supervisor.restart_child(&mut cx, "a").await,
+            Err(ChildError::NotFound)
+        );
+        assert_eq!(
+            supervisor.delete_child(&mut cx, "a").await,
+            Err(ChildError::NotFound)
+        );
+        assert_eq!(
+            supervisor.terminate_child(&mut cx, "a").await,
+            Err(ChildError::NotFound)
+        );
+        assert!(pids(&mut cx, &supervisor).await.is_empty());
+    });
+}
+
+#[test]
+fn child_specs() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let inner = ChildSpec::supervisor("inner", |cx| {
+            Supervisor::start_link(cx, SupervisorFlags::one_for_one(), vec![])
+        });
+        let children = vec![
+            probe("a", me)
+                .restart(Restart::Transient)
+                .shutdown(Shutdown::BrutalKill),
+            inner,
+        ];
+        let supervisor = start(&mut cx, one_for_one(), children).await;
+        let spec = supervisor.get_childspec(&mut cx, "a").await.unwrap();
+        assert_eq!(spec.id, "a");
+        assert_eq!(
+            (spec.restart, spec.shutdown),
+            (Restart::Transient, Shutdown::BrutalKill)
+        );
+        assert_eq!((spec.kind, spec.significant), (ChildKind::Worker, false));
+        // OTP's defaults: 5 seconds for workers, infinity for supervisors, permanent.
+        let spec = supervisor.get_childspec(&mut cx, "inner").await.unwrap();
+        assert_eq!(
+            (spec.kind, spec.shutdown),
+            (ChildKind::Supervisor, Shutdown::Infinity)
+        );
+        assert_eq!(spec.restart, Restart::Permanent);
+        let missing = supervisor.get_childspec(&mut cx, "b").await.unwrap_err();
+        assert_eq!(missing, ChildError::NotFound);
+        let plain = ChildSpec::process("plain", async |_| {});
+        let plain = format!("{plain:?}");
+        assert!(
+            plain.contains("After(5s)") && plain.contains("Permanent"),
+            "{plain}"
+        );
+    });
+}
+
+#[test]
+fn count_children() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let inner = ChildSpec::supervisor("inner", |cx| {
+            Supervisor::start_link(cx, SupervisorFlags::one_for_one(), vec![])
+        });
+        let supervisor = start(
+            &mut cx,
+            one_for_one(),
+            vec![probe("a", me), inner, ignoring("c")],
+        )
+        .await;
+        let counts = supervisor.count_children(&mut cx).await.unwrap();
+        assert_eq!(
+            counts,
+            ChildCounts {
+                specs: 3,
+                active: 2,
+                supervisors: 1,
+                workers: 2
+            }
+        );
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        let counts = supervisor.count_children(&mut cx).await.unwrap();
+        assert_eq!(
+            counts,
+            ChildCounts {
+                specs: 3,
+                active: 1,
+                supervisors: 1,
+                workers: 2
+            }
+        );
+    });
+}
+
+#[test]
+fn order_of_children() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let children = ["a", "b", "c", "d"].map(|name| probe(name, me)).into();
+        let supervisor = start(&mut cx, SupervisorFlags::rest_for_one(), children).await;
+        for name in ["a", "b", "c", "d"] {
+            started(&mut cx, name).await;
+        }
+        let second = pids(&mut cx, &supervisor).await[1].unwrap();
+        stop_probe(&mut cx, second, reason("order")).await;
+        terminated(&mut cx, "b").await;
+        terminated(&mut cx, "d").await;
+        terminated(&mut cx, "c").await;
+        for name in ["b", "c", "d"] {
+            started(&mut cx, name).await;
+        }
+        let ids = supervisor.which_children(&mut cx).await.unwrap();
+        let ids: Vec<_> = ids
+            .iter()
+            .map(|child| child.id.as_str().to_owned())
+            .collect();
+        assert_eq!(ids, ["a", "b", "c", "d"]);
+        stop(&mut cx, &supervisor).await;
+        for name in ["d", "c", "b", "a"] {
+            terminated(&mut cx, name).await;
+        }
+    });
+}
+
+#[test]
+fn child_unlink() {
+    // A child that unlinked itself is shut down all the same, and does not hang the supervisor.
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let child = probe("a", me).shutdown(Shutdown::After(LIMIT));
+        let supervisor = start(&mut cx, one_for_one(), vec![child]).await;
+        let pid = started(&mut cx, "a").await;
+        let parent = supervisor.pid().unwrap();
+        ServerRef::<Probe>::from_pid(pid)
+            .call(&mut cx, Do::Unlink(parent))
+            .await
+            .unwrap();
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
+    });
+}
