@@ -112,7 +112,7 @@ pub(crate) fn down(pid: Pid, reference: Ref, reason: &ExitReason) -> Parcel {
 pub(crate) fn reason_of(parcel: &Parcel) -> ExitReason {
     let root = parcel.root();
     match root.as_tuple() {
-        Some(tuple) if tuple.len() > 0 => match tuple.get(tuple.len() - 1) {
+        Some(tuple) if !tuple.is_empty() => match tuple.get(tuple.len() - 1) {
             Some(reason) => ExitReason::copy_of(reason),
             None => ExitReason::noproc(),
         },

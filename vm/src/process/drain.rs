@@ -42,7 +42,7 @@ impl Leftovers {
 
 impl Remains {
     #[cold]
-    fn finish(mut self: Box<Self>) {
+    fn finish(mut self) {
         self.wakers.drain(..).for_each(Waker::wake);
     }
 }
