@@ -281,3 +281,74 @@ fn many_tasks_all_end() {
     task.wait().unwrap();
     assert_eq!(ended.load(Ordering::Relaxed), TASKS);
 }
+
+/// Two busy workers never run dry, so neither steals: one of them made eight more tasks, and the other still gets
+/// its part of them.
+#[test]
+fn busy_workers_even_out_their_queues() {
+    const MORE: usize = 8;
+    let scheduler = scheduler(2);
+    let seen_on: Arc<[[AtomicBool; 2]; 2]> = Arc::default();
+    let apart = Arc::new(AtomicBool::new(false));
+    let over = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    // A task that never waits, and says on which worker it runs.
+    let spinners: Vec<_> = (0..2)
+        .map(|number| {
+            let (seen_on, apart, over) =
+                (Arc::clone(&seen_on), Arc::clone(&apart), Arc::clone(&over));
+            let (inner, tell) = (scheduler.clone(), tell.clone());
+            scheduler.spawn(async move {
+                let mut made = false;
+                while !over.load(Ordering::Relaxed) {
+                    let here = current_scheduler().expect("on a worker");
+                    seen_on[number][here].store(true, Ordering::Relaxed);
+                    if number == 0 && !made && apart.load(Ordering::Relaxed) {
+                        made = true;
+                        for task in 0..MORE {
+                            let (over, tell) = (Arc::clone(&over), tell.clone());
+                            drop(inner.spawn(async move {
+                                while !over.load(Ordering::Relaxed) {
+                                    let there = current_scheduler().expect("on a worker");
+                                    let _ = tell.send((task, there));
+                                    tick(REDUCTIONS_PER_SLICE);
+                                    yield_now().await;
+                                }
+                            }));
+                        }
+                    }
+                    tick(REDUCTIONS_PER_SLICE);
+                    yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let on_both = |seen: &[[AtomicBool; 2]; 2]| {
+        (0..2).all(|worker| (0..2).any(|number| seen[number][worker].load(Ordering::Relaxed)))
+    };
+    let deadline = std::time::Instant::now() + common::LIMIT;
+    while !on_both(&seen_on) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "one worker never ran anything"
+        );
+        thread::yield_now();
+    }
+    apart.store(true, Ordering::Relaxed);
+    let mut seen = [[false; MORE]; 2];
+    while !seen
+        .iter()
+        .all(|tasks| tasks.iter().filter(|seen| **seen).count() >= 3)
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the queues stay uneven"
+        );
+        let (task, worker) = next(&told);
+        seen[worker][task] = true;
+    }
+    over.store(true, Ordering::Relaxed);
+    for spinner in spinners {
+        spinner.wait().unwrap();
+    }
+}

@@ -116,7 +116,7 @@ impl Core {
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {
         self.with_process(pid, |process| {
             let state = process.lock();
-            !state.exiting && state.exit.is_none()
+            process.is(pid) && !state.exiting && state.exit.is_none()
         })
         .unwrap_or(false)
     }

@@ -89,23 +89,25 @@ fn bare(envelope: Envelope, atom: Atom) -> Parcel {
     Block::of_atom(envelope, atom)
 }
 
-/// An exit signal, in the form that a trapping receiver gets it: `{'EXIT', From, Reason}`.
+/// An exit signal, in the form that a trapping receiver gets it: `{'EXIT', From, Reason}`. A
+/// reason that can't travel (nested to the limit, or with a native resource) is `badarg` to others.
 pub(crate) fn exit(kind: Kind, from: Pid, reason: &ExitReason) -> Parcel {
     to_block(
         Envelope::new(kind, from, NO_REF),
         &(atoms::EXIT, from, reason),
     )
-    .unwrap_or_else(|_| bare(Envelope::new(kind, from, NO_REF), atoms::BADARG))
+    .unwrap_or_else(|_| exit(kind, from, &ExitReason::from(atoms::BADARG)))
 }
 
-/// The news that `pid` ended: `{'DOWN', Ref, process, Pid, Reason}`.
+/// The news that `pid` ended: `{'DOWN', Ref, process, Pid, Reason}`. Of a reason that can't
+/// travel, as for [`exit`].
 pub(crate) fn down(pid: Pid, reference: Ref, reason: &ExitReason) -> Parcel {
     let envelope = || Envelope::new(Kind::Down, pid, reference);
     to_block(
         envelope(),
         &(atoms::DOWN, reference, atoms::PROCESS, pid, reason),
     )
-    .unwrap_or_else(|_| bare(envelope(), atoms::BADARG))
+    .unwrap_or_else(|_| down(pid, reference, &ExitReason::from(atoms::BADARG)))
 }
 
 /// The reason inside an exit or down parcel: its last element.

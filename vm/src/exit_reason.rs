@@ -72,12 +72,14 @@ impl ExitReason {
     /// Any serialisable value as a reason. A value that can't be encoded (a native resource, a
     /// value nested too deep) gives `{badarg, Text}` with the encoder's words.
     pub fn new<T: Serialize + ?Sized>(value: &T) -> Self {
-        match to_term(value) {
+        let text = match to_term(value) {
+            Ok(term) if !term.has_natives() => return Self::from(term),
+            Ok(_) => "a native resource can't be copied, and so is no exit reason".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        match to_term(&(atoms::BADARG, text)) {
             Ok(term) => Self::from(term),
-            Err(error) => match to_term(&(atoms::BADARG, error.to_string())) {
-                Ok(term) => Self::from(term),
-                Err(_) => Self(Reason::Atom(atoms::BADARG)),
-            },
+            Err(_) => Self(Reason::Atom(atoms::BADARG)),
         }
     }
 

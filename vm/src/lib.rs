@@ -68,7 +68,7 @@ pub use otp_scheduler::{REDUCTIONS_PER_SLICE, net, tick};
 
 pub use context::{
     CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,
-    SpawnOptions, Spawned, Timeout, TimerRef,
+    SpawnOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

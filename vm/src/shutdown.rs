@@ -97,7 +97,9 @@ impl Future for Shutdown {
         match &state.0 {
             Some(report) => Poll::Ready(report.clone()),
             None => {
-                state.1.push(cx.waker().clone());
+                if !state.1.iter().any(|known| known.will_wake(cx.waker())) {
+                    state.1.push(cx.waker().clone());
+                }
                 Poll::Pending
             }
         }
@@ -166,12 +168,14 @@ fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     send_exit(core, core.processes.pids(), &ExitReason::shutdown());
     let nobody_left = || core.processes.live() == 0;
     let mut killed = 0;
-    if !core.wait_until(deadline, nobody_left) {
+    core.wait_until(deadline, nobody_left);
+    // From here on whoever spawns sees this, or is counted already.
+    core.closed.store(true, Ordering::SeqCst);
+    if !nobody_left() {
         killed = core.processes.live();
         kill_all(core);
         core.wait_until(Instant::now().checked_add(KILL_LIMIT), nobody_left);
     }
-    core.closed.store(true, Ordering::SeqCst);
     let stuck: Vec<Pid> = core.processes.pids().collect();
     core.scheduler.stop();
     let threads = core.scheduler.join(KILL_LIMIT).err().unwrap_or_default();

@@ -27,7 +27,7 @@ pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub(crate) use spawn::spawn_process;
 pub use spawn::{Priority, SpawnError, SpawnOptions, Spawned};
-pub use time::{Sleep, TimerRef};
+pub use time::{Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
 /// behaviours get `&mut Context`.
@@ -147,6 +147,12 @@ impl Context {
         drop(self.core().deliver(to, parcel));
     }
 
+    /// Puts a signal into the process's own mailbox. By a look-up like everybody's: the slot may
+    /// hold another process by now, if the Context outlived its own.
+    fn signal_self(&self, parcel: Parcel) {
+        let _ = self.core().deliver(self.pid, parcel);
+    }
+
     /// Sends a cast: the message `{'$gen_cast', Request}`. Silent if nobody is there, by name as
     /// well. `gen_server:cast/2`.
     ///
@@ -198,11 +204,7 @@ impl Context {
         drop(state);
         let link = envelope::signal(Kind::Link, self.pid, NO_REF);
         if self.core().deliver(pid, link).is_err() {
-            self.process().deliver_to_self(envelope::exit(
-                Kind::LinkExit,
-                pid,
-                &ExitReason::noproc(),
-            ));
+            self.signal_self(envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()));
         }
     }
 
@@ -232,8 +234,7 @@ impl Context {
         drop(state);
         let monitor = envelope::signal(Kind::Monitor, self.pid, reference);
         if self.core().deliver(pid, monitor).is_err() {
-            self.process()
-                .deliver_to_self(envelope::down(pid, reference, &ExitReason::noproc()));
+            self.signal_self(envelope::down(pid, reference, &ExitReason::noproc()));
         }
         reference
     }
@@ -266,11 +267,7 @@ impl Context {
     /// signal to oneself acts at the next await.
     pub fn exit_process(&self, pid: Pid, reason: impl Into<ExitReason>) {
         let parcel = envelope::exit(Kind::Exit, self.pid, &reason.into());
-        if pid == self.pid {
-            self.process().deliver_to_self(parcel);
-        } else {
-            let _ = self.core().deliver(pid, parcel);
-        }
+        let _ = self.core().deliver(pid, parcel);
     }
 
     /// Ends the process here and now with a reason: unwinds the body. `exit/1`.
@@ -331,10 +328,14 @@ impl Context {
     /// # Errors
     /// When the name is taken or the VM's limit of tables is reached.
     pub fn table_new(&self, name: &str, options: TableOptions) -> Result<Table, TableError> {
+        let table = self.core().tables.create(self.pid, name, options)?;
+        // Asked afterwards: either the process's end sees the table on its list, or this sees
+        // the end (the Context may be on another thread).
         if !self.core().mark_table_owner(self.pid) {
+            self.core().tables_of_the_dead(self.pid);
             return Err(TableError::OwnerGone);
         }
-        self.core().tables.create(self.pid, name, options)
+        Ok(table)
     }
 
     /// A named table. `ets:whereis/1`.

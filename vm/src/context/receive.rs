@@ -6,7 +6,7 @@
 
 use std::mem;
 use std::pin::Pin;
-use std::task::{self, Poll, ready};
+use std::task::{self, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::Context;
@@ -105,6 +105,11 @@ fn poll_receive(
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
     ready!(otp_scheduler::poll_proceed(task));
+    let mut waiter = Waiter::new(cx, task);
+    let mut alarm = alarm;
+    if let Some(alarm) = &mut alarm {
+        alarm.arm_foreign(cx, task);
+    }
     let mut state = cx.living_state();
     let leftovers = cx.process().drain(&mut state);
     let message = if state.exit.is_some() {
@@ -120,7 +125,7 @@ fn poll_receive(
     };
     let mut timed_out = false;
     if message.is_none() {
-        wait_for_messages(cx, &mut state, task);
+        waiter.wait(&mut state);
         timed_out = state.exit.is_none()
             && alarm.is_some_and(|alarm| alarm.poll(cx, &mut state, task).is_ready());
     }
@@ -136,13 +141,22 @@ fn poll_receive(
     }
 }
 
-/// Lists the waker of a receive inside a foreign combinator; the process's own needs no list.
-pub(super) fn wait_for_messages(cx: &Context, state: &mut State, task: &task::Context<'_>) {
-    let waker = task.waker();
-    if !own_waker_matches(cx.process(), waker)
-        && !state.receivers.iter().any(|known| known.will_wake(waker))
-    {
-        state.receivers.push(waker.clone());
+/// The waker of a receive inside a foreign combinator; the process's own needs no keeping. It is
+/// cloned before the lock is taken and the one before it dropped after it is given up: both are
+/// the program's code.
+pub(super) struct Waiter(Option<Waker>);
+
+impl Waiter {
+    pub(super) fn new(cx: &Context, task: &task::Context<'_>) -> Self {
+        let waker = task.waker();
+        Self((!own_waker_matches(cx.process(), waker)).then(|| waker.clone()))
+    }
+
+    /// Has the waker woken at the next message or answer.
+    pub(super) fn wait(&mut self, state: &mut State) {
+        if self.0.is_some() {
+            mem::swap(&mut state.receiver, &mut self.0);
+        }
     }
 }
 
@@ -180,6 +194,8 @@ where
             this.started = true;
             merge_skipped(&mut this.cx.living_state());
         }
+        let mut waiter = Waiter::new(this.cx, task);
+        this.alarm.arm_foreign(this.cx, task);
         loop {
             let mut state = this.cx.living_state();
             let leftovers = this.cx.process().drain(&mut state);
@@ -189,7 +205,7 @@ where
                 return Poll::Pending;
             }
             if state.inbox.is_empty() {
-                wait_for_messages(this.cx, &mut state, task);
+                waiter.wait(&mut state);
                 let over = this.alarm.poll(this.cx, &mut state, task);
                 drop(state);
                 leftovers.finish();

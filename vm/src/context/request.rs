@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Context;
-use super::receive::{Timeout, wait_for_messages};
+use super::receive::{Timeout, Waiter};
 use super::time::Alarm;
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
@@ -210,6 +210,8 @@ impl Waiting<'_> {
         task: &mut task::Context<'_>,
     ) -> Poll<Result<Parcel, CallError>> {
         ready!(otp_scheduler::poll_proceed(task));
+        let mut waiter = Waiter::new(self.cx, task);
+        alarm.arm_foreign(self.cx, task);
         let mut state = self.cx.living_state();
         let leftovers = self.cx.process().drain(&mut state);
         let answer = if state.exit.is_some() {
@@ -227,7 +229,7 @@ impl Waiting<'_> {
         match &answer {
             Poll::Ready(_) => drop(state.requests.remove(&self.reference)),
             Poll::Pending => {
-                wait_for_messages(self.cx, &mut state, task);
+                waiter.wait(&mut state);
                 timed_out =
                     state.exit.is_none() && alarm.poll(self.cx, &mut state, task).is_ready();
             }
@@ -264,8 +266,11 @@ impl Drop for Waiting<'_> {
 }
 
 fn give_up(core: &Core, owner: Pid, reference: Ref, request: Option<Request>) {
-    if let Some(Request { to, answer: None }) = request {
-        let _ = core.deliver(to, envelope::signal(Kind::Demonitor, owner, reference));
+    if let Some(request) = request.filter(Request::is_monitored) {
+        let _ = core.deliver(
+            request.to,
+            envelope::signal(Kind::Demonitor, owner, reference),
+        );
     }
 }
 

@@ -202,20 +202,25 @@ where
     F: Future<Output: IntoExit> + Send + 'static,
 {
     let core: &Arc<Core> = vm.core();
-    if core.closed.load(Ordering::SeqCst) {
-        return Err(SpawnError::ShuttingDown);
-    }
     let Some((slot, serial)) = core.processes.allocate(core) else {
         return Err(SpawnError::ProcessLimit {
             limit: core.processes.limit(),
         });
     };
+    // After the count: shut-down closes the VM and then counts, so that one of the two sees the
+    // other, and the threads never end before a process that was promised a run.
+    if core.closed.load(Ordering::SeqCst) {
+        core.processes.release(slot.index, serial);
+        core.count_out();
+        return Err(SpawnError::ShuttingDown);
+    }
     let pid = Pid::from_parts(slot.index, serial);
     let body = Box::pin(LazyBody::new(
         body,
         Context::new(vm.for_process(), slot, pid),
     ));
     let body_bytes = size_of::<LazyBody<B, F>>() as u32;
+    let (link, parent) = (start.link, start.parent);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it
     // may end, before this thread gets on.
     if let Some(mut state) = maker.and_then(Context::state) {
@@ -231,6 +236,12 @@ where
     // SAFETY: `allocate` handed the slot to this thread alone.
     unsafe { slot.occupy(serial, body, body_bytes, start) };
     slot.wake();
+    // The maker may have ended meanwhile, if its Context is elsewhere; its end told nobody here.
+    if link && maker.is_some_and(|maker| maker.state().is_none()) {
+        let noproc = crate::ExitReason::noproc();
+        let exit = crate::envelope::exit(crate::envelope::Kind::LinkExit, parent, &noproc);
+        let _ = core.deliver(pid, exit);
+    }
     // Shut-down may have listed the processes before this one was there.
     if core.closed.load(Ordering::SeqCst) {
         let kill = crate::envelope::exit(

@@ -64,6 +64,7 @@ impl Alarm {
     pub(super) fn coarse(cx: &Context, after: Timeout) -> Self {
         let at = match after {
             Timeout::Infinity => NEVER,
+            Timeout::After(duration) if duration.is_zero() => 0,
             Timeout::After(duration) => {
                 later(cx.core().scheduler.coarse_now() + COARSE_SLACK_NS, duration)
             }
@@ -75,7 +76,28 @@ impl Alarm {
         }
     }
 
-    /// Ready once the deadline is over; else it has seen to a wake by then.
+    /// For a wait inside a foreign combinator, sees to a wake of its waker. Outside of the
+    /// process's lock: it clones and drops the program's wakers.
+    pub(super) fn arm_foreign(&mut self, cx: &Context, task: &task::Context<'_>) {
+        let waker = task.waker();
+        if self.at == NEVER || self.at == 0 || own_waker_matches(cx.process(), waker) {
+            return;
+        }
+        let known = self.foreign.as_ref();
+        if known.is_some_and(|foreign| foreign.waker.will_wake(waker)) {
+            return;
+        }
+        let core = cx.core();
+        let fire = Box::new(WakeForeign(waker.clone()));
+        self.foreign = Some(ForeignAlarm {
+            timer: core.scheduler.start_timer(self.at, fire),
+            waker: waker.clone(),
+            core: cx.vm.core_arc(),
+        });
+    }
+
+    /// Ready once the deadline is over; else it has seen to a wake by then, for a foreign waker
+    /// in [`Alarm::arm_foreign`].
     pub(super) fn poll(
         &mut self,
         cx: &Context,
@@ -86,7 +108,9 @@ impl Alarm {
             return Poll::Pending;
         }
         let core = cx.core();
-        let now = if self.coarse {
+        // A foreign timer fires once: when it has, the coarse clock of another scheduler may
+        // still be behind the deadline, and nobody would come again.
+        let now = if self.coarse && self.foreign.is_none() {
             core.scheduler.coarse_now()
         } else {
             core.scheduler.now()
@@ -94,21 +118,8 @@ impl Alarm {
         if self.at <= now {
             return Poll::Ready(());
         }
-        let waker = task.waker();
-        if own_waker_matches(cx.process(), waker) {
+        if own_waker_matches(cx.process(), task.waker()) {
             wake_at(core, cx.process(), cx.pid, state, self.at);
-        } else if !self
-            .foreign
-            .as_ref()
-            .is_some_and(|foreign| foreign.waker.will_wake(waker))
-        {
-            let fire = Box::new(WakeForeign(waker.clone()));
-            let timer = core.scheduler.start_timer(self.at, fire);
-            self.foreign = Some(ForeignAlarm {
-                timer,
-                waker: waker.clone(),
-                core: cx.vm.core_arc(),
-            });
         }
         Poll::Pending
     }
@@ -223,9 +234,10 @@ impl Context {
     /// `erlang:bump_reductions/1`.
     ///
     /// For loops that await nothing else: one tick for each turn costs about a nanosecond.
-    pub async fn tick(&self, reductions: u32) {
-        if otp_scheduler::tick(reductions) {
-            otp_scheduler::yield_now().await;
+    #[inline]
+    pub fn tick(&self, reductions: u32) -> Tick {
+        Tick {
+            over: otp_scheduler::tick(reductions),
         }
     }
 
@@ -276,6 +288,28 @@ impl Context {
     }
 }
 
+/// The future of [`Context::tick`]. The charge is made when it is made; awaiting it gives way if
+/// the slice is used up.
+#[derive(Debug)]
+#[must_use = "without an await, a tick only charges"]
+pub struct Tick {
+    over: bool,
+}
+
+impl Future for Tick {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if !self.over {
+            return Poll::Ready(());
+        }
+        self.over = false;
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
 /// The future of [`Context::sleep`].
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep<'cx> {
@@ -297,6 +331,7 @@ impl Future for Sleep<'_> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        this.alarm.arm_foreign(this.cx, task);
         let mut state = this.cx.living_state();
         this.alarm.poll(this.cx, &mut state, task)
     }

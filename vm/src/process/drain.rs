@@ -3,7 +3,6 @@
 //! Draining happens at the start of each slice and in each receive. It decides *that* the process
 //! ends (`State::exit`), never ends it: that is the slice's, once the body's poll is over.
 
-use std::mem;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
@@ -23,7 +22,7 @@ pub(crate) struct Leftovers(Option<Box<Remains>>);
 #[derive(Debug, Default)]
 struct Remains {
     garbage: Queue,
-    wakers: Vec<Waker>,
+    receiver: Option<Waker>,
 }
 
 impl Leftovers {
@@ -31,7 +30,7 @@ impl Leftovers {
         self.0.get_or_insert_default()
     }
 
-    /// Drops what nobody wants and wakes receives inside foreign combinators.
+    /// Drops what nobody wants and wakes a receive inside a foreign combinator.
     #[inline]
     pub(crate) fn finish(self) {
         if let Some(remains) = self.0 {
@@ -43,7 +42,9 @@ impl Leftovers {
 impl Remains {
     #[cold]
     fn finish(mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+        if let Some(receiver) = self.receiver.take() {
+            receiver.wake();
+        }
     }
 }
 
@@ -66,8 +67,8 @@ impl Process {
                 leftovers.remains().garbage.push_back(unwanted);
             }
         }
-        if !state.receivers.is_empty() && (state.inbox.len() > before || state.answered) {
-            leftovers.remains().wakers = mem::take(&mut state.receivers);
+        if state.receiver.is_some() && (state.inbox.len() > before || state.answered) {
+            leftovers.remains().receiver = state.receiver.take();
         }
         state.answered = false;
         leftovers
@@ -143,12 +144,15 @@ impl Process {
                 return Some(parcel);
             }
             Kind::AliveRequest => {
-                let yes = Parcel::of_atom(
-                    Envelope::new(Kind::Reply, self.pid()?, reference),
-                    atoms::TRUE,
-                );
+                let pid = self.pid()?;
+                // An exit signal before the question counts: the process is as good as gone.
+                let answer = if state.exit.is_some() {
+                    envelope::down(pid, reference, &ExitReason::noproc())
+                } else {
+                    Parcel::of_atom(Envelope::new(Kind::Reply, pid, reference), atoms::TRUE)
+                };
                 // Whoever asked may be gone; then nobody waits for the answer.
-                let _ = self.core().deliver(from, yes);
+                let _ = self.core().deliver(from, answer);
                 return Some(parcel);
             }
         }
@@ -162,6 +166,9 @@ impl Process {
     fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.doomed.store(true, Ordering::Release);
+        // The drain may be another thread's, that of a Context moved there, while the slice that
+        // the signal woke has already found the mailbox empty.
+        self.wake();
     }
 }
 

@@ -70,7 +70,8 @@ impl Process {
         drop(guard);
         core.count_out();
         if let Some(OnExit(on_exit)) = on_exit {
-            on_exit(&reason);
+            // Wakes the host's waker, or drops a result that nobody wants any more.
+            quietly(pid, || on_exit(&reason));
         }
     }
 
@@ -112,7 +113,7 @@ impl Process {
             );
         }
         for (&reference, request) in state.requests.iter() {
-            if request.answer.is_none() {
+            if request.is_monitored() {
                 send(
                     core,
                     request.to,
@@ -133,6 +134,11 @@ impl Process {
                 drop_quietly(pid, parcel);
             }
         }
+        if let Some(receiver) = state.receiver.take() {
+            // Somebody else may receive for the process, with its Context, and is to learn that
+            // it ended.
+            quietly(pid, || receiver.wake());
+        }
         for (_, request) in state.requests.drain() {
             if let Some(Answer::Reply(parcel)) = request.answer {
                 drop_quietly(pid, parcel);
@@ -149,10 +155,15 @@ fn send(core: &Core, to: Pid, parcel: Parcel) {
 
 /// Drops the program's values; a panic of a destructor is reported and ends there.
 fn drop_quietly<T>(pid: Pid, value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    quietly(pid, || drop(value));
+}
+
+/// Runs the program's code; a panic of it is reported and ends there.
+fn quietly(pid: Pid, call: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         let (message, location) = super::run::describe_panic(payload);
         tracing::error!(target: "otp_vm::crash", %pid, %message, %location,
-            "a destructor panicked while its process ended");
+            "a destructor or waker panicked while its process ended");
     }
 }
 

@@ -94,8 +94,9 @@ pub(crate) struct State {
     /// The body is being dropped, or the process is gone.
     pub(crate) exiting: bool,
     pub(crate) trap_exit: bool,
-    /// Wakers of receives that wait inside foreign combinators.
-    pub(crate) receivers: Vec<Waker>,
+    /// The waker of a receive that waits inside a foreign combinator. One is enough: a receive
+    /// borrows the Context mutably.
+    pub(crate) receiver: Option<Waker>,
     /// The running drain has filed an answer to a request.
     pub(crate) answered: bool,
     /// The earliest deadline that the body waits for.
@@ -125,6 +126,18 @@ pub(crate) struct Request {
     /// Who was asked.
     pub(crate) to: Pid,
     pub(crate) answer: Option<Answer>,
+}
+
+impl Request {
+    /// Whether the request's monitor still stands at whom it was sent to: it ends with its own
+    /// reply or end, not with the reply of another in its place.
+    pub(crate) fn is_monitored(&self) -> bool {
+        match &self.answer {
+            None => true,
+            Some(Answer::Reply(parcel)) => parcel.header().from != self.to,
+            Some(Answer::Down(_)) => false,
+        }
+    }
 }
 
 /// What came of a request.
@@ -185,6 +198,10 @@ impl Process {
         body_bytes: u32,
         start: Start,
     ) -> Pid {
+        // A slot never used before is idle, and must not be reset below: whoever lists the
+        // processes may wake this one as soon as its serial is there, and a reset would let it
+        // be pushed a second time.
+        let used_before = self.header.activity() == Activity::Running;
         // SAFETY: no slice runs in a vacant slot.
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
@@ -208,8 +225,10 @@ impl Process {
         drop(state);
         self.mailbox.open();
         self.serial.store(serial, Ordering::Release);
-        // Last: from here on, a stale wake may run the process.
-        self.header.reset();
+        if used_before {
+            // Last: from here on, a stale wake may run the process.
+            self.header.reset();
+        }
         Pid::from_parts(self.index, serial)
     }
 
@@ -227,16 +246,6 @@ impl Process {
         // SAFETY: slots live as long as the VM, and a wake of another incarnation, or of a slot
         // that is vacant, is spurious at worst.
         unsafe { self.core().scheduler.wake(NonNull::from(&self.header)) }
-    }
-
-    /// Puts a parcel into the process's own mailbox without a wake: it is running, and drains
-    /// before its next poll.
-    pub(crate) fn deliver_to_self(&self, parcel: Parcel) {
-        match self.mailbox.push(parcel) {
-            // Behind a wake all the same: the body may wait already, with its Context elsewhere.
-            crate::mailbox::Push::First => self.wake(),
-            crate::mailbox::Push::Behind | crate::mailbox::Push::Closed(_) => {}
-        }
     }
 }
 

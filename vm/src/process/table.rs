@@ -28,6 +28,9 @@ const SPARE_SLOTS: usize = 1 << 16;
 /// Most processes that a VM may be built for: the index of a pid has 28 bits.
 pub const MAX_PROCESSES_LIMIT: usize = 1 << 27;
 
+/// Slots that pids can tell apart.
+const INDEXES: usize = 1 << 28;
+
 type Chunk = [Process; CHUNK_SLOTS];
 
 /// All slots of a VM.
@@ -53,7 +56,7 @@ impl ProcessTable {
     /// Room for `limit` processes. Serials start at `first_serial`, so that the pids of two VMs
     /// in one program differ.
     pub(crate) fn new(limit: usize, first_serial: u32) -> Self {
-        let slots = limit.min(MAX_PROCESSES_LIMIT) * 2 + SPARE_SLOTS;
+        let slots = (limit.min(MAX_PROCESSES_LIMIT) * 2 + SPARE_SLOTS).min(INDEXES);
         let chunks = slots.div_ceil(CHUNK_SLOTS);
         Self {
             chunks: (0..chunks)
@@ -73,13 +76,14 @@ impl ProcessTable {
 
     /// Processes that are alive or exiting.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::Acquire)
+        // SeqCst here and where it changes: counts and flags of the shut-down are read crosswise.
+        self.live.load(Ordering::SeqCst)
     }
 
     /// A slot for a new process and its serial; None at the limit.
     pub(crate) fn allocate(&self, core: &Core) -> Option<(&Process, u32)> {
-        if self.live.fetch_add(1, Ordering::AcqRel) >= self.limit {
-            self.live.fetch_sub(1, Ordering::AcqRel);
+        if self.live.fetch_add(1, Ordering::SeqCst) >= self.limit {
+            self.live.fetch_sub(1, Ordering::SeqCst);
             return None;
         }
         let mut free = self.free.lock();
@@ -94,7 +98,7 @@ impl ProcessTable {
         let index = self.fresh.load(Ordering::Relaxed);
         let chunk = index as usize / CHUNK_SLOTS;
         let Some(pointer) = self.chunks.get(chunk) else {
-            self.live.fetch_sub(1, Ordering::AcqRel);
+            self.live.fetch_sub(1, Ordering::SeqCst);
             return None;
         };
         if pointer.load(Ordering::Relaxed).is_null() {
@@ -120,7 +124,7 @@ impl ProcessTable {
 
     /// Counts a process out. Gives how many are left.
     pub(crate) fn count_out(&self) -> usize {
-        self.live.fetch_sub(1, Ordering::AcqRel) - 1
+        self.live.fetch_sub(1, Ordering::SeqCst) - 1
     }
 
     pub(crate) fn slot(&self, index: u32) -> Option<&Process> {

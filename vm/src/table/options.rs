@@ -99,8 +99,9 @@ impl TableOptions {
 pub(super) fn transfer_data<T: Serialize + ?Sized>(data: &T) -> Result<OwnedTerm, TableError> {
     let data = to_term(data)?;
     if data.has_natives() {
-        Err(TableError::Native)
-    } else {
-        Ok(data)
+        return Err(TableError::Native);
     }
+    // It will lie in a tuple: data nested to the limit is refused now, not when the owner dies.
+    to_term(&(&data,))?;
+    Ok(data)
 }

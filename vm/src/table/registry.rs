@@ -90,7 +90,9 @@ impl Inner {
 
     /// `{'ETS-TRANSFER', Name, From, Data}`.
     pub(super) fn transfer_message(&self, from: Pid, data: &OwnedTerm) -> OwnedTerm {
-        to_term(&(atoms::ETS_TRANSFER, self.name, from, data))
+        let with = |data: &OwnedTerm| to_term(&(atoms::ETS_TRANSFER, self.name, from, data));
+        with(data)
+            .or_else(|_| with(&OwnedTerm::from(atoms::BADARG)))
             .expect("atoms, pids and terms are terms")
     }
 }

@@ -1,0 +1,358 @@
+//! What holds when a program does its worst: stale contexts, foreign wakers, ill-timed ends.
+
+mod common;
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{self, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use common::{LIMIT, run};
+use otp_vm::{Context, ExitReason, Native, OwnedTerm, TableOptions, Vm, to_term};
+
+async fn idle(mut cx: Context) {
+    loop {
+        cx.receive().await;
+    }
+}
+
+/// Runs `body` on a VM with `schedulers`, and fails when it takes too long: so a hang is told.
+fn bounded<B, F>(schedulers: usize, body: B)
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let vm = Vm::builder().schedulers(schedulers).build().expect("a VM");
+    let (done, is_done) = mpsc::channel();
+    let running = vm.run(body);
+    std::thread::spawn(move || done.send(running.wait()));
+    let outcome = is_done.recv_timeout(LIMIT);
+    drop(vm.shutdown(Duration::from_millis(100)));
+    outcome.expect("an end in time").expect("a result");
+}
+
+/// Polls its future with a waker of its own, and only when that was woken, as collections of
+/// futures do.
+struct Foreign<F> {
+    future: F,
+    flag: Arc<Flag>,
+}
+
+#[derive(Default)]
+struct Flag {
+    woken: AtomicBool,
+    outer: Mutex<Option<Waker>>,
+    /// Dropped with the last waker.
+    cargo: Mutex<Option<Box<dyn std::any::Any + Send>>>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        let outer = self.outer.lock().unwrap().clone();
+        if let Some(outer) = outer {
+            outer.wake();
+        }
+    }
+}
+
+impl<F> Foreign<F> {
+    fn new(future: F) -> Self {
+        let flag = Arc::new(Flag::default());
+        flag.woken.store(true, Ordering::SeqCst);
+        Self { future, flag }
+    }
+}
+
+impl<F: Future + Unpin> Future for Foreign<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<F::Output> {
+        *self.flag.outer.lock().unwrap() = Some(task.waker().clone());
+        if !self.flag.woken.swap(false, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(Arc::clone(&self.flag));
+        Pin::new(&mut self.future).poll(&mut task::Context::from_waker(&waker))
+    }
+}
+
+/// A context whose process has ended.
+async fn stale(cx: &mut Context) -> Context {
+    let (sender, receiver) = mpsc::channel();
+    let (_, monitor) = cx
+        .spawn_monitor(move |child| async move { sender.send(child).unwrap() })
+        .unwrap();
+    let ended = cx.receive_where(LIMIT, |message| {
+        message.down().filter(|down| down.reference == monitor)
+    });
+    ended.await.expect("its DOWN in time");
+    receiver.recv().unwrap()
+}
+
+#[test]
+fn a_stale_context_reaches_no_later_process_of_its_slot() {
+    run(|mut cx| async move {
+        let old = stale(&mut cx).await;
+        let mut same_slot = None;
+        let mut others = Vec::new();
+        let started = Instant::now();
+        while same_slot.is_none() && started.elapsed() < LIMIT {
+            let pid = cx.spawn(idle).unwrap();
+            others.push(pid);
+            same_slot = (pid.index() == old.pid().index()).then_some(pid);
+            if same_slot.is_none() && others.len() > 200 {
+                for pid in others.drain(..) {
+                    cx.exit_process(pid, ExitReason::kill());
+                }
+            }
+            cx.yield_now().await;
+        }
+        let pid = same_slot.expect("the slot is used again");
+        old.exit_process(old.pid(), ExitReason::kill());
+        // Asked twice: the first answer may come from a slice that is the last.
+        assert!(cx.is_alive(pid).await);
+        assert!(cx.is_alive(pid).await);
+    });
+}
+
+#[test]
+fn a_child_of_a_dead_maker_is_not_left_over() {
+    run(|mut cx| async move {
+        let old = stale(&mut cx).await;
+        let child = old.spawn_link(idle).unwrap();
+        let monitor = cx.monitor(child);
+        let down = cx
+            .receive_where(LIMIT, |message| {
+                message.down().filter(|down| down.reference == monitor)
+            })
+            .await;
+        assert_eq!(down.expect("a DOWN in time").reason, ExitReason::noproc());
+    });
+}
+
+#[test]
+fn who_was_sent_an_exit_signal_is_not_alive_to_its_sender() {
+    run(|mut cx| async move {
+        for reason in [ExitReason::kill(), ExitReason::new("enough")] {
+            let pid = cx.spawn(idle).unwrap();
+            assert!(cx.is_alive(pid).await);
+            cx.exit_process(pid, reason);
+            assert!(!cx.is_alive(pid).await);
+        }
+    });
+}
+
+/// A term that nests as deep as a term may.
+fn deepest() -> OwnedTerm {
+    let mut term = to_term(&1).unwrap();
+    while let Ok(deeper) = to_term(&[&term]) {
+        term = deeper;
+    }
+    term
+}
+
+#[test]
+fn a_reason_that_cannot_travel_makes_the_news_no_worse() {
+    run(|mut cx| async move {
+        cx.trap_exit(true);
+        let native = || to_term(&Native::new(5)).unwrap();
+        for reason in [
+            ExitReason::from(deepest()),
+            ExitReason::from(native()),
+            ExitReason::new(&Native::new(5)),
+        ] {
+            let child = cx
+                .spawn_link(move |mut cx| async move {
+                    cx.receive().await;
+                    Err::<(), _>(reason)
+                })
+                .unwrap();
+            let monitor = cx.monitor(child);
+            cx.send(child, &()).unwrap();
+            let down = cx.receive_where(Duration::from_secs(3), |message| {
+                message.down().filter(|down| down.reference == monitor)
+            });
+            assert!(down.await.expect("a DOWN in time").reason.is_abnormal());
+            let exit = cx.receive_where(Duration::from_secs(3), |message| {
+                message.exit().filter(|exit| exit.from == child)
+            });
+            assert!(exit.await.expect("an EXIT in time").reason.is_abnormal());
+        }
+    });
+}
+
+#[test]
+fn an_owner_ends_whatever_data_its_heir_was_promised() {
+    bounded(1, |mut cx| async move {
+        let heir = cx.pid();
+        let (_, monitor) = cx
+            .spawn_monitor(move |owner| async move {
+                if let Ok(options) = TableOptions::set().heir(heir, &deepest()) {
+                    owner.table_new("deep", options).unwrap();
+                }
+            })
+            .unwrap();
+        let down = cx.receive_where(Duration::from_secs(3), |message| {
+            message.down().filter(|down| down.reference == monitor)
+        });
+        assert_eq!(
+            down.await.expect("a DOWN in time").reason,
+            ExitReason::normal()
+        );
+    });
+}
+
+#[test]
+fn a_call_in_a_foreign_combinator_times_out_behind_a_long_slice() {
+    bounded(2, |mut cx| async move {
+        let silent = cx.spawn(idle).unwrap();
+        let started = Instant::now();
+        let mut call = Foreign::new(Box::pin(cx.call::<_, ()>(
+            silent,
+            &1,
+            Duration::from_millis(20),
+        )));
+        std::future::poll_fn(|task| {
+            let polled = Pin::new(&mut call).poll(task);
+            // A slice during which the timer fires on the other, idle scheduler.
+            if polled.is_pending() && started.elapsed() < Duration::from_millis(20) {
+                std::thread::sleep(Duration::from_millis(60));
+            }
+            polled.map(|result| assert!(result.is_err()))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn wakers_that_come_and_go_are_not_kept() {
+    bounded(1, |mut cx| async move {
+        let mut flags = Vec::new();
+        for _ in 0..100 {
+            let mut receive = Foreign::new(cx.receive());
+            std::future::poll_fn(|task| {
+                assert!(Pin::new(&mut receive).poll(task).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            flags.push(Arc::downgrade(&receive.flag));
+        }
+        let kept = flags.iter().filter(|flag| flag.strong_count() > 0).count();
+        assert!(kept <= 1, "{kept} wakers are kept");
+    });
+}
+
+/// What a waker drags along may call the process's own operations when it is dropped.
+#[test]
+fn a_waker_is_dropped_outside_of_the_processs_lock() {
+    bounded(1, |cx| async move {
+        let silent = cx.spawn(idle).unwrap();
+        for _ in 0..3 {
+            let request = cx.send_request(silent, &1).unwrap();
+            let mut sleep = Foreign::new(cx.sleep(Duration::from_secs(60)));
+            *sleep.flag.cargo.lock().unwrap() = Some(Box::new(request));
+            std::future::poll_fn(|task| {
+                assert!(Pin::new(&mut sleep).poll(task).is_pending());
+                // Another waker from now on: the first goes.
+                sleep.flag = Arc::new(Flag::default());
+                sleep.flag.woken.store(true, Ordering::SeqCst);
+                assert!(Pin::new(&mut sleep).poll(task).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn who_receives_for_a_process_learns_that_it_ended() {
+    bounded(1, |mut cx| async move {
+        let (sender, receiver) = mpsc::channel();
+        let lender = cx
+            .spawn(move |lent| async move {
+                sender.send(lent).unwrap();
+                std::future::pending::<()>().await;
+            })
+            .unwrap();
+        let (_, monitor) = cx
+            .spawn_monitor(move |cx| async move {
+                let mut lent = loop {
+                    match receiver.try_recv() {
+                        Ok(lent) => break lent,
+                        Err(_) => cx.yield_now().await,
+                    }
+                };
+                lent.receive().await;
+            })
+            .unwrap();
+        cx.sleep(Duration::from_millis(20)).await;
+        cx.exit_process(lender, ExitReason::kill());
+        let down = cx.receive_where(Duration::from_secs(3), |message| {
+            message.down().filter(|down| down.reference == monitor)
+        });
+        assert!(down.await.expect("a DOWN in time").reason.is_abnormal());
+    });
+}
+
+#[test]
+fn a_reply_by_another_that_nobody_fetches_leaves_no_monitor() {
+    bounded(1, |mut cx| async move {
+        let server = cx
+            .spawn(|mut cx| async move {
+                loop {
+                    let message = cx.receive().await;
+                    let otp_vm::MessageKind::Call { from, .. } = message.kind() else {
+                        continue;
+                    };
+                    cx.spawn(move |cx| async move { cx.reply(&from, &1).unwrap() })
+                        .unwrap();
+                }
+            })
+            .unwrap();
+        for _ in 0..10 {
+            drop(cx.send_request(server, &1).unwrap());
+            let request = cx.send_request(server, &1).unwrap();
+            cx.sleep(Duration::from_millis(5)).await;
+            drop(request);
+        }
+        assert!(cx.is_alive(server).await);
+        assert_eq!(cx.process_info(server).unwrap().monitored_by, []);
+    });
+}
+
+#[test]
+fn a_response_is_only_looked_for_with_a_limit_of_zero() {
+    bounded(1, |mut cx| async move {
+        let silent = cx.spawn(idle).unwrap();
+        let started = Instant::now();
+        for _ in 0..100 {
+            let request = cx.send_request(silent, &1).unwrap();
+            let answer = cx.receive_response::<()>(request, Duration::ZERO).await;
+            assert!(answer.is_err());
+        }
+        assert!(started.elapsed() < Duration::from_millis(190));
+    });
+}
+
+#[test]
+fn runs_that_race_with_the_shut_down_all_have_an_end() {
+    for round in 0..400u64 {
+        let vm = Vm::builder().schedulers(2).build().unwrap();
+        let host = vm.clone();
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            loop {
+                if host.run(|_| async {}).wait().is_err() {
+                    break;
+                }
+            }
+            let _ = done.send(());
+        });
+        std::thread::sleep(Duration::from_micros(50 * (round % 8)));
+        let report = vm.shutdown(Duration::from_millis(200)).wait().unwrap();
+        assert_eq!((&report.stuck[..], &report.threads[..]), (&[][..], &[][..]));
+        is_done.recv_timeout(LIMIT).expect("every run ends");
+    }
+}
