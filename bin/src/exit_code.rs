@@ -1,0 +1,13 @@
+//! What the binary's exit codes mean.
+
+/// The module ended with `normal`, or in order after SIGTERM or Ctrl-C.
+pub const DONE: u8 = 0;
+/// The module ended by itself with another reason: it crashed, or its restart intensity was
+/// exceeded.
+pub const FAILED: u8 = 1;
+/// The command line was wrong.
+pub const USAGE: u8 = 2;
+/// The VM or the module could not be started: an address in use, a file missing.
+pub const NOT_STARTED: u8 = 3;
+/// The end was asked for, but some processes had to be killed.
+pub const KILLED: u8 = 4;

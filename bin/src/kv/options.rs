@@ -1,0 +1,89 @@
+//! What `otp-vm run kv` takes.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::resp::ParserLimits;
+
+/// The options of `kv`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Address and port to listen on; port 0 lets the system choose one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6380")]
+    pub listen: SocketAddr,
+
+    /// Processes that accept connections
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub acceptors: u16,
+
+    #[command(flatten)]
+    /// Limits of what a client may ask for
+    pub limits: Limits,
+
+    #[command(flatten)]
+    /// Processes to be killed
+    pub chaos: ChaosOptions,
+}
+
+/// Limits of what a client may ask for.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Limits {
+    /// Connections at once; one more gets an error and is closed [Redis: maxclients]
+    #[arg(long = "max-clients", value_name = "N", default_value_t = 10_000)]
+    pub clients: u64,
+
+    /// Bytes of one request with all its arguments [Redis: client-query-buffer-limit]
+    #[arg(long = "max-frame-bytes", value_name = "BYTES", default_value_t = 1 << 30, value_parser = bytes)]
+    pub frame_bytes: usize,
+
+    /// Bytes of one argument, and of a string value [Redis: proto-max-bulk-len]
+    #[arg(long = "max-value-bytes", value_name = "BYTES", default_value_t = 512 << 20, value_parser = bytes)]
+    pub value_bytes: usize,
+
+    /// Arguments of one request [Redis: 2^31 - 1]
+    #[arg(long = "max-arguments", value_name = "N", default_value_t = 1 << 20)]
+    pub arguments: usize,
+
+    /// Bytes of replies that are kept for one client [Redis: client-output-buffer-limit]
+    #[arg(long = "max-output-bytes", value_name = "BYTES", default_value_t = 256 << 20)]
+    pub output_bytes: usize,
+}
+
+/// Requests travel with lengths of 32 bits.
+const REQUEST_BYTES_MAX: usize = u32::MAX as usize;
+
+fn bytes(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(bytes) if bytes <= REQUEST_BYTES_MAX => Ok(bytes),
+        Ok(_) => Err(format!("a request has at most {REQUEST_BYTES_MAX} bytes")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Limits {
+    /// Those that concern the form of requests.
+    pub fn parser(&self) -> ParserLimits {
+        ParserLimits {
+            frame_bytes: self.frame_bytes,
+            value_bytes: self.value_bytes,
+            arguments: self.arguments,
+        }
+    }
+}
+
+/// Processes to be killed, to show that it does no harm.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ChaosOptions {
+    /// Kill so many processes a second at random, each kind below its restart intensity
+    #[arg(long = "chaos", value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub kills_per_second: u32,
+
+    /// Kill the store until every restart intensity above it is exceeded: the tree ends with `shutdown`
+    #[arg(long = "chaos-exceed", conflicts_with = "kills_per_second")]
+    pub exceed: bool,
+
+    /// The seed by which victims are chosen [default: a new one each time, which is logged]
+    #[arg(long = "chaos-seed", value_name = "SEED")]
+    pub seed: Option<u64>,
+}

@@ -1,0 +1,140 @@
+//! The `otp-vm` binary as a library: anybody's crate gets the same binary, with its own modules.
+//!
+//! ```no_run
+//! # mod mine {
+//! #     #[derive(Debug, clap::Args)]
+//! #     pub struct Options {}
+//! #     pub fn module() -> otp_vm_cli::Module {
+//! #         otp_vm_cli::Module::process("mine", "Does nothing", |_: Options, _cx| async {})
+//! #     }
+//! # }
+//! use otp_vm_cli::modules;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     otp_vm_cli::main(modules![mine])
+//! }
+//! ```
+//!
+//! `run MODULE [ARGS]` runs a module, `modules` lists them, `bench WORKLOAD` measures. Logs go to
+//! standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
+
+mod bench;
+pub mod exit_code;
+pub mod kv;
+mod module;
+mod run;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tracing_subscriber::EnvFilter;
+
+pub use module::{BoxFuture, Module};
+
+/// Every block of the binary comes from mimalloc: messages do in any case.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs the command line, with the bundled modules and `modules` besides.
+pub fn main(modules: Vec<Module>) -> ExitCode {
+    let modules = with_bundled(modules);
+    let matches = match command(&modules).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    // A bench measures what processes do, not what their reports cost.
+    log_to_stderr(if matches.subcommand_name() == Some("bench") {
+        "off"
+    } else {
+        "info"
+    });
+    match matches.subcommand() {
+        Some(("run", matches)) => run_module(&modules, matches),
+        Some(("modules", _)) => {
+            list(&modules);
+            ExitCode::from(exit_code::DONE)
+        }
+        Some(("bench", matches)) => bench::run(matches),
+        _ => unreachable!("clap asks for one of the commands"),
+    }
+}
+
+/// A module of the caller's takes the place of a bundled one with the same name.
+fn with_bundled(mut modules: Vec<Module>) -> Vec<Module> {
+    for bundled in [kv::module()] {
+        if modules.iter().all(|module| module.name() != bundled.name()) {
+            modules.push(bundled);
+        }
+    }
+    modules
+}
+
+fn command(modules: &[Module]) -> Command {
+    let run = Command::new("run")
+        .about("Run a process module until it ends; SIGTERM and Ctrl-C end it in order")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand_value_name("MODULE")
+        .subcommand_help_heading("Modules")
+        .subcommands(modules.iter().map(Module::command));
+    Command::new("otp-vm")
+        .about("A preemptive process VM for Rust")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(run::VmOptions::augment_args(run))
+        .subcommand(Command::new("modules").about("List the process modules"))
+        .subcommand(bench::command())
+}
+
+fn run_module(modules: &[Module], matches: &ArgMatches) -> ExitCode {
+    let options = match run::VmOptions::from_arg_matches(matches) {
+        Ok(options) => options,
+        Err(error) => return usage(&error),
+    };
+    let (name, matches) = matches.subcommand().expect("clap asks for a module");
+    let module = modules
+        .iter()
+        .find(|module| module.name() == name)
+        .expect("clap knows the modules");
+    match module.starter(matches) {
+        Ok(starter) => run::run(module.name(), starter, &options),
+        Err(error) => usage(&error),
+    }
+}
+
+/// Help and version are no errors; a wrong command line is.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is the reader's business.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() {
+        exit_code::USAGE
+    } else {
+        exit_code::DONE
+    })
+}
+
+fn list(modules: &[Module]) {
+    let width = modules
+        .iter()
+        .map(|module| module.name().len())
+        .max()
+        .unwrap_or(0);
+    for module in modules {
+        println!("{:width$}  {}", module.name(), module.about());
+    }
+}
+
+/// Logs what `RUST_LOG` says, or else `default`.
+fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let stderr = std::io::stderr;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false);
+    // A host that set a subscriber before keeps it.
+    let _ = subscriber.try_init();
+}

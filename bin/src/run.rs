@@ -1,0 +1,166 @@
+//! `otp-vm run MODULE`: a VM with one module in it, from start to orderly end.
+//!
+//! # Protocol
+//! 1. A root process, which traps exits, starts the module's tree and is linked with its top.
+//! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM and Ctrl-C send it.
+//! 3. On `shutdown` it passes it to the top, and waits for the top's end.
+//! 4. The VM is shut down; what is left is killed and counted. A second signal doesn't wait.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use otp_vm::{Context, ExitReason, Pid, Timeout, Vm};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::exit_code;
+use crate::module::Starter;
+
+/// What the VM of `otp-vm run` is built with.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VmOptions {
+    /// Scheduler threads [default: as many as there are cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    schedulers: Option<u16>,
+    /// Most processes at once
+    #[arg(long, value_name = "N", default_value_t = otp_vm::DEFAULT_MAX_PROCESSES)]
+    max_processes: usize,
+    /// How long the tree may take to end in order, before what is left is killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    shutdown_limit: u64,
+}
+
+/// How a run came to its end.
+#[derive(Debug)]
+enum End {
+    /// It was told to.
+    Asked,
+    /// By itself.
+    Alone(ExitReason),
+    /// It never started.
+    NotStarted(ExitReason),
+}
+
+pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> ExitCode {
+    let mut builder = Vm::builder()
+        .name(name)
+        .max_processes(options.max_processes);
+    if let Some(schedulers) = options.schedulers {
+        builder = builder.schedulers(schedulers.into());
+    }
+    let vm = match builder.build() {
+        Ok(vm) => vm,
+        Err(error) => {
+            tracing::error!(%error, "the VM could not be built");
+            return ExitCode::from(exit_code::NOT_STARTED);
+        }
+    };
+    let signals = match Signals::new([SIGTERM, SIGINT]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "the signals could not be caught");
+            return ExitCode::from(exit_code::NOT_STARTED);
+        }
+    };
+    let root = vm.run(move |mut cx| async move { root(&mut cx, starter).await });
+    let handle = signals.handle();
+    let listener = watch_signals(vm.clone(), signals);
+    let end = root.wait();
+    let report = vm
+        .shutdown(Duration::from_secs(options.shutdown_limit))
+        .wait()
+        .unwrap_or_default();
+    handle.close();
+    drop(listener.map(thread::JoinHandle::join));
+    if !report.is_orderly() {
+        tracing::warn!(killed = report.killed, stuck = ?report.stuck, "some processes did not end in order");
+    }
+    tracing::info!(
+        ended = report.ended,
+        killed = report.killed,
+        "the VM is down"
+    );
+    let code = match end {
+        Ok(End::Asked) if report.is_orderly() => exit_code::DONE,
+        Ok(End::Asked) => exit_code::KILLED,
+        Ok(End::Alone(reason)) if reason.is_normal() => exit_code::DONE,
+        Ok(End::Alone(reason)) => {
+            tracing::error!(module = name, %reason, "the module ended by itself");
+            exit_code::FAILED
+        }
+        Ok(End::NotStarted(reason)) => {
+            tracing::error!(module = name, %reason, "the module did not start");
+            exit_code::NOT_STARTED
+        }
+        Err(error) => {
+            tracing::error!(module = name, %error, "the root process failed");
+            exit_code::FAILED
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// The root process's name.
+const ROOT: &str = "otp_vm_root";
+
+async fn root(cx: &mut Context, starter: Starter) -> End {
+    cx.trap_exit(true);
+    if let Err(error) = cx.register(ROOT, cx.pid()) {
+        return End::NotStarted(ExitReason::new(&error.to_string()));
+    }
+    let top = match starter(cx).await {
+        Ok(top) => top,
+        Err(reason) => return End::NotStarted(reason),
+    };
+    let (from, reason) = next_exit(cx, top).await;
+    if from == top {
+        return End::Alone(reason);
+    }
+    cx.exit_process(top, ExitReason::shutdown());
+    loop {
+        let (from, _reason) = next_exit(cx, top).await;
+        if from == top {
+            return End::Asked;
+        }
+    }
+}
+
+/// The end of the top, or the host's `shutdown`. Other exits are of processes that the start
+/// left behind.
+async fn next_exit(cx: &mut Context, top: Pid) -> (Pid, ExitReason) {
+    let parent = cx.parent();
+    let exit = cx.receive_where(Timeout::Infinity, |message| {
+        message
+            .exit()
+            .filter(|exit| exit.from == top || exit.from == parent)
+    });
+    let exit = exit.await.expect("no time limit was given");
+    (exit.from, exit.reason)
+}
+
+/// The first signal asks for an orderly end, the second ends the program.
+fn watch_signals(vm: Vm, mut signals: Signals) -> Option<thread::JoinHandle<()>> {
+    let watch = move || {
+        let mut asked = false;
+        for signal in signals.forever() {
+            if asked {
+                tracing::warn!(signal, "a second signal: the program ends at once");
+                std::process::exit(128 + signal);
+            }
+            asked = true;
+            tracing::info!(
+                signal,
+                "shutting down in order; a second signal ends the program at once"
+            );
+            if let Some(root) = vm.whereis(ROOT) {
+                vm.exit(root, ExitReason::shutdown());
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("otp-signals".to_owned())
+        .spawn(watch)
+        .ok()
+}

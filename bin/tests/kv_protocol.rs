@@ -1,0 +1,332 @@
+//! What clients send, well or badly formed, and the limits that hold.
+
+mod kv_support;
+
+use std::time::Duration;
+
+use kv_support::{Client, Server, Value, eventually, request};
+
+#[test]
+fn malformed_requests_get_an_error_and_the_connection_is_closed() {
+    let server = Server::start(&[
+        "--max-value-bytes",
+        "1000",
+        "--max-arguments",
+        "100",
+        "--max-frame-bytes",
+        "5000",
+    ]);
+    let mut large = b"*7\r\n$3\r\nSET\r\n".to_vec();
+    for _ in 0..6 {
+        large.extend_from_slice(b"$1000\r\n");
+        large.extend_from_slice(&[b'x'; 1000]);
+        large.extend_from_slice(b"\r\n");
+    }
+    let cases: [(&[u8], &str); 9] = [
+        (
+            b"*x\r\n",
+            "-ERR Protocol error: invalid multibulk length\r\n",
+        ),
+        (
+            b"*101\r\n",
+            "-ERR Protocol error: invalid multibulk length\r\n",
+        ),
+        (
+            b"*1\r\n:5\r\n",
+            "-ERR Protocol error: expected '$', got ':'\r\n",
+        ),
+        (
+            b"*2\r\n$3\r\nGET\r\n$-5\r\n",
+            "-ERR Protocol error: invalid bulk length\r\n",
+        ),
+        (
+            b"*2\r\n$3\r\nGET\r\n$1001\r\n",
+            "-ERR Protocol error: invalid bulk length\r\n",
+        ),
+        (
+            b"*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n",
+            "-ERR Protocol error: invalid bulk length\r\n",
+        ),
+        (
+            b"SET k \"unbalanced\r\n",
+            "-ERR Protocol error: unbalanced quotes in request\r\n",
+        ),
+        (&large, "-ERR Protocol error: too big request\r\n"),
+        (
+            b"PING\r\n*1\r\n+\r\n",
+            "+PONG\r\n-ERR Protocol error: expected '$', got '+'\r\n",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let mut client = server.connect();
+        client.send(bytes).expect("the server reads");
+        assert_eq!(
+            String::from_utf8_lossy(&client.rest()),
+            expected,
+            "{}",
+            bytes.escape_ascii()
+        );
+    }
+    let mut endless = server.connect();
+    // The server may close before it has read all of it.
+    let _ = endless.send(&[b'a'; 70_000]);
+    let rest = endless.rest();
+    assert!(rest.is_empty() || rest.starts_with(b"-ERR Protocol error: too big inline request"));
+    assert_eq!(
+        server.connect().run("PING"),
+        Value::Simple("PONG".to_owned()),
+        "others are not harmed"
+    );
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn inline_requests_are_answered() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client
+        .send(b"SET greeting \"hello\\tworld\"\r\n\r\nGET greeting\nINCR n\r\nPING\r\n")
+        .unwrap();
+    let replies: Vec<Value> = (0..4).map(|_| client.reply().unwrap()).collect();
+    assert_eq!(
+        replies,
+        [
+            Value::ok(),
+            Value::bulk("hello\tworld"),
+            Value::Integer(1),
+            Value::Simple("PONG".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte_and_many_at_once() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for byte in request(&["SET", "k", "value"]) {
+        client.send(&[byte]).unwrap();
+    }
+    assert_eq!(client.reply().unwrap(), Value::ok());
+    let many: Vec<u8> = (0..5000)
+        .flat_map(|_| [request(&["INCR", "n"]), request(&["GET", "k"])].concat())
+        .collect();
+    client.send(&many).unwrap();
+    for count in 1..=5000 {
+        assert_eq!(client.reply().unwrap(), Value::Integer(count));
+        assert_eq!(client.reply().unwrap(), Value::bulk("value"));
+    }
+}
+
+#[test]
+fn large_values_pass_and_too_large_ones_do_not() {
+    let server = Server::start(&["--max-value-bytes", "10000000"]);
+    let mut client = server.connect();
+    let value = vec![b'x'; 9_999_999];
+    assert_eq!(
+        client.command(&[b"SET", &b"k"[..], &value]).unwrap(),
+        Value::ok()
+    );
+    assert_eq!(client.run("APPEND k y"), Value::Integer(10_000_000));
+    assert_eq!(
+        client.run("APPEND k z"),
+        Value::error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+    );
+    assert_eq!(client.run("STRLEN k"), Value::Integer(10_000_000));
+    let Value::Bulk(Some(bytes)) = client.run("GET k") else {
+        panic!("no value")
+    };
+    assert!(bytes.len() == 10_000_000 && bytes.ends_with(b"xy"));
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let server = Server::start(&["--max-clients", "3"]);
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.run("PING"), Value::Simple("PONG".to_owned()));
+    }
+    let mut refused = server.connect();
+    assert_eq!(
+        String::from_utf8_lossy(&refused.rest()),
+        "-ERR max number of clients reached\r\n"
+    );
+    clients.pop();
+    eventually("a place is free again", || {
+        server
+            .connect()
+            .command(&["PING"])
+            .is_ok_and(|reply| reply == Value::Simple("PONG".to_owned()))
+    });
+}
+
+#[test]
+fn keys_expire_whether_or_not_anybody_looks() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for key in 0..1000 {
+        client.run(&format!("SET key:{key} v PX 50"));
+    }
+    client.run("RPUSH list a b c");
+    client.run("PEXPIRE list 50");
+    client.run("SET stays v");
+    assert_eq!(client.run("TTL stays"), Value::Integer(-1));
+    // DBSIZE counts what the sweeper has not deleted yet, and nothing else here looks at the keys.
+    eventually("the sweeper deletes what has expired", || {
+        client.run("DBSIZE") == Value::Integer(1)
+    });
+    assert_eq!(client.run("LRANGE list 0 -1"), Value::Array(Some(vec![])));
+    client.run("SET soon v PX 1");
+    eventually("an expired key is not there", || {
+        client.run("GET soon") == Value::Bulk(None)
+    });
+}
+
+#[test]
+fn deleting_large_containers_frees_them_by_and_by() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let used = |client: &mut Client| {
+        let info = client.run("INFO memory").text();
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("used_memory:").map(str::to_owned));
+        line.and_then(|value| value.trim().parse::<u64>().ok())
+            .expect("INFO tells the memory")
+    };
+    for (push, key) in [("RPUSH", "list"), ("SADD", "set")] {
+        let mut bytes = Vec::new();
+        for chunk in 0..50 {
+            let mut command = vec![push.to_owned(), key.to_owned()];
+            command.extend((0..200).map(|number| format!("element {chunk} {number}")));
+            bytes.extend(request(&command));
+        }
+        client.send(&bytes).unwrap();
+        (0..50).for_each(|_| drop(client.reply().unwrap()));
+    }
+    assert_eq!(
+        (client.run("LLEN list"), client.run("SCARD set")),
+        (Value::Integer(10_000), Value::Integer(10_000))
+    );
+    let full = used(&mut client);
+    assert_eq!(client.run("DEL list"), Value::Integer(1));
+    assert_eq!(client.run("SET set overwritten"), Value::ok());
+    assert_eq!(
+        client.run("LPUSH list new"),
+        Value::Integer(1),
+        "an old container is no part of a new one"
+    );
+    eventually("the rows are freed", || used(&mut client) < full / 10);
+    assert_eq!(
+        client.run("LRANGE list 0 -1"),
+        Value::Array(Some(vec![Value::bulk("new")]))
+    );
+    client.run("FLUSHALL");
+    assert_eq!(client.run("DBSIZE"), Value::Integer(0));
+}
+
+#[test]
+fn messages_reach_subscribers_and_only_them() {
+    let server = Server::start(&[]);
+    let (mut one, mut two, mut publisher) = (server.connect(), server.connect(), server.connect());
+    let confirmed = |channel: &str, count| {
+        Value::Array(Some(vec![
+            Value::bulk("subscribe"),
+            Value::bulk(channel),
+            Value::Integer(count),
+        ]))
+    };
+    one.send(&request(&["SUBSCRIBE", "news", "sport"])).unwrap();
+    assert_eq!(one.reply().unwrap(), confirmed("news", 1));
+    assert_eq!(one.reply().unwrap(), confirmed("sport", 2));
+    assert_eq!(two.run("SUBSCRIBE news"), confirmed("news", 1));
+    assert_eq!(publisher.run("PUBLISH news hello"), Value::Integer(2));
+    assert_eq!(publisher.run("PUBLISH sport goal"), Value::Integer(1));
+    assert_eq!(publisher.run("PUBLISH weather rain"), Value::Integer(0));
+    let message = |channel: &str, text: &str| {
+        Value::Array(Some(vec![
+            Value::bulk("message"),
+            Value::bulk(channel),
+            Value::bulk(text),
+        ]))
+    };
+    assert_eq!(one.reply().unwrap(), message("news", "hello"));
+    assert_eq!(one.reply().unwrap(), message("sport", "goal"));
+    assert_eq!(two.reply().unwrap(), message("news", "hello"));
+    assert_eq!(
+        one.run("GET k"),
+        Value::error(
+            "ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+             context"
+        )
+    );
+    assert_eq!(
+        one.run("PING"),
+        Value::Array(Some(vec![Value::bulk("pong"), Value::bulk("")]))
+    );
+    one.send(&request(&["UNSUBSCRIBE"])).unwrap();
+    assert_eq!(one.reply().unwrap().elements()[2], Value::Integer(1));
+    assert_eq!(one.reply().unwrap().elements()[2], Value::Integer(0));
+    assert_eq!(
+        one.run("GET k"),
+        Value::Bulk(None),
+        "who listens to nothing is an ordinary client again"
+    );
+    drop(two);
+    eventually("a subscriber that left is forgotten", || {
+        publisher.run("PUBLISH news gone") == Value::Integer(0)
+    });
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_subscriber_that_takes_nothing_is_closed_and_harms_nobody() {
+    let server = Server::start(&["--max-output-bytes", "1000000"]);
+    let (mut slow, mut publisher) = (server.connect(), server.connect());
+    slow.run("SUBSCRIBE flood");
+    let message = "x".repeat(100_000);
+    eventually("the slow subscriber is closed", || {
+        publisher
+            .command(&["PUBLISH", "flood", &message])
+            .expect("the publisher is served")
+            == Value::Integer(0)
+    });
+}
+
+#[test]
+fn the_server_ends_in_order_when_told_to() {
+    let server = Server::start(&[]);
+    let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.run("INCR n");
+    }
+    clients[0].run("SUBSCRIBE c");
+    let begin = std::time::Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "no child had to be waited for"
+    );
+    for client in &mut clients {
+        assert_eq!(client.rest(), b"", "connections are closed");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_a_failed_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+        .args([
+            "run",
+            "kv",
+            "--listen",
+            &taken.local_addr().unwrap().to_string(),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
