@@ -101,12 +101,11 @@ impl Future for Receive<'_> {
 
 fn poll_receive(
     cx: &Context,
-    alarm: Option<&mut Alarm>,
+    mut alarm: Option<&mut Alarm>,
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
     ready!(otp_scheduler::poll_proceed(task));
     let mut waiter = Waiter::new(cx, task);
-    let mut alarm = alarm;
     if let Some(alarm) = &mut alarm {
         alarm.arm_foreign(cx, task);
     }

@@ -17,7 +17,7 @@ where
     for schedulers in [1, 2] {
         let vm = Vm::builder().schedulers(schedulers).build().expect("a VM");
         let body = body.clone();
-        let result = vm.run(move |cx| body(cx)).wait();
+        let result = vm.run(body).wait();
         if let Err(error) = result {
             panic!("with {schedulers} schedulers: {error}");
         }
