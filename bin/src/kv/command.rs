@@ -133,6 +133,11 @@ impl Command {
         &COMMANDS
     }
 
+    /// Whether it changes nothing.
+    pub fn is_read(&self) -> bool {
+        self.flags.first() == Some(&"readonly")
+    }
+
     /// Whether it takes `count` arguments, its name included.
     pub fn takes(&self, count: usize) -> bool {
         let count = i64::try_from(count).unwrap_or(i64::MAX);

@@ -19,14 +19,14 @@
 //! absence, and what belongs together is linked or monitored. So the death of one process takes down none besides.
 //!
 //! There is no state outside of processes and tables. What must not be lost is in tables, whose heir is the keeper
-//! ([`keeper`]); what a process knows beyond that can be asked for again.
+//! (`keeper`); what a process knows beyond that can be asked for again.
 //!
 //! # A request's way
 //!
-//! 1. A connection reads what has come, and parses it in place ([`resp`]).
+//! 1. A connection reads what has come, and parses it in place (`resp`).
 //! 2. Commands for the store are put together, as long as they follow each other, into one batch: one call, however
-//!    many they are. The store executes a batch one command after the other ([`store`]).
-//! 3. A command that one row answers is read past the store ([`row`]), if no batch of the connection is waiting to be
+//!    many they are. The store executes a batch one command after the other (`store`).
+//! 3. A command that one row answers is read past the store (`row`), if no batch of the connection is waiting to be
 //!    sent; otherwise it goes with the batch, since it must see what the batch does.
 //! 4. The replies to all that has come are written at once.
 //!

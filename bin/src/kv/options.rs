@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::resp::ParserLimits;
 
-/// The options of `kv`.
+/// A server that speaks the Redis protocol, built the OTP way.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Address and port to listen on; port 0 lets the system choose one

@@ -393,9 +393,14 @@ fn no_table_is_lost_between_dying_owners() {
             }
         })
     };
+    let begin = std::time::Instant::now();
     for round in 0..ROUNDS {
         let receiver = Pid::from_parts(100 + round, 1);
         while table.owner() != Some(keeper) {
+            assert!(
+                begin.elapsed() < std::time::Duration::from_secs(20),
+                "a table did not come home"
+            );
             thread::yield_now();
         }
         turn.store(round as usize + 1, Ordering::Release);

@@ -1,8 +1,11 @@
 //! SUBSCRIBE, UNSUBSCRIBE, PUBLISH: the client's side of [`crate::kv::pubsub`].
 
+use std::time::Duration;
+
 use otp_stdlib::prelude::ServerRef;
 use otp_vm::{Binary, Context};
 
+use super::Push;
 use super::session::Session;
 use crate::kv::pubsub::{self, Call, Pubsub};
 use crate::kv::resp::{Arguments, Refusal, Reply};
@@ -49,6 +52,7 @@ impl Session {
             if self.channels.contains(&channel) {
                 self.ask(cx, Call::Unsubscribe(channel.clone())).await?;
                 self.channels.remove(&channel);
+                take_pushes(cx, reply).await;
             }
             confirm(reply, b"unsubscribe", Some(&channel), self.channels.len());
         }
@@ -85,6 +89,17 @@ impl Session {
                 Err(Refusal::NoPubsub)
             }
         }
+    }
+}
+
+/// Takes what was published before an unsubscription: it is here before the server's answer is, and the client gets it
+/// before the confirmation. Afterwards nobody would look for it.
+async fn take_pushes(cx: &mut Context, reply: &mut Reply) {
+    while let Some(Push::Push(bytes)) = cx
+        .receive_where(Duration::ZERO, |message| message.decode().ok())
+        .await
+    {
+        reply.raw(&bytes);
     }
 }
 

@@ -72,8 +72,7 @@ pub async fn run(mut cx: Context, limits: Limits) {
                 if !session.take_message(&message, socket.output()) {
                     break;
                 }
-                if socket.output().len() > limits.output_bytes {
-                    tracing::warn!(client = %session.peer(), "a subscriber does not take its messages; closed");
+                if is_too_slow(&session, &socket, &limits) {
                     break;
                 }
                 continue;
@@ -95,11 +94,24 @@ pub async fn run(mut cx: Context, limits: Limits) {
         }
         // A subscriber that reads slowly must not keep its connection from taking messages: its output is written in
         // the wait.
-        if !session.is_subscribed() && socket.write_all().await.is_err() {
-            return;
+        if session.is_subscribed() {
+            if is_too_slow(&session, &socket, &limits) {
+                break;
+            }
+        } else if socket.write_all().await.is_err() {
+            break;
         }
         input.tidy();
     }
+}
+
+/// Whether more output waits for a subscriber than may be kept.
+fn is_too_slow(session: &Session, socket: &Socket, limits: &Limits) -> bool {
+    let too_slow = socket.pending() > limits.output_bytes;
+    if too_slow {
+        tracing::warn!(client = %session.peer(), "a subscriber does not take its output; closed");
+    }
+    too_slow
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,11 @@ impl Socket {
         &mut self.output
     }
 
+    /// Bytes that are still to be written.
+    pub(super) fn pending(&self) -> usize {
+        self.output.len() - self.written
+    }
+
     /// Waits for bytes, and with `messages` also for messages and for room to write what is to be written.
     ///
     /// Reads, writes and receives are cancellation safe, so that whichever is not first is as if it had not begun.
@@ -122,6 +127,10 @@ impl Socket {
         if self.written == self.output.len() {
             self.output.clear();
             self.output.shrink(KEPT_BYTES);
+            self.written = 0;
+        } else if self.written > KEPT_BYTES && self.written > self.output.len() / 2 {
+            // Who is always a little behind must not make the output grow for ever. Each byte is moved once on average.
+            self.output.remove_front(self.written);
             self.written = 0;
         }
     }

@@ -41,6 +41,11 @@ impl Reply {
         self.bytes.truncate(length);
     }
 
+    /// Forgets the first `count` bytes.
+    pub fn remove_front(&mut self, count: usize) {
+        self.bytes.drain(..count);
+    }
+
     /// Gives back room above `capacity` bytes.
     pub fn shrink(&mut self, capacity: usize) {
         self.bytes.shrink_to(capacity);

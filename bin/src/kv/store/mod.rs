@@ -199,6 +199,12 @@ impl Store {
             Name::Hgetall => self.hgetall(cx, arguments, reply).await,
             _ => self.carry_out_at_once(cx, command, arguments, reply),
         };
+        // A command that writes has been executed, and its reply is the client's, whatever its size.
+        let done = if command.is_read() {
+            done.and_then(|()| self.fits(reply))
+        } else {
+            done
+        };
         if done.is_err() {
             reply.truncate(start);
         }
