@@ -3,7 +3,8 @@
 #
 #   bin/scripts/compare_redis.sh [PATH-TO-otp-vm]
 #
-# PAIRS (3), REQUESTS (200000) and CLIENTS (50) may be set in the environment. Needs redis-server and redis-benchmark.
+# PAIRS (3), REQUESTS (200000), CLIENTS (50) and SCHEDULERS (kv's, by default a thread for each core) may be set in the
+# environment. Needs redis-server and redis-benchmark.
 set -eu
 
 kv=${1:-target/release/otp-vm}
@@ -23,7 +24,8 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-RUST_LOG=warn "$kv" run kv --listen 127.0.0.1:$kv_port >"$work/kv" & kv_pid=$!
+# shellcheck disable=SC2086
+RUST_LOG=warn "$kv" run ${SCHEDULERS:+--schedulers $SCHEDULERS} kv --listen 127.0.0.1:$kv_port >"$work/kv" & kv_pid=$!
 redis-server --port $redis_port --bind 127.0.0.1 --save '' --appendonly no >"$work/redis" & redis_pid=$!
 
 for port in $kv_port $redis_port; do

@@ -1,4 +1,5 @@
-//! What the binary's exit codes mean.
+//! What the binary's exit codes mean. After a second signal, which doesn't wait for an orderly end, it is 128 and the
+//! signal's number.
 
 /// The module ended with `normal`, or in order after SIGTERM or Ctrl-C.
 pub const DONE: u8 = 0;

@@ -71,8 +71,10 @@ fn with_bundled(mut modules: Vec<Module>) -> Vec<Module> {
 }
 
 fn command(modules: &[Module]) -> Command {
-    let run = Command::new("run")
+    // The text last: the options' own doc comment would take its place.
+    let run = run::VmOptions::augment_args(Command::new("run"))
         .about("Run a process module until it ends; SIGTERM and Ctrl-C end it in order")
+        .long_about(None)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("MODULE")
@@ -83,7 +85,7 @@ fn command(modules: &[Module]) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(run::VmOptions::augment_args(run))
+        .subcommand(run)
         .subcommand(Command::new("modules").about("List the process modules"))
         .subcommand(bench::command())
 }

@@ -106,7 +106,10 @@ impl Module {
     }
 
     pub(crate) fn command(&self) -> Command {
-        (self.augment)(Command::new(self.name).about(self.about))
+        // The text last: the options' own doc comment would take its place.
+        (self.augment)(Command::new(self.name))
+            .about(self.about)
+            .long_about(None)
     }
 
     pub(crate) fn starter(&self, matches: &ArgMatches) -> Result<Starter, clap::Error> {

@@ -3,12 +3,13 @@
 //! # Protocol
 //! 1. A root process, which traps exits, starts the module's tree and is linked with its top.
 //! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM and Ctrl-C send it.
-//! 3. On `shutdown` it passes it to the top, and waits for the top's end.
-//! 4. The VM is shut down; what is left is killed and counted. A second signal doesn't wait.
+//! 3. On `shutdown` it passes it to the top, and waits for the top's end, until the limit is over.
+//! 4. The VM is shut down with what is left of the limit; who is there then is killed and counted. A second signal
+//!    doesn't wait.
 
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use otp_vm::{Context, ExitReason, Pid, Timeout, Vm};
@@ -35,8 +36,8 @@ pub(crate) struct VmOptions {
 /// How a run came to its end.
 #[derive(Debug)]
 enum End {
-    /// It was told to.
-    Asked,
+    /// It was told to, so long ago.
+    Asked(Instant),
     /// By itself.
     Alone(ExitReason),
     /// It never started.
@@ -64,14 +65,17 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
             return ExitCode::from(exit_code::NOT_STARTED);
         }
     };
-    let root = vm.run(move |mut cx| async move { root(&mut cx, starter).await });
+    let limit = Duration::from_secs(options.shutdown_limit);
+    let root = vm.run(move |mut cx| async move { root(&mut cx, starter, limit).await });
     let handle = signals.handle();
     let listener = watch_signals(vm.clone(), signals);
     let end = root.wait();
-    let report = vm
-        .shutdown(Duration::from_secs(options.shutdown_limit))
-        .wait()
-        .unwrap_or_default();
+    let limit = Duration::from_secs(options.shutdown_limit);
+    let left = match &end {
+        Ok(End::Asked(asked)) => limit.saturating_sub(asked.elapsed()),
+        _ => limit,
+    };
+    let report = vm.shutdown(left).wait().unwrap_or_default();
     handle.close();
     drop(listener.map(thread::JoinHandle::join));
     if !report.is_orderly() {
@@ -83,8 +87,8 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
         "the VM is down"
     );
     let code = match end {
-        Ok(End::Asked) if report.is_orderly() => exit_code::DONE,
-        Ok(End::Asked) => exit_code::KILLED,
+        Ok(End::Asked(_)) if report.is_orderly() => exit_code::DONE,
+        Ok(End::Asked(_)) => exit_code::KILLED,
         Ok(End::Alone(reason)) if reason.is_normal() => exit_code::DONE,
         Ok(End::Alone(reason)) => {
             tracing::error!(module = name, %reason, "the module ended by itself");
@@ -105,7 +109,7 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
 /// The root process's name.
 const ROOT: &str = "otp_vm_root";
 
-async fn root(cx: &mut Context, starter: Starter) -> End {
+async fn root(cx: &mut Context, starter: Starter, limit: Duration) -> End {
     cx.trap_exit(true);
     if let Err(error) = cx.register(ROOT, cx.pid()) {
         return End::NotStarted(ExitReason::new(&error.to_string()));
@@ -114,30 +118,33 @@ async fn root(cx: &mut Context, starter: Starter) -> End {
         Ok(top) => top,
         Err(reason) => return End::NotStarted(reason),
     };
-    let (from, reason) = next_exit(cx, top).await;
+    let waited = next_exit(cx, top, Timeout::Infinity).await;
+    let (from, reason) = waited.expect("no time limit was given");
     if from == top {
         return End::Alone(reason);
     }
+    let asked = Instant::now();
     cx.exit_process(top, ExitReason::shutdown());
     loop {
-        let (from, _reason) = next_exit(cx, top).await;
-        if from == top {
-            return End::Asked;
+        let left = limit.saturating_sub(asked.elapsed());
+        match next_exit(cx, top, left.into()).await {
+            Some((from, _reason)) if from != top => {}
+            // It ended, or its time is over.
+            _ => return End::Asked(asked),
         }
     }
 }
 
 /// The end of the top, or the host's `shutdown`. Other exits are of processes that the start
 /// left behind.
-async fn next_exit(cx: &mut Context, top: Pid) -> (Pid, ExitReason) {
+async fn next_exit(cx: &mut Context, top: Pid, after: Timeout) -> Option<(Pid, ExitReason)> {
     let parent = cx.parent();
-    let exit = cx.receive_where(Timeout::Infinity, |message| {
+    let exit = cx.receive_where(after, |message| {
         message
             .exit()
             .filter(|exit| exit.from == top || exit.from == parent)
     });
-    let exit = exit.await.expect("no time limit was given");
-    (exit.from, exit.reason)
+    exit.await.map(|exit| (exit.from, exit.reason))
 }
 
 /// The first signal asks for an orderly end, the second ends the program.

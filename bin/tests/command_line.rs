@@ -63,6 +63,19 @@ fn help_and_version_are_no_errors() {
 }
 
 #[test]
+fn help_tells_what_a_command_does() {
+    let help = text(&otp_vm(&["--help"]).stdout);
+    assert!(
+        help.contains("Run a process module until it ends"),
+        "{help}"
+    );
+    let modules = text(&otp_vm(&["modules"]).stdout);
+    let kv = modules.lines().find_map(|line| line.strip_prefix("kv  "));
+    let help = text(&otp_vm(&["run", "--help"]).stdout);
+    assert!(help.contains(kv.expect("kv is bundled")), "{help}");
+}
+
+#[test]
 fn an_address_in_use_is_exit_code_3_and_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -1,8 +1,9 @@
 //! A crate outside of the workspace gets the same binary, with its own module, in three lines.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const MAIN: &str = r#"
 mod greet {
@@ -21,9 +22,26 @@ mod greet {
     }
 }
 
+mod stubborn {
+    use otp_vm_cli::Module;
+
+    #[derive(Debug, clap::Args)]
+    pub struct Options {}
+
+    pub fn module() -> Module {
+        Module::process("stubborn", "Ignores every wish to end", |_: Options, mut cx: otp_vm::Context| async move {
+            cx.trap_exit(true);
+            println!("ready");
+            loop {
+                cx.receive().await;
+            }
+        })
+    }
+}
+
 use otp_vm_cli::modules;
 fn main() -> std::process::ExitCode {
-    otp_vm_cli::main(modules![greet])
+    otp_vm_cli::main(modules![greet, stubborn])
 }
 "#;
 
@@ -105,4 +123,21 @@ fn has_the_same_binary_with_its_own_module() {
         said.starts_with("<0.") && said.ends_with("> greets the outside\n"),
         "{said}"
     );
+
+    // A module that never ends is killed when the limit is over, and the exit code says so.
+    let mut stubborn = Command::new(&binary)
+        .args(["run", "--shutdown-limit", "1", "stubborn"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let output = stubborn.stdout.take().expect("it is piped");
+    BufReader::new(output).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    let told = Command::new("kill")
+        .arg(stubborn.id().to_string())
+        .status()
+        .unwrap();
+    assert!(told.success());
+    assert_eq!(stubborn.wait().unwrap().code(), Some(4));
 }

@@ -72,6 +72,9 @@
 //! # }
 //! ```
 //!
+//! A tree ends with the process that started it: here, when the body of `run` returns. One that is to last starts in a
+//! process of its own: `vm.spawn(|cx| application::run::<Shop>(cx, vec![]))`, see [`application`].
+//!
 //! # What is promised
 //!
 //! * Names, defaults and life cycles are OTP's (and Elixir's, for [`DynamicSupervisor`],

@@ -83,7 +83,7 @@ pub enum BuildError {
 }
 
 impl VmBuilder {
-    /// Scheduler threads; by default as many as the program may use cores.
+    /// Scheduler threads; by default as many as the program may use cores. 0 counts as 1.
     pub fn schedulers(mut self, schedulers: usize) -> Self {
         self.schedulers = Some(schedulers.max(1));
         self

@@ -135,6 +135,7 @@ impl<S: GenServer> ServerRef<S> {
     /// # Errors
     /// [`CallError::Exit`] carries the reason with which the server ended (`noproc`: there was
     /// none), [`CallError::Timeout`] that it took too long. A late reply is dropped.
+    /// [`CallError::Decode`]: the server is not an `S`, or does not know the request.
     pub async fn call(&self, cx: &mut Context, request: S::Call) -> Result<S::Reply, CallError> {
         cx.call(self.target.resolve(cx), &request, CALL_TIMEOUT)
             .await

@@ -151,6 +151,9 @@ pub trait GenServer: Sized + Send + 'static {
     /// Any other message. The VM's own are decoded as well: a unit variant `Timeout` gets the
     /// server's timeout, `#[serde(rename = "DOWN")] Down(Ref, Atom, Pid, ExitReason)` the end of a
     /// monitored process, `#[serde(rename = "EXIT")] Exit(Pid, ExitReason)` that of a linked one.
+    ///
+    /// A variant's name is an atom, and a text is a binary: `cx.send_after(after, cx.pid(), "sweep")` does not reach a
+    /// variant `Sweep`. Derive `Serialize` as well, and send `&Info::Sweep`.
     type Info: DeserializeOwned + Send + 'static;
     /// What `handle_continue` gets. Moved, never serialised.
     type Continue: Send + 'static;
