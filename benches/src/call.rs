@@ -11,7 +11,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct Call {
     /// Calls, all clients together
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Processes that call
     #[arg(long, default_value_t = 1)]

@@ -12,7 +12,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct IdleCpu {
     /// Processes that sleep
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// How long to look, in seconds; the kernel's clock has steps of 10 ms
     #[arg(long, default_value_t = 5.0)]

@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct IdleMemory {
     /// Processes
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// What kind of process
     #[arg(long, value_enum, default_value_t = IdleKind::Process)]

@@ -13,7 +13,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct KillLinks {
     /// Linked processes
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
 }
 

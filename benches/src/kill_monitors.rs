@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct KillMonitors {
     /// Monitors
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Who has set them
     #[arg(long, value_enum, default_value_t = WatcherKind::Many)]

@@ -10,7 +10,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct Pingpong {
     /// Round trips, all pairs together
-    #[arg(long, default_value_t = 2_000_000)]
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Pairs of processes at once
     #[arg(long, default_value_t = 1)]

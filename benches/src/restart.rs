@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct Restart {
     /// Kills
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
 }
 

@@ -13,7 +13,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct Skynet {
     /// Leaves; rounded down to a power of ten
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
 }
 

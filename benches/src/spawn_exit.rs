@@ -10,7 +10,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct SpawnExit {
     /// Processes, all spawners together
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Processes that a spawner makes before it waits for their ends
     #[arg(long, default_value_t = 10_000)]

@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct StartChild {
     /// Children, all clients together
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Processes that ask for children
     #[arg(long, default_value_t = 1)]

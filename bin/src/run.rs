@@ -81,11 +81,7 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
     if !report.is_orderly() {
         tracing::warn!(killed = report.killed, stuck = ?report.stuck, "some processes did not end in order");
     }
-    tracing::info!(
-        ended = report.ended,
-        killed = report.killed,
-        "the VM is down"
-    );
+    tracing::info!("the VM is down");
     let code = match end {
         Ok(End::Asked(_)) if report.is_orderly() => exit_code::DONE,
         Ok(End::Asked(_)) => exit_code::KILLED,

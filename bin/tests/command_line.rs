@@ -33,6 +33,7 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         &["run", "--schedulers", "0", "kv"],
         &["frobnicate"],
         &["bench", "no_such_workload"],
+        &["bench", "pingpong", "--n", "0"],
         &[],
     ] {
         let output = otp_vm(arguments);

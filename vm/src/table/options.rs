@@ -25,8 +25,20 @@ pub enum Access {
 
 /// What `ets:new/2` takes as a list of options.
 ///
-/// ```ignore
-/// let table = cx.table_new("sessions", TableOptions::set().named().heir(keeper, &"sessions")?)?;
+/// ```
+/// use otp_vm::{TableOptions, Vm};
+///
+/// let vm = Vm::builder().schedulers(1).build().unwrap();
+/// let found = vm.run(|cx| async move {
+///     let keeper = cx.spawn(|mut cx| async move { cx.receive().await; }).unwrap();
+///     let options = TableOptions::set().named().heir(keeper, &"sessions").unwrap();
+///     let table = cx.table_new("sessions", options).unwrap();
+///     table.insert(&cx, &"ann", &7).unwrap();
+///     cx.send(keeper, &"go").unwrap();
+///     table.lookup::<_, i32>(&cx, &"ann").unwrap()
+/// });
+/// assert_eq!(found.wait().unwrap(), Some(7));
+/// vm.shutdown(std::time::Duration::from_secs(1)).wait();
 /// ```
 #[derive(Debug)]
 pub struct TableOptions {
