@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,10 @@ use parking_lot::{Condvar, Mutex};
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::figures::{Counters, Figures};
+use crate::futex;
 use crate::header::Task;
-use crate::idle::Idle;
+use crate::idle::{Idle, Place};
+use crate::monitor::Monitor;
 use crate::slice;
 use crate::task::Owned;
 use crate::timers::{Fire, TimerKey, Timers};
@@ -26,6 +28,35 @@ pub(crate) struct Remote {
     pub(crate) stealer: Stealer<Task>,
     pub(crate) timers: CachePadded<Timers>,
     pub(crate) counters: CachePadded<Counters>,
+    /// What others tell the worker.
+    pub(crate) told: CachePadded<Told>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The monitor: look at timers and sockets after this slice.
+    pub(crate) look: AtomicBool,
+    /// It sleeps, so that its timers are for the others to fire.
+    pub(crate) asleep: AtomicBool,
+    /// A wake-up call, which it sleeps on.
+    call: AtomicU32,
+}
+
+impl Told {
+    /// Sleeps until it is called, once for all calls so far.
+    pub(crate) fn await_call(&self) {
+        if self.call.swap(0, Ordering::SeqCst) == 0 {
+            self.asleep.store(true, Ordering::Relaxed);
+            futex::wait(&self.call, 0, None);
+            self.call.store(0, Ordering::SeqCst);
+            self.asleep.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn call(&self) {
+        self.call.store(1, Ordering::SeqCst);
+        futex::wake_one(&self.call);
+    }
 }
 
 #[derive(Debug)]
@@ -34,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: CachePadded<Idle>,
     pub(crate) driver: Driver,
+    pub(crate) monitor: Monitor,
     pub(crate) clock: Clock,
     pub(crate) owned: Owned,
     stopping: AtomicBool,
@@ -56,18 +88,20 @@ struct Threads {
 impl Core {
     pub(crate) fn new(stealers: Vec<Stealer<Task>>, names: Vec<String>) -> io::Result<Core> {
         let clock = Clock::new();
-        let remotes = stealers
+        let remotes: Box<[Remote]> = stealers
             .into_iter()
             .map(|stealer| Remote {
                 stealer,
                 timers: CachePadded::new(Timers::new()),
                 counters: CachePadded::new(Counters::default()),
+                told: CachePadded::default(),
             })
             .collect();
         Ok(Core {
             injector: Injector::new(),
+            idle: CachePadded::new(Idle::new(remotes.len())),
             remotes,
-            idle: CachePadded::new(Idle::default()),
+            monitor: Monitor::default(),
             driver: Driver::new(clock)?,
             clock,
             owned: Owned::default(),
@@ -98,9 +132,26 @@ impl Core {
 
     fn inject(&self, task: Task) {
         self.injector.push(task);
-        if self.idle.may_wake() {
+        if self.wake_one() {
             self.outside_wakes.fetch_add(1, Ordering::Relaxed);
-            self.driver.wake();
+        }
+    }
+
+    /// Wakes an idle worker to search, if there is one and none searches.
+    #[inline]
+    pub(crate) fn wake_one(&self) -> bool {
+        let woken = self.idle.wake_one();
+        if let Some((worker, place)) = woken {
+            self.call(worker, place);
+        }
+        woken.is_some()
+    }
+
+    #[cold]
+    fn call(&self, worker: usize, place: Place) {
+        match place {
+            Place::Attendant => self.driver.wake(),
+            Place::Sleeper => self.remotes[worker].told.call(),
         }
     }
 
@@ -118,7 +169,7 @@ impl Core {
         let (entry, is_next) = self.remotes[worker].timers.start(at, fire);
         if is_next {
             fence(Ordering::SeqCst);
-            if self.idle.any() {
+            if self.idle.is_attended() {
                 self.driver.arm(at);
             }
         }
@@ -158,10 +209,13 @@ impl Core {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Each worker that ends passes the token on, so one is enough for all that wait.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        for remote in &self.remotes {
+            remote.told.call();
+        }
         self.driver.wake();
+        self.monitor.wake();
     }
 
     pub(crate) fn threads_started(&self, handles: Vec<thread::JoinHandle<()>>) {
@@ -170,7 +224,6 @@ impl Core {
 
     /// The last thing that a worker thread does.
     pub(crate) fn thread_ended(&self, index: usize) {
-        self.driver.wake();
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.finish();
         }

@@ -1,9 +1,8 @@
-//! The poller: sockets, the timer descriptor and the wake token, in one epoll instance that all idle workers wait in.
+//! The poller: sockets, the timer descriptor and the wake token, in one epoll instance.
 //!
-//! Sources are registered through `mio` (edge triggered). The wait itself is `epoll_wait` on mio's descriptor, since
-//! `mio::Poll::poll` lets only one thread in, and then a worker that left with an event would have to wake another to
-//! take its place (11 to 20 us of somebody's time for each event) or leave sockets and timers alone during its slice.
-//! The kernel gives each edge to one waiter, the last that came.
+//! One worker at most waits in it, the attendant (`idle.rs`); while there is none, busy workers look for sockets between
+//! slices. Sockets are registered through `mio`, edge triggered. The token and the timer are the attendant's: level
+//! triggered, so that a busy worker that looks at the wrong moment passes them over and does not take them away.
 //!
 //! mio rounds timeouts up to milliseconds; a timer descriptor on the same clock has nanoseconds. It is armed while
 //! somebody waits, for the earliest deadline of all wheels; an early deadline left armed by a cancel costs a look.
@@ -17,7 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use mio::event::Source;
-use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use parking_lot::Mutex;
 use slab::Slab;
@@ -28,25 +26,35 @@ use crate::registration::{Entry, Readiness};
 /// Events taken from the kernel at once. Chosen by feel: what is left goes to the next waiter.
 const EVENTS_AT_ONCE: usize = 256;
 
-const WAKE: Token = Token(usize::MAX);
-const TIMER: Token = Token(usize::MAX - 1);
+/// Sockets that nobody has polled for so long are attended to by an idle worker, if there is one.
+const SOCKETS_LATE_NS: u64 = 1_000_000;
+
+const WAKE: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
 
 /// A source's token is its index in the low 32 bits, its generation above. (The crate is for 64-bit Linux.)
 const INDEX: usize = u32::MAX as usize;
 
+/// How to look for events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Do not wait, and take sockets only: for busy workers.
+    No,
+    /// Wait for sockets, the timer and the token: for the attendant.
+    Attend,
+}
+
 /// What a wait came to, apart from the wakers of the sockets' tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Polled {
-    /// The wake token was read: see `idle.rs`.
-    pub(crate) token: bool,
     pub(crate) timer: bool,
     pub(crate) events: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Driver {
-    poll: Poll,
-    waker: mio::Waker,
+    epoll: Poll,
+    token: OwnedFd,
     timer: OwnedFd,
     /// Deadline that the timer descriptor is armed for; changed only under `arming`, since two threads that arm at
     /// once could leave the later deadline in the kernel.
@@ -55,8 +63,8 @@ pub(crate) struct Driver {
     clock: Clock,
     entries: Mutex<Entries>,
     sources: AtomicU64,
-    /// When a busy worker last polled.
-    pub(crate) polled_at: AtomicU64,
+    /// When somebody last looked for sockets, or stopped to wait for them.
+    polled_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -73,25 +81,23 @@ struct Slotted {
 
 impl Driver {
     pub(crate) fn new(clock: Clock) -> io::Result<Driver> {
-        let poll = Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), WAKE)?;
-        // SAFETY: a call without pointers.
-        let timer = unsafe {
-            libc::timerfd_create(
-                libc::CLOCK_MONOTONIC,
-                libc::TFD_NONBLOCK | libc::TFD_CLOEXEC,
+        let epoll = Poll::new()?;
+        // SAFETY: calls without pointers; each answers a new descriptor of our own or an error.
+        let (token, timer) = unsafe {
+            (
+                owned(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?,
+                owned(libc::timerfd_create(
+                    libc::CLOCK_MONOTONIC,
+                    libc::TFD_NONBLOCK | libc::TFD_CLOEXEC,
+                ))?,
             )
         };
-        if timer < 0 {
-            return Err(io::Error::last_os_error());
+        for (descriptor, name) in [(&token, WAKE), (&timer, TIMER)] {
+            watch(&epoll, descriptor, name)?;
         }
-        // SAFETY: a descriptor just made, owned by nobody else.
-        let timer = unsafe { OwnedFd::from_raw_fd(timer) };
-        poll.registry()
-            .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
         Ok(Driver {
-            poll,
-            waker,
+            epoll,
+            token,
             timer,
             armed: AtomicU64::new(u64::MAX),
             arming: Mutex::new(()),
@@ -102,15 +108,19 @@ impl Driver {
         })
     }
 
-    /// Writes the wake token.
+    /// Wakes the attendant.
     pub(crate) fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            // Writing eight bytes to an event descriptor of our own: this is a broken process, not a case to handle.
+        let one = 1_u64;
+        // SAFETY: eight bytes of a living word, to a descriptor of our own.
+        let written = unsafe { libc::write(self.token.as_raw_fd(), (&raw const one).cast(), 8) };
+        if written < 0 {
+            let error = io::Error::last_os_error();
+            // Only a count near 2^64 or a descriptor that is not ours any more: a broken process, no case to handle.
             tracing::error!(%error, "the wake-up of an idle scheduler thread failed");
         }
     }
 
-    /// Makes sure that a waiter is woken at `deadline`.
+    /// Makes sure that the attendant is woken at `deadline`.
     pub(crate) fn arm(&self, deadline: u64) {
         if deadline >= self.armed.load(Ordering::SeqCst) {
             return;
@@ -149,27 +159,38 @@ impl Driver {
         }
     }
 
-    /// True if there is anything that a busy worker should poll for.
-    pub(crate) fn has_sources(&self) -> bool {
+    /// True if there is anything to poll for, and nobody has for so long.
+    pub(crate) fn is_unpolled(&self, now: u64, for_ns: u64) -> bool {
         self.sources.load(Ordering::Relaxed) > 0
+            && now.saturating_sub(self.polled_at.load(Ordering::Relaxed)) >= for_ns
+    }
+
+    /// True if the busy workers have not polled for so long that they must be stuck in slices.
+    pub(crate) fn is_late(&self, now: u64) -> bool {
+        self.is_unpolled(now, SOCKETS_LATE_NS)
+    }
+
+    /// For who is about to poll, or has just waited.
+    pub(crate) fn set_polled(&self, now: u64) {
+        self.polled_at.store(now, Ordering::Relaxed);
     }
 
     pub(crate) fn sources(&self) -> usize {
         self.sources.load(Ordering::Relaxed) as usize
     }
 
-    /// Waits for events (or, without `block`, takes those that are there) and collects the wakers of the tasks that wait
-    /// for them, for the caller to wake outside every lock.
-    pub(crate) fn poll(&self, block: bool, wakers: &mut Vec<Waker>) -> Polled {
+    /// Looks for events and collects the wakers of the tasks that wait for them, for the caller to wake outside every
+    /// lock.
+    pub(crate) fn poll(&self, wait: Wait, wakers: &mut Vec<Waker>) -> Polled {
         let mut events = [const { MaybeUninit::<libc::epoll_event>::uninit() }; EVENTS_AT_ONCE];
-        // SAFETY: the descriptor is mio's own, open as long as `self.poll`; the buffer has room for as many events as
-        // are asked for.
+        // SAFETY: the descriptor is our own, open as long as `self`; the buffer has room for as many events as are
+        // asked for.
         let count = unsafe {
             libc::epoll_wait(
-                self.poll.as_raw_fd(),
+                self.epoll.as_raw_fd(),
                 events.as_mut_ptr().cast(),
                 EVENTS_AT_ONCE as libc::c_int,
-                if block { -1 } else { 0 },
+                if wait == Wait::Attend { -1 } else { 0 },
             )
         };
         let mut polled = Polled::default();
@@ -181,15 +202,17 @@ impl Driver {
         for event in &events[..count as usize] {
             // SAFETY: the kernel wrote `count` events.
             let event = unsafe { event.assume_init() };
-            let token = Token(event.u64 as usize);
-            match token {
-                WAKE => polled.token = true,
+            match event.u64 {
+                WAKE | TIMER if wait == Wait::No => {}
+                WAKE => empty(&self.token),
                 TIMER => {
+                    empty(&self.timer);
                     polled.timer = true;
                     let _arming = self.arming.lock();
                     self.armed.store(u64::MAX, Ordering::SeqCst);
                 }
-                Token(token) => {
+                token => {
+                    let token = token as usize;
                     polled.events += 1;
                     let entries = entries.get_or_insert_with(|| self.entries.lock());
                     // A token of a source dropped meanwhile, or of its successor: the generation tells.
@@ -223,7 +246,7 @@ impl Driver {
             Token((generation as usize) << 32 | index)
         };
         self.sources.fetch_add(1, Ordering::Relaxed);
-        match self.poll.registry().register(source, token, interest) {
+        match self.epoll.registry().register(source, token, interest) {
             Ok(()) => Ok((entry, token)),
             Err(error) => {
                 self.forget(token);
@@ -233,7 +256,7 @@ impl Driver {
     }
 
     pub(crate) fn deregister<S: Source + ?Sized>(&self, source: &mut S) -> io::Result<()> {
-        self.poll.registry().deregister(source)
+        self.epoll.registry().deregister(source)
     }
 
     /// Drops the entry; events still to come for its token are passed over.
@@ -255,4 +278,39 @@ impl Driver {
         }
         wakers
     }
+}
+
+fn owned(descriptor: libc::c_int) -> io::Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor just made, owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn watch(epoll: &Poll, watched: &OwnedFd, name: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: name,
+    };
+    // SAFETY: two open descriptors and a valid event.
+    let result = unsafe {
+        libc::epoll_ctl(
+            epoll.as_raw_fd(),
+            libc::EPOLL_CTL_ADD,
+            watched.as_raw_fd(),
+            &mut event,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Empties a descriptor that counts, an event or timer descriptor, so that it is ready no more.
+fn empty(counting: &OwnedFd) {
+    let mut count = 0_u64;
+    // SAFETY: room for the eight bytes that such a descriptor gives.
+    unsafe { libc::read(counting.as_raw_fd(), (&raw mut count).cast(), 8) };
 }

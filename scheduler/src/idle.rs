@@ -1,143 +1,320 @@
-//! Who is idle, who searches: the count that throttles wake-ups.
+//! Who is idle, who searches, who attends: how few wake-ups can serve.
 //!
-//! All idle workers wait in the I/O poller together. The kernel wakes one of them (the last to come) for each event,
-//! be it a socket, a due timer or a *wake token* written by a worker that has work to share. So a worker that leaves
-//! with an event needs to hand the poller to nobody: the next event finds the next idle worker.
+//! An idle worker sleeps on a futex of its own, but one: the *attendant* waits in the poller (`driver.rs`), for sockets
+//! and for the next timer of any worker.
+//! - While some worker is busy, it looks after sockets and its own timers between slices, and nobody attends: no idle
+//!   worker is woken for what a busy one will see in a moment. (A server that shares its cores with its clients lost a
+//!   fifth of its throughput to such wake-ups.)
+//! - The last worker to go idle attends.
+//! - A busy worker may be stuck in a long slice. The monitor notices sockets and timers that are late and wakes an idle
+//!   worker, which attends, until it goes idle again and finds that the busy ones do.
 //!
 //! Protocol:
-//! 1. Who pushes a task that others may take calls `may_wake`: if a worker is idle and none searches, the searching
-//!    count goes from 0 to 1 and *one* token is written. The count belongs to the token until somebody reads it.
-//! 2. Who reads the token searches. If it finds work, it gives the count back; if it was the last searcher and more
-//!    work is visible, it wakes the next (so a burst wakes worker after worker, a single task wakes one).
-//! 3. A worker that found nothing counts itself idle and gives back its searching count in one step, *then* looks at
-//!    all queues again, then waits.
-//! 4. A busy worker that happens to read the token gives the count back and wakes another if work is visible.
+//! 1. A worker that found nothing to do enters: under the lock it writes itself down as sleeper or attendant, gives
+//!    back its searching count and counts itself idle; *then* it looks at all queues again, then sleeps.
+//! 2. Who has pushed a task that others may take (a worker only once the task has waited for a while, see `worker.rs`)
+//!    calls `wake_one`: if a worker is idle and none searches, then under the lock it strikes one out, a sleeper rather
+//!    than the attendant, turns its idle count into a searching count, and wakes it.
+//! 3. A worker that stops waiting, for whatever reason, leaves: under the lock it strikes itself out; if it is struck
+//!    out already, it was woken to search, and the searching count is its own.
+//! 4. A searcher that finds work gives the count back; if it was the last and more work is visible, it wakes the next
+//!    (so a burst wakes worker after worker, a single task wakes one).
 //!
 //! Races considered:
 //! - *Push against going idle.* Push, fence, read of the counts on one side; counts, fence, read of the queues on
-//!   the other. One of the two sees the other: either a token is written, or the worker sees the task.
-//! - *Push while somebody searches.* The pusher writes no token. The searcher gives back its count, then (fence)
-//!   looks at the queues: the same argument.
-//! - *Token without a reader.* The idle worker it was meant for left by itself. The token stays in the poller, the
-//!   count stays 1, and there was no other idle worker to wake; the next to go idle reads it at once.
-//! - *Two tokens melting into one.* Not possible: a second one is only written after the count was 0 again, so
-//!   after the first was read.
+//!   the other. One of the two sees the other: either a worker is woken, or the worker sees the task.
+//! - *Push while somebody searches.* The pusher wakes nobody. The searcher gives back its count, then (fence) looks
+//!   at the queues: the same argument.
+//! - *Wake against leaving.* Both strike out under the lock, so a worker is either woken or left by itself. A wake-up
+//!   call that comes after it left all the same (it left since it saw work) is spurious at its next sleep.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
 const IDLE: u64 = 1;
 const SEARCHING: u64 = 1 << 32;
+const ATTENDED: u64 = 1 << 63;
 
-#[derive(Debug, Default)]
-pub(crate) struct Idle(AtomicU64);
-
-fn idle(word: u64) -> u64 {
-    word & (SEARCHING - 1)
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// Counts of the idle and the searching, and whether there is an attendant.
+    word: AtomicU64,
+    waiting: Mutex<Waiting>,
 }
 
-fn searching(word: u64) -> u64 {
-    word >> 32
+#[derive(Debug)]
+struct Waiting {
+    /// The last to come is woken first: its caches are the warmest.
+    sleepers: Vec<usize>,
+    attendant: Option<usize>,
+}
+
+/// Where a worker waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the poller.
+    Attendant,
+    /// On its own futex.
+    Sleeper,
+}
+
+fn idle(word: u64) -> usize {
+    (word & (SEARCHING - 1)) as usize
+}
+
+fn searching(word: u64) -> usize {
+    ((word & !ATTENDED) >> 32) as usize
 }
 
 impl Idle {
-    /// True if somebody waits in the poller, and so attends to events.
+    pub(crate) fn new(workers: usize) -> Idle {
+        Idle {
+            word: AtomicU64::new(0),
+            waiting: Mutex::new(Waiting {
+                sleepers: Vec::with_capacity(workers),
+                attendant: None,
+            }),
+        }
+    }
+
+    /// True if somebody waits.
     #[inline]
     pub(crate) fn any(&self) -> bool {
-        idle(self.0.load(Ordering::Relaxed)) > 0
+        self.count() > 0
     }
 
-    pub(crate) fn count(&self) -> usize {
-        idle(self.0.load(Ordering::Relaxed)) as usize
-    }
-
-    /// True: the caller must write the wake token.
     #[inline]
-    pub(crate) fn may_wake(&self) -> bool {
+    pub(crate) fn count(&self) -> usize {
+        idle(self.word.load(Ordering::Relaxed))
+    }
+
+    /// True if somebody waits in the poller.
+    #[inline]
+    pub(crate) fn is_attended(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & ATTENDED != 0
+    }
+
+    /// Counts a worker idle, and says where it shall wait; but it must look at the queues again first. It attends if
+    /// there is no attendant and it is the last of `workers`, or if the busy ones are `late`.
+    pub(crate) fn enter(
+        &self,
+        worker: usize,
+        workers: usize,
+        was_searching: bool,
+        late: bool,
+    ) -> Place {
+        let mut waiting = self.waiting.lock();
+        let last = waiting.sleepers.len() + 1 == workers;
+        let mut change = IDLE;
+        if was_searching {
+            change = change.wrapping_sub(SEARCHING);
+        }
+        let place = if waiting.attendant.is_none() && (last || late) {
+            waiting.attendant = Some(worker);
+            change = change.wrapping_add(ATTENDED);
+            Place::Attendant
+        } else {
+            waiting.sleepers.push(worker);
+            Place::Sleeper
+        };
+        self.word.fetch_add(change, Ordering::SeqCst);
+        drop(waiting);
         fence(Ordering::SeqCst);
-        let word = self.0.load(Ordering::Relaxed);
-        idle(word) > 0 && searching(word) == 0 && self.claim_token(word)
+        place
+    }
+
+    /// Counts a worker as idle no more. True: somebody has done so already, with a wake-up, and the worker searches.
+    pub(crate) fn leave(&self, worker: usize) -> bool {
+        let mut waiting = self.waiting.lock();
+        if waiting.attendant == Some(worker) {
+            waiting.attendant = None;
+            self.word.fetch_sub(IDLE + ATTENDED, Ordering::SeqCst);
+            false
+        } else if let Some(place) = waiting.sleepers.iter().position(|&one| one == worker) {
+            waiting.sleepers.remove(place);
+            self.word.fetch_sub(IDLE, Ordering::SeqCst);
+            false
+        } else {
+            true
+        }
+    }
+
+    /// Picks an idle worker to search, if none searches. The caller must wake it.
+    #[inline]
+    pub(crate) fn wake_one(&self) -> Option<(usize, Place)> {
+        fence(Ordering::SeqCst);
+        let word = self.word.load(Ordering::Relaxed);
+        if idle(word) == 0 || searching(word) > 0 {
+            return None;
+        }
+        self.strike_out()
     }
 
     #[cold]
-    fn claim_token(&self, mut word: u64) -> bool {
-        while idle(word) > 0 && searching(word) == 0 {
-            match self.0.compare_exchange_weak(
-                word,
-                word + SEARCHING,
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
+    fn strike_out(&self) -> Option<(usize, Place)> {
+        let mut waiting = self.waiting.lock();
+        // Only under the lock does a count of searchers that is none become one by a wake-up, so one is woken.
+        if searching(self.word.load(Ordering::SeqCst)) > 0 {
+            return None;
         }
-        false
+        if let Some(worker) = waiting.sleepers.pop() {
+            self.word.fetch_add(SEARCHING - IDLE, Ordering::SeqCst);
+            return Some((worker, Place::Sleeper));
+        }
+        let worker = waiting.attendant.take()?;
+        self.word
+            .fetch_add(SEARCHING.wrapping_sub(IDLE + ATTENDED), Ordering::SeqCst);
+        Some((worker, Place::Attendant))
     }
 
     /// At most half the workers search at once: more would only stand in each other's way.
     pub(crate) fn try_search(&self, workers: usize) -> bool {
-        let word = self.0.load(Ordering::Relaxed);
-        if 2 * searching(word) >= workers as u64 {
+        if 2 * searching(self.word.load(Ordering::Relaxed)) >= workers {
             return false;
         }
-        self.0.fetch_add(SEARCHING, Ordering::SeqCst);
+        self.search();
         true
+    }
+
+    pub(crate) fn search(&self) {
+        self.word.fetch_add(SEARCHING, Ordering::SeqCst);
     }
 
     /// Gives a searching count back. True: it was the last; the caller must look at the queues and wake another if
     /// there is work.
     pub(crate) fn end_search(&self) -> bool {
-        let last = searching(self.0.fetch_sub(SEARCHING, Ordering::SeqCst)) == 1;
+        let last = searching(self.word.fetch_sub(SEARCHING, Ordering::SeqCst)) == 1;
         fence(Ordering::SeqCst);
         last
     }
-
-    /// Counts the worker idle. It must look at the queues again before it waits.
-    pub(crate) fn enter(&self, was_searching: bool) {
-        let change = if was_searching {
-            IDLE.wrapping_sub(SEARCHING)
-        } else {
-            IDLE
-        };
-        self.0.fetch_add(change, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-    }
-
-    pub(crate) fn leave(&self) {
-        self.0.fetch_sub(IDLE, Ordering::SeqCst);
-    }
-
-    /// From idle to searching, when the second look found work.
-    pub(crate) fn leave_to_search(&self) {
-        self.0.fetch_add(SEARCHING - IDLE, Ordering::SeqCst);
-    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_token_is_out_at_most() {
-        let counts = Idle::default();
-        assert!(!counts.may_wake(), "nobody is idle");
-        counts.enter(false);
-        counts.enter(false);
-        assert!(counts.may_wake());
-        assert!(!counts.may_wake(), "the token's reader searches already");
-        assert!(counts.end_search());
-        assert!(counts.may_wake());
+    fn one_is_woken_at_a_time_and_sleepers_first() {
+        let idle = Idle::new(2);
+        assert_eq!(idle.wake_one(), None, "nobody is idle");
+        assert_eq!(idle.enter(0, 2, false, false), Place::Sleeper);
+        assert_eq!(idle.enter(1, 2, false, false), Place::Attendant);
+        assert!(idle.is_attended());
+        assert_eq!(idle.wake_one(), Some((0, Place::Sleeper)));
+        assert_eq!(idle.wake_one(), None, "one searches already");
+        assert!(idle.leave(0), "it was woken");
+        assert!(idle.end_search());
+        assert_eq!(idle.wake_one(), Some((1, Place::Attendant)));
+        assert!(!idle.is_attended());
+        assert!(idle.leave(1));
+        assert_eq!(idle.count(), 0);
+    }
+
+    #[test]
+    fn who_leaves_by_itself_does_not_search() {
+        let idle = Idle::new(2);
+        idle.enter(0, 2, false, false);
+        assert!(!idle.leave(0));
+        assert_eq!(
+            idle.enter(1, 2, false, true),
+            Place::Attendant,
+            "others are late"
+        );
+        assert_eq!(
+            idle.enter(0, 2, false, true),
+            Place::Sleeper,
+            "one is enough"
+        );
+        assert!(!idle.leave(1));
+        assert!(!idle.is_attended());
+        assert_eq!(idle.enter(1, 2, false, false), Place::Attendant);
     }
 
     #[test]
     fn half_the_workers_search() {
-        let counts = Idle::default();
-        assert!(counts.try_search(4));
-        assert!(counts.try_search(4));
-        assert!(!counts.try_search(4));
-        assert!(!counts.end_search());
-        counts.enter(true);
-        assert_eq!(counts.count(), 1);
-        assert!(counts.may_wake());
+        let idle = Idle::new(4);
+        assert!(idle.try_search(4));
+        assert!(idle.try_search(4));
+        assert!(!idle.try_search(4));
+        assert!(!idle.end_search());
+        idle.enter(0, 4, true, false);
+        assert_eq!(idle.wake_one(), Some((0, Place::Sleeper)));
+    }
+}
+
+/// Every interleaving, under `RUSTFLAGS="--cfg loom" cargo test --release --lib loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicUsize};
+    use loom::thread;
+
+    use super::*;
+
+    /// A queue of one task, and a worker's sleep as a flag.
+    #[derive(Debug)]
+    struct Model {
+        idle: Idle,
+        queued: AtomicUsize,
+        called: AtomicBool,
+    }
+
+    #[test]
+    fn loom_a_push_against_going_idle_is_seen() {
+        loom::model(|| {
+            let model = Arc::new(Model {
+                idle: Idle::new(1),
+                queued: AtomicUsize::new(0),
+                called: AtomicBool::new(false),
+            });
+            let pusher = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.queued.store(1, Ordering::Relaxed);
+                    if model.idle.wake_one().is_some() {
+                        model.called.store(true, Ordering::Release);
+                    }
+                })
+            };
+            model.idle.search();
+            model.idle.enter(0, 1, true, false);
+            let sees = model.queued.load(Ordering::Relaxed) == 1;
+            pusher.join().unwrap();
+            assert!(
+                sees || model.called.load(Ordering::Acquire),
+                "the worker sleeps beside a task"
+            );
+            if model.idle.leave(0) {
+                assert!(model.idle.end_search());
+            }
+            assert_eq!(model.idle.count(), 0);
+            assert!(!model.idle.is_attended());
+        });
+    }
+
+    #[test]
+    fn loom_a_push_while_one_searches_is_seen_by_it() {
+        loom::model(|| {
+            let model = Arc::new(Model {
+                idle: Idle::new(2),
+                queued: AtomicUsize::new(0),
+                called: AtomicBool::new(false),
+            });
+            model.idle.enter(1, 2, false, false);
+            model.idle.search();
+            let pusher = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.queued.store(1, Ordering::Relaxed);
+                    if model.idle.wake_one().is_some() {
+                        model.called.store(true, Ordering::Release);
+                    }
+                })
+            };
+            let last = model.idle.end_search();
+            assert!(last);
+            let sees = model.queued.load(Ordering::Relaxed) == 1;
+            pusher.join().unwrap();
+            assert!(sees || model.called.load(Ordering::Acquire));
+        });
     }
 }

@@ -40,8 +40,8 @@
 //! - A slice is [`REDUCTIONS_PER_SLICE`] reductions. Tasks that wake each other share one slice, so the run-next slot
 //!   keeps the queue waiting for a bounded time.
 //! - Tasks woken from outside wait for at most 61 turns of a busy worker.
-//! - A timer never fires before its deadline. While any worker is idle, timers and sockets are attended to within a
-//!   wake-up's time, even if all other workers are stuck in long slices.
+//! - A timer never fires before its deadline. Busy workers look after timers and sockets between slices. If all are
+//!   stuck in long slices and another is idle, that one does from two milliseconds on.
 //! - Idle workers use no time at all.
 //! - No task, timer or waker that panics ends a worker.
 //!
@@ -59,8 +59,10 @@ mod clock;
 mod core;
 mod driver;
 mod figures;
+mod futex;
 mod header;
 mod idle;
+mod monitor;
 pub mod net;
 mod random;
 mod registration;

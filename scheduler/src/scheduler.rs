@@ -263,6 +263,13 @@ impl Builder {
                 }
             }
         }
+        let monitor = {
+            let core = Arc::clone(&core);
+            thread::Builder::new()
+                .name(format!("otp-{}-m", self.name))
+                .spawn(move || core.monitor.run(&core))
+        };
+        handles.push(monitor?);
         scheduler.core.threads_started(handles);
         Ok(scheduler)
     }

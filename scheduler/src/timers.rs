@@ -3,14 +3,14 @@
 //! Protocol:
 //! 1. `start` puts the timer into the wheel of the worker it is called on (elsewhere: the first worker's) and
 //!    publishes the wheel's next deadline if it became earlier.
-//! 2. Busy workers look at the published deadlines between slices. While any worker is idle, the poller's timer
-//!    descriptor is armed for the earliest of *all* wheels, so that a timer fires in time though its own worker is
-//!    stuck in a long slice.
+//! 2. Busy workers look at the published deadlines between slices, of those that sleep too. The attendant (`idle.rs`)
+//!    arms the poller's timer descriptor for the earliest of *all* wheels; while nobody attends and a timer is late,
+//!    since its worker is stuck in a long slice, the monitor sees to it that somebody does.
 //! 3. Whoever finds timers due takes them out under the lock, and fires them after it let go of it. A timer taken
 //!    out can be cancelled no more.
 //!
-//! Race: *start against going idle.* `start` publishes, fence, reads whether anyone is idle; the worker counts itself
-//! idle, fence, reads the deadlines. So one of the two arms the descriptor.
+//! Race: *start against attending.* `start` publishes, fence, reads whether anyone attends; the worker says that it
+//! attends, fence, reads the deadlines. So one of the two arms the descriptor.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
