@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
 
-use otp_vm::{Atom, Context, OwnedTerm, Pid, Timeout, to_term};
+use otp_vm::{Atom, Context, OwnedTerm, Pid, RegisterError as NameError, Timeout, to_term};
 use serde::Serialize;
 
 use super::server_loop::life;
@@ -45,10 +45,9 @@ impl Name {
         match self {
             Self::Local(name) => match cx.register(name.as_str(), cx.pid()) {
                 Ok(()) => Ok(()),
-                Err(error) => Err(match cx.whereis(name.as_str()) {
-                    Some(holder) => Refusal::AlreadyStarted(holder),
-                    None => Refusal::BadName(error.to_string()),
-                }),
+                // Not by another look at the name: its holder may be gone by now.
+                Err(NameError::Taken(holder)) => Err(Refusal::AlreadyStarted(holder)),
+                Err(error) => Err(Refusal::BadName(error.to_string())),
             },
             Self::Via {
                 registry,
