@@ -222,7 +222,10 @@ fn clean_up_registry_on_process_crash() {
         let partition = cx.whereis("names").unwrap();
         let partition = ServerRef::<otp_stdlib::registry::Partition>::from_pid(partition);
         partition
-            .call(&mut cx, otp_stdlib::registry::Request::Clean(pid))
+            .call(
+                &mut cx,
+                otp_stdlib::registry::Request::Clean(pid, otp_vm::to_term("a").unwrap()),
+            )
             .await
             .unwrap();
         assert_eq!(names.count(&cx), 0);
@@ -256,7 +259,10 @@ fn the_partition_does_not_take_keys_of_the_living() {
         let partition = cx.whereis("names").unwrap();
         let partition = ServerRef::<otp_stdlib::registry::Partition>::from_pid(partition);
         partition
-            .call(&mut cx, otp_stdlib::registry::Request::Clean(me))
+            .call(
+                &mut cx,
+                otp_stdlib::registry::Request::Clean(me, otp_vm::to_term("a").unwrap()),
+            )
             .await
             .unwrap();
         assert_eq!(names.lookup(&cx, &key("a")), Some((me, 1)));

@@ -16,7 +16,7 @@
 //! 3. When it ends, the partition, which traps exits, removes what it had registered.
 //! 4. A look-up that finds a row of a dead process says that there is none.
 //! 5. A registration that finds a row of a dead process asks the partition to remove what that
-//!    process had, and tries again.
+//!    process had, this key above all, and tries again.
 //!
 //! # Races
 //!
@@ -61,6 +61,7 @@ use std::marker::PhantomData;
 
 use otp_vm::{
     Atom, AtomError, Context, ExitReason, OwnedTerm, Pid, TableError, Term, Timeout, from_term,
+    to_term,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -233,7 +234,7 @@ impl<K: Serialize, V: Serialize> Registry<K, V> {
                 Ok(Claim::Held(holder)) if cx.vm().is_alive(holder) => {
                     RegisterError::AlreadyRegistered(holder)
                 }
-                Ok(Claim::Held(dead)) => match self.take_over(cx, partition, dead).await {
+                Ok(Claim::Held(dead)) => match self.take_over(cx, partition, dead, key).await {
                     Ok(()) => continue,
                     Err(error) => error,
                 },
@@ -250,10 +251,12 @@ impl<K: Serialize, V: Serialize> Registry<K, V> {
         cx: &mut Context,
         partition: Pid,
         dead: Pid,
+        key: &K,
     ) -> Result<(), RegisterError> {
+        let key = to_term(key).map_err(|error| RegisterError::Row(error.to_string()))?;
         let partition = ServerRef::<Partition>::from_pid(partition);
         let cleaned = partition
-            .call_timeout(cx, Request::Clean(dead), Timeout::Infinity)
+            .call_timeout(cx, Request::Clean(dead, key), Timeout::Infinity)
             .await;
         cleaned.map_err(|_| RegisterError::NoRegistry(self.name))
     }

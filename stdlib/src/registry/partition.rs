@@ -1,6 +1,6 @@
 //! The process that owns a registry's tables, and cleans up after the dead.
 
-use otp_vm::{Context, ExitReason, Pid};
+use otp_vm::{Context, ExitReason, OwnedTerm, Pid, TableError};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{Tables, pids_name};
@@ -15,8 +15,8 @@ pub struct Partition {
 /// A request to the partition.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// Remove what this process, which is dead, had registered.
-    Clean(Pid),
+    /// Remove what this process, which is dead, had registered; this key of it in any case.
+    Clean(Pid, OwnedTerm),
 }
 
 /// What reaches the partition besides.
@@ -55,20 +55,26 @@ impl GenServer for Partition {
 
     async fn handle_call(
         &mut self,
-        Request::Clean(pid): Request,
+        Request::Clean(pid, key): Request,
         _from: From<()>,
         cx: &mut Context,
     ) -> Reply<Self> {
         // A caller can be wrong, and nobody's keys are taken while he lives.
         if !cx.vm().is_alive(pid) {
             self.clean(pid, cx).await;
+            // A process whose end was decided while it registered may have written this row after
+            // its others were removed.
+            self.removed(pid, self.tables.bury_row(cx, pid, &key));
         }
         Reply::new(())
     }
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, _) = info;
-        self.clean(pid, cx).await;
+        // The living may send exit signals as well.
+        if !cx.vm().is_alive(pid) {
+            self.clean(pid, cx).await;
+        }
         NoReply::new()
     }
 }
@@ -78,10 +84,14 @@ impl Partition {
     async fn clean(&self, pid: Pid, cx: &mut Context) {
         let count = self.tables.bury(cx, pid).unwrap_or(0);
         for place in 0..count {
-            if let Err(error) = self.tables.bury_key(cx, pid, place) {
-                tracing::error!(event = "registry_clean", %pid, %error, "a key could not be removed");
-            }
+            self.removed(pid, self.tables.bury_key(cx, pid, place));
             cx.tick(1).await;
+        }
+    }
+
+    fn removed(&self, pid: Pid, removed: Result<(), TableError>) {
+        if let Err(error) = removed {
+            tracing::error!(event = "registry_clean", %pid, %error, "a key could not be removed");
         }
     }
 }

@@ -92,19 +92,17 @@ impl Tables {
     {
         let me = cx.pid();
         let place = self.pids.update_counter(cx, &me, 1, Some(0))? - 1;
-        let written = self
-            .pids
-            .insert(cx, &(me, place), key)
-            .and_then(|()| self.keys.insert_new(cx, key, &Row(me, place, value)));
-        match written {
-            Ok(true) => return Ok(Claim::Ours),
-            Ok(false) => {}
-            Err(error) => {
-                self.give_place_back(cx, place)?;
-                return Err(error);
-            }
+        let claimed = Claimed {
+            tables: self,
+            cx,
+            place,
+        };
+        self.pids.insert(cx, &(me, place), key)?;
+        if self.keys.insert_new(cx, key, &Row(me, place, value))? {
+            std::mem::forget(claimed);
+            return Ok(Claim::Ours);
         }
-        self.give_place_back(cx, place)?;
+        drop(claimed);
         Ok(match self.keys.lookup_with(cx, key, holder)?.flatten() {
             Some(holder) => Claim::Held(holder),
             None => Claim::Free,
@@ -186,9 +184,34 @@ impl Tables {
             return Ok(());
         };
         // Another's, if `dead` was killed before it could take it.
-        if self.keys.lookup_with(cx, &key, holder)?.flatten() == Some(dead) {
-            self.keys.delete(cx, &key)?;
+        self.bury_row(cx, dead, &key)
+    }
+
+    /// Removes a key's row if it is a dead process's. Only for the partition.
+    pub(super) fn bury_row(
+        &self,
+        cx: &Context,
+        dead: Pid,
+        key: &OwnedTerm,
+    ) -> Result<(), TableError> {
+        if self.keys.lookup_with(cx, key, holder)?.flatten() == Some(dead) {
+            self.keys.delete(cx, key)?;
         }
         Ok(())
+    }
+}
+
+/// The first half of a claim, undone when it is dropped: the key is somebody's, or encoding the key or the value
+/// failed or panicked.
+struct Claimed<'a> {
+    tables: &'a Tables,
+    cx: &'a Context,
+    place: Place,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        // It fails only when the tables are gone, and the place with them.
+        let _ = self.tables.give_place_back(self.cx, self.place);
     }
 }

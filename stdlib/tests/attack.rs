@@ -1,0 +1,11 @@
+//! What holds when a program does its worst to the behaviours: panics wherever its own code runs, kills at ill times,
+//! floods, and wrong input.
+
+mod common;
+
+#[path = "attack/floods.rs"]
+mod floods;
+#[path = "attack/kills.rs"]
+mod kills;
+#[path = "attack/left_over.rs"]
+mod left_over;

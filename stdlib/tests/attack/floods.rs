@@ -1,0 +1,247 @@
+//! Floods: full mailboxes, many children, restarts beyond measure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use otp_stdlib::prelude::*;
+use otp_vm::{Context, ExitReason, Pid};
+
+use crate::common::*;
+
+const MESSAGES: usize = 100_000;
+
+async fn idle(mut cx: Context) {
+    for_ever(&mut cx).await;
+}
+
+#[test]
+fn a_supervisor_with_a_full_mailbox_answers_and_ends_its_children() {
+    run(async |mut cx: Context| {
+        let flags = SupervisorFlags::one_for_one();
+        let ids: Vec<String> = (0..200).map(|id| id.to_string()).collect();
+        let children = ids
+            .iter()
+            .map(|id| ChildSpec::process(id.clone(), idle))
+            .collect();
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let pid = supervisor.pid().unwrap();
+        for number in 0..MESSAGES {
+            cx.send(pid, &number).unwrap();
+        }
+        supervisor.terminate_child(&mut cx, "7").await.unwrap();
+        assert_eq!(
+            supervisor.count_children(&mut cx).await.unwrap().active,
+            199
+        );
+        for number in 0..MESSAGES {
+            cx.send(pid, &number).unwrap();
+        }
+        supervisor
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_supervisor_told_to_end_before_a_flood_ends() {
+    run(async |mut cx: Context| {
+        let flags = SupervisorFlags::one_for_one();
+        let children = (0..500)
+            .map(|id| ChildSpec::process(id.to_string(), idle))
+            .collect();
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let pid = supervisor.pid().unwrap();
+        cx.unlink(pid);
+        let monitor = cx.monitor(pid);
+        cx.exit_process(pid, ExitReason::shutdown());
+        cx.trap_exit(true);
+        for number in 0..MESSAGES {
+            cx.send(pid, &number).unwrap();
+        }
+        let end = cx.receive_timeout(LIMIT).await.expect("an end in time");
+        assert_eq!(end.down().map(|down| down.reference), Some(monitor));
+    });
+}
+
+#[test]
+fn many_children_that_die_at_once_are_restarted() {
+    const CHILDREN: u64 = 2_000;
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let starts = Arc::new(AtomicU64::new(0));
+        let child = |id: u64| {
+            let starts = Arc::clone(&starts);
+            ChildSpec::process(id.to_string(), move |mut cx: Context| {
+                let start = starts.fetch_add(1, Ordering::SeqCst) + 1;
+                async move {
+                    if start == 2 * CHILDREN {
+                        cx.send(me, &Event::Started("all".into(), cx.pid()))
+                            .unwrap();
+                    }
+                    for_ever(&mut cx).await;
+                }
+            })
+        };
+        let flags = SupervisorFlags::one_for_one().intensity(u32::MAX, LIMIT);
+        let children = (0..CHILDREN).map(&child).collect();
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        for child in supervisor.which_children(&mut cx).await.unwrap() {
+            cx.exit_process(child.pid.unwrap(), ExitReason::kill());
+        }
+        started(&mut cx, "all").await;
+        let counts = supervisor.count_children(&mut cx).await.unwrap();
+        assert_eq!((counts.specs, counts.active), (CHILDREN, CHILDREN));
+        supervisor
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn many_children_that_die_at_once_beyond_the_intensity_end_the_supervisor() {
+    const CHILDREN: usize = 10_000;
+    run(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let flags = SupervisorFlags::one_for_one();
+        let children = (0..CHILDREN)
+            .map(|id| ChildSpec::process(id.to_string(), idle))
+            .collect();
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        for child in supervisor.which_children(&mut cx).await.unwrap() {
+            cx.exit_process(child.pid.unwrap(), ExitReason::kill());
+        }
+        let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert_eq!(end, ExitReason::shutdown());
+        assert_eq!(cx.vm().system_info().process_count, 1);
+    });
+}
+
+#[test]
+fn many_dynamic_children_that_die_at_once() {
+    const CHILDREN: usize = 10_000;
+    for beyond in [false, true] {
+        run(async move |mut cx: Context| {
+            cx.trap_exit(true);
+            let flags = DynamicSupervisorFlags::new();
+            let supervisor = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+            let restart = if beyond {
+                Restart::Permanent
+            } else {
+                Restart::Temporary
+            };
+            let mut children: Vec<Pid> = Vec::new();
+            for _ in 0..CHILDREN {
+                let child = ChildSpec::process("child", idle).restart(restart);
+                children.push(supervisor.start_child(&mut cx, child).await.unwrap());
+            }
+            for child in children {
+                cx.exit_process(child, ExitReason::kill());
+            }
+            let pid = supervisor.pid().unwrap();
+            if beyond {
+                assert_eq!(exit_of(&mut cx, pid).await, ExitReason::shutdown());
+            } else {
+                while supervisor.count_children(&mut cx).await.unwrap().specs > 0 {}
+                supervisor
+                    .stop(&mut cx, ExitReason::normal(), LIMIT)
+                    .await
+                    .unwrap();
+            }
+            assert_eq!(cx.vm().system_info().process_count, 1);
+        });
+    }
+}
+
+#[test]
+fn fifty_thousand_children_are_shut_down() {
+    const CHILDREN: u64 = 50_000;
+    run(async |mut cx: Context| {
+        let flags = DynamicSupervisorFlags::new();
+        let supervisor = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+        for number in 0..CHILDREN {
+            // Limits of all kinds.
+            let limit = LIMIT + std::time::Duration::from_millis(number);
+            let child = ChildSpec::process("child", idle).shutdown(Shutdown::After(limit));
+            supervisor.start_child(&mut cx, child).await.unwrap();
+        }
+        supervisor
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(cx.vm().system_info().process_count, 1);
+    });
+}
+
+#[test]
+fn children_with_limits_of_their_own_are_killed_each_in_time() {
+    const CHILDREN: u64 = 10_000;
+    run(async |mut cx: Context| {
+        let flags = DynamicSupervisorFlags::new();
+        let supervisor = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+        for number in 0..CHILDREN {
+            let limit = std::time::Duration::from_nanos(number);
+            let child = ChildSpec::process("child", async |mut cx: Context| {
+                cx.trap_exit(true);
+                for_ever(&mut cx).await;
+            })
+            .shutdown(Shutdown::After(limit));
+            supervisor.start_child(&mut cx, child).await.unwrap();
+        }
+        supervisor
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(cx.vm().system_info().process_count, 1);
+    });
+}
+
+#[test]
+fn a_restart_storm_ends() {
+    run(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let starts = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&starts);
+        let child = ChildSpec::process("storm", move |_: Context| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { reason("at once") }
+        });
+        let flags = SupervisorFlags::one_for_one().intensity(1_000, LIMIT);
+        let supervisor = Supervisor::start_link(&mut cx, flags, vec![child])
+            .await
+            .unwrap();
+        let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert_eq!(end, ExitReason::shutdown());
+        assert_eq!(starts.load(Ordering::SeqCst), 1_001);
+    });
+}
+
+#[test]
+fn a_server_with_a_full_mailbox_answers_in_its_turn() {
+    run(async |mut cx: Context| {
+        let args = ProbeArgs::new("a", cx.pid());
+        let server = Probe::start(&mut cx, args).await.unwrap();
+        started(&mut cx, "a").await;
+        for _ in 0..MESSAGES {
+            server.cast(&cx, Do::Ping).unwrap();
+        }
+        let answer = server.call_timeout(&mut cx, Do::Ping, LIMIT).await.unwrap();
+        assert_eq!(Some(answer), server.pid());
+        for _ in 0..MESSAGES {
+            server.cast(&cx, Do::Ping).unwrap();
+        }
+        server
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+    });
+}
