@@ -1,23 +1,30 @@
-//! Panics of callbacks as exit reasons.
+//! Panics of the program's code as exit reasons.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{self, Poll};
 
 use otp_vm::ExitReason;
 
-/// Runs a callback's future to its end. A panic, or `Context::exit`, gives the reason.
+/// Runs `call`. A panic, or `Context::exit`, gives the reason.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    // What the panic left half done is a server's state, which only `terminate` sees again (the gen_server module says
+    // why it may), or nobody's.
+    catch_unwind(AssertUnwindSafe(call)).map_err(ExitReason::from_panic)
+}
+
+/// Runs a future to its end. A panic, or `Context::exit`, gives the reason.
 ///
-/// After an error the future must not be polled again; its caller drops it.
-pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, ExitReason> {
-    std::future::poll_fn(move |task| {
-        // What the panic left half done is the server's state, which only `terminate` sees again:
-        // the gen_server module says why it may.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Err(payload) => Poll::Ready(Err(ExitReason::from_panic(payload))),
+/// After an error the future must not be polled again.
+pub(crate) struct Caught<F>(pub(crate) F);
+
+impl<F: Future + Unpin> Future for Caught<F> {
+    type Output = Result<F::Output, ExitReason>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Self::Output> {
+        match caught(|| Pin::new(&mut self.0).poll(task)) {
+            Ok(poll) => poll.map(Ok),
+            Err(reason) => Poll::Ready(Err(reason)),
         }
-    })
-    .await
+    }
 }

@@ -9,3 +9,5 @@ mod floods;
 mod kills;
 #[path = "attack/left_over.rs"]
 mod left_over;
+#[path = "attack/panics.rs"]
+mod panics;

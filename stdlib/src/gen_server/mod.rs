@@ -31,7 +31,8 @@
 //!      server traps exits. A server that does not trap exits dies of the signal without a word.
 //!      An exit signal of the host program counts as the parent's: when the VM is shut down,
 //!      servers without a supervisor end in order too;
-//!    * a callback panicked, or called `Context::exit`.
+//!    * a callback panicked, or called `Context::exit`; so did the decoding of a message, or the
+//!      encoding of a reply.
 //! 6. It does not run when the process was killed, nor when `init` failed.
 //! 7. The reply of `Reply::stop_with` is sent after `terminate`, as OTP does.
 //!
@@ -40,7 +41,7 @@
 //! the callback had the state by `&mut`. It is called all the same, because what it does (close
 //! the file, give the lease back) matters most when things went wrong. So: let `terminate` release
 //! what is held outside the process, and do not have it trust invariants that a half-done callback
-//! may have broken. A panic in `terminate` takes the place of the reason.
+//! may have broken. A panic in `terminate`, or when the state is dropped, takes the place of the reason.
 //!
 //! # Races
 //!

@@ -15,7 +15,7 @@ use super::start::Seed;
 use super::{Action, GenServer, Init, NoReply, Reply};
 use crate::proc_lib::{Refusal, Starter};
 use crate::report;
-use crate::unwind::caught;
+use crate::unwind::{Caught, caught};
 
 /// A server between two messages.
 struct Server<S: GenServer> {
@@ -62,7 +62,8 @@ pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> E
             Action::Timeout(after) => Box::pin(wait(&mut cx, after)).await,
             Action::Continue(argument) => Event::Continue(argument),
         };
-        match server.handle(&mut cx, event).await {
+        let handled = Caught(server.handle(&mut cx, event)).await;
+        match handled.unwrap_or_else(|reason| Err(Stop::new(reason))) {
             Ok(action) => next = action,
             Err(stop) => return Box::pin(server.end(&mut cx, stop)).await,
         }
@@ -90,10 +91,8 @@ async fn initialise<S: GenServer>(
         return Err(ExitReason::normal());
     }
     let parent = if linked { starter.parent() } else { HOST };
-    let init = {
-        let mut init = pin!(S::init(args, cx));
-        caught(init.as_mut()).await?
-    };
+    // In a block of its own, so that `init` is called under the watch as well, not only polled.
+    let init = Caught(pin!(async { S::init(args, cx).await })).await?;
     match init {
         Init::Ok(state, action) => {
             starter.init_ack(cx);
@@ -113,7 +112,13 @@ async fn initialise<S: GenServer>(
 }
 
 impl<S: GenServer> Server<S> {
+    /// What is to be done about an event, to be run under watch: all of it may be the program's code. Decoding the
+    /// message, which is done here already, is as well.
     fn handle<'a>(&'a mut self, cx: &'a mut Context, event: Event<S>) -> Handling<'a, S> {
+        caught(move || self.dispatch(cx, event)).unwrap_or_else(end)
+    }
+
+    fn dispatch<'a>(&'a mut self, cx: &'a mut Context, event: Event<S>) -> Handling<'a, S> {
         match event {
             Event::Message(message) => self.message(cx, message),
             Event::Timeout => {
@@ -126,10 +131,7 @@ impl<S: GenServer> Server<S> {
             }
             Event::Continue(argument) => {
                 let state = &mut self.state;
-                Box::pin(async move {
-                    let mut handling = pin!(state.handle_continue(argument, cx));
-                    no_reply(caught(handling.as_mut()).await)
-                })
+                Box::pin(async move { no_reply(state.handle_continue(argument, cx).await) })
             }
         }
     }
@@ -170,10 +172,7 @@ impl<S: GenServer> Server<S> {
             }
             Err(error) => {
                 let state = &mut self.state;
-                Box::pin(async move {
-                    let mut handling = pin!(state.handle_unknown(message, error, cx));
-                    no_reply(caught(handling.as_mut()).await)
-                })
+                Box::pin(async move { no_reply(state.handle_unknown(message, error, cx).await) })
             }
         }
     }
@@ -186,49 +185,35 @@ impl<S: GenServer> Server<S> {
     ) -> Handling<'a, S> {
         let state = &mut self.state;
         Box::pin(async move {
-            let returned = {
-                let mut handling = pin!(state.handle_call(request, from, cx));
-                caught(handling.as_mut()).await
-            };
-            match returned {
-                Ok(Reply::Reply(value, action)) => match from.reply(cx, &value) {
+            match state.handle_call(request, from, cx).await {
+                Reply::Reply(value, action) => match from.reply(cx, &value) {
                     Ok(()) => Ok(action),
                     // The caller would wait for nothing: it is to learn why.
                     Err(error) => Err(Stop::new(bad_reply(&error))),
                 },
-                Ok(Reply::NoReply(action)) => Ok(action),
-                Ok(Reply::Stop(reason, reply)) => Err(Box::new(Stop {
+                Reply::NoReply(action) => Ok(action),
+                Reply::Stop(reason, reply) => Err(Box::new(Stop {
                     reason,
                     reply: reply.map(|value| (from, value)),
                 })),
-                Err(reason) => Err(Stop::new(reason)),
             }
         })
     }
 
     fn cast<'a>(&'a mut self, cx: &'a mut Context, request: S::Cast) -> Handling<'a, S> {
         let state = &mut self.state;
-        Box::pin(async move {
-            let mut handling = pin!(state.handle_cast(request, cx));
-            no_reply(caught(handling.as_mut()).await)
-        })
+        Box::pin(async move { no_reply(state.handle_cast(request, cx).await) })
     }
 
     fn info<'a>(&'a mut self, cx: &'a mut Context, info: S::Info) -> Handling<'a, S> {
         let state = &mut self.state;
-        Box::pin(async move {
-            let mut handling = pin!(state.handle_info(info, cx));
-            no_reply(caught(handling.as_mut()).await)
-        })
+        Box::pin(async move { no_reply(state.handle_info(info, cx).await) })
     }
 
     /// Calls `terminate`, sends the reply that is due, and gives the reason to exit with.
     async fn end(mut self, cx: &mut Context, stop: Box<Stop<S>>) -> ExitReason {
         let Stop { reason, reply } = *stop;
-        let terminated = {
-            let mut terminating = pin!(self.state.terminate(&reason, cx));
-            caught(terminating.as_mut()).await
-        };
+        let terminated = Caught(pin!(async { self.state.terminate(&reason, cx).await })).await;
         let reason = terminated.err().unwrap_or(reason);
         if let Some((from, value)) = reply {
             // The caller may be gone, and the server is ending anyway.
@@ -245,10 +230,10 @@ fn end<'a, S: GenServer>(reason: ExitReason) -> Handling<'a, S> {
     Box::pin(async move { Err(Stop::new(reason)) })
 }
 
-fn no_reply<S: GenServer>(returned: Result<NoReply<S>, ExitReason>) -> Handled<S> {
+fn no_reply<S: GenServer>(returned: NoReply<S>) -> Handled<S> {
     match returned {
-        Ok(NoReply::NoReply(action)) => Ok(action),
-        Ok(NoReply::Stop(reason)) | Err(reason) => Err(Stop::new(reason)),
+        NoReply::NoReply(action) => Ok(action),
+        NoReply::Stop(reason) => Err(Stop::new(reason)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::gen_server::{GenServer, Start};
 use crate::proc_lib::StartError;
+use crate::unwind::Caught;
 
 /// A boxed future of a start.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -109,8 +110,15 @@ pub(crate) enum StartChild {
 }
 
 impl StartChild {
-    /// Starts the child, linked to the caller.
+    /// Starts the child, linked to the caller. A start function that panics, or calls
+    /// `Context::exit`, is a start that failed: a supervisor does not fall with one of its children.
     pub(crate) async fn start(&mut self, cx: &mut Context) -> Result<Pid, StartError> {
+        Caught(pin!(self.call(cx)))
+            .await
+            .unwrap_or_else(|reason| Err(StartError::Exit(reason)))
+    }
+
+    async fn call(&mut self, cx: &mut Context) -> Result<Pid, StartError> {
         match self {
             Self::Again(start) => start(cx).await,
             Self::Once(_) | Self::Spent => match std::mem::replace(self, Self::Spent) {
@@ -190,7 +198,8 @@ impl ChildSpec {
         })
     }
 
-    /// Anything that gives the pid of a process which is linked to the caller.
+    /// Anything that gives the pid of a process which is linked to the caller. A panic of `start`,
+    /// as of those of the other kinds of children, is a start that failed.
     pub fn new<F>(id: impl Into<ChildId>, start: F) -> Self
     where
         F: for<'a> Fn(&'a mut Context) -> BoxFuture<'a, Result<Pid, StartError>>

@@ -1,0 +1,459 @@
+//! Panics in every place where a behaviour runs the program's code.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use otp_stdlib::gen_server::From;
+use otp_stdlib::prelude::*;
+use otp_stdlib::{ChildError, StartError};
+use otp_vm::{CallError, Context, ExitReason, Pid};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::common::*;
+
+/// A text that panics where it says.
+#[derive(Debug)]
+struct Mine(String);
+
+impl Serialize for Mine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(self.0, "serialize", "a mine in serialize");
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        assert_ne!(text, "deserialize", "a mine in deserialize");
+        if text == "error" {
+            return Err(D::Error::custom("as told"));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_ne!(self.0, "drop", "a mine in drop");
+        }
+    }
+}
+
+/// A server of mines; each callback panics before it gives its future when told "early".
+struct Field {
+    witness: Pid,
+    _state: Mine,
+}
+
+/// `{error, Reason}`, so as not to be taken for another event.
+fn told(reason: &ExitReason) -> Event {
+    Event::Terminated("field".into(), reason.clone())
+}
+
+impl GenServer for Field {
+    type Args = (Pid, &'static str);
+    type Call = Mine;
+    type Reply = Mine;
+    type Cast = Mine;
+    type Info = Mine;
+    type Continue = Mine;
+
+    async fn init((witness, state): Self::Args, cx: &mut Context) -> Init<Self> {
+        assert_ne!(state, "init", "a mine in init");
+        if state == "name" {
+            cx.register("field", cx.pid()).unwrap();
+            panic!("a mine in init");
+        }
+        Init::ok(Self {
+            witness,
+            _state: Mine(state.into()),
+        })
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn handle_call(
+        &mut self,
+        request: Mine,
+        _from: From<Mine>,
+        _cx: &mut Context,
+    ) -> impl Future<Output = Reply<Self>> + Send {
+        assert_ne!(request.0, "early", "a mine before the future");
+        async move {
+            match request.0.as_str() {
+                "stop_with" => Reply::stop_with(ExitReason::normal(), Mine("serialize".into())),
+                "continue" => Reply::new(Mine("ok".into())).and_continue(Mine("early".into())),
+                "reply" => Reply::new(Mine("serialize".into())),
+                "reply dropped" => Reply::new(Mine("drop".into())),
+                _ => Reply::new(Mine(request.0.clone())),
+            }
+        }
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn handle_cast(
+        &mut self,
+        request: Mine,
+        _cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        assert_ne!(request.0, "early", "a mine before the future");
+        async move { NoReply::new().and_continue(Mine("drop".into())) }
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn handle_info(
+        &mut self,
+        info: Mine,
+        _cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        assert_ne!(info.0, "early", "a mine before the future");
+        async move {
+            if info.0 == "stop" {
+                return NoReply::stop(reason("stopped"));
+            }
+            NoReply::new()
+        }
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn handle_continue(
+        &mut self,
+        next: Mine,
+        _cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        assert_ne!(next.0, "early", "a mine before the future");
+        async move {
+            drop(next);
+            NoReply::new()
+        }
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn handle_unknown(
+        &mut self,
+        message: otp_vm::Message,
+        _error: otp_vm::DecodeError,
+        _cx: &mut Context,
+    ) -> impl Future<Output = NoReply<Self>> + Send {
+        assert!(message.bytes() == 0, "a mine before the future");
+        async move { NoReply::new() }
+    }
+
+    #[allow(clippy::manual_async_fn, reason = "panics before there is a future")]
+    fn terminate(
+        &mut self,
+        reason: &ExitReason,
+        cx: &mut Context,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = cx.send(self.witness, &told(reason));
+        assert_ne!(self._state.0, "terminate", "a mine in terminate");
+        async {}
+    }
+}
+
+/// How a message is brought to the server.
+enum Way {
+    Call(&'static str),
+    Cast(&'static str),
+    Info(&'static str),
+}
+
+#[test]
+fn a_panic_wherever_a_message_is_handled_calls_terminate() {
+    use Way::{Call, Cast, Info};
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        for way in [
+            Call("early"),
+            Call("deserialize"),
+            Call("error"),
+            Call("reply"),
+            Call("reply dropped"),
+            Cast("early"),
+            Cast("deserialize"),
+            Cast("error"),
+            Cast("continue"),
+            Info("early"),
+            Info("deserialize"),
+            Info("error"),
+            Call("continue"),
+        ] {
+            let server = Field::start(&mut cx, (witness, "")).await.unwrap();
+            let pid = server.pid().unwrap();
+            let monitor = cx.monitor(pid);
+            let text = match way {
+                Call(text) => {
+                    let answer = server.call(&mut cx, Mine(text.into())).await;
+                    match answer {
+                        Err(CallError::Exit(reason)) => {
+                            assert!(reason.to_string().contains("a mine"), "{text}: {reason}");
+                        }
+                        // Not to be dropped here.
+                        Ok(mine) if matches!(text, "continue" | "reply dropped") => {
+                            std::mem::forget(mine);
+                        }
+                        answer => panic!("{text}: {answer:?}"),
+                    }
+                    text
+                }
+                Cast(text) => {
+                    server.cast(&cx, Mine(text.into())).unwrap();
+                    text
+                }
+                Info(text) => {
+                    cx.send(pid, text).unwrap();
+                    text
+                }
+            };
+            let reason = down(&mut cx, monitor).await;
+            assert!(reason.to_string().contains("a mine"), "{text}: {reason}");
+            let told = cx.receive_timeout(LIMIT).await.unwrap();
+            let Event::Terminated(_, why) = told.decode().unwrap() else {
+                panic!("{told}");
+            };
+            assert_eq!(why, reason, "{text}: terminate was not called");
+        }
+    });
+}
+
+#[test]
+fn a_panic_at_the_end_is_the_reason_and_nobody_waits() {
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        for state in ["terminate", "drop"] {
+            let server = Field::start(&mut cx, (witness, state)).await.unwrap();
+            let pid = server.pid().unwrap();
+            let monitor = cx.monitor(pid);
+            cx.send(pid, "stop").unwrap();
+            assert_eq!(terminated(&mut cx, "field").await, reason("stopped"));
+            let reason = down(&mut cx, monitor).await;
+            assert!(reason.to_string().contains("a mine"), "{state}: {reason}");
+        }
+        // The reply that is due after terminate.
+        let server = Field::start(&mut cx, (witness, "")).await.unwrap();
+        let answer = server.call(&mut cx, Mine("stop_with".into())).await;
+        assert!(matches!(answer, Err(CallError::Exit(_))), "{answer:?}");
+        assert_eq!(terminated(&mut cx, "field").await, ExitReason::normal());
+    });
+}
+
+#[test]
+fn a_panic_in_init_fails_the_start_and_frees_the_name() {
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        for state in ["init", "name"] {
+            let error = Field::start(&mut cx, (witness, state)).await.unwrap_err();
+            assert!(error.to_string().contains("a mine in init"), "{error}");
+            assert_eq!(cx.whereis("field"), None);
+        }
+    });
+}
+
+/// A child whose start function panics while `armed` says so, at once or in its future.
+fn mined(id: &'static str, early: bool, armed: Arc<AtomicBool>, witness: Pid) -> ChildSpec {
+    let args = ProbeArgs::new(id, witness);
+    ChildSpec::new(id, move |cx| {
+        let armed = armed.load(Ordering::SeqCst);
+        let args = args.clone();
+        assert!(!(early && armed), "a mine in start");
+        Box::pin(async move {
+            assert!(!armed, "a mine in start");
+            let server = Probe::start_link(cx, args).await?;
+            Ok(server.pid().expect("a pid"))
+        })
+    })
+}
+
+fn is_mine(error: &ChildError) -> bool {
+    matches!(error, ChildError::Start(StartError::Exit(_)))
+        && error.to_string().contains("a mine in start")
+}
+
+#[test]
+fn a_start_function_that_panics_is_a_failed_start() {
+    for early in [true, false] {
+        run(async move |mut cx: Context| {
+            let witness = cx.pid();
+            let armed = Arc::new(AtomicBool::new(true));
+            let mine = |id| mined(id, early, Arc::clone(&armed), witness);
+            cx.trap_exit(true);
+            // In init: as any failed start.
+            let flags = SupervisorFlags::one_for_one();
+            let children = vec![probe("sibling", witness), mine("mine")];
+            let error = Supervisor::start_link(&mut cx, flags.clone(), children)
+                .await
+                .unwrap_err();
+            assert!(
+                error.to_string().contains("failed_to_start_child"),
+                "{error}"
+            );
+            started(&mut cx, "sibling").await;
+            assert_eq!(terminated(&mut cx, "sibling").await, ExitReason::shutdown());
+
+            // In start_child: the supervisor and the others go on.
+            let children = vec![probe("sibling", witness)];
+            let flags = flags.intensity(1, LIMIT);
+            let supervisor = Supervisor::start_link(&mut cx, flags, children)
+                .await
+                .unwrap();
+            let sibling = started(&mut cx, "sibling").await;
+            let error = supervisor
+                .start_child(&mut cx, mine("mine"))
+                .await
+                .unwrap_err();
+            assert!(is_mine(&error), "{error:?}");
+            assert!(cx.is_alive(sibling).await);
+
+            // In a restart: it counts, and is tried again until the intensity is reached.
+            armed.store(false, Ordering::SeqCst);
+            let pid = supervisor.start_child(&mut cx, mine("mine")).await.unwrap();
+            started(&mut cx, "mine").await;
+            armed.store(true, Ordering::SeqCst);
+            cx.exit_process(pid, ExitReason::kill());
+            assert_eq!(terminated(&mut cx, "sibling").await, ExitReason::shutdown());
+            let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+            assert_eq!(end, ExitReason::shutdown());
+        });
+    }
+}
+
+#[test]
+fn a_start_function_that_panics_is_a_failed_start_of_a_dynamic_supervisor() {
+    for early in [true, false] {
+        run(async move |mut cx: Context| {
+            let witness = cx.pid();
+            let armed = Arc::new(AtomicBool::new(true));
+            let mine = |id| mined(id, early, Arc::clone(&armed), witness);
+            cx.trap_exit(true);
+            let flags = DynamicSupervisorFlags::new().intensity(1, LIMIT);
+            let supervisor = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+            supervisor
+                .start_child(&mut cx, probe("sibling", witness))
+                .await
+                .unwrap();
+            started(&mut cx, "sibling").await;
+            let error = supervisor
+                .start_child(&mut cx, mine("mine"))
+                .await
+                .unwrap_err();
+            assert!(is_mine(&error), "{error:?}");
+            let once = ChildSpec::once("once", |cx| {
+                assert!(cx.message_queue_len() == usize::MAX, "a mine in start");
+                Probe::start_link(cx, ProbeArgs::new("once", cx.pid()))
+            });
+            let error = supervisor.start_child(&mut cx, once).await.unwrap_err();
+            assert!(is_mine(&error), "{error:?}");
+            assert_eq!(supervisor.count_children(&mut cx).await.unwrap().specs, 1);
+
+            armed.store(false, Ordering::SeqCst);
+            let pid = supervisor.start_child(&mut cx, mine("mine")).await.unwrap();
+            started(&mut cx, "mine").await;
+            armed.store(true, Ordering::SeqCst);
+            cx.exit_process(pid, ExitReason::kill());
+            assert_eq!(terminated(&mut cx, "sibling").await, ExitReason::shutdown());
+            let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+            assert_eq!(end, ExitReason::shutdown());
+        });
+    }
+}
+
+/// A child whose specification panics when it is forgotten.
+fn dropped(witness: Pid) -> ChildSpec {
+    let mine = Arc::new(Mine("drop".into()));
+    let args = ProbeArgs::new("dropped", witness);
+    ChildSpec::worker("dropped", move |cx| {
+        let _held = &mine;
+        Probe::start_link(cx, args.clone())
+    })
+    .restart(Restart::Temporary)
+}
+
+#[test]
+fn a_specification_that_panics_when_it_is_forgotten_ends_the_supervisor_in_order() {
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        cx.trap_exit(true);
+        let flags = SupervisorFlags::one_for_one();
+        let children = vec![probe("sibling", witness), dropped(witness)];
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        started(&mut cx, "sibling").await;
+        let pid = started(&mut cx, "dropped").await;
+        cx.exit_process(pid, ExitReason::kill());
+        assert!(!terminated(&mut cx, "sibling").await.is_abnormal());
+        let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert!(end.to_string().contains("a mine in drop"), "{end}");
+    });
+}
+
+#[test]
+fn a_task_that_panics_in_its_function_or_whose_result_panics_is_an_error() {
+    run(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let task = Task::async_(
+            &cx,
+            |cx: Context| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                panic!("a mine in {}", cx.pid())
+            },
+        )
+        .unwrap();
+        let end = task.yield_(&mut cx, LIMIT).await.unwrap().unwrap_err();
+        assert!(end.to_string().contains("a mine in"), "{end}");
+
+        // Nobody takes the result: the task drops it, and that is the task's own affair.
+        let task = Task::async_(&cx, async |mut cx: Context| {
+            cx.receive().await;
+            Mine("drop".into())
+        })
+        .unwrap();
+        let pid = task.pid();
+        let monitor = cx.monitor(pid);
+        drop(task);
+        cx.send(pid, &()).unwrap();
+        let end = down(&mut cx, monitor).await;
+        assert!(end.to_string().contains("a mine in drop"), "{end}");
+    });
+}
+
+#[test]
+fn a_registration_that_panics_leaves_nothing() {
+    run(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let names = Registry::<String, Mine>::start_link(&mut cx, "names")
+            .await
+            .unwrap();
+        let me = cx.pid();
+        let holder = cx
+            .spawn(async move |mut cx: Context| {
+                let key = "key".to_owned();
+                let mine = Mine("serialize".into());
+                let registering = names.register(&mut cx, &key, &mine);
+                let mut registering = Box::pin(registering);
+                let caught = std::future::poll_fn(|task| {
+                    let poll = std::panic::AssertUnwindSafe(|| registering.as_mut().poll(task));
+                    std::task::Poll::Ready(std::panic::catch_unwind(poll).is_err())
+                });
+                assert!(caught.await, "it must panic");
+                drop(registering);
+                assert_eq!(names.keys(&cx, cx.pid()), Vec::<String>::new());
+                names
+                    .register(&mut cx, &key, &Mine("fine".into()))
+                    .await
+                    .unwrap();
+                assert_eq!(names.keys(&cx, cx.pid()), ["key"]);
+                assert!(names.unregister(&cx, &key));
+                cx.send(me, &Event::Started("holder".into(), cx.pid()))
+                    .unwrap();
+                for_ever(&mut cx).await;
+            })
+            .unwrap();
+        assert_eq!(started(&mut cx, "holder").await, holder);
+        let partition = cx.whereis("names").unwrap();
+        let links = cx.process_info(holder).unwrap().links;
+        assert!(!links.contains(&partition), "a link for no key");
+    });
+}
