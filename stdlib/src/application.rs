@@ -5,7 +5,9 @@
 //! 1. [`run`] starts the tree, linked: the application's top supervisor.
 //! 2. It waits. If the tree ends, the application ends with its reason.
 //! 3. Told to end (an exit signal of its parent or the host, `shutdown` as a rule) it shuts the
-//!    tree down, in order and with all the time that takes, then calls [`Application::stop`].
+//!    tree down, in order and with all the time that takes, then calls [`Application::stop`]. Any
+//!    other exit signal does the same, as it would end a process that does not trap exits: so
+//!    `normal` is ignored, such as that of a task which [`Application::start`] awaited.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,7 +38,7 @@
 //! # }
 //! ```
 
-use otp_vm::{Context, ExitReason, MessageKind, Pid};
+use otp_vm::{Context, ExitReason, HOST, Pid};
 
 use crate::gen_server::{GenServer, ServerRef};
 use crate::proc_lib::StartError;
@@ -78,15 +80,15 @@ pub async fn run<A: Application>(mut cx: Context, args: Vec<String>) -> ExitReas
         Ok(top) => top,
         Err(error) => return error.into(),
     };
+    let above = [top, cx.parent(), HOST];
     let (from, reason) = loop {
         let message = cx.receive().await;
-        match message.kind() {
-            MessageKind::Exit { .. } => {
-                if let Some(exit) = message.exit() {
-                    break (exit.from, exit.reason);
-                }
+        match message.exit() {
+            Some(exit) if above.contains(&exit.from) || !exit.reason.is_normal() => {
+                break (exit.from, exit.reason);
             }
-            _ => tracing::warn!(
+            Some(_) => {}
+            None => tracing::warn!(
                 event = "application_unknown_message",
                 message = %message.term().display_limited(crate::report::UNKNOWN_TEXT_LIMIT_BYTES),
                 "an application's process takes no messages"
