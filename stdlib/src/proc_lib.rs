@@ -372,6 +372,8 @@ async fn exit_of(cx: &mut Context, pid: Pid, after: Duration) -> Option<ExitReas
 /// Ends a process by an exit signal and waits for its end. For servers, which also end in their
 /// turn among the messages, see [`ServerRef::stop`](crate::ServerRef::stop). `proc_lib:stop/3`.
 ///
+/// A process that does not trap exits ignores the signal `normal`, and goes on.
+///
 /// # Errors
 /// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there),
 /// [`StopError::Timeout`] when it did not end in time.
@@ -387,7 +389,12 @@ pub async fn stop(
     let reason = reason.into();
     let monitor = cx.monitor(pid);
     cx.exit_process(pid, reason.clone());
-    ended_with(cx, monitor, &reason, after).await
+    let end = if reason == ExitReason::kill() {
+        ExitReason::killed()
+    } else {
+        reason
+    };
+    ended_with(cx, monitor, &end, after).await
 }
 
 /// Waits until a process that was asked to end has ended.
