@@ -54,12 +54,18 @@ impl CallError {
         match self {
             Self::Timeout => ExitReason::timeout(),
             Self::Exit(reason) => reason.clone(),
-            Self::CallingSelf => ExitReason::new("calling_self"),
+            Self::CallingSelf => ExitReason::new(&CallingSelf::CallingSelf),
             Self::Encode(_) | Self::Decode(_) => {
                 ExitReason::new(&(atoms::BADARG, self.to_string()))
             }
         }
     }
+}
+
+/// OTP's atom for it.
+#[derive(Serialize)]
+enum CallingSelf {
+    CallingSelf,
 }
 
 impl From<CallError> for ExitReason {
