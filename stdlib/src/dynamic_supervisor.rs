@@ -89,7 +89,8 @@ impl DynamicSupervisorFlags {
         }
     }
 
-    /// At most `max_restarts` within `period`, over all children; one more ends the supervisor.
+    /// At most `max_restarts` within `period`, over all children; one more ends the supervisor. With
+    /// a period of zero it does not start.
     pub fn intensity(mut self, max_restarts: u32, period: Duration) -> Self {
         self.max_restarts = max_restarts;
         self.period = period;
@@ -183,11 +184,14 @@ impl GenServer for DynamicSupervisor {
 
     async fn init(flags: DynamicSupervisorFlags, cx: &mut Context) -> Init<Self> {
         cx.trap_exit(true);
-        Init::ok(Self {
-            intensity: Intensity::new(flags.max_restarts, flags.period),
-            max_children: flags.max_children,
-            children: HashMap::new(),
-        })
+        match Intensity::new(flags.max_restarts, flags.period) {
+            Ok(intensity) => Init::ok(Self {
+                intensity,
+                max_children: flags.max_children,
+                children: HashMap::new(),
+            }),
+            Err(reason) => Init::stop(reason),
+        }
     }
 
     async fn handle_call(
@@ -218,6 +222,10 @@ impl GenServer for DynamicSupervisor {
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
+        if cx.vm().is_alive(pid) {
+            // A signal that a child sent, which lives: to start it again would make two of it.
+            return NoReply::new();
+        }
         let Some(child) = self.children.remove(&pid) else {
             return NoReply::new();
         };

@@ -11,3 +11,5 @@ mod kills;
 mod left_over;
 #[path = "attack/panics.rs"]
 mod panics;
+#[path = "attack/wrong_input.rs"]
+mod wrong_input;

@@ -25,6 +25,7 @@
 //!
 //! * A child may end while it is being shut down. Its monitor tells, and its `EXIT` is taken out
 //!   of the mailbox: it is not restarted on top. See `shutdown.rs`.
+//! * A child may send the supervisor an exit signal, and live on. It is not taken for its end.
 //! * A child may unlink itself. It is still shut down: the monitor sees its end.
 //! * A sibling may end while another is restarted with it. It is found dead when its turn comes
 //!   to be shut down, and counts once.
@@ -142,7 +143,8 @@ impl SupervisorFlags {
         Self::new(Strategy::RestForOne)
     }
 
-    /// At most `max_restarts` within `period`; one more ends the supervisor.
+    /// At most `max_restarts` within `period`; one more ends the supervisor. With a period of
+    /// zero it does not start.
     pub fn intensity(mut self, max_restarts: u32, period: Duration) -> Self {
         self.max_restarts = max_restarts;
         self.period = period;
@@ -219,10 +221,14 @@ impl GenServer for Supervisor {
 
     async fn init((flags, specs): Self::Args, cx: &mut Context) -> Init<Self> {
         cx.trap_exit(true);
+        let intensity = match Intensity::new(flags.max_restarts, flags.period) {
+            Ok(intensity) => intensity,
+            Err(reason) => return Init::stop(reason),
+        };
         let mut supervisor = Self {
             strategy: flags.strategy,
             auto_shutdown: flags.auto_shutdown,
-            intensity: Intensity::new(flags.max_restarts, flags.period),
+            intensity,
             children: Children::default(),
         };
         if let Err(error) = check(&specs, flags.auto_shutdown) {
@@ -286,9 +292,12 @@ impl GenServer for Supervisor {
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
         match self.children.place_of_pid(pid) {
-            Some(place) => self.child_ended(place, pid, &reason, cx).await,
+            // A child that lives sent the signal itself: to start it again would make two of it.
+            Some(place) if !cx.vm().is_alive(pid) => {
+                self.child_ended(place, pid, &reason, cx).await
+            }
             // Somebody linked himself, or a child whose end was dealt with already.
-            None => NoReply::new(),
+            _ => NoReply::new(),
         }
     }
 
