@@ -2,7 +2,7 @@
 //!
 //! A reason prints itself within 4 KiB; everything else that comes from outside is cut here.
 
-use otp_vm::{ExitReason, Pid};
+use otp_vm::{Context, ExitReason, Message, MessageKind, Pid};
 
 /// Longest text of an unknown message in a report, in bytes. Chosen by feel: what a line of a log
 /// may hold.
@@ -53,7 +53,35 @@ pub(crate) fn progress(supervisor: Pid, child: &str, pid: Pid) {
     tracing::debug!(event = "progress", supervisor = %supervisor, child, pid = %pid, "progress");
 }
 
-/// A server ended with an abnormal reason.
-pub(crate) fn server_terminated(pid: Pid, server: &'static str, reason: &ExitReason) {
-    tracing::error!(event = "gen_server_terminated", %pid, server, %reason, "gen_server terminated");
+/// The calling process, a server, ends with an abnormal reason.
+pub(crate) fn server_terminated(cx: &Context, server: &'static str, reason: &ExitReason) {
+    let pid = cx.pid();
+    let info = cx.process_info(pid);
+    let registered_name = info.as_ref().and_then(|info| info.registered_name);
+    let label = info.as_ref().and_then(|info| info.label);
+    tracing::error!(
+        event = "gen_server_terminated",
+        %pid,
+        registered_name = registered_name.map(|name| name.as_str()),
+        label = label.map(|label| label.as_str()),
+        server,
+        %reason,
+        "gen_server terminated"
+    );
+}
+
+/// What may be wrong with a message that did not decode: a text in the place of the variant's name.
+pub(crate) fn hint(message: &Message) -> Option<&'static str> {
+    let content = match message.kind() {
+        MessageKind::Call { request, .. } | MessageKind::Cast(request) => request,
+        _ => message.term(),
+    };
+    let tag = match content.as_tuple() {
+        Some(tuple) => tuple.get(0)?,
+        None => content,
+    };
+    tag.as_str()?;
+    Some(
+        "a text is a binary, and a variant's name an atom: send the variant itself, of a type that derives Serialize",
+    )
 }

@@ -135,7 +135,7 @@ pub use start::Start;
 
 pub use crate::proc_lib::StopError;
 
-use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+use crate::report::{UNKNOWN_TEXT_LIMIT_BYTES, hint};
 
 /// The callbacks of a server, and the types of its messages. The [module](self) has the contract.
 ///
@@ -219,7 +219,8 @@ pub trait GenServer: Sized + Send + 'static {
 
     /// Gets a message that is neither a call, a cast nor an `Info`: an unknown request or shape.
     ///
-    /// The default logs a warning with the message, cut at 1 KiB. To an unknown *call* it replies
+    /// The default logs a warning with the message, cut at 1 KiB, and a hint where a text stands
+    /// in the place of a variant's name. To an unknown *call* it replies
     /// `{bad_call, Text}`, so that the caller fails at once with a decode error in place of its
     /// timeout.
     fn handle_unknown(
@@ -234,6 +235,7 @@ pub trait GenServer: Sized + Send + 'static {
             server = std::any::type_name::<Self>(),
             message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
             %error,
+            hint = hint(&message),
             "a message did not decode and was dropped"
         );
         if let MessageKind::Call { from, .. } = message.kind() {

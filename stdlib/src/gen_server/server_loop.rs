@@ -220,7 +220,7 @@ impl<S: GenServer> Server<S> {
             let _ = from.reply(cx, &value);
         }
         if reason.is_abnormal() {
-            report::server_terminated(cx.pid(), std::any::type_name::<S>(), &reason);
+            report::server_terminated(cx, std::any::type_name::<S>(), &reason);
         }
         reason
     }

@@ -19,8 +19,8 @@ use crate::exit_reason::ExitReason;
 pub(crate) static VTABLE: VTable = VTable { run };
 
 thread_local! {
-    /// The process whose slice runs on this thread.
-    static CURRENT: Cell<Option<Pid>> = const { Cell::new(None) };
+    /// The process whose slice runs on this thread, and its slot.
+    static CURRENT: Cell<Option<(Pid, NonNull<Process>)>> = const { Cell::new(None) };
     /// What the panic hook saw on this thread, until the slice fetches it.
     static SEEN: RefCell<Option<SeenPanic>> = const { RefCell::new(None) };
 }
@@ -44,9 +44,9 @@ unsafe fn run(header: NonNull<Header>) -> Step {
         // Only a stale wake of a slot that ended comes here.
         return Step::Done;
     };
-    CURRENT.set(Some(pid));
+    CURRENT.set(Some((pid, NonNull::from(process))));
     let before = otp_scheduler::reductions_left();
-    let ended = slice(process, pid);
+    let ended = slice(process);
     let used = before
         .saturating_sub(otp_scheduler::reductions_left())
         .max(1);
@@ -63,7 +63,7 @@ unsafe fn run(header: NonNull<Header>) -> Step {
 }
 
 /// Drains, polls the body once, and says whether the process ends.
-fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
+fn slice(process: &Process) -> Option<ExitReason> {
     if let Some(reason) = take_in(process) {
         return Some(reason);
     }
@@ -77,7 +77,7 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
         // A signal that the body's own receive took in may have decided the end.
         Ok(Poll::Pending) if process.doomed.load(Ordering::Acquire) => process.lock().exit.take(),
         Ok(Poll::Pending) => None,
-        Err(payload) => Some(panicked(process, pid, payload)),
+        Err(payload) => Some(reason_of_panic(payload)),
     }
 }
 
@@ -97,33 +97,37 @@ fn take_in(process: &Process) -> Option<ExitReason> {
     exit
 }
 
-fn panicked(process: &Process, pid: Pid, payload: Box<dyn Any + Send>) -> ExitReason {
-    let label = process.lock().label;
-    report_panic(Some(pid), label.map_or("", |label| label.as_str()), payload)
-}
-
-/// The exit reason that a panic stands for which the body of the running process caught.
+/// The exit reason that a panic of the running process stands for, whether its body caught it or not. Logs it, unless
+/// it is a call of `Context::exit`.
 pub(crate) fn reason_of_panic(payload: Box<dyn Any + Send>) -> ExitReason {
-    report_panic(CURRENT.get(), "", payload)
-}
-
-/// The exit reason that a panic stands for. Logs it, unless it is a call of `Context::exit`.
-fn report_panic(pid: Option<Pid>, label: &str, payload: Box<dyn Any + Send>) -> ExitReason {
-    let pid = pid.map(tracing::field::display);
     let payload = match payload.downcast::<ExitPayload>() {
         Ok(exit) => return exit.0,
         Err(payload) => payload,
     };
+    let (pid, name, label) = match CURRENT.get() {
+        Some((pid, process)) => {
+            // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
+            let state = unsafe { process.as_ref() }.lock();
+            (Some(pid), state.name(), state.label)
+        }
+        None => (None, None, None),
+    };
+    let pid = pid.map(tracing::field::display);
+    let registered_name = name.map(|name| name.as_str());
+    let label = label.map_or("", |label| label.as_str());
     let backtrace = SEEN.with_borrow_mut(|seen| {
         seen.as_mut()
             .map(|seen| std::mem::replace(&mut seen.backtrace, Backtrace::disabled()))
     });
     let (message, location) = describe_panic(payload);
     match backtrace.filter(|trace| trace.status() == BacktraceStatus::Captured) {
-        Some(trace) => tracing::error!(target: "otp_vm::crash", pid, label, %message, %location,
-            "process panicked\n{trace}"),
+        Some(trace) => {
+            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %message, %location,
+            "process panicked\n{trace}")
+        }
         None => {
-            tracing::error!(target: "otp_vm::crash", pid, label, %message, %location, "process panicked")
+            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %message, %location,
+                "process panicked");
         }
     }
     ExitReason::panic(&message, &location)
