@@ -131,7 +131,12 @@ impl<S: GenServer> Server<S> {
             }
             Event::Continue(argument) => {
                 let state = &mut self.state;
-                Box::pin(async move { no_reply(state.handle_continue(argument, cx).await) })
+                Box::pin(async move {
+                    // No receive comes in between: a server that always goes on would keep its
+                    // scheduler, and not notice a kill.
+                    cx.tick(1).await;
+                    no_reply(state.handle_continue(argument, cx).await)
+                })
             }
         }
     }

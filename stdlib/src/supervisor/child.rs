@@ -113,6 +113,8 @@ impl StartChild {
     /// Starts the child, linked to the caller. A start function that panics, or calls
     /// `Context::exit`, is a start that failed: a supervisor does not fall with one of its children.
     pub(crate) async fn start(&mut self, cx: &mut Context) -> Result<Pid, StartError> {
+        // The starts of plain processes wait for nothing: a long list of them would keep the scheduler.
+        cx.tick(1).await;
         Caught(pin!(self.call(cx)))
             .await
             .unwrap_or_else(|reason| Err(StartError::Exit(reason)))

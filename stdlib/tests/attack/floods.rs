@@ -245,3 +245,78 @@ fn a_server_with_a_full_mailbox_answers_in_its_turn() {
             .unwrap();
     });
 }
+
+/// A server that never has done with continuing.
+struct Endless;
+
+impl GenServer for Endless {
+    type Args = ();
+    type Call = ();
+    type Reply = ();
+    type Cast = NoMessage;
+    type Info = NoMessage;
+    type Continue = ();
+
+    async fn init((): (), _cx: &mut Context) -> Init<Self> {
+        Init::ok(Self).and_continue(())
+    }
+
+    async fn handle_continue(&mut self, (): (), _cx: &mut Context) -> NoReply<Self> {
+        NoReply::new().and_continue(())
+    }
+}
+
+#[test]
+fn a_server_that_continues_for_ever_lets_others_run_and_can_be_killed() {
+    run_on(1, async |mut cx: Context| {
+        let server = Endless::start(&mut cx, ()).await.unwrap();
+        let pid = server.pid().unwrap();
+        let monitor = cx.monitor(pid);
+        cx.yield_now().await;
+        cx.exit_process(pid, ExitReason::kill());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
+    });
+}
+
+#[test]
+fn a_supervisor_that_starts_many_children_lets_others_run() {
+    run_on(1, async |mut cx: Context| {
+        let turns = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&turns);
+        let other = cx
+            .spawn(async move |cx: Context| {
+                loop {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    cx.yield_now().await;
+                }
+            })
+            .unwrap();
+        let (first, last) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let mut children: Vec<ChildSpec> = (0..20_000)
+            .map(|id| ChildSpec::process(id.to_string(), idle))
+            .collect();
+        for (place, at) in [(0, &first), (20_000, &last)] {
+            let (turns, at) = (Arc::clone(&turns), Arc::clone(at));
+            let noting = ChildSpec::new(format!("noting {place}"), move |cx| {
+                at.store(turns.load(Ordering::SeqCst), Ordering::SeqCst);
+                let started = cx.spawn_link(idle).map_err(Into::into);
+                Box::pin(std::future::ready(started))
+            });
+            children.insert(place, noting);
+        }
+        let flags = SupervisorFlags::one_for_one();
+        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let turns = last.load(Ordering::SeqCst) - first.load(Ordering::SeqCst);
+        assert!(
+            turns > 1,
+            "nobody else ran while 20,000 children were started"
+        );
+        cx.exit_process(other, ExitReason::kill());
+        supervisor
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+    });
+}

@@ -20,7 +20,17 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    let vm = Vm::builder().schedulers(2).build().expect("a VM");
+    run_on(2, body)
+}
+
+/// As [`run`], on so many schedulers.
+pub fn run_on<B, F, T>(schedulers: usize, body: B) -> T
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let vm = Vm::builder().schedulers(schedulers).build().expect("a VM");
     let (done, result) = mpsc::channel();
     let host = vm.clone();
     std::thread::spawn(move || done.send(host.run(body).wait()));
