@@ -19,6 +19,7 @@
 //!   abnormally, as in OTP: it does not get past the start. Use `start`, trap exits, or have the
 //!   child say `init_fail`, to get the error instead.
 //! * The parent dies while it waits: the link ends the child.
+//! * The future of a start is dropped: the process starts all the same, and nobody is told.
 
 use std::time::Duration;
 
@@ -314,12 +315,20 @@ async fn begin(cx: &mut Context, pid: Pid, options: &StartOptions) -> Result<Pid
 /// request came; its `EXIT` has the true reason.
 async fn linked_end(cx: &mut Context, pid: Pid, reason: ExitReason) -> ExitReason {
     if !traps_exits(cx) {
-        if !reason.is_normal() {
-            // The exit signal is on its way, or here already: OTP's parent would not get past
-            // this point, and neither shall one here, whichever of the two news came first.
-            cx.receive_where(EXIT_LIMIT, |_| None::<()>).await;
+        // The exit signal is on its way, or here already: OTP's parent would not get past this
+        // point if it is abnormal, and neither shall one here, whichever of the two news came
+        // first. A slice takes it in when it begins, and the link goes.
+        while cx
+            .process_info(cx.pid())
+            .is_some_and(|me| me.links.contains(&pid))
+        {
+            cx.yield_now().await;
         }
-        return reason;
+        return if reason == ExitReason::noproc() {
+            ExitReason::normal()
+        } else {
+            reason
+        };
     }
     if reason != ExitReason::noproc() {
         return reason;

@@ -294,3 +294,15 @@ fn a_registry_leaves_nothing() {
         assert_eq!(names.lookup(&cx, &7), None);
     });
 }
+
+#[test]
+fn bodies_that_end_normally_before_they_are_asked_hold_nobody_up() {
+    run(async |mut cx: Context| {
+        for _ in 0..1_000 {
+            let started = otp_stdlib::proc_lib::start_link(&mut cx, async |_: Context| ()).await;
+            let reason = ExitReason::normal();
+            assert_eq!(started, Err(otp_stdlib::StartError::Exit(reason)));
+        }
+        bare(&cx, cx.pid(), &[]);
+    });
+}
