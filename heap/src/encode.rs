@@ -66,6 +66,14 @@ pub(crate) struct Encoder {
     pairs: Vec<(Word, Word)>,
 }
 
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder")
+            .field("words", &self.space.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Encoder {
     #[inline]
     pub(crate) fn new(shape: Shape, words_max: u32) -> Encoder {
@@ -271,6 +279,15 @@ impl Encoder {
     }
 }
 
+macro_rules! integers {
+    ($($method:ident($type:ty))*) => {
+        $(#[inline]
+        fn $method(self, value: $type) -> Result<Word, EncodeError> {
+            self.integer(value.into())
+        })*
+    };
+}
+
 impl<'a> Serializer for &'a mut Encoder {
     type Ok = Word;
     type Error = EncodeError;
@@ -292,43 +309,13 @@ impl<'a> Serializer for &'a mut Encoder {
         Ok(Word::atom(if value { atoms::TRUE } else { atoms::FALSE }))
     }
 
-    #[inline]
-    fn serialize_i8(self, value: i8) -> Result<Word, EncodeError> {
-        self.integer(value.into())
-    }
-
-    #[inline]
-    fn serialize_i16(self, value: i16) -> Result<Word, EncodeError> {
-        self.integer(value.into())
-    }
-
-    #[inline]
-    fn serialize_i32(self, value: i32) -> Result<Word, EncodeError> {
-        self.integer(value.into())
-    }
-
-    #[inline]
-    fn serialize_i64(self, value: i64) -> Result<Word, EncodeError> {
-        self.integer(value)
+    integers! {
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32)
     }
 
     fn serialize_i128(self, value: i128) -> Result<Word, EncodeError> {
         self.wide(value)
-    }
-
-    #[inline]
-    fn serialize_u8(self, value: u8) -> Result<Word, EncodeError> {
-        self.integer(value.into())
-    }
-
-    #[inline]
-    fn serialize_u16(self, value: u16) -> Result<Word, EncodeError> {
-        self.integer(value.into())
-    }
-
-    #[inline]
-    fn serialize_u32(self, value: u32) -> Result<Word, EncodeError> {
-        self.integer(value.into())
     }
 
     #[inline]

@@ -22,14 +22,6 @@ pub(crate) struct ListEncoder<'a> {
     depth: u32,
 }
 
-impl std::fmt::Debug for Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encoder")
-            .field("words", &self.space.len())
-            .finish_non_exhaustive()
-    }
-}
-
 impl<'a> ListEncoder<'a> {
     #[inline]
     pub(crate) fn new(encoder: &'a mut Encoder) -> Result<ListEncoder<'a>, EncodeError> {
@@ -131,51 +123,6 @@ impl<'a> TupleEncoder<'a> {
     }
 }
 
-impl SerializeTuple for TupleEncoder<'_> {
-    type Ok = Word;
-    type Error = EncodeError;
-
-    #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        self.element(value)
-    }
-
-    #[inline]
-    fn end(self) -> Result<Word, EncodeError> {
-        self.finish()
-    }
-}
-
-impl SerializeTupleStruct for TupleEncoder<'_> {
-    type Ok = Word;
-    type Error = EncodeError;
-
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        self.element(value)
-    }
-
-    #[inline]
-    fn end(self) -> Result<Word, EncodeError> {
-        self.finish()
-    }
-}
-
-impl SerializeTupleVariant for TupleEncoder<'_> {
-    type Ok = Word;
-    type Error = EncodeError;
-
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        self.element(value)
-    }
-
-    #[inline]
-    fn end(self) -> Result<Word, EncodeError> {
-        self.finish()
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct MapEncoder<'a> {
     encoder: &'a mut Encoder,
@@ -267,23 +214,27 @@ impl Encoder {
             }
             pairs.truncate(kept + 1);
         }
-        let count = pairs.len() - start;
-        let written = self.length(count).and_then(|len| {
-            Ok((
-                len,
-                self.space
-                    .push_blank(Word::header(MAP, len), u64::from(len) * 2)?,
-            ))
-        });
-        if let Ok((len, offset)) = written {
-            for (index, (key, value)) in (1..).zip(&pairs[start..]) {
-                self.space.set(offset + index, *key);
-                self.space.set(offset + len + index, *value);
-            }
-        }
+        let map = self.map_of_sorted(&pairs[start..]);
         pairs.truncate(start);
         self.pairs = pairs;
-        written.map(|(_, offset)| Word::boxed(MAP, offset))
+        map
+    }
+
+    fn map_of_sorted(&mut self, pairs: &[(Word, Word)]) -> Result<Word, EncodeError> {
+        let (offset, len) = self.blank_map(pairs.len())?;
+        for (index, (key, value)) in (1..).zip(pairs) {
+            self.space.set(offset + index, *key);
+            self.space.set(offset + len + index, *value);
+        }
+        Ok(Word::boxed(MAP, offset))
+    }
+
+    /// A map without pairs yet; gives its offset, and its length in 32 bits.
+    #[inline]
+    fn blank_map(&mut self, len: usize) -> Result<(u32, u32), EncodeError> {
+        let len = self.length(len)?;
+        let words = u64::from(len) * 2;
+        Ok((self.space.push_blank(Word::header(MAP, len), words)?, len))
     }
 }
 
@@ -308,10 +259,7 @@ impl<'a> StructEncoder<'a> {
         len: usize,
         variant: Option<u32>,
     ) -> Result<StructEncoder<'a>, EncodeError> {
-        let len = encoder.length(len)?;
-        let offset = encoder
-            .space
-            .push_blank(Word::header(MAP, len), u64::from(len) * 2)?;
+        let (offset, len) = encoder.blank_map(len)?;
         encoder.enter(LEVEL)?;
         let (depth, order) = (encoder.depth, shape::expected(name, len));
         Ok(StructEncoder {
@@ -414,40 +362,34 @@ impl Encoder {
     }
 }
 
-impl SerializeStruct for StructEncoder<'_> {
-    type Ok = Word;
-    type Error = EncodeError;
+/// serde has a trait for each kind of tuple and of struct, alike but for the names.
+macro_rules! compound {
+    ($($trait:ident for $encoder:ident: $method:ident => $inner:ident($($name:ident: $type:ty)?);)*) => {
+        $(impl $trait for $encoder<'_> {
+            type Ok = Word;
+            type Error = EncodeError;
 
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        self.field(name, value)
-    }
+            #[inline]
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $($name: $type,)?
+                value: &T,
+            ) -> Result<(), EncodeError> {
+                self.$inner($($name,)? value)
+            }
 
-    #[inline]
-    fn end(self) -> Result<Word, EncodeError> {
-        self.finish()
-    }
+            #[inline]
+            fn end(self) -> Result<Word, EncodeError> {
+                self.finish()
+            }
+        })*
+    };
 }
 
-impl SerializeStructVariant for StructEncoder<'_> {
-    type Ok = Word;
-    type Error = EncodeError;
-
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-    ) -> Result<(), EncodeError> {
-        self.field(name, value)
-    }
-
-    #[inline]
-    fn end(self) -> Result<Word, EncodeError> {
-        self.finish()
-    }
+compound! {
+    SerializeTuple for TupleEncoder: serialize_element => element();
+    SerializeTupleStruct for TupleEncoder: serialize_field => element();
+    SerializeTupleVariant for TupleEncoder: serialize_field => element();
+    SerializeStruct for StructEncoder: serialize_field => field(name: &'static str);
+    SerializeStructVariant for StructEncoder: serialize_field => field(name: &'static str);
 }
