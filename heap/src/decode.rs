@@ -2,8 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Error as _, Visitor};
-use serde::forward_to_deserialize_any;
+use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 
 use crate::limits::DEPTH_MAX;
 use crate::loan::{self, Loan};
@@ -71,20 +70,16 @@ impl<'de> Source<'de> {
     }
 
     #[cold]
-    fn big<V: Visitor<'de>>(self, value: BigInt<'de>, visitor: V) -> Result<V::Value, DecodeError> {
-        match (value.to_i128(), value.magnitude()) {
+    fn big<V: Visitor<'de>>(self, big: BigInt<'de>, visitor: V) -> Result<V::Value, DecodeError> {
+        match (big.to_i128(), big.magnitude()) {
             (Some(value), _) => match (u64::try_from(value), i64::try_from(value)) {
                 (Ok(value), _) => visitor.visit_u64(value),
                 (_, Ok(value)) => visitor.visit_i64(value),
                 _ => visitor.visit_i128(value),
             },
-            (None, Some(value)) if !self.is_negative() => visitor.visit_u128(value),
+            (None, Some(value)) if !big.is_negative() => visitor.visit_u128(value),
             _ => Err(self.mismatch(&visitor)),
         }
-    }
-
-    fn is_negative(self) -> bool {
-        matches!(self.term.view(), View::BigInt(big) if big.is_negative())
     }
 
     /// A binary's text, or the name of an atom.
@@ -109,11 +104,11 @@ impl<'de> Source<'de> {
     #[inline]
     fn elements<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.term.view() {
-            View::Tuple(tuple) => SeqSource::new(tuple.iter(), self.depth).visit(visitor),
+            View::Tuple(tuple) => {
+                SeqSource::new(tuple.iter(), tuple.len(), self.depth).visit(visitor)
+            }
             View::Nil | View::Cons(_) => match self.term.list_len() {
-                Some(len) => {
-                    SeqSource::of_len(self.term.list_iter(), len, self.depth).visit(visitor)
-                }
+                Some(len) => SeqSource::new(self.term.list_iter(), len, self.depth).visit(visitor),
                 None => Err(self.mismatch(&visitor)),
             },
             View::Binary(bytes) => {
@@ -312,7 +307,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
     ) -> Result<V::Value, DecodeError> {
         match self.term.as_tuple() {
             Some(tuple) if tuple.len() == len => {
-                SeqSource::new(tuple.iter(), self.depth).visit(visitor)
+                SeqSource::new(tuple.iter(), len, self.depth).visit(visitor)
             }
             Some(_) => Err(self.mismatch(&visitor)),
             None => self.elements(visitor),
@@ -369,25 +364,4 @@ impl<'de> Deserializer<'de> for Source<'de> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         visitor.visit_unit()
     }
-}
-
-/// The unit that a bare `ok` stands for where `{ok, ok}` was expected.
-struct UnitSource;
-
-impl<'de> Deserializer<'de> for UnitSource {
-    type Error = DecodeError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
-    }
-}
-
-fn decode_unit<'de, T: DeserializeSeed<'de>>(seed: T) -> Result<T::Value, DecodeError> {
-    seed.deserialize(UnitSource)
 }

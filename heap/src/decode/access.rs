@@ -1,11 +1,9 @@
 //! Elements, pairs and variants for a visitor. Paths are added on the way of an error only.
 
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
-};
-use serde::forward_to_deserialize_any;
+use serde::de::value::{BorrowedStrDeserializer, UnitDeserializer};
+use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
-use super::{Source, decode_unit};
+use super::Source;
 use crate::error::Step;
 use crate::term::{Map, MapIter, Term, Tuple};
 use crate::{Atom, DecodeError, DecodeErrorKind, atom_cache, atoms};
@@ -17,22 +15,10 @@ pub(super) struct SeqSource<I> {
     depth: usize,
 }
 
-impl<'de, I: ExactSizeIterator<Item = Term<'de>>> SeqSource<I> {
-    #[inline]
-    pub(super) fn new(terms: I, depth: usize) -> SeqSource<I> {
-        let left = terms.len();
-        SeqSource {
-            terms,
-            index: 0,
-            left,
-            depth,
-        }
-    }
-}
-
 impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
+    /// Of `left` terms.
     #[inline]
-    pub(super) fn of_len(terms: I, left: usize, depth: usize) -> SeqSource<I> {
+    pub(super) fn new(terms: I, left: usize, depth: usize) -> SeqSource<I> {
         SeqSource {
             terms,
             index: 0,
@@ -219,18 +205,11 @@ impl<'de> EnumSource<'de> {
         }
     }
 
-    #[inline]
-    fn payload(&self, len: usize, expected: &dyn de::Expected) -> Result<Tuple<'de>, DecodeError> {
-        match self.tuple {
-            Some(tuple) if tuple.len() == len + 1 => Ok(tuple),
-            _ => Err(self.source.mismatch(expected)),
-        }
-    }
-
+    /// The variant's one value.
     #[inline]
     fn one(&self) -> Result<Source<'de>, DecodeError> {
-        let tuple = self.payload(1, &"a variant with one value")?;
-        match tuple.get(1) {
+        let payload = self.tuple.filter(|tuple| tuple.len() == 2);
+        match payload.and_then(|tuple| tuple.get(1)) {
             Some(term) => Ok(self.source.below(term)),
             None => Err(self.source.mismatch(&"a variant with one value")),
         }
@@ -246,7 +225,9 @@ impl<'de> EnumAccess<'de> for EnumSource<'de> {
         self,
         seed: V,
     ) -> Result<(V::Value, EnumSource<'de>), DecodeError> {
-        let value = seed.deserialize(Name(self.variant_name()))?;
+        let value = seed.deserialize(BorrowedStrDeserializer::<DecodeError>::new(
+            self.variant_name(),
+        ))?;
         Ok((value, self))
     }
 }
@@ -268,7 +249,8 @@ impl<'de> VariantAccess<'de> for EnumSource<'de> {
         seed: T,
     ) -> Result<T::Value, DecodeError> {
         if self.tuple.is_none() && self.name == "Result" {
-            return decode_unit(seed);
+            // A bare `ok` stands for `{ok, ok}`.
+            return seed.deserialize(UnitDeserializer::<DecodeError>::new());
         }
         seed.deserialize(self.one()?)
     }
@@ -279,8 +261,12 @@ impl<'de> VariantAccess<'de> for EnumSource<'de> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        let tuple = self.payload(len, &visitor)?;
-        super::SeqSource::new(tuple.iter_from(1), self.source.depth).visit(visitor)
+        match self.tuple {
+            Some(tuple) if tuple.len() == len + 1 => {
+                SeqSource::new(tuple.iter_from(1), len, self.source.depth).visit(visitor)
+            }
+            _ => Err(self.source.mismatch(&visitor)),
+        }
     }
 
     #[inline]
@@ -290,23 +276,5 @@ impl<'de> VariantAccess<'de> for EnumSource<'de> {
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         self.one()?.pairs(visitor)
-    }
-}
-
-/// A variant's name, lasting as long as the program.
-struct Name(&'static str);
-
-impl<'de> Deserializer<'de> for Name {
-    type Error = DecodeError;
-
-    #[inline]
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_borrowed_str(self.0)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
     }
 }
