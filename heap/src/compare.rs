@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
 use crate::number::Number;
-use crate::term::{Cons, Map, Term, View};
+use crate::term::{Map, Term, View};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -155,18 +155,22 @@ fn compare_numbers(left: Number<'_>, right: Number<'_>, mode: Mode) -> Ordering 
 }
 
 fn compare_maps(left: Map<'_>, right: Map<'_>, mode: Mode) -> Ordering {
-    left.len().cmp(&right.len()).then_with(|| {
-        let (left_pairs, right_pairs) = (left.iter(), right.iter());
-        let keys = left_pairs.clone().map(|pair| pair.0);
-        first_difference(
-            keys.zip(right_pairs.clone().map(|pair| pair.0)),
-            Mode::Exact,
-        )
+    left.len()
+        .cmp(&right.len())
         .then_with(|| {
-            let values = left_pairs.map(|pair| pair.1);
-            first_difference(values.zip(right_pairs.map(|pair| pair.1)), mode)
+            let keys = left
+                .iter()
+                .zip(right)
+                .map(|(left, right)| (left.0, right.0));
+            first_difference(keys, Mode::Exact)
         })
-    })
+        .then_with(|| {
+            let values = left
+                .iter()
+                .zip(right)
+                .map(|(left, right)| (left.1, right.1));
+            first_difference(values, mode)
+        })
 }
 
 fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {
@@ -174,7 +178,6 @@ fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {
         if same_place(left, right) {
             return true;
         }
-        let (left_tag, right_tag) = (left.word().tag(), right.word().tag());
         if !left.word().is_boxed() || !right.word().is_boxed() {
             return false;
         }
@@ -202,8 +205,8 @@ fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {
             (View::Binary(left), View::Binary(right)) => return left == right,
             (View::Float(left), View::Float(right)) => return left.to_bits() == right.to_bits(),
             (View::BigInt(left), View::BigInt(right)) => return left == right,
-            // Of one kind but not in one place (natives), or of two kinds.
-            _ => return left_tag == right_tag && left.cmp_exact(right).is_eq(),
+            // Natives that are not in one place, or terms of two kinds.
+            _ => return false,
         }
     }
 }
@@ -216,7 +219,7 @@ impl Hash for Term<'_> {
             match term.view() {
                 View::Cons(cons) => {
                     state.write_u8(10);
-                    Cons::head(cons).hash(state);
+                    cons.head().hash(state);
                     term = cons.tail();
                     continue;
                 }

@@ -1,5 +1,6 @@
 //! Terms as seen: a word and the block that it lies in.
 
+use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -117,6 +118,12 @@ impl<'h> Term<'h> {
         unsafe { self.base.add(self.word.offset() as usize + index).read() }
     }
 
+    /// What this term's own object counts: elements, pairs, limbs or bytes.
+    #[inline]
+    fn object_len(self) -> usize {
+        self.object_word(0).header_len() as usize
+    }
+
     #[inline]
     fn with_word(self, word: Word) -> Term<'h> {
         Term { word, ..self }
@@ -134,11 +141,11 @@ impl<'h> Term<'h> {
             CONS => View::Cons(Cons { cell: self }),
             TUPLE => View::Tuple(Tuple {
                 term: self,
-                len: self.object_word(0).header_len() as usize,
+                len: self.object_len(),
             }),
             MAP => View::Map(Map {
                 term: self,
-                len: self.object_word(0).header_len() as usize,
+                len: self.object_len(),
             }),
             FLOAT => View::Float(f64::from_bits(self.object_word(1).0)),
             BIG => View::BigInt(self.big()),
@@ -149,13 +156,12 @@ impl<'h> Term<'h> {
     }
 
     fn big(self) -> BigInt<'h> {
-        let header = self.object_word(0);
         // SAFETY: the limbs follow the header, as many as it says; a word is a plain `u64`.
         let limbs = unsafe {
             let first = self.base.add(self.word.offset() as usize + 1).cast::<u64>();
-            std::slice::from_raw_parts(first.as_ptr(), header.header_len() as usize)
+            std::slice::from_raw_parts(first.as_ptr(), self.object_len())
         };
-        BigInt::new(header.header_is_negative(), limbs)
+        BigInt::new(self.object_word(0).header_is_negative(), limbs)
     }
 
     #[inline]
@@ -164,11 +170,10 @@ impl<'h> Term<'h> {
             // SAFETY: the tag says that a shared binary lies there, in a block that lives for 'h.
             return unsafe { off_heap::binary_at::<'h>(self.base, self.word.offset()) }.bytes();
         }
-        let len = self.object_word(0).header_len() as usize;
         // SAFETY: the bytes follow the header, as many as it says.
         unsafe {
             let first = self.base.add(self.word.offset() as usize + 1).cast::<u8>();
-            std::slice::from_raw_parts(first.as_ptr(), len)
+            std::slice::from_raw_parts(first.as_ptr(), self.object_len())
         }
     }
 
@@ -235,7 +240,7 @@ impl<'h> Term<'h> {
     pub fn as_tuple(self) -> Option<Tuple<'h>> {
         (self.word.tag() == TUPLE).then(|| Tuple {
             term: self,
-            len: self.object_word(0).header_len() as usize,
+            len: self.object_len(),
         })
     }
 
@@ -244,7 +249,7 @@ impl<'h> Term<'h> {
     pub fn as_map(self) -> Option<Map<'h>> {
         (self.word.tag() == MAP).then(|| Map {
             term: self,
-            len: self.object_word(0).header_len() as usize,
+            len: self.object_len(),
         })
     }
 
@@ -343,11 +348,7 @@ impl<'h> Tuple<'h> {
     /// All elements in order.
     #[inline]
     pub fn iter(self) -> TupleIter<'h> {
-        TupleIter {
-            tuple: self,
-            next: 0,
-            end: self.len,
-        }
+        self.iter_from(0)
     }
 
     /// The elements from an index on.
@@ -356,7 +357,6 @@ impl<'h> Tuple<'h> {
         TupleIter {
             tuple: self,
             next: index.min(self.len),
-            end: self.len,
         }
     }
 
@@ -381,7 +381,6 @@ impl<'h> IntoIterator for Tuple<'h> {
 pub struct TupleIter<'h> {
     tuple: Tuple<'h>,
     next: usize,
-    end: usize,
 }
 
 impl<'h> Iterator for TupleIter<'h> {
@@ -389,7 +388,7 @@ impl<'h> Iterator for TupleIter<'h> {
 
     #[inline]
     fn next(&mut self) -> Option<Term<'h>> {
-        if self.next == self.end {
+        if self.next == self.tuple.len {
             return None;
         }
         self.next += 1;
@@ -399,7 +398,7 @@ impl<'h> Iterator for TupleIter<'h> {
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.end - self.next;
+        let left = self.tuple.len - self.next;
         (left, Some(left))
     }
 }
@@ -428,7 +427,16 @@ impl<'h> Map<'h> {
 
     /// The value of a key, found by halving. The key may lie in any block.
     pub fn get(self, key: Term<'_>) -> Option<Term<'h>> {
-        self.find(|candidate| candidate.cmp_exact(key))
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.key(middle).cmp_exact(key) {
+                Ordering::Equal => return Some(self.value(middle)),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
     }
 
     /// The value of a key that is an atom.
@@ -437,19 +445,6 @@ impl<'h> Map<'h> {
         let mut keys = 0..self.len();
         let found = keys.find(|index| self.key(*index).word == Word::atom(key))?;
         Some(self.value(found))
-    }
-
-    fn find(self, compare: impl Fn(Term<'_>) -> std::cmp::Ordering) -> Option<Term<'h>> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match compare(self.key(middle)) {
-                std::cmp::Ordering::Equal => return Some(self.value(middle)),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        None
     }
 
     #[inline]
