@@ -5,11 +5,13 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use crate::binary::Binary;
 use crate::block::Block;
 use crate::limits::{BLOCK_WORDS_MAX, DEPTH_MAX, HEAP_BINARY_BYTES_MAX};
+use crate::loan::{self, Loan};
+use crate::native::NativeCell;
 use crate::off_heap::SharedBytes;
 use crate::raw::{Shape, Space};
 use crate::term::Term;
 use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, SHARED_BINARY, TUPLE, Word};
-use crate::{EncodeError, OwnedTerm, Pid, Ref, atom_cache, atoms, copy, embed, loan, off_heap};
+use crate::{EncodeError, OwnedTerm, Pid, Ref, atom_cache, atoms, copy, embed, off_heap};
 
 mod compound;
 mod shape;
@@ -184,10 +186,7 @@ impl Encoder {
         Ok(Word::boxed(SHARED_BINARY, offset))
     }
 
-    pub(crate) fn native(
-        &mut self,
-        native: &crate::native::NativeCell,
-    ) -> Result<Word, EncodeError> {
+    pub(crate) fn native(&mut self, native: &NativeCell) -> Result<Word, EncodeError> {
         // Room first: once taken, the resource must find its place.
         off_heap::reserve_native(&mut self.space)?;
         let payload = native.take().ok_or(EncodeError::NativeMoved)?;
@@ -270,12 +269,13 @@ impl Encoder {
 
     #[inline(never)]
     fn borrowed(&mut self, name: &'static str) -> Result<Option<Word>, EncodeError> {
-        match name {
-            embed::TERM => loan::take_term(|term| self.copy(term)).transpose(),
-            embed::BINARY => loan::take_binary(|binary| self.binary(binary)).transpose(),
-            embed::NATIVE => loan::take_native(|native| self.native(native)).transpose(),
-            _ => Ok(None),
-        }
+        loan::take(|loan| match (name, loan) {
+            (embed::TERM, Loan::Term(term)) => Some(self.copy(term)),
+            (embed::BINARY, Loan::Binary(binary)) => Some(self.binary(binary)),
+            (embed::NATIVE, Loan::Native(native)) => Some(self.native(native)),
+            _ => None,
+        })
+        .transpose()
     }
 }
 

@@ -16,24 +16,10 @@
 //! it works while a thread ends.
 
 use std::cell::Cell;
-use std::ptr::NonNull;
 
 use crate::Binary;
 use crate::native::NativeCell;
 use crate::term::Term;
-
-#[derive(Clone, Copy)]
-enum Slot {
-    Empty,
-    Term(Term<'static>),
-    Binary(NonNull<Binary>),
-    Native(NonNull<NativeCell>),
-    Source(Term<'static>),
-}
-
-thread_local! {
-    static SLOT: Cell<Slot> = const { Cell::new(Slot::Empty) };
-}
 
 /// What a lender gives.
 #[derive(Clone, Copy)]
@@ -48,7 +34,11 @@ pub(crate) enum Loan<'a> {
     Source(Term<'a>),
 }
 
-struct Restore(Slot);
+thread_local! {
+    static SLOT: Cell<Option<Loan<'static>>> = const { Cell::new(None) };
+}
+
+struct Restore(Option<Loan<'static>>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -59,56 +49,30 @@ impl Drop for Restore {
 /// Runs `call` with the loan in the slot; tells as well whether the loan was taken.
 #[inline]
 pub(crate) fn lend<R>(loan: Loan<'_>, call: impl FnOnce() -> R) -> (R, bool) {
-    let slot = match loan {
-        // SAFETY: only the lifetime changes. The slot gives the term out for the length of a
-        // closure, and is emptied or restored before this frame, which borrows it, ends.
-        Loan::Term(term) => Slot::Term(unsafe { term.detach() }),
-        Loan::Binary(binary) => Slot::Binary(NonNull::from(binary)),
-        Loan::Native(native) => Slot::Native(NonNull::from(native)),
-        // SAFETY: as for `Loan::Term`.
-        Loan::Source(term) => Slot::Source(unsafe { term.detach() }),
-    };
-    let restore = Restore(SLOT.replace(slot));
+    // SAFETY: only the lifetime changes. The slot gives the loan out for the length of a closure
+    // (see `take`), and is emptied or restored before this frame, which borrows it, ends.
+    let loan = unsafe { std::mem::transmute::<Loan<'_>, Loan<'static>>(loan) };
+    let restore = Restore(SLOT.replace(Some(loan)));
     let result = call();
-    let taken = matches!(SLOT.get(), Slot::Empty);
+    let taken = SLOT.get().is_none();
     drop(restore);
     (result, taken)
 }
 
-/// Takes a lent term and gives it to `embed`; `None` if no term is lent.
-pub(crate) fn take_term<R>(embed: impl FnOnce(Term<'_>) -> R) -> Option<R> {
-    let Slot::Term(term) = SLOT.get() else {
-        return None;
-    };
-    SLOT.set(Slot::Empty);
-    Some(embed(term))
-}
-
-/// Takes a lent binary and gives it to `embed`.
-pub(crate) fn take_binary<R>(embed: impl FnOnce(&Binary) -> R) -> Option<R> {
-    let Slot::Binary(binary) = SLOT.get() else {
-        return None;
-    };
-    SLOT.set(Slot::Empty);
-    // SAFETY: the lender's frame, below us on this stack, borrows the binary.
-    Some(embed(unsafe { binary.as_ref() }))
-}
-
-/// Takes a lent resource and gives it to `embed`.
-pub(crate) fn take_native<R>(embed: impl FnOnce(&NativeCell) -> R) -> Option<R> {
-    let Slot::Native(native) = SLOT.get() else {
-        return None;
-    };
-    SLOT.set(Slot::Empty);
-    // SAFETY: the lender's frame, below us on this stack, borrows the cell.
-    Some(embed(unsafe { native.as_ref() }))
+/// Offers what is lent to `call`, which gives None to leave it; None as well if nothing is lent.
+pub(crate) fn take<R>(call: impl for<'a> FnOnce(Loan<'a>) -> Option<R>) -> Option<R> {
+    let loan = SLOT.take()?;
+    let result = call(loan);
+    if result.is_none() {
+        SLOT.set(Some(loan));
+    }
+    result
 }
 
 /// Takes the term that a deserializer of ours lent to its visitor.
 pub(crate) fn take_source<R>(read: impl FnOnce(Term<'_>) -> R) -> Option<R> {
-    let Slot::Source(term) = SLOT.get() else {
-        return None;
-    };
-    SLOT.set(Slot::Empty);
-    Some(read(term))
+    take(|loan| match loan {
+        Loan::Source(term) => Some(read(term)),
+        _ => None,
+    })
 }

@@ -75,20 +75,6 @@ impl<'h> Term<'h> {
         }
     }
 
-    /// The same term, its lifetime forgotten.
-    ///
-    /// # Safety
-    ///
-    /// The caller sees to it that the result is not used after `'h`.
-    #[inline]
-    pub(crate) unsafe fn detach(self) -> Term<'static> {
-        Term {
-            base: self.base,
-            word: self.word,
-            block: PhantomData,
-        }
-    }
-
     #[inline]
     pub(crate) fn base(self) -> NonNull<Word> {
         self.base
