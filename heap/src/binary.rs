@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::{Bound, Deref, RangeBounds};
+use std::ops::{Deref, RangeBounds};
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
@@ -27,21 +27,9 @@ impl Binary {
     ///
     /// If the range does not lie inside.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Binary {
-        let start = match range.start_bound() {
-            Bound::Included(start) => *start,
-            Bound::Excluded(before) => before + 1,
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(last) => last + 1,
-            Bound::Excluded(end) => *end,
-            Bound::Unbounded => self.len(),
-        };
-        assert!(
-            start <= end,
-            "a range of a binary does not end before it starts"
-        );
-        Binary(self.0.part(start, end - start))
+        let part = &self[(range.start_bound().cloned(), range.end_bound().cloned())];
+        let start = part.as_ptr().addr() - self.as_ptr().addr();
+        Binary(self.0.part(start, part.len()))
     }
 
     /// References to these bytes at this moment, those in messages included.

@@ -64,6 +64,19 @@ fn a_slice_outlives_its_whole() {
 }
 
 #[test]
+fn a_range_that_is_not_inside_is_refused() {
+    let whole = long();
+    assert!(whole.slice(65..).is_empty());
+    for range in [(0, 65), (65, 65), (0, usize::MAX)] {
+        let outside = || whole.slice(range.0..=range.1);
+        assert!(
+            catch_unwind(AssertUnwindSafe(outside)).is_err(),
+            "{range:?}"
+        );
+    }
+}
+
+#[test]
 fn a_native_moves_in_and_out_once() {
     let (drops, counted) = counter();
     let native = Native::new(counted);
