@@ -83,56 +83,7 @@ impl fmt::Display for Pid {
     }
 }
 
-impl fmt::Debug for Pid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Inside a VM message the pid itself; `"<0.1.2>"` in a readable format, a number elsewhere.
-impl Serialize for Pid {
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.serialize_newtype_struct(embed::PID, &embed::Text(self))
-        } else {
-            serializer.serialize_newtype_struct(embed::PID, &self.0)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Pid {
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pid, D::Error> {
-        deserializer.deserialize_newtype_struct(embed::PID, PidVisitor)
-    }
-}
-
-struct PidVisitor;
-
-impl<'de> Visitor<'de> for PidVisitor {
-    type Value = Pid;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a pid")
-    }
-
-    #[inline]
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Pid, E> {
-        Ok(Pid::from_u64(value))
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Pid, D::Error> {
-        // Where serde buffers (untagged enums), only the text tells one from a number.
-        if inner.is_human_readable() {
-            let text = inner.deserialize_str(embed::TextVisitor)?;
-            Pid::parse(&text)
-                .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &self))
-        } else {
-            u64::deserialize(inner).map(Pid::from_u64)
-        }
-    }
-}
+embed::identifier!(Pid, embed::PID, "a pid");
 
 #[cfg(test)]
 mod tests {

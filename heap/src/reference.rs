@@ -41,56 +41,7 @@ impl fmt::Display for Ref {
     }
 }
 
-impl fmt::Debug for Ref {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Inside a VM message the reference itself; text in a readable format, a number elsewhere.
-impl Serialize for Ref {
-    #[inline]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.serialize_newtype_struct(embed::REFERENCE, &embed::Text(self))
-        } else {
-            serializer.serialize_newtype_struct(embed::REFERENCE, &self.0)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Ref {
-    #[inline]
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ref, D::Error> {
-        deserializer.deserialize_newtype_struct(embed::REFERENCE, RefVisitor)
-    }
-}
-
-struct RefVisitor;
-
-impl<'de> Visitor<'de> for RefVisitor {
-    type Value = Ref;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a reference")
-    }
-
-    #[inline]
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Ref, E> {
-        Ok(Ref::from_u64(value))
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<Ref, D::Error> {
-        // Where serde buffers (untagged enums), only the text tells one from a number.
-        if inner.is_human_readable() {
-            let text = inner.deserialize_str(embed::TextVisitor)?;
-            Ref::parse(&text)
-                .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &self))
-        } else {
-            u64::deserialize(inner).map(Ref::from_u64)
-        }
-    }
-}
+embed::identifier!(Ref, embed::REFERENCE, "a reference");
 
 #[cfg(test)]
 mod tests {
