@@ -51,26 +51,23 @@ fn remember(name: &'static str, key: usize, atom: Atom) {
 #[inline]
 pub(crate) fn field(name: &'static str) -> Result<Atom, AtomError> {
     let key = name.len() * 2;
-    lookup(name, key).map_or_else(|| field_miss(name, key), Ok)
-}
-
-#[cold]
-fn field_miss(name: &'static str, key: usize) -> Result<Atom, AtomError> {
-    let atom = Atom::new(name)?;
-    remember(name, key, atom);
-    Ok(atom)
+    lookup(name, key).map_or_else(|| miss(name, key, Cow::Borrowed), Ok)
 }
 
 /// The atom of a variant's name, or of a unit struct's: CamelCase becomes snake_case.
 #[inline]
 pub(crate) fn variant(name: &'static str) -> Result<Atom, AtomError> {
     let key = name.len() * 2 + 1;
-    lookup(name, key).map_or_else(|| variant_miss(name, key), Ok)
+    lookup(name, key).map_or_else(|| miss(name, key, snake_case), Ok)
 }
 
 #[cold]
-fn variant_miss(name: &'static str, key: usize) -> Result<Atom, AtomError> {
-    let atom = Atom::new(&snake_case(name))?;
+fn miss(
+    name: &'static str,
+    key: usize,
+    convert: fn(&'static str) -> Cow<'static, str>,
+) -> Result<Atom, AtomError> {
+    let atom = Atom::new(&convert(name))?;
     remember(name, key, atom);
     Ok(atom)
 }

@@ -9,7 +9,7 @@ use crate::limits::DEPTH_MAX;
 use crate::off_heap;
 use crate::raw::{Fixed, Space};
 use crate::term::Term;
-use crate::word::{CONS, HEADER, MAP, NATIVE, NIL, SHARED_BINARY, TUPLE, Word};
+use crate::word::{CONS, HEADER, MAP, NATIVE, SHARED_BINARY, TUPLE, Word};
 
 /// Words to begin with for a copy of the term: exact for the root of a block.
 pub(crate) fn size_hint(term: Term<'_>) -> u32 {
@@ -158,11 +158,11 @@ fn copy_list(
     deepest: &mut u32,
 ) -> Result<Word, CopyError> {
     let level = deeper(level, deepest)?;
-    let mut first = Word(NIL);
+    let mut first = Word::NIL;
     let mut last = None;
     let mut elements = list.list_iter();
     for head in elements.by_ref() {
-        let offset = space.push([Word(0), Word(NIL)])?;
+        let offset = space.push([Word(0), Word::NIL])?;
         let cell = Word::boxed(CONS, offset);
         match last {
             None => first = cell,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{de, ser};
 use thiserror::Error;
 
-use crate::limits::{ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEPTH_MAX};
+use crate::limits::{ATOM_CHARACTERS_MAX, DEPTH_MAX};
 
 /// An atom could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -63,7 +63,8 @@ pub enum CopyError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The block would pass its limit ([`BLOCK_WORDS_MAX`] unless a smaller one was asked for).
+    /// The block would pass its limit ([`BLOCK_WORDS_MAX`](crate::BLOCK_WORDS_MAX) unless a
+    /// smaller one was asked for).
     #[error("the term is over {words_max} words: send it in parts, or as a binary")]
     TooLarge {
         /// The limit in force, in words of 8 bytes.
@@ -229,8 +230,3 @@ impl de::Error for DecodeError {
         DecodeError::new(DecodeErrorKind::Message(message.to_string().into()))
     }
 }
-
-const _: () = assert!(
-    BLOCK_WORDS_MAX < u32::MAX,
-    "u32::MAX marks the end of the off-heap chain"
-);

@@ -11,11 +11,13 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 
 use crate::CopyError;
+use crate::limits::BLOCK_WORDS_MAX;
 use crate::raw::{self, Space};
 use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY, SHARED_BINARY_WORDS, Word};
 
 /// The link of the last off-heap object.
 pub(crate) const END: u32 = u32::MAX;
+const _: () = assert!(BLOCK_WORDS_MAX < END, "no offset is the end of the chain");
 
 /// A native resource; boxed once more, it has a thin pointer.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -26,6 +28,22 @@ struct Buffer {
     count: AtomicUsize,
     // Never read here: `SharedBytes` points into it, and it frees the bytes when it is dropped.
     _taken_over: Vec<u8>,
+}
+
+impl Buffer {
+    /// A header with one reference, and room for so many bytes behind it.
+    fn allocate(bytes: usize, taken_over: Vec<u8>) -> NonNull<Buffer> {
+        let size = size_of::<Buffer>() + bytes;
+        let buffer = raw::allocate(size, align_of::<Buffer>()).cast::<Buffer>();
+        // SAFETY: the allocation has room for the header, and its alignment.
+        unsafe {
+            buffer.write(Buffer {
+                count: AtomicUsize::new(1),
+                _taken_over: taken_over,
+            });
+        }
+        buffer
+    }
 }
 
 /// A count no program reaches without leaking handles; beyond it we abort, as `Arc` does.
@@ -46,38 +64,23 @@ unsafe impl Sync for SharedBytes {}
 
 impl SharedBytes {
     pub(crate) fn copied(bytes: &[u8]) -> SharedBytes {
-        let size = size_of::<Buffer>() + bytes.len();
-        let memory = raw::allocate(size, align_of::<Buffer>());
-        // SAFETY: the allocation has room for the header and the bytes, and is aligned for both.
-        unsafe {
-            let buffer = memory.cast::<Buffer>();
-            buffer.write(Buffer {
-                count: AtomicUsize::new(1),
-                _taken_over: Vec::new(),
-            });
-            let data = memory.add(size_of::<Buffer>());
-            ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr(), bytes.len());
-            SharedBytes {
-                buffer,
-                data,
-                len: bytes.len(),
-            }
-        }
+        let len = bytes.len();
+        let buffer = Buffer::allocate(len, Vec::new());
+        // SAFETY: behind the header is room for the bytes.
+        let data = unsafe {
+            let data = buffer.add(1).cast::<u8>();
+            ptr::copy_nonoverlapping(bytes.as_ptr(), data.as_ptr(), len);
+            data
+        };
+        SharedBytes { buffer, data, len }
     }
 
     pub(crate) fn taken_over(bytes: Vec<u8>) -> SharedBytes {
         let len = bytes.len();
         let data = NonNull::from(bytes.as_slice()).cast::<u8>();
-        let memory = raw::allocate(size_of::<Buffer>(), align_of::<Buffer>());
-        let buffer = memory.cast::<Buffer>();
-        // SAFETY: room and alignment are those of `Buffer`. Moving the `Vec` in does not move its
-        // bytes, and nothing reaches it mutably again before it is dropped.
-        unsafe {
-            buffer.write(Buffer {
-                count: AtomicUsize::new(1),
-                _taken_over: bytes,
-            })
-        };
+        // Moving the `Vec` in does not move its bytes, and nothing reaches it mutably again before
+        // it is dropped.
+        let buffer = Buffer::allocate(0, bytes);
         SharedBytes { buffer, data, len }
     }
 
@@ -98,15 +101,10 @@ impl SharedBytes {
             end.is_some_and(|end| end <= self.len),
             "a part lies inside its binary"
         );
-        let whole = self.clone();
+        let mut part = self.clone();
         // SAFETY: `start <= self.len`, so the pointer stays inside the buffer or at its end.
-        let data = unsafe { whole.data.add(start) };
-        let part = SharedBytes {
-            buffer: whole.buffer,
-            data,
-            len,
-        };
-        std::mem::forget(whole);
+        part.data = unsafe { part.data.add(start) };
+        part.len = len;
         part
     }
 
@@ -186,27 +184,14 @@ const _: () = assert!(align_of::<BinaryWords>() <= 8 && align_of::<NativeWords>(
 
 /// Appends a shared binary, which takes over the reference; gives its offset.
 pub(crate) fn push_binary(space: &mut Space, shared: SharedBytes) -> Result<u32, CopyError> {
-    let words = 1 + SHARED_BINARY_WORDS;
-    space.reserve(words.into())?;
-    let offset = space.len();
-    let header = Word::header(SHARED_BINARY, SHARED_BINARY_WORDS);
+    space.reserve((1 + SHARED_BINARY_WORDS).into())?;
     let object = BinaryWords {
-        header,
+        header: Word::header(SHARED_BINARY, SHARED_BINARY_WORDS),
         next: space.off_heap().into(),
         shared,
     };
-    // SAFETY: the words behind `len` are reserved, and aligned for the object; it is complete and
-    // links to the former first one, so the chain holds each object once.
-    unsafe {
-        space
-            .base()
-            .add(offset as usize)
-            .cast::<BinaryWords>()
-            .write(object);
-        space.extend(words);
-        space.set_off_heap(offset);
-    }
-    Ok(offset)
+    // SAFETY: the object's words are reserved, and it links to the chain.
+    Ok(unsafe { push(space, object) })
 }
 
 /// Makes room for a native resource, so that [`push_native`] cannot fail.
@@ -216,27 +201,31 @@ pub(crate) fn reserve_native(space: &mut Space) -> Result<(), CopyError> {
 
 /// Appends a native resource; gives its offset.
 pub(crate) fn push_native(space: &mut Space, payload: Box<Payload>) -> Result<u32, CopyError> {
-    let words = 1 + NATIVE_WORDS;
-    space.reserve(words.into())?;
-    let offset = space.len();
-    let header = Word::header(NATIVE, NATIVE_WORDS);
-    let payload = AtomicPtr::new(Box::into_raw(payload));
+    reserve_native(space)?;
     let object = NativeWords {
-        header,
+        header: Word::header(NATIVE, NATIVE_WORDS),
         next: space.off_heap().into(),
-        payload,
+        payload: AtomicPtr::new(Box::into_raw(payload)),
     };
     // SAFETY: as in `push_binary`.
+    Ok(unsafe { push(space, object) })
+}
+
+/// Appends an off-heap object at the head of the chain; gives its offset.
+///
+/// # Safety
+///
+/// The object is complete, links to the chain of `space`, and its words are reserved there.
+unsafe fn push<T>(space: &mut Space, object: T) -> u32 {
+    let offset = space.len();
+    // SAFETY: room by the caller's word, aligned as asserted above; with the link to the former
+    // first object the chain holds each object once.
     unsafe {
-        space
-            .base()
-            .add(offset as usize)
-            .cast::<NativeWords>()
-            .write(object);
-        space.extend(words);
+        space.base().add(offset as usize).cast::<T>().write(object);
+        space.extend((size_of::<T>() / size_of::<Word>()) as u32);
         space.set_off_heap(offset);
     }
-    Ok(offset)
+    offset
 }
 
 /// The shared bytes of an object.
