@@ -191,13 +191,7 @@ impl Process {
     ///
     /// # Safety
     /// The slot is vacant and the caller's alone, as `ProcessTable::allocate` hands it out.
-    pub(crate) unsafe fn occupy(
-        &self,
-        serial: u32,
-        body: Body,
-        body_bytes: u32,
-        start: Start,
-    ) -> Pid {
+    pub(crate) unsafe fn occupy(&self, serial: u32, body: Body, body_bytes: u32, start: Start) {
         // A slot never used before is idle, and must not be reset below: whoever lists the
         // processes may wake this one as soon as its serial is there, and a reset would let it
         // be pushed a second time.
@@ -229,7 +223,6 @@ impl Process {
             // Last: from here on, a stale wake may run the process.
             self.header.reset();
         }
-        Pid::from_parts(self.index, serial)
     }
 
     /// What the process is doing at this moment.

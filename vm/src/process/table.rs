@@ -26,7 +26,7 @@ const CHUNK_SLOTS: usize = 256;
 const SPARE_SLOTS: usize = 1 << 16;
 
 /// Most processes that a VM may be built for: the index of a pid has 28 bits.
-pub const MAX_PROCESSES_LIMIT: usize = 1 << 27;
+pub(crate) const MAX_PROCESSES_LIMIT: usize = 1 << 27;
 
 /// Slots that pids can tell apart.
 const INDEXES: usize = 1 << 28;
@@ -83,7 +83,7 @@ impl ProcessTable {
     /// A slot for a new process and its serial; None at the limit.
     pub(crate) fn allocate(&self, core: &Core) -> Option<(&Process, u32)> {
         if self.live.fetch_add(1, Ordering::SeqCst) >= self.limit {
-            self.live.fetch_sub(1, Ordering::SeqCst);
+            self.count_out();
             return None;
         }
         let mut free = self.free.lock();
@@ -98,7 +98,7 @@ impl ProcessTable {
         let index = self.fresh.load(Ordering::Relaxed);
         let chunk = index as usize / CHUNK_SLOTS;
         let Some(pointer) = self.chunks.get(chunk) else {
-            self.live.fetch_sub(1, Ordering::SeqCst);
+            self.count_out();
             return None;
         };
         if pointer.load(Ordering::Relaxed).is_null() {
@@ -122,9 +122,9 @@ impl ProcessTable {
         self.free.lock().push(Vacancy { index, serial });
     }
 
-    /// Counts a process out. Gives how many are left.
-    pub(crate) fn count_out(&self) -> usize {
-        self.live.fetch_sub(1, Ordering::SeqCst) - 1
+    /// Counts a process out.
+    pub(crate) fn count_out(&self) {
+        self.live.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(crate) fn slot(&self, index: u32) -> Option<&Process> {
