@@ -213,9 +213,7 @@ impl Queue {
         unsafe { (*self.tail).next = other.head };
         self.tail = other.tail;
         self.len += other.len;
-        other.head = ptr::null_mut();
-        other.tail = ptr::null_mut();
-        other.len = 0;
+        std::mem::forget(other);
     }
 
     /// Removes the parcels that `unwanted` holds for. Linear.

@@ -114,13 +114,8 @@ fn poll_receive(
     let message = if state.exit.is_some() {
         None
     } else {
-        let skipped = &mut state.skipped;
-        let message = if skipped.is_empty() {
-            None
-        } else {
-            skipped.pop_front()
-        };
-        message.or_else(|| state.inbox.pop_front())
+        let skipped = state.skipped.pop_front();
+        skipped.or_else(|| state.inbox.pop_front())
     };
     let mut timed_out = false;
     if message.is_none() {
