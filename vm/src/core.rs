@@ -1,8 +1,8 @@
 //! What the processes of one VM share.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crossbeam_epoch as epoch;
@@ -10,12 +10,12 @@ use otp_heap::{Pid, Ref};
 use otp_scheduler::Scheduler;
 use parking_lot::{Condvar, Mutex};
 
-use crate::envelope::Parcel;
+use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
 use crate::names::Names;
-use crate::process::Process;
 use crate::process::table::ProcessTable;
+use crate::process::{Process, State};
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
 
@@ -37,6 +37,7 @@ pub(crate) struct Core {
     waiting: AtomicU32,
     ended: Mutex<()>,
     ended_changed: Condvar,
+    this: Weak<Core>,
     /// Keeps the core alive while its scheduler threads run; taken out by the end of shut-down.
     keep: Mutex<Option<Arc<Core>>>,
 }
@@ -68,7 +69,7 @@ impl Core {
         // Serials of VMs start a million apart, so that a pid carried from one VM into another
         // is nobody's there, until a slot has been used that often.
         let first_serial = ((number - 1) as u32).wrapping_shl(20) | 1;
-        let core = Arc::new(Self {
+        let core = Arc::new_cyclic(|this| Self {
             name,
             scheduler,
             processes: ProcessTable::new(max_processes, first_serial),
@@ -82,6 +83,7 @@ impl Core {
             waiting: AtomicU32::new(0),
             ended: Mutex::new(()),
             ended_changed: Condvar::new(),
+            this: Weak::clone(this),
             keep: Mutex::new(None),
         });
         *core.keep.lock() = Some(Arc::clone(&core));
@@ -91,49 +93,53 @@ impl Core {
     /// Puts a parcel into the mailbox of `to`, and wakes it. Gives the parcel back when nobody
     /// is there.
     pub(crate) fn deliver(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
-        let guard = epoch::pin();
+        let _guard = epoch::pin();
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
         };
-        let push = process.mailbox.push(parcel);
-        match push {
+        match process.mailbox.push(parcel) {
             Push::First => process.wake(),
             Push::Behind => {}
             Push::Closed(parcel) => return Err(parcel),
         }
-        drop(guard);
         Ok(())
+    }
+
+    /// Delivers a signal to a process that may be gone.
+    pub(crate) fn signal(&self, to: Pid, parcel: Parcel) {
+        drop(self.deliver(to, parcel));
     }
 
     /// Runs `look` on the control block of `pid`, if it is there, inside an epoch section.
     pub(crate) fn with_process<R>(&self, pid: Pid, look: impl FnOnce(&Process) -> R) -> Option<R> {
-        let guard = epoch::pin();
-        let result = self.processes.get(pid).map(look);
-        drop(guard);
-        result
+        let _guard = epoch::pin();
+        self.processes.get(pid).map(look)
+    }
+
+    /// Runs `look` on the state of `pid`, under its lock, unless the process is gone or exiting.
+    pub(crate) fn with_state<R>(&self, pid: Pid, look: impl FnOnce(&mut State) -> R) -> Option<R> {
+        self.with_process(pid, |process| {
+            let mut state = process.lock();
+            (process.is(pid) && !state.exiting).then(|| look(&mut state))
+        })
+        .flatten()
     }
 
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {
-        self.with_process(pid, |process| {
-            let state = process.lock();
-            process.is(pid) && !state.exiting && state.exit.is_none()
-        })
-        .unwrap_or(false)
+        self.with_state(pid, |state| state.exit.is_none()) == Some(true)
     }
 
     /// A reference that this VM has not made before.
     pub(crate) fn make_ref(&self) -> Ref {
-        REFERENCES.with(|block| {
-            let (number, mut next, mut end) = block.get();
-            if number != self.number || next == end {
-                next = self
-                    .references
-                    .fetch_add(REFERENCE_BLOCK, Ordering::Relaxed);
-                end = next + REFERENCE_BLOCK;
-            }
-            block.set((self.number, next + 1, end));
-            Ref::from_u64(next)
-        })
+        let (number, mut next, mut end) = REFERENCES.get();
+        if number != self.number || next == end {
+            next = self
+                .references
+                .fetch_add(REFERENCE_BLOCK, Ordering::Relaxed);
+            end = next + REFERENCE_BLOCK;
+        }
+        REFERENCES.set((self.number, next + 1, end));
+        Ref::from_u64(next)
     }
 
     pub(crate) fn ended_with(&self, reason: &ExitReason) {
@@ -178,26 +184,19 @@ impl Core {
     /// Hands the tables of a dead process to their heirs.
     pub(crate) fn tables_of_the_dead(&self, pid: Pid) {
         self.tables.owner_died(pid, |heir, message| {
-            let envelope = crate::envelope::Envelope::new(
-                crate::envelope::Kind::Message,
-                pid,
-                crate::envelope::NO_REF,
-            );
+            let envelope = Envelope::new(Kind::Message, pid, NO_REF);
             self.mark_table_owner(heir) && self.deliver(heir, message.with_header(envelope)).is_ok()
         });
     }
 
     /// Notes that a process owns tables, which its end must see to. False if it is ending.
     pub(crate) fn mark_table_owner(&self, pid: Pid) -> bool {
-        self.with_process(pid, |process| {
-            let mut state = process.lock();
-            let alive = process.is(pid) && !state.exiting;
-            if alive {
-                state.rare().owns_tables = true;
-            }
-            alive
-        })
-        .unwrap_or(false)
+        self.with_state(pid, |state| state.rare().owns_tables = true)
+            .is_some()
+    }
+
+    pub(crate) fn weak(&self) -> Weak<Core> {
+        Weak::clone(&self.this)
     }
 
     /// Lets the core go, once no thread of its scheduler runs any more.

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use otp_heap::{Atom, Block, EncodeError, Pid, Ref, atoms, to_block};
+use otp_heap::{Block, EncodeError, Pid, Ref, atoms, to_block};
 use serde::Serialize;
 
 use crate::exit_reason::ExitReason;
@@ -82,11 +82,7 @@ pub(crate) fn message<M: Serialize + ?Sized>(
 
 /// A signal without content.
 pub(crate) fn signal(kind: Kind, from: Pid, reference: Ref) -> Parcel {
-    bare(Envelope::new(kind, from, reference), atoms::NIL)
-}
-
-fn bare(envelope: Envelope, atom: Atom) -> Parcel {
-    Block::of_atom(envelope, atom)
+    Block::of_atom(Envelope::new(kind, from, reference), atoms::NIL)
 }
 
 /// An exit signal, in the form that a trapping receiver gets it: `{'EXIT', From, Reason}`. A
@@ -112,12 +108,8 @@ pub(crate) fn down(pid: Pid, reference: Ref, reason: &ExitReason) -> Parcel {
 
 /// The reason inside an exit or down parcel: its last element.
 pub(crate) fn reason_of(parcel: &Parcel) -> ExitReason {
-    let root = parcel.root();
-    match root.as_tuple() {
-        Some(tuple) if !tuple.is_empty() => match tuple.get(tuple.len() - 1) {
-            Some(reason) => ExitReason::copy_of(reason),
-            None => ExitReason::noproc(),
-        },
-        _ => ExitReason::from(root.as_atom().unwrap_or(atoms::BADARG)),
-    }
+    let tuple = parcel.root().as_tuple();
+    tuple
+        .and_then(|tuple| tuple.iter().last())
+        .map_or_else(ExitReason::noproc, ExitReason::copy_of)
 }

@@ -43,13 +43,9 @@ impl Names {
         if name == atoms::UNDEFINED {
             return Err(RegisterError::Reserved);
         }
-        core.with_process(pid, |process| {
+        core.with_state(pid, |state| {
             // The process's lock first, then the table's: a process that ends marks itself under
             // its lock, and so either sees the name here or is seen as exiting.
-            let mut state = process.lock();
-            if state.exiting || !process.is(pid) {
-                return Err(RegisterError::NoProcess);
-            }
             let mut by_name = self.by_name.write();
             if let Some(&holder) = by_name.get(&name) {
                 return Err(RegisterError::Taken(holder));
@@ -67,9 +63,8 @@ impl Names {
     /// Takes a name away; gives who had it.
     pub(crate) fn unregister(&self, core: &Core, name: Atom) -> Option<Pid> {
         let pid = self.whereis(name)?;
-        core.with_process(pid, |process| {
-            let mut state = process.lock();
-            if state.exiting || !process.is(pid) || state.name() != Some(name) {
+        core.with_state(pid, |state| {
+            if state.name() != Some(name) {
                 return None;
             }
             state.rare().name = None;

@@ -56,21 +56,15 @@ pub struct Shutdown {
     progress: Arc<Progress>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Progress {
     state: Mutex<(Option<ShutdownReport>, Vec<Waker>)>,
     over: Condvar,
 }
 
 /// Where a core keeps its one shut-down.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ShutdownSlot(Mutex<Option<Arc<Progress>>>);
-
-impl fmt::Debug for ShutdownSlot {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("ShutdownSlot")
-    }
-}
 
 impl Shutdown {
     /// Blocks the thread until the VM is down. None on a thread that runs processes, which would
@@ -204,6 +198,6 @@ fn kill_all(core: &Core) {
 
 fn send_exit(core: &Core, to: impl Iterator<Item = Pid>, reason: &ExitReason) {
     for pid in to {
-        let _ = core.deliver(pid, envelope::exit(Kind::Exit, HOST, reason));
+        core.signal(pid, envelope::exit(Kind::Exit, HOST, reason));
     }
 }

@@ -15,7 +15,8 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
 use crate::names::RegisterError;
-use crate::process::Start;
+use crate::process::table::MAX_PROCESSES_LIMIT;
+use crate::process::{Start, install_panic_hook};
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 
@@ -112,14 +113,14 @@ impl VmBuilder {
     /// # Errors
     /// See [`BuildError`].
     pub fn build(self) -> Result<Vm, BuildError> {
-        let limit = crate::process::table::MAX_PROCESSES_LIMIT;
+        let limit = MAX_PROCESSES_LIMIT;
         if self.max_processes > limit {
             return Err(BuildError::TooManyProcesses {
                 asked: self.max_processes,
                 limit,
             });
         }
-        crate::process::install_panic_hook();
+        install_panic_hook();
         let mut scheduler = Scheduler::builder().name(&self.name);
         if let Some(schedulers) = self.schedulers {
             scheduler = scheduler.schedulers(schedulers);
@@ -148,10 +149,6 @@ impl Vm {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
-    }
-
-    pub(crate) fn core_arc(&self) -> Arc<Core> {
-        Arc::clone(&self.core)
     }
 
     /// The handle that a process gets.
@@ -189,15 +186,7 @@ impl Vm {
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        spawn_process(
-            self,
-            None,
-            Start {
-                link: false,
-                ..options.start()
-            },
-            body,
-        )
+        spawn_process(self, None, options.start(), body)
     }
 
     /// Runs a process for its result, which is moved, not serialised. The way for a host program
@@ -232,15 +221,14 @@ impl Vm {
     ) -> Result<(), SendError> {
         let to = self.core.resolve(to.into())?;
         let parcel = envelope::message(HOST, message)?;
-        drop(self.core.deliver(to, parcel));
+        self.core.signal(to, parcel);
         Ok(())
     }
 
     /// Sends an exit signal from the host program. `exit/2`.
     pub fn exit(&self, pid: Pid, reason: impl Into<ExitReason>) {
-        let _ = self
-            .core
-            .deliver(pid, envelope::exit(Kind::Exit, HOST, &reason.into()));
+        let exit = envelope::exit(Kind::Exit, HOST, &reason.into());
+        self.core.signal(pid, exit);
     }
 
     /// Who has a name. `whereis/1`.

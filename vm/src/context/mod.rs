@@ -15,9 +15,9 @@ use serde::Serialize;
 
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
-use crate::envelope::{self, Kind, NO_REF, Parcel};
+use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
-use crate::message::ReplyTo;
+use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
 use crate::process::{Process, State};
 use crate::table::{Table, TableError, TableOptions};
@@ -121,7 +121,7 @@ impl Context {
     ) -> Result<(), SendError> {
         let to = self.core().resolve(to.into())?;
         let parcel = envelope::message(self.pid, message)?;
-        self.post(to, parcel);
+        drop(self.post(to, parcel));
         Ok(())
     }
 
@@ -129,28 +129,24 @@ impl Context {
     ///
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody.
-    pub fn forward(
-        &self,
-        to: impl Into<Destination>,
-        message: crate::message::Message,
-    ) -> Result<(), SendError> {
+    pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
         let to = self.core().resolve(to.into())?;
         let mut parcel = message.into_parcel();
-        *parcel.header_mut() = envelope::Envelope::new(Kind::Message, self.pid, NO_REF);
-        self.post(to, parcel);
+        *parcel.header_mut() = Envelope::new(Kind::Message, self.pid, NO_REF);
+        drop(self.post(to, parcel));
         Ok(())
     }
 
-    /// Delivers a parcel and charges for it; what nobody takes is dropped.
-    fn post(&self, to: Pid, parcel: Parcel) {
+    /// Delivers a parcel and charges for it; gives it back when nobody is there.
+    fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
-        drop(self.core().deliver(to, parcel));
+        self.core().deliver(to, parcel)
     }
 
     /// Puts a signal into the process's own mailbox. By a look-up like everybody's: the slot may
     /// hold another process by now, if the Context outlived its own.
     fn signal_self(&self, parcel: Parcel) {
-        let _ = self.core().deliver(self.pid, parcel);
+        self.core().signal(self.pid, parcel);
     }
 
     /// Sends a cast: the message `{'$gen_cast', Request}`. Silent if nobody is there, by name as
@@ -167,7 +163,7 @@ impl Context {
             return Ok(());
         };
         let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
-        self.post(to, parcel);
+        drop(self.post(to, parcel));
         Ok(())
     }
 
@@ -177,14 +173,14 @@ impl Context {
     /// # Errors
     /// [`SendError::Encode`] when the reply can't be serialised (then nothing was sent).
     pub fn reply<M: Serialize + ?Sized>(&self, to: &ReplyTo, reply: &M) -> Result<(), SendError> {
-        let envelope = envelope::Envelope::new(Kind::Reply, self.pid, to.1);
+        let envelope = Envelope::new(Kind::Reply, self.pid, to.1);
         let parcel = otp_heap::to_block(envelope, &(to.1, reply))?;
         // The call's monitor on this process is over; if another process was asked, the caller
         // takes it back itself.
         if let Some(mut state) = self.state() {
             state.monitored_by.remove(&to.1);
         }
-        self.post(to.0, parcel);
+        drop(self.post(to.0, parcel));
         Ok(())
     }
 
@@ -217,9 +213,8 @@ impl Context {
             return;
         }
         drop(state);
-        let _ = self
-            .core()
-            .deliver(pid, envelope::signal(Kind::Unlink, self.pid, NO_REF));
+        let unlink = envelope::signal(Kind::Unlink, self.pid, NO_REF);
+        self.core().signal(pid, unlink);
     }
 
     /// Watches a process: when it ends, the message `{'DOWN', Ref, process, Pid, Reason}`
@@ -247,9 +242,8 @@ impl Context {
         };
         if let Some(pid) = state.monitors.remove(&reference) {
             drop(state);
-            let _ = self
-                .core()
-                .deliver(pid, envelope::signal(Kind::Demonitor, self.pid, reference));
+            let demonitor = envelope::signal(Kind::Demonitor, self.pid, reference);
+            self.core().signal(pid, demonitor);
             return true;
         }
         let is_its_down = |parcel: &Parcel| {
@@ -267,7 +261,7 @@ impl Context {
     /// signal to oneself acts at the next await.
     pub fn exit_process(&self, pid: Pid, reason: impl Into<ExitReason>) {
         let parcel = envelope::exit(Kind::Exit, self.pid, &reason.into());
-        let _ = self.core().deliver(pid, parcel);
+        self.core().signal(pid, parcel);
     }
 
     /// Ends the process here and now with a reason: unwinds the body. `exit/1`.

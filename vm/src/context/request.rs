@@ -109,7 +109,7 @@ impl Context {
         let (to, reference, parcel) = self.prepare(to.into(), request)?;
         self.file(to, reference, parcel)?;
         Ok(RequestId {
-            core: self.vm.core_arc(),
+            core: Arc::clone(self.vm.core()),
             owner: self.pid,
             reference,
         })
@@ -177,8 +177,7 @@ impl Context {
             .requests
             .insert(reference, Request { to, answer: None });
         drop(state);
-        otp_scheduler::tick(1 + (parcel.bytes() / super::SEND_BYTES_PER_REDUCTION) as u32);
-        if self.core().deliver(to, parcel).is_err() {
+        if self.post(to, parcel).is_err() {
             if let Some(mut state) = self.state() {
                 state.requests.remove(&reference);
             }
@@ -250,10 +249,8 @@ impl Waiting<'_> {
             Answer::Reply(parcel) => {
                 // Another process replied in the server's place: the monitor still stands there.
                 if parcel.header().from != to {
-                    let _ = self.cx.core().deliver(
-                        to,
-                        envelope::signal(Kind::Demonitor, self.cx.pid, self.reference),
-                    );
+                    let demonitor = envelope::signal(Kind::Demonitor, self.cx.pid, self.reference);
+                    self.cx.core().signal(to, demonitor);
                 }
                 Ok(parcel)
             }
@@ -273,10 +270,8 @@ impl Drop for Waiting<'_> {
 
 fn give_up(core: &Core, owner: Pid, reference: Ref, request: Option<Request>) {
     if let Some(request) = request.filter(Request::is_monitored) {
-        let _ = core.deliver(
-            request.to,
-            envelope::signal(Kind::Demonitor, owner, reference),
-        );
+        let demonitor = envelope::signal(Kind::Demonitor, owner, reference);
+        core.signal(request.to, demonitor);
     }
 }
 
@@ -291,14 +286,10 @@ pub struct RequestId {
 
 impl Drop for RequestId {
     fn drop(&mut self) {
-        let request = self.core.with_process(self.owner, |process| {
-            let mut state = process.lock();
-            if process.is(self.owner) {
-                state.requests.remove(&self.reference)
-            } else {
-                None
-            }
-        });
+        // A process that is ending takes its monitors back itself.
+        let request = self
+            .core
+            .with_state(self.owner, |state| state.requests.remove(&self.reference));
         give_up(&self.core, self.owner, self.reference, request.flatten());
     }
 }

@@ -1,13 +1,12 @@
 //! Making processes.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use otp_heap::{Atom, Pid, Ref};
+use otp_heap::{Atom, Pid, Ref, atoms};
 
 use super::Context;
-use crate::core::Core;
-use crate::exit_reason::IntoExit;
+use crate::envelope::{self, HOST, Kind};
+use crate::exit_reason::{ExitReason, IntoExit};
 use crate::process::Start;
 use crate::process::body::LazyBody;
 use crate::vm::Vm;
@@ -106,9 +105,9 @@ pub enum SpawnError {
     ShuttingDown,
 }
 
-impl From<SpawnError> for crate::ExitReason {
+impl From<SpawnError> for ExitReason {
     fn from(error: SpawnError) -> Self {
-        Self::new(&(otp_heap::atoms::SYSTEM_LIMIT, error.to_string()))
+        Self::new(&(atoms::SYSTEM_LIMIT, error.to_string()))
     }
 }
 
@@ -172,6 +171,7 @@ impl Context {
     fn start(&self, options: SpawnOptions, monitor: Option<Ref>) -> Start {
         Start {
             parent: self.pid,
+            link: options.link,
             monitor,
             ..options.start()
         }
@@ -182,7 +182,6 @@ impl SpawnOptions {
     /// Without a maker: link and monitor need one.
     pub(crate) fn start(self) -> Start {
         Start {
-            link: self.link,
             label: self.label,
             trap_exit: self.trap_exit,
             priority: self.priority,
@@ -201,7 +200,7 @@ where
     B: FnOnce(Context) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
-    let core: &Arc<Core> = vm.core();
+    let core = vm.core();
     let Some((slot, serial)) = core.processes.allocate(core) else {
         return Err(SpawnError::ProcessLimit {
             limit: core.processes.limit(),
@@ -215,10 +214,8 @@ where
         return Err(SpawnError::ShuttingDown);
     }
     let pid = Pid::from_parts(slot.index, serial);
-    let body = Box::pin(LazyBody::new(
-        body,
-        Context::new(vm.for_process(), slot, pid),
-    ));
+    let cx = Context::new(vm.for_process(), slot, pid);
+    let body = Box::pin(LazyBody::new(body, cx));
     let body_bytes = size_of::<LazyBody<B, F>>() as u32;
     let (link, parent) = (start.link, start.parent);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it
@@ -238,18 +235,12 @@ where
     slot.wake();
     // The maker may have ended meanwhile, if its Context is elsewhere; its end told nobody here.
     if link && maker.is_some_and(|maker| maker.state().is_none()) {
-        let noproc = crate::ExitReason::noproc();
-        let exit = crate::envelope::exit(crate::envelope::Kind::LinkExit, parent, &noproc);
-        let _ = core.deliver(pid, exit);
+        let noproc = ExitReason::noproc();
+        core.signal(pid, envelope::exit(Kind::LinkExit, parent, &noproc));
     }
     // Shut-down may have listed the processes before this one was there.
     if core.closed.load(Ordering::SeqCst) {
-        let kill = crate::envelope::exit(
-            crate::envelope::Kind::Exit,
-            crate::envelope::HOST,
-            &crate::ExitReason::kill(),
-        );
-        let _ = core.deliver(pid, kill);
+        core.signal(pid, envelope::exit(Kind::Exit, HOST, &ExitReason::kill()));
     }
     Ok(pid)
 }

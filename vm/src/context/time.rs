@@ -7,6 +7,7 @@
 
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) struct Alarm {
 struct ForeignAlarm {
     timer: TimerKey,
     waker: Waker,
-    core: std::sync::Arc<Core>,
+    core: Arc<Core>,
 }
 
 impl Drop for ForeignAlarm {
@@ -48,30 +49,25 @@ impl Drop for ForeignAlarm {
 
 impl Alarm {
     pub(super) fn new(cx: &Context, after: Timeout) -> Self {
-        let at = match after {
-            Timeout::Infinity => NEVER,
-            Timeout::After(duration) if duration.is_zero() => 0,
-            Timeout::After(duration) => later(cx.core().scheduler.now(), duration),
-        };
-        Self {
-            at,
-            coarse: false,
-            foreign: None,
-        }
+        Self::by_clock(after, false, || cx.core().scheduler.now())
     }
 
     /// As [`Alarm::new`] without a look at the clock: up to [`COARSE_SLACK_NS`] late.
     pub(super) fn coarse(cx: &Context, after: Timeout) -> Self {
+        Self::by_clock(after, true, || {
+            cx.core().scheduler.coarse_now() + COARSE_SLACK_NS
+        })
+    }
+
+    fn by_clock(after: Timeout, coarse: bool, now: impl FnOnce() -> u64) -> Self {
         let at = match after {
             Timeout::Infinity => NEVER,
             Timeout::After(duration) if duration.is_zero() => 0,
-            Timeout::After(duration) => {
-                later(cx.core().scheduler.coarse_now() + COARSE_SLACK_NS, duration)
-            }
+            Timeout::After(duration) => later(now(), duration),
         };
         Self {
             at,
-            coarse: true,
+            coarse,
             foreign: None,
         }
     }
@@ -92,7 +88,7 @@ impl Alarm {
         self.foreign = Some(ForeignAlarm {
             timer: core.scheduler.start_timer(self.at, fire),
             waker: waker.clone(),
-            core: cx.vm.core_arc(),
+            core: Arc::clone(cx.vm.core()),
         });
     }
 

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use otp_heap::{Ref, atoms};
+use otp_heap::Ref;
 
 use super::{Answer, Process, State};
 use crate::envelope::{self, Envelope, Kind, Parcel};
@@ -149,19 +149,17 @@ impl Process {
                 let answer = if state.exit.is_some() {
                     envelope::down(pid, reference, &ExitReason::noproc())
                 } else {
-                    Parcel::of_atom(Envelope::new(Kind::Reply, pid, reference), atoms::TRUE)
+                    envelope::signal(Kind::Reply, pid, reference)
                 };
                 // Whoever asked may be gone; then nobody waits for the answer.
-                let _ = self.core().deliver(from, answer);
+                self.core().signal(from, answer);
                 return Some(parcel);
             }
         }
         state.inbox.push_back(parcel);
         None
     }
-}
 
-impl Process {
     /// Decides that the process ends. The first reason counts.
     fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);

@@ -11,16 +11,14 @@
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
-use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
 use crossbeam_epoch as epoch;
 use otp_heap::Pid;
 
-use super::{Answer, NEVER, Process, State};
+use super::{Answer, Process, State};
 use crate::core::Core;
-use crate::envelope::{self, Kind, Parcel};
+use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::mailbox::Queue;
@@ -56,7 +54,7 @@ impl Process {
         self.discard(core, pid, state);
         core.ended_with(&reason);
 
-        let weak: Weak<Core> = core.weak();
+        let weak = core.weak();
         let index = self.index;
         let guard = epoch::pin();
         // SAFETY: the closure owns what it uses, and may run on any thread.
@@ -84,14 +82,11 @@ impl Process {
             let (from, reference) = (envelope.from, envelope.reference);
             match envelope.kind {
                 Kind::Link => {
-                    send(
-                        core,
-                        from,
-                        envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()),
-                    );
+                    let noproc = ExitReason::noproc();
+                    core.signal(from, envelope::exit(Kind::LinkExit, pid, &noproc));
                 }
                 Kind::Call | Kind::Monitor | Kind::AliveRequest => {
-                    send(core, from, envelope::down(pid, reference, reason));
+                    core.signal(from, envelope::down(pid, reference, reason));
                 }
                 _ => {}
             }
@@ -99,27 +94,19 @@ impl Process {
         }
         for (&linked, ()) in state.links.iter() {
             otp_scheduler::tick(1);
-            send(core, linked, envelope::exit(Kind::LinkExit, pid, reason));
+            core.signal(linked, envelope::exit(Kind::LinkExit, pid, reason));
         }
         for (&reference, &watcher) in state.monitored_by.iter() {
             otp_scheduler::tick(1);
-            send(core, watcher, envelope::down(pid, reference, reason));
+            core.signal(watcher, envelope::down(pid, reference, reason));
         }
-        for (&reference, &watched) in state.monitors.iter() {
-            send(
-                core,
-                watched,
-                envelope::signal(Kind::Demonitor, pid, reference),
-            );
-        }
-        for (&reference, request) in state.requests.iter() {
-            if request.is_monitored() {
-                send(
-                    core,
-                    request.to,
-                    envelope::signal(Kind::Demonitor, pid, reference),
-                );
-            }
+        let monitors = state.monitors.iter();
+        let requests = state.requests.iter();
+        let requests = requests.filter(|(_, request)| request.is_monitored());
+        let requests = requests.map(|(reference, request)| (reference, &request.to));
+        for (&reference, &watched) in monitors.chain(requests) {
+            let demonitor = envelope::signal(Kind::Demonitor, pid, reference);
+            core.signal(watched, demonitor);
         }
     }
 
@@ -128,7 +115,6 @@ impl Process {
         if let Some((_, timer)) = state.armed.take() {
             drop(core.scheduler.cancel_timer(timer));
         }
-        state.wake_at = NEVER;
         for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
             while let Some(parcel) = queue.pop_front() {
                 drop_quietly(pid, parcel);
@@ -148,11 +134,6 @@ impl Process {
     }
 }
 
-/// Sends a signal to a process that may be gone.
-fn send(core: &Core, to: Pid, parcel: Parcel) {
-    let _ = core.deliver(to, parcel);
-}
-
 /// Drops the program's values; a panic of a destructor is reported and ends there.
 fn drop_quietly<T>(pid: Pid, value: T) {
     quietly(pid, || drop(value));
@@ -164,13 +145,5 @@ fn quietly(pid: Pid, call: impl FnOnce()) {
         let (message, location) = super::run::describe_panic(payload);
         tracing::error!(target: "otp_vm::crash", %pid, %message, %location,
             "a destructor or waker panicked while its process ended");
-    }
-}
-
-impl Core {
-    fn weak(&self) -> Weak<Core> {
-        // SAFETY: a core always lives in an Arc (see `Core::new`), and is alive here.
-        let arc = unsafe { mem::ManuallyDrop::new(std::sync::Arc::from_raw(ptr::from_ref(self))) };
-        std::sync::Arc::downgrade(&arc)
     }
 }
