@@ -27,6 +27,7 @@ mod options;
 mod ordered;
 mod registry;
 mod row;
+mod rows;
 mod set;
 #[expect(
     clippy::module_inception,
@@ -39,5 +40,5 @@ mod tests;
 pub use error::TableError;
 pub use options::{Access, TableKind, TableOptions};
 pub use registry::{DEFAULT_MAX_TABLES, Tables};
-pub use set::Discarded;
+pub use rows::Discarded;
 pub use table::Table;

@@ -8,8 +8,9 @@ use std::ops::Bound;
 use otp_heap::{OwnedTerm, Term};
 use parking_lot::RwLock;
 
+use super::TableError;
 use super::row::Row;
-use super::set::{Closed, Discarded, DiscardedRows};
+use super::rows::{Closed, Discarded, DiscardedRows};
 
 /// Rows that are counted or taken out under one hold of the lock: some 10 us of work.
 const ROWS_PER_HOLD: usize = 128;
@@ -197,11 +198,11 @@ impl OrderedRows {
     }
 
     /// Replaces the row by what `change` makes of it, under the lock: `change` must not be user code.
-    pub(super) fn change<E>(
+    pub(super) fn change(
         &self,
         key: Term<'_>,
-        change: impl FnOnce(Option<&Row>) -> Result<Row, E>,
-    ) -> Result<Result<(), E>, Closed> {
+        change: impl FnOnce(Option<&Row>) -> Result<Row, TableError>,
+    ) -> Result<Result<(), TableError>, Closed> {
         let mut tree = self.tree.write();
         tree.open()?;
         let changed = change(tree.find(key));

@@ -7,9 +7,8 @@ use std::sync::{Arc, Weak};
 use otp_heap::{Atom, OwnedTerm, Pid, atoms, to_term};
 use parking_lot::RwLock;
 
-use super::ordered::OrderedRows;
-use super::set::{Closed, Discarded, SetRows};
-use super::{Access, Table, TableError, TableKind, TableOptions};
+use super::rows::{Closed, Discarded, Rows};
+use super::{Access, Table, TableError, TableOptions};
 
 /// Tables that a VM may have at once unless it was built with another limit. OTP's own limit was 2,053 for twenty
 /// years and few programs ever met it; an empty set costs some 10 KB, so this many cost 640 MB.
@@ -45,21 +44,6 @@ pub(super) struct Inner {
     heir: RwLock<Option<(Pid, OwnedTerm)>>,
     /// Weak, since the registry holds the tables.
     shared: Weak<Shared>,
-}
-
-#[derive(Debug)]
-pub(super) enum Rows {
-    Set(SetRows),
-    Ordered(OrderedRows),
-}
-
-impl Rows {
-    pub(super) fn empty(&self, close: bool) -> Result<Discarded, Closed> {
-        match self {
-            Rows::Set(rows) => rows.empty(close),
-            Rows::Ordered(rows) => rows.empty(close),
-        }
-    }
 }
 
 impl Inner {
@@ -216,10 +200,7 @@ impl Tables {
         let table = Arc::new(Inner {
             name,
             access,
-            rows: match kind {
-                TableKind::Set => Rows::Set(SetRows::new()),
-                TableKind::OrderedSet => Rows::Ordered(OrderedRows::default()),
-            },
+            rows: Rows::new(kind),
             named,
             owner: AtomicU64::new(NOBODY),
             heir: RwLock::new(heir),

@@ -8,7 +8,9 @@ use hashbrown::hash_table::Entry;
 use otp_heap::{OwnedTerm, Term};
 use parking_lot::{RwLock, RwLockWriteGuard};
 
+use super::TableError;
 use super::row::Row;
+use super::rows::{Closed, Discarded, DiscardedRows};
 
 /// Shards of a set. A lookup locks one; with 64, two of eight writers meet in one shard under a third of the
 /// time. Chosen by feel, to be tuned when there are more cores to measure on.
@@ -34,54 +36,52 @@ struct Shard {
     closed: bool,
 }
 
-/// The table was deleted.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Closed;
+impl Slot {
+    fn holds(&self, hash: u64, key: Term<'_>) -> bool {
+        self.hash == hash && self.row.key() == key
+    }
+}
+
+impl Shard {
+    fn open(&self) -> Result<(), Closed> {
+        if self.closed { Err(Closed) } else { Ok(()) }
+    }
+
+    fn find(&self, hash: u64, key: Term<'_>) -> Option<&Row> {
+        let slot = self.rows.find(hash, |slot| slot.holds(hash, key));
+        slot.map(|slot| &slot.row)
+    }
+
+    fn put(&mut self, hash: u64, row: Row) -> Option<Row> {
+        self.bytes += row.bytes();
+        let found = self
+            .rows
+            .entry(hash, |slot| slot.holds(hash, row.key()), |slot| slot.hash);
+        match found {
+            Entry::Occupied(mut entry) => {
+                let old = std::mem::replace(&mut entry.get_mut().row, row);
+                self.bytes -= old.bytes();
+                Some(old)
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Slot { hash, row });
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, hash: u64, key: Term<'_>) -> Option<Row> {
+        let found = self.rows.find_entry(hash, |slot| slot.holds(hash, key));
+        let (slot, _) = found.ok()?.remove();
+        self.bytes -= slot.row.bytes();
+        Some(slot.row)
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct SetRows {
     shards: Box<[CachePadded<RwLock<Shard>>]>,
     hash: foldhash::quality::RandomState,
-}
-
-/// Rows taken out of a table at once, to be freed in steps.
-///
-/// Emptying a table is quick whatever its size; freeing a million rows is not. Whoever emptied it frees them when
-/// it suits, by [`Discarded::free`]; dropping the value frees what is left at once.
-#[derive(Debug)]
-#[must_use = "dropping it frees all rows at once"]
-pub struct Discarded {
-    pub(super) parts: Vec<DiscardedRows>,
-}
-
-#[derive(Debug)]
-pub(super) enum DiscardedRows {
-    Set(hashbrown::hash_table::IntoIter<Slot>),
-    Ordered(std::collections::btree_set::IntoIter<super::ordered::OrderedRow>),
-}
-
-impl Discarded {
-    /// Frees up to `limit` rows; false when none is left. Charges one reduction a row.
-    pub fn free(&mut self, limit: usize) -> bool {
-        let mut left = limit;
-        while let Some(part) = self.parts.last_mut() {
-            let freed = match part {
-                DiscardedRows::Set(rows) => rows.take(left).count(),
-                DiscardedRows::Ordered(rows) => rows.take(left).count(),
-            };
-            left -= freed;
-            let is_empty = match part {
-                DiscardedRows::Set(rows) => rows.len() == 0,
-                DiscardedRows::Ordered(rows) => rows.len() == 0,
-            };
-            if !is_empty {
-                break;
-            }
-            self.parts.pop();
-        }
-        otp_scheduler::tick(u32::try_from(limit - left).unwrap_or(u32::MAX));
-        !self.parts.is_empty()
-    }
 }
 
 /// One step of a scan: the rows, and where the next one goes on; `None` at the end.
@@ -101,175 +101,69 @@ impl SetRows {
         std::hash::Hasher::finish(&hasher)
     }
 
-    fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        &self.shards[shard_index(hash)]
+    fn write(&self, hash: u64) -> Result<RwLockWriteGuard<'_, Shard>, Closed> {
+        let shard = self.shards[shard_index(hash)].write();
+        shard.open()?;
+        Ok(shard)
     }
 
     pub(super) fn get(&self, key: Term<'_>) -> Result<Option<Row>, Closed> {
         let hash = self.hash(key);
-        let shard = self.shard(hash).read();
-        if shard.closed {
-            return Err(Closed);
-        }
-        Ok(shard
-            .rows
-            .find(hash, |slot| slot.hash == hash && slot.row.key() == key)
-            .map(|slot| slot.row.clone()))
+        let shard = self.shards[shard_index(hash)].read();
+        shard.open()?;
+        Ok(shard.find(hash, key).cloned())
     }
 
     /// Puts the row in and gives the one that it replaced.
     pub(super) fn insert(&self, row: Row) -> Result<Option<Row>, Closed> {
-        self.update(row, |_| true)
-            .map(|outcome| outcome.unwrap_or_else(|_| unreachable!("always wanted")))
+        let hash = self.hash(row.key());
+        Ok(self.write(hash)?.put(hash, row))
     }
 
     /// Puts the row in unless its key is there.
     pub(super) fn insert_new(&self, row: Row) -> Result<bool, Closed> {
-        self.update(row, |old| old.is_none())
-            .map(|outcome| outcome.is_ok())
-    }
-
-    /// Puts the row in if `wanted` says so of the present one; gives the replaced row, or the new one back.
-    fn update(
-        &self,
-        row: Row,
-        wanted: impl FnOnce(Option<&Row>) -> bool,
-    ) -> Result<Result<Option<Row>, Row>, Closed> {
         let hash = self.hash(row.key());
-        let mut guard = self.shard(hash).write();
-        let shard = &mut *guard;
-        if shard.closed {
-            return Err(Closed);
+        let mut shard = self.write(hash)?;
+        let is_new = shard.find(hash, row.key()).is_none();
+        if is_new {
+            shard.put(hash, row);
         }
-        let bytes = row.bytes();
-        let found = shard.rows.entry(
-            hash,
-            |slot| slot.hash == hash && slot.row.key() == row.key(),
-            |slot| slot.hash,
-        );
-        Ok(match found {
-            Entry::Occupied(mut entry) => {
-                if !wanted(Some(&entry.get().row)) {
-                    // The guard is a local declared before: it goes first, the refused row is dropped by the caller.
-                    return Ok(Err(row));
-                }
-                let old = std::mem::replace(&mut entry.get_mut().row, row);
-                shard.bytes = shard.bytes + bytes - old.bytes();
-                Ok(Some(old))
-            }
-            Entry::Vacant(entry) => {
-                if !wanted(None) {
-                    return Ok(Err(row));
-                }
-                entry.insert(Slot { hash, row });
-                shard.bytes += bytes;
-                Ok(None)
-            }
-        })
+        Ok(is_new)
     }
 
     /// Replaces the row by what `change` makes of it, under the lock: `change` must not be user code.
-    pub(super) fn change<E>(
+    pub(super) fn change(
         &self,
         key: Term<'_>,
-        change: impl FnOnce(Option<&Row>) -> Result<Row, E>,
-    ) -> Result<Result<(), E>, Closed> {
+        change: impl FnOnce(Option<&Row>) -> Result<Row, TableError>,
+    ) -> Result<Result<(), TableError>, Closed> {
         let hash = self.hash(key);
-        let mut replaced = None;
-        {
-            let mut guard = self.shard(hash).write();
-            let shard = &mut *guard;
-            if shard.closed {
-                return Err(Closed);
-            }
-            let found = shard.rows.entry(
-                hash,
-                |slot| slot.hash == hash && slot.row.key() == key,
-                |slot| slot.hash,
-            );
-            match found {
-                Entry::Occupied(mut entry) => match change(Some(&entry.get().row)) {
-                    Ok(row) => {
-                        shard.bytes = shard.bytes + row.bytes() - entry.get().row.bytes();
-                        replaced = Some(std::mem::replace(&mut entry.get_mut().row, row));
-                    }
-                    Err(error) => return Ok(Err(error)),
-                },
-                Entry::Vacant(entry) => match change(None) {
-                    Ok(row) => {
-                        shard.bytes += row.bytes();
-                        entry.insert(Slot { hash, row });
-                    }
-                    Err(error) => return Ok(Err(error)),
-                },
-            }
-        }
-        drop(replaced);
-        Ok(Ok(()))
+        let mut shard = self.write(hash)?;
+        let changed = change(shard.find(hash, key));
+        let replaced = changed.map(|row| shard.put(hash, row));
+        drop(shard);
+        Ok(replaced.map(drop))
     }
 
     pub(super) fn remove(&self, key: Term<'_>) -> Result<Option<Row>, Closed> {
         let hash = self.hash(key);
-        let mut shard = self.shard(hash).write();
-        if shard.closed {
-            return Err(Closed);
-        }
-        let found = shard
-            .rows
-            .find_entry(hash, |slot| slot.hash == hash && slot.row.key() == key);
-        Ok(match found {
-            Ok(entry) => {
-                let (slot, _) = entry.remove();
-                shard.bytes -= slot.row.bytes();
-                Some(slot.row)
-            }
-            Err(_) => None,
-        })
+        Ok(self.write(hash)?.take(hash, key))
     }
 
     /// Puts all rows in at one instant; gives those that they replaced.
     pub(super) fn insert_many(&self, rows: Vec<Row>) -> Result<Vec<Row>, Closed> {
         let hashes: Vec<u64> = rows.iter().map(|row| self.hash(row.key())).collect();
         let mut locked = self.lock_many(&hashes)?;
-        let mut replaced = Vec::new();
-        for (row, hash) in rows.into_iter().zip(hashes) {
-            let shard = locked.shard(hash);
-            shard.bytes += row.bytes();
-            let found = shard.rows.entry(
-                hash,
-                |slot| slot.hash == hash && slot.row.key() == row.key(),
-                |slot| slot.hash,
-            );
-            match found {
-                Entry::Occupied(mut entry) => {
-                    let old = std::mem::replace(&mut entry.get_mut().row, row);
-                    shard.bytes -= old.bytes();
-                    replaced.push(old);
-                }
-                Entry::Vacant(entry) => {
-                    entry.insert(Slot { hash, row });
-                }
-            }
-        }
-        Ok(replaced)
+        let put = |(row, hash)| locked.shard(hash).put(hash, row);
+        Ok(rows.into_iter().zip(hashes).filter_map(put).collect())
     }
 
     /// Removes all rows with these keys at one instant.
     pub(super) fn remove_many(&self, keys: &[OwnedTerm]) -> Result<Vec<Row>, Closed> {
         let hashes: Vec<u64> = keys.iter().map(|key| self.hash(key.root())).collect();
         let mut locked = self.lock_many(&hashes)?;
-        let mut removed = Vec::new();
-        for (key, hash) in keys.iter().zip(hashes) {
-            let shard = locked.shard(hash);
-            if let Ok(entry) = shard.rows.find_entry(hash, |slot| {
-                slot.hash == hash && slot.row.key() == key.root()
-            }) {
-                let (slot, _) = entry.remove();
-                shard.bytes -= slot.row.bytes();
-                removed.push(slot.row);
-            }
-        }
-        Ok(removed)
+        let take = |(key, hash): (&OwnedTerm, _)| locked.shard(hash).take(hash, key.root());
+        Ok(keys.iter().zip(hashes).filter_map(take).collect())
     }
 
     /// Locks the shards of all these hashes. In order, so that two who do this cannot wait for each other.
@@ -281,9 +175,7 @@ impl SetRows {
             .iter()
             .map(|index| self.shards[*index].write())
             .collect();
-        if shards.iter().any(|shard| shard.closed) {
-            return Err(Closed);
-        }
+        shards.iter().try_for_each(|shard| shard.open())?;
         Ok(Locked { indexes, shards })
     }
 
@@ -292,9 +184,7 @@ impl SetRows {
         // All locks are taken, in order, before the first shard is emptied: no reader sees half of it.
         let mut shards: Vec<RwLockWriteGuard<'_, Shard>> =
             self.shards.iter().map(|shard| shard.write()).collect();
-        if shards[0].closed {
-            return Err(Closed);
-        }
+        shards[0].open()?;
         let parts = shards
             .iter_mut()
             .map(|shard| {
@@ -325,9 +215,7 @@ impl SetRows {
             let index = (from >> (64 - SHARD_BITS)) as usize;
             let shard_end = u64::MAX >> SHARD_BITS | from;
             let shard = self.shards[index].read();
-            if shard.closed {
-                return Err(Closed);
-            }
+            shard.open()?;
             let missing = limit.max(1) - rows.len();
             // The width is a power of two part of the shard's range, as wide as `missing` rows should lie.
             let parts = (shard.rows.len() / missing).next_power_of_two() as u64;

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::options::transfer_data;
 use super::ordered::{Neighbour, OrderedRows};
-use super::registry::{Inner, Rows, Shared};
+use super::registry::{Inner, Shared};
 use super::row::Row;
-use super::set::{Closed, Discarded};
+use super::rows::{Closed, Discarded, Rows};
 use super::{Access, TableError, TableKind};
 use crate::Context;
 
@@ -68,10 +68,7 @@ impl Table {
 
     /// How many rows it has. Zero once it was deleted.
     pub fn len(&self) -> usize {
-        match &self.0.rows {
-            Rows::Set(rows) => rows.len(),
-            Rows::Ordered(rows) => rows.len(),
-        }
+        self.0.rows.len()
     }
 
     /// Whether it has no rows.
@@ -82,10 +79,7 @@ impl Table {
     /// Bytes that the table takes: rows exactly, and the hash table over them (of an ordered_set, an estimate of its
     /// nodes). Binaries of over 64 bytes are shared with whoever else has them and not counted here.
     pub fn memory(&self) -> usize {
-        match &self.0.rows {
-            Rows::Set(rows) => rows.bytes(),
-            Rows::Ordered(rows) => rows.bytes(),
-        }
+        self.0.rows.bytes()
     }
 
     /// Puts `{key, value}` in, in place of the row that had the key: `ets:insert/2`.
@@ -120,10 +114,7 @@ impl Table {
     {
         self.may_write(cx)?;
         let row = self.row(key, value)?;
-        let old = self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.insert(row),
-            Rows::Ordered(rows) => rows.insert(row),
-        })?;
+        let old = self.open(self.0.rows.insert(row))?;
         Ok(look(old.as_ref().map(Row::value)))
     }
 
@@ -139,10 +130,7 @@ impl Table {
     {
         self.may_write(cx)?;
         let row = self.row(key, value)?;
-        self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.insert_new(row),
-            Rows::Ordered(rows) => rows.insert_new(row),
-        })
+        self.open(self.0.rows.insert_new(row))
     }
 
     /// Puts all rows in at one instant: `ets:insert/2` with a list. Looks at key and value of each row that was
@@ -166,10 +154,7 @@ impl Table {
             .into_iter()
             .map(|(key, value)| self.row(&key, &value))
             .collect::<Result<Vec<_>, _>>()?;
-        let replaced = self.open(match &self.0.rows {
-            Rows::Set(set) => set.insert_many(rows),
-            Rows::Ordered(ordered) => ordered.insert_many(rows),
-        })?;
+        let replaced = self.open(self.0.rows.insert_many(rows))?;
         replaced.iter().for_each(|row| look(row.key(), row.value()));
         Ok(())
     }
@@ -191,10 +176,7 @@ impl Table {
             .map(|key| key_term(&key))
             .collect::<Result<Vec<_>, _>>()?;
         otp_scheduler::tick(reductions(keys.len()));
-        let removed = self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.remove_many(&keys),
-            Rows::Ordered(rows) => rows.remove_many(&keys),
-        })?;
+        let removed = self.open(self.0.rows.remove_many(&keys))?;
         removed.iter().for_each(|row| look(row.key(), row.value()));
         Ok(())
     }
@@ -218,9 +200,8 @@ impl Table {
         K: Serialize + ?Sized,
         V: DeserializeOwned,
     {
-        self.take_with(cx, key, |value| from_term(value))?
-            .transpose()
-            .map_err(TableError::Decode)
+        let value = self.take_with(cx, key, |value| from_term(value))?;
+        Ok(value.transpose()?)
     }
 
     /// Removes the key's row and looks at its value.
@@ -285,10 +266,7 @@ impl Table {
             );
             Row::new(&key, &sum.get())
         };
-        self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.change(key.root(), change),
-            Rows::Ordered(rows) => rows.change(key.root(), change),
-        })??;
+        self.open(self.0.rows.change(key.root(), change))??;
         Ok(sum.get())
     }
 
@@ -303,9 +281,8 @@ impl Table {
         K: Serialize + ?Sized,
         V: DeserializeOwned,
     {
-        self.lookup_with(cx, key, |value| from_term(value))?
-            .transpose()
-            .map_err(TableError::Decode)
+        let value = self.lookup_with(cx, key, |value| from_term(value))?;
+        Ok(value.transpose()?)
     }
 
     /// Looks at the key's value, outside of every lock.
@@ -576,10 +553,7 @@ impl Table {
         self.may_read(cx)?;
         let key = key_term(key)?;
         otp_scheduler::tick(1);
-        self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.get(key.root()),
-            Rows::Ordered(rows) => rows.get(key.root()),
-        })
+        self.open(self.0.rows.get(key.root()))
     }
 
     fn remove<K: Serialize + ?Sized>(
@@ -590,10 +564,7 @@ impl Table {
         self.may_write(cx)?;
         let key = key_term(key)?;
         otp_scheduler::tick(1);
-        self.open(match &self.0.rows {
-            Rows::Set(rows) => rows.remove(key.root()),
-            Rows::Ordered(rows) => rows.remove(key.root()),
-        })
+        self.open(self.0.rows.remove(key.root()))
     }
 
     fn neighbour<K: DeserializeOwned>(
@@ -604,9 +575,7 @@ impl Table {
         self.may_read(cx)?;
         otp_scheduler::tick(1);
         let row = self.open(self.ordered()?.neighbour(which))?;
-        row.map(|row| from_term(row.key()))
-            .transpose()
-            .map_err(TableError::Decode)
+        Ok(row.map(|row| from_term(row.key())).transpose()?)
     }
 
     fn row<K, V>(&self, key: &K, value: &V) -> Result<Row, TableError>

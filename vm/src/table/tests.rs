@@ -12,8 +12,9 @@ use proptest::prelude::*;
 
 use super::ordered::OrderedRows;
 use super::row::Row;
-use super::set::{Closed, SetRows};
-use super::{TableError, TableOptions, Tables};
+use super::rows::{Closed, Rows};
+use super::set::SetRows;
+use super::{TableError, TableKind, TableOptions, Tables};
 
 fn term(key: i64) -> OwnedTerm {
     to_term(&key).unwrap()
@@ -72,40 +73,49 @@ fn model_range(model: &BTreeMap<i64, i64>, from: i64, to: i64, limit: usize) -> 
         .collect()
 }
 
-fn sorted(rows: &[Row]) -> Vec<(i64, i64)> {
-    let mut pairs: Vec<_> = rows.iter().map(pair).collect();
-    pairs.sort_unstable();
-    pairs
-}
-
-proptest! {
-    #[test]
-    fn a_set_is_a_map(operations in vec(operation(), 0..200)) {
-        let rows = SetRows::new();
-        let mut model = BTreeMap::new();
-        for operation in operations {
-            match operation {
-                Operation::Insert(key, new) => {
-                    prop_assert_eq!(value(rows.insert(row(key, new)).unwrap()), model.insert(key, new));
+/// Does the operations to rows and to a model, which must stay alike.
+fn is_a_map(rows: &Rows, operations: Vec<Operation>) {
+    let mut model = BTreeMap::new();
+    for operation in operations {
+        match operation {
+            Operation::Insert(key, new) => {
+                let old = rows.insert(row(key, new)).unwrap();
+                assert_eq!(value(old), model.insert(key, new));
+            }
+            Operation::InsertNew(key, new) => {
+                assert_eq!(
+                    rows.insert_new(row(key, new)),
+                    Ok(!model.contains_key(&key))
+                );
+                model.entry(key).or_insert(new);
+            }
+            Operation::InsertMany(pairs) => {
+                let new = pairs.iter().map(|(key, new)| row(*key, *new));
+                rows.insert_many(new.collect()).unwrap();
+                model.extend(pairs);
+            }
+            Operation::Remove(key) => {
+                let old = rows.remove(term(key).root()).unwrap();
+                assert_eq!(value(old), model.remove(&key));
+            }
+            Operation::RemoveMany(keys) => {
+                let terms: Vec<_> = keys.iter().map(|key| term(*key)).collect();
+                rows.remove_many(&terms).unwrap();
+                model.retain(|key, _| !keys.contains(key));
+            }
+            Operation::Get(key) => {
+                let found = rows.get(term(key).root()).unwrap();
+                assert_eq!(value(found), model.get(&key).copied());
+            }
+            Operation::Range(from, to, limit) => match rows {
+                Rows::Ordered(rows) => {
+                    let (first, last) = (term(from), term(to));
+                    let range = (Bound::Included(first.root()), Bound::Excluded(last.root()));
+                    let (found, _) = rows.range(range.0, range.1, limit).unwrap();
+                    let found: Vec<_> = found.iter().map(pair).collect();
+                    assert_eq!(found, model_range(&model, from, to, limit));
                 }
-                Operation::InsertNew(key, new) => {
-                    prop_assert_eq!(rows.insert_new(row(key, new)), Ok(!model.contains_key(&key)));
-                    model.entry(key).or_insert(new);
-                }
-                Operation::InsertMany(pairs) => {
-                    rows.insert_many(pairs.iter().map(|(key, new)| row(*key, *new)).collect()).unwrap();
-                    model.extend(pairs);
-                }
-                Operation::Remove(key) => prop_assert_eq!(value(rows.remove(term(key).root()).unwrap()), model.remove(&key)),
-                Operation::RemoveMany(keys) => {
-                    let terms: Vec<_> = keys.iter().map(|key| term(*key)).collect();
-                    rows.remove_many(&terms).unwrap();
-                    model.retain(|key, _| !keys.contains(key));
-                }
-                Operation::Get(key) => {
-                    prop_assert_eq!(value(rows.get(term(key).root()).unwrap()), model.get(&key).copied());
-                }
-                Operation::Range(..) | Operation::RemoveRange(..) => {
+                Rows::Set(rows) => {
                     let mut all = Vec::new();
                     let mut cursor = Some(0);
                     while let Some(from) = cursor {
@@ -113,66 +123,38 @@ proptest! {
                         all.extend(step);
                         cursor = next;
                     }
-                    prop_assert_eq!(sorted(&all), model_range(&model, i64::MIN, i64::MAX, usize::MAX));
+                    let mut pairs: Vec<_> = all.iter().map(pair).collect();
+                    pairs.sort_unstable();
+                    assert_eq!(pairs, model_range(&model, i64::MIN, i64::MAX, usize::MAX));
                 }
-                Operation::Empty => {
-                    drop(rows.empty(false).unwrap());
-                    model.clear();
-                }
+            },
+            Operation::RemoveRange(from, to, limit) => {
+                let Rows::Ordered(rows) = rows else { continue };
+                let (first, last) = (term(from), term(to));
+                let range = (Bound::Included(first.root()), Bound::Excluded(last.root()));
+                let expected = model_range(&model, from, to, limit);
+                let removed = rows.remove_range(range.0, range.1, limit).unwrap();
+                assert_eq!(removed, expected.len());
+                model.retain(|key, value| !expected.contains(&(*key, *value)));
             }
-            prop_assert_eq!(rows.len(), model.len());
+            Operation::Empty => {
+                drop(rows.empty(false).unwrap());
+                model.clear();
+            }
         }
+        assert_eq!(rows.len(), model.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_set_is_a_map(operations in vec(operation(), 0..200)) {
+        is_a_map(&Rows::new(TableKind::Set), operations);
     }
 
     #[test]
     fn an_ordered_set_is_a_sorted_map(operations in vec(operation(), 0..200)) {
-        let rows = OrderedRows::default();
-        let mut model = BTreeMap::new();
-        for operation in operations {
-            match operation {
-                Operation::Insert(key, new) => {
-                    prop_assert_eq!(value(rows.insert(row(key, new)).unwrap()), model.insert(key, new));
-                }
-                Operation::InsertNew(key, new) => {
-                    prop_assert_eq!(rows.insert_new(row(key, new)), Ok(!model.contains_key(&key)));
-                    model.entry(key).or_insert(new);
-                }
-                Operation::InsertMany(pairs) => {
-                    rows.insert_many(pairs.iter().map(|(key, new)| row(*key, *new)).collect()).unwrap();
-                    model.extend(pairs);
-                }
-                Operation::Remove(key) => prop_assert_eq!(value(rows.remove(term(key).root()).unwrap()), model.remove(&key)),
-                Operation::RemoveMany(keys) => {
-                    let terms: Vec<_> = keys.iter().map(|key| term(*key)).collect();
-                    rows.remove_many(&terms).unwrap();
-                    model.retain(|key, _| !keys.contains(key));
-                }
-                Operation::Get(key) => {
-                    prop_assert_eq!(value(rows.get(term(key).root()).unwrap()), model.get(&key).copied());
-                }
-                Operation::Range(from, to, limit) => {
-                    let (first, last) = (term(from), term(to));
-                    let (found, _) =
-                        rows.range(Bound::Included(first.root()), Bound::Excluded(last.root()), limit).unwrap();
-                    let found: Vec<_> = found.iter().map(pair).collect();
-                    prop_assert_eq!(found, model_range(&model, from, to, limit));
-                }
-                Operation::RemoveRange(from, to, limit) => {
-                    let (first, last) = (term(from), term(to));
-                    let expected = model_range(&model, from, to, limit);
-                    let removed = rows
-                        .remove_range(Bound::Included(first.root()), Bound::Excluded(last.root()), limit)
-                        .unwrap();
-                    prop_assert_eq!(removed, expected.len());
-                    model.retain(|key, value| !expected.contains(&(*key, *value)));
-                }
-                Operation::Empty => {
-                    drop(rows.empty(false).unwrap());
-                    model.clear();
-                }
-            }
-            prop_assert_eq!(rows.len(), model.len());
-        }
+        is_a_map(&Rows::new(TableKind::OrderedSet), operations);
     }
 
     #[test]
