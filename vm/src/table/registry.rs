@@ -1,8 +1,8 @@
 //! Which tables there are, what they are called, and who owns them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 use otp_heap::{Atom, OwnedTerm, Pid, atoms, to_term};
 use parking_lot::RwLock;
@@ -17,23 +17,18 @@ pub const DEFAULT_MAX_TABLES: usize = 65_536;
 /// All tables of a VM.
 #[derive(Debug)]
 pub struct Tables {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(super) struct Shared {
     limit: usize,
     registry: RwLock<Registry>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Registry {
+struct Registry {
     count: usize,
     names: HashMap<Atom, Arc<Inner>, foldhash::fast::RandomState>,
     owned: HashMap<Pid, Vec<Arc<Inner>>, foldhash::fast::RandomState>,
 }
 
-/// One table. `owner` and `heir` change under the registry's write lock only.
+/// One table. `owner` changes under the registry's write lock only.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) name: Atom,
@@ -42,29 +37,23 @@ pub(super) struct Inner {
     named: bool,
     owner: AtomicU64,
     heir: RwLock<Option<(Pid, OwnedTerm)>>,
-    /// Weak, since the registry holds the tables.
-    shared: Weak<Shared>,
 }
 
 impl Inner {
     pub(super) fn owner(&self) -> Option<Pid> {
         let owner = self.owner.load(Ordering::Acquire);
-        (owner != NOBODY).then(|| Pid::from_parts(owner as u32, (owner >> 32) as u32))
+        (owner != NOBODY).then(|| Pid::from_u64(owner))
     }
 
     /// Whether `pid` owns the table. A process that asks this about itself gets a steady answer while it runs: only
     /// itself and its death take a table from it.
     pub(super) fn is_owned_by(&self, pid: Pid) -> bool {
-        self.owner.load(Ordering::Acquire) == packed(pid)
+        self.owner.load(Ordering::Acquire) == pid.as_u64()
     }
 
     fn set_owner(&self, owner: Option<Pid>) {
         self.owner
-            .store(owner.map_or(NOBODY, packed), Ordering::Release);
-    }
-
-    pub(super) fn shared(&self) -> Option<Arc<Shared>> {
-        self.shared.upgrade()
+            .store(owner.map_or(NOBODY, Pid::as_u64), Ordering::Release);
     }
 
     pub(super) fn set_heir(&self, heir: Option<(Pid, OwnedTerm)>) {
@@ -81,12 +70,8 @@ impl Inner {
     }
 }
 
-/// No pid: an index has only 28 bits.
+/// No pid: those have only 60 bits.
 const NOBODY: u64 = u64::MAX;
-
-fn packed(pid: Pid) -> u64 {
-    u64::from(pid.serial()) << 32 | u64::from(pid.index())
-}
 
 impl Registry {
     /// Puts a table on `pid`'s list and makes it the owner.
@@ -120,7 +105,84 @@ impl Registry {
     }
 }
 
-impl Shared {
+impl Tables {
+    /// No tables yet, and at most `limit` of them at once.
+    pub fn new(limit: usize) -> Tables {
+        Tables {
+            limit,
+            registry: RwLock::default(),
+        }
+    }
+
+    /// Makes a table that `owner`, which must be alive, owns: `ets:new/2`.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Name`], [`TableError::NameTaken`] and [`TableError::Limit`].
+    pub fn create(
+        &self,
+        owner: Pid,
+        name: &str,
+        options: TableOptions,
+    ) -> Result<Table, TableError> {
+        let TableOptions {
+            kind,
+            access,
+            named,
+            heir,
+        } = options;
+        let name = Atom::new(name)?;
+        let table = Arc::new(Inner {
+            name,
+            access,
+            rows: Rows::new(kind),
+            named,
+            owner: AtomicU64::new(NOBODY),
+            heir: RwLock::new(heir),
+        });
+        let mut registry = self.registry.write();
+        if named && registry.names.contains_key(&name) {
+            return Err(TableError::NameTaken(name));
+        }
+        if registry.count >= self.limit {
+            return Err(TableError::Limit { limit: self.limit });
+        }
+        registry.count += 1;
+        if named {
+            registry.names.insert(name, Arc::clone(&table));
+        }
+        registry.enlist(owner, Arc::clone(&table));
+        Ok(Table(table))
+    }
+
+    /// The named table: `ets:whereis/1`.
+    pub fn by_name(&self, name: Atom) -> Option<Table> {
+        self.registry.read().names.get(&name).cloned().map(Table)
+    }
+
+    /// The tables that `pid` owns, in no order.
+    pub fn owned_by(&self, pid: Pid) -> Vec<Table> {
+        let registry = self.registry.read();
+        registry
+            .owned
+            .get(&pid)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .map(Table)
+            .collect()
+    }
+
+    /// How many tables there are.
+    pub fn count(&self) -> usize {
+        self.registry.read().count
+    }
+
+    /// How many tables there may be at once.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Gives `table` from `giver` to `receiver` and tells it by `deliver`. `is_alive` is asked twice, before and after
     /// the receiver has the table on its list.
     pub(super) fn give_away(
@@ -166,95 +228,6 @@ impl Shared {
             .empty(true)
             .map_err(|Closed| TableError::NoTable(table.name))
     }
-}
-
-impl Tables {
-    /// No tables yet, and at most `limit` of them at once.
-    pub fn new(limit: usize) -> Tables {
-        Tables {
-            shared: Arc::new(Shared {
-                limit,
-                registry: RwLock::default(),
-            }),
-        }
-    }
-
-    /// Makes a table that `owner`, which must be alive, owns: `ets:new/2`.
-    ///
-    /// # Errors
-    ///
-    /// [`TableError::Name`], [`TableError::NameTaken`] and [`TableError::Limit`].
-    pub fn create(
-        &self,
-        owner: Pid,
-        name: &str,
-        options: TableOptions,
-    ) -> Result<Table, TableError> {
-        let TableOptions {
-            kind,
-            access,
-            named,
-            heir,
-        } = options;
-        let name = Atom::new(name)?;
-        let table = Arc::new(Inner {
-            name,
-            access,
-            rows: Rows::new(kind),
-            named,
-            owner: AtomicU64::new(NOBODY),
-            heir: RwLock::new(heir),
-            shared: Arc::downgrade(&self.shared),
-        });
-        let mut registry = self.shared.registry.write();
-        if named && registry.names.contains_key(&name) {
-            return Err(TableError::NameTaken(name));
-        }
-        let limit = self.shared.limit;
-        if registry.count >= limit {
-            return Err(TableError::Limit { limit });
-        }
-        registry.count += 1;
-        if named {
-            registry.names.insert(name, Arc::clone(&table));
-        }
-        registry.enlist(owner, Arc::clone(&table));
-        Ok(Table::from_inner(table))
-    }
-
-    /// The named table: `ets:whereis/1`.
-    pub fn by_name(&self, name: Atom) -> Option<Table> {
-        self.shared
-            .registry
-            .read()
-            .names
-            .get(&name)
-            .cloned()
-            .map(Table::from_inner)
-    }
-
-    /// The tables that `pid` owns, in no order.
-    pub fn owned_by(&self, pid: Pid) -> Vec<Table> {
-        let registry = self.shared.registry.read();
-        registry
-            .owned
-            .get(&pid)
-            .into_iter()
-            .flatten()
-            .cloned()
-            .map(Table::from_inner)
-            .collect()
-    }
-
-    /// How many tables there are.
-    pub fn count(&self) -> usize {
-        self.shared.registry.read().count
-    }
-
-    /// How many tables there may be at once.
-    pub fn limit(&self) -> usize {
-        self.shared.limit
-    }
 
     /// Settles what `pid` owned: each table goes to its heir or is deleted.
     ///
@@ -262,14 +235,8 @@ impl Tables {
     /// who restarts an owner finds its tables with the heir. `deliver` sends the heir its message and says whether the
     /// heir is alive; if it says so, the heir's own death must come here later. It runs outside of all locks.
     pub fn owner_died(&self, pid: Pid, mut deliver: impl FnMut(Pid, OwnedTerm) -> bool) {
-        let owned = self
-            .shared
-            .registry
-            .write()
-            .owned
-            .remove(&pid)
-            .unwrap_or_default();
-        for table in owned {
+        let owned = self.registry.write().owned.remove(&pid);
+        for table in owned.unwrap_or_default() {
             self.settle(&table, pid, &mut deliver);
         }
     }
@@ -286,19 +253,18 @@ impl Tables {
             .read()
             .as_ref()
             .map(|(heir, data)| (*heir, table.transfer_message(dead, data)));
-        let shared = &self.shared;
         if let Some((heir, message)) = heir.filter(|(heir, _)| *heir != dead) {
             // The heir owns the table before it is told, so that it can write as soon as it hears of it.
-            shared.registry.write().enlist(heir, Arc::clone(table));
+            self.registry.write().enlist(heir, Arc::clone(table));
             if deliver(heir, message) {
                 return;
             }
-            if !shared.registry.write().delist(heir, table) {
+            if !self.registry.write().delist(heir, table) {
                 // The heir died with the table on its list, and its death settles it.
                 return;
             }
         }
-        shared.registry.write().forget(table);
+        self.registry.write().forget(table);
         drop(table.rows.empty(true));
     }
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::options::transfer_data;
 use super::ordered::{Neighbour, OrderedRows};
-use super::registry::{Inner, Shared};
+use super::registry::Inner;
 use super::row::Row;
 use super::rows::{Closed, Discarded, Rows};
 use super::{Access, TableError, TableKind};
@@ -29,25 +29,9 @@ const BYTES_PER_REDUCTION: usize = 1024;
 /// Reads take a count of the row under a lock and decode it outside: a reader holds nobody up. What one operation
 /// does to one row is atomic; an operation over many rows says what it is.
 #[derive(Clone, Debug)]
-pub struct Table(Arc<Inner>);
+pub struct Table(pub(super) Arc<Inner>);
 
 impl Table {
-    pub(super) fn from_inner(inner: Arc<Inner>) -> Table {
-        Table(inner)
-    }
-
-    /// [`give_away`](Table::give_away) between processes that a test makes up.
-    #[cfg(test)]
-    pub(super) fn give_away_for_test(
-        &self,
-        giver: Pid,
-        receiver: Pid,
-        is_alive: impl Fn(Pid) -> bool,
-    ) -> Result<(), TableError> {
-        let shared = self.0.shared().ok_or(TableError::NoTable(self.0.name))?;
-        shared.give_away(&self.0, giver, receiver, is_alive, || ())
-    }
-
     /// The table's name.
     pub fn name(&self) -> Atom {
         self.0.name
@@ -508,9 +492,9 @@ impl Table {
         to: Pid,
         data: &T,
     ) -> Result<(), TableError> {
-        let shared = self.owned(cx)?;
+        self.by_owner(cx.pid())?;
         let message = self.0.transfer_message(cx.pid(), &transfer_data(data)?);
-        shared.give_away(
+        cx.core().tables.give_away(
             &self.0,
             cx.pid(),
             to,
@@ -532,7 +516,7 @@ impl Table {
         cx: &Context,
         heir: Option<(Pid, &T)>,
     ) -> Result<(), TableError> {
-        self.owned(cx)?;
+        self.by_owner(cx.pid())?;
         let heir = heir
             .map(|(pid, data)| Ok::<_, TableError>((pid, transfer_data(data)?)))
             .transpose()?;
@@ -546,7 +530,8 @@ impl Table {
     ///
     /// [`TableError::Access`], [`TableError::NoTable`].
     pub fn delete_table(&self, cx: &Context) -> Result<Discarded, TableError> {
-        self.owned(cx)?.delete(&self.0, cx.pid())
+        self.by_owner(cx.pid())?;
+        cx.core().tables.delete(&self.0, cx.pid())
     }
 
     fn get<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Result<Option<Row>, TableError> {
@@ -617,12 +602,6 @@ impl Table {
             Some(_) => TableError::Access(self.0.name),
             None => TableError::NoTable(self.0.name),
         })
-    }
-
-    /// The registry, for what the owner alone may do.
-    fn owned(&self, cx: &Context) -> Result<Arc<Shared>, TableError> {
-        self.by_owner(cx.pid())?;
-        self.0.shared().ok_or(TableError::NoTable(self.0.name))
     }
 
     fn open<T>(&self, outcome: Result<T, Closed>) -> Result<T, TableError> {

@@ -387,7 +387,7 @@ fn no_table_is_lost_between_dying_owners() {
         }
         turn.store(round as usize + 1, Ordering::Release);
         let is_alive = |_| alive[round as usize].load(Ordering::SeqCst);
-        match table.give_away_for_test(keeper, receiver, is_alive) {
+        match tables.give_away(&table.0, keeper, receiver, is_alive, || ()) {
             Ok(()) | Err(TableError::NoProcess(_)) => {}
             Err(error) => panic!("{error}"),
         }
