@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crossbeam_epoch as epoch;
-use otp_heap::{Pid, Ref};
+use otp_heap::{OwnedTerm, Pid, Ref};
 use otp_scheduler::Scheduler;
 use parking_lot::{Condvar, Mutex};
 
@@ -183,10 +183,15 @@ impl Core {
 
     /// Hands the tables of a dead process to their heirs.
     pub(crate) fn tables_of_the_dead(&self, pid: Pid) {
-        self.tables.owner_died(pid, |heir, message| {
-            let envelope = Envelope::new(Kind::Message, pid, NO_REF);
-            self.mark_table_owner(heir) && self.deliver(heir, message.with_header(envelope)).is_ok()
-        });
+        self.tables
+            .owner_died(pid, |heir, message| self.transfer_table(pid, heir, message));
+    }
+
+    /// Tells a process of the table that is on its list by now. False if it is ending: then its
+    /// end has seen the table there, or never will.
+    pub(crate) fn transfer_table(&self, from: Pid, to: Pid, message: OwnedTerm) -> bool {
+        let envelope = Envelope::new(Kind::Message, from, NO_REF);
+        self.mark_table_owner(to) && self.deliver(to, message.with_header(envelope)).is_ok()
     }
 
     /// Notes that a process owns tables, which its end must see to. False if it is ending.

@@ -183,15 +183,17 @@ impl Tables {
         self.limit
     }
 
-    /// Gives `table` from `giver` to `receiver` and tells it by `deliver`. `is_alive` is asked twice, before and after
-    /// the receiver has the table on its list.
+    /// Gives `table` from `giver` to `receiver`, which gets `message`. `deliver` is as for [`Tables::owner_died`], and
+    /// is asked when the receiver has the table on its list; `is_alive` spares the dead the visit, and is asked of
+    /// the giver that has the table back on its list: its death may have come meanwhile and not seen it there.
     pub(super) fn give_away(
         &self,
         table: &Arc<Inner>,
         giver: Pid,
         receiver: Pid,
+        message: OwnedTerm,
         is_alive: impl Fn(Pid) -> bool,
-        deliver: impl FnOnce(),
+        mut deliver: impl FnMut(Pid, OwnedTerm) -> bool,
     ) -> Result<(), TableError> {
         if !is_alive(receiver) {
             return Err(TableError::NoProcess(receiver));
@@ -202,17 +204,20 @@ impl Tables {
         }
         registry.enlist(receiver, Arc::clone(table));
         drop(registry);
-        if is_alive(receiver) {
-            deliver();
+        if deliver(receiver, message) {
             return Ok(());
         }
         let mut registry = self.registry.write();
-        if registry.delist(receiver, table) {
-            registry.enlist(giver, Arc::clone(table));
-            return Err(TableError::NoProcess(receiver));
+        if !registry.delist(receiver, table) {
+            // The receiver's death got it first: it was given, and has gone to the heir or away.
+            return Ok(());
         }
-        // The receiver's death got it first: it was given, and has gone to the heir or away.
-        Ok(())
+        registry.enlist(giver, Arc::clone(table));
+        drop(registry);
+        if !is_alive(giver) {
+            self.owner_died(giver, deliver);
+        }
+        Err(TableError::NoProcess(receiver))
     }
 
     /// Deletes a table that `owner` asks to delete.

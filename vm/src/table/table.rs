@@ -494,15 +494,15 @@ impl Table {
     ) -> Result<(), TableError> {
         self.by_owner(cx.pid())?;
         let message = self.0.transfer_message(cx.pid(), &transfer_data(data)?);
-        cx.core().tables.give_away(
+        otp_scheduler::tick(1 + reductions(message.bytes() / BYTES_PER_REDUCTION));
+        let core = cx.core();
+        core.tables.give_away(
             &self.0,
             cx.pid(),
             to,
-            |pid| cx.core().mark_table_owner(pid),
-            || {
-                // Silent to the dead, whose death settles the table.
-                let _ = cx.send(to, &message);
-            },
+            message,
+            |pid| core.mark_table_owner(pid),
+            |pid, message| core.transfer_table(cx.pid(), pid, message),
         )
     }
 

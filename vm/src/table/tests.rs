@@ -1,5 +1,6 @@
 //! Rows against a model, ownership with its races, and many threads at once.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -350,6 +351,31 @@ fn an_heir_that_dies_while_it_inherits_settles_the_table_itself() {
     assert_eq!((tables.count(), table.owner()), (0, None));
 }
 
+#[test]
+fn a_table_given_back_to_a_giver_that_died_meanwhile_goes_to_its_heir() {
+    let tables = Tables::new(8);
+    let [giver, receiver, heir, _] = PIDS;
+    let options = TableOptions::set().heir(heir, &()).unwrap();
+    let table = tables.create(giver, "t", options).unwrap();
+    let both_are_alive = Cell::new(true);
+    let given = tables.give_away(
+        &table.0,
+        giver,
+        receiver,
+        term(0),
+        |_| both_are_alive.get(),
+        |pid, _| {
+            if both_are_alive.replace(false) {
+                // Both end now; the receiver's end comes to its tables only after this call.
+                tables.owner_died(giver, |_, _| unreachable!("the receiver has the table"));
+            }
+            pid == heir
+        },
+    );
+    assert!(matches!(given, Err(TableError::NoProcess(pid)) if pid == receiver));
+    assert_eq!((table.owner(), owned(&tables, heir)), (Some(heir), 1));
+}
+
 /// Owners that die while tables are given to them and inherited by them: at the end every table belongs to the keeper,
 /// who is the heir, or to a living process.
 #[test]
@@ -386,8 +412,9 @@ fn no_table_is_lost_between_dying_owners() {
             thread::yield_now();
         }
         turn.store(round as usize + 1, Ordering::Release);
-        let is_alive = |_| alive[round as usize].load(Ordering::SeqCst);
-        match tables.give_away(&table.0, keeper, receiver, is_alive, || ()) {
+        let is_alive = |pid| pid == keeper || alive[round as usize].load(Ordering::SeqCst);
+        let deliver = |pid, _| is_alive(pid);
+        match tables.give_away(&table.0, keeper, receiver, term(0), is_alive, deliver) {
             Ok(()) | Err(TableError::NoProcess(_)) => {}
             Err(error) => panic!("{error}"),
         }
