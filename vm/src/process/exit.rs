@@ -10,12 +10,12 @@
 //! 7. After the epoch the slot may hold another process.
 
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use crossbeam_epoch as epoch;
 use otp_heap::Pid;
 
+use super::panics::quietly;
 use super::{Answer, Process, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
@@ -137,13 +137,4 @@ impl Process {
 /// Drops the program's values; a panic of a destructor is reported and ends there.
 fn drop_quietly<T>(pid: Pid, value: T) {
     quietly(pid, || drop(value));
-}
-
-/// Runs the program's code; a panic of it is reported and ends there.
-fn quietly(pid: Pid, call: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-        let (message, location) = super::run::describe_panic(payload);
-        tracing::error!(target: "otp_vm::crash", %pid, %message, %location,
-            "a destructor or waker panicked while its process ended");
-    }
 }

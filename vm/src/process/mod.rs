@@ -7,6 +7,7 @@
 pub(crate) mod body;
 mod drain;
 mod exit;
+mod panics;
 mod run;
 pub(crate) mod table;
 mod waker;
@@ -30,7 +31,8 @@ use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
 
-pub(crate) use run::{ExitPayload, VTABLE, install_panic_hook, reason_of_panic};
+pub(crate) use panics::{ExitPayload, install_panic_hook, reason_of_panic};
+use run::VTABLE;
 pub(crate) use waker::own_waker_matches;
 
 /// What a process runs.
