@@ -24,7 +24,8 @@ pub struct Run<T> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The process ended without a result: it panicked, was killed, or a link took it along.
+    /// The process ended without a result: it panicked, was killed, or a link took it along; or
+    /// the VM was shut down and its code did not return (`killed` as well).
     #[error("the process ended without a result: {0}")]
     Exit(ExitReason),
     /// The process could not be made.

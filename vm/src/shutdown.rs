@@ -24,6 +24,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::core::Core;
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::ExitReason;
+use crate::host::OnExit;
+use crate::process::quietly;
 
 /// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
 /// feel: both take microseconds, unless native code doesn't return.
@@ -120,7 +122,7 @@ pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
     let conductor = {
         let core = Arc::clone(core);
         let progress = Arc::clone(&progress);
-        move || finish(&progress, conduct(&core, limit))
+        move || finish(&core, &progress, conduct(&core, limit))
     };
     let thread = std::thread::Builder::new().name(format!("otp-{}-shutdown", core.name));
     if let Err(error) = thread.spawn(conductor) {
@@ -128,6 +130,7 @@ pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
         kill_all(core);
         core.scheduler.stop();
         finish(
+            core,
             &progress,
             ShutdownReport {
                 stuck: core.processes.pids().collect(),
@@ -138,7 +141,15 @@ pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
     Shutdown { progress }
 }
 
-fn finish(progress: &Progress, report: ShutdownReport) {
+fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
+    for &pid in &report.stuck {
+        // No slice will end it any more: who waits for its result learns what all others would.
+        let on_exit =
+            core.with_process(pid, |process| process.lock().rare.as_mut()?.on_exit.take());
+        if let Some(OnExit(on_exit)) = on_exit.flatten() {
+            quietly(pid, || on_exit(&ExitReason::killed()));
+        }
+    }
     let mut state = progress.state.lock();
     state.0 = Some(report);
     let wakers = std::mem::take(&mut state.1);

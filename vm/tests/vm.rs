@@ -308,6 +308,27 @@ fn shutdown_asks_first_and_kills_what_stays() {
 }
 
 #[test]
+fn a_run_whose_process_outlives_the_vm_has_an_end() {
+    let vm = vm();
+    let (tell, told) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let running = vm.run(move |cx| async move {
+        tell.send(cx.pid()).unwrap();
+        // Native code that doesn't return while the VM is there.
+        released.recv().unwrap();
+        std::future::pending::<()>().await;
+    });
+    let pid = told.recv_timeout(LIMIT).unwrap();
+    let report = vm.shutdown(Duration::ZERO).wait().unwrap();
+    assert_eq!(report.stuck, [pid]);
+    release.send(()).unwrap();
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || done.send(running.wait()));
+    let result = is_done.recv_timeout(LIMIT).expect("an end in time");
+    assert_eq!(result, Err(RunError::Exit(ExitReason::killed())));
+}
+
+#[test]
 fn a_dropped_vm_ends_its_processes_in_the_background() {
     struct Tell(mpsc::Sender<()>);
     impl Drop for Tell {

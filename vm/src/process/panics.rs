@@ -62,7 +62,7 @@ pub(crate) fn reason_of_panic(payload: Box<dyn Any + Send>) -> ExitReason {
 }
 
 /// Runs the program's code; a panic of it is reported and ends there.
-pub(super) fn quietly(pid: Pid, call: impl FnOnce()) {
+pub(crate) fn quietly(pid: Pid, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         let (message, location, _) = describe(payload);
         report(|| {
