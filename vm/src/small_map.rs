@@ -6,6 +6,10 @@ use std::hash::Hash;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+/// Entries that a map which had as many keeps room for: callers of a server come and go, and
+/// come again. Some 8 KiB; chosen by feel.
+const KEPT_CAPACITY_MAX: usize = 448;
+
 /// Keys to values, without order.
 #[derive(Debug, Default)]
 pub(crate) enum SmallMap<K, V> {
@@ -51,8 +55,14 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
                 };
                 Some(value)
             }
-            // The map stays: what had many entries will soon have many again.
-            Self::Many(map) => map.remove(key),
+            Self::Many(map) => {
+                let value = map.remove(key);
+                // Seldom enough that each removal pays little for it.
+                if map.capacity() > KEPT_CAPACITY_MAX && map.len() < map.capacity() / 8 {
+                    map.shrink_to_fit();
+                }
+                value
+            }
         }
     }
 
@@ -108,6 +118,20 @@ mod tests {
         assert_eq!(map.iter().collect::<Vec<_>>(), [(&2, &"c")]);
         assert_eq!(map.remove(&2), Some("c"));
         assert_eq!(map.iter().count(), 0);
+    }
+
+    #[test]
+    fn room_for_thousands_goes_with_them() {
+        let mut map = SmallMap::default();
+        for number in 0..10_000u64 {
+            map.insert(number, number);
+        }
+        let full = map.heap_bytes();
+        for number in 1..10_000 {
+            assert_eq!(map.remove(&number), Some(number));
+        }
+        assert!(map.heap_bytes() < full / 8, "{} bytes", map.heap_bytes());
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(&0, &0)]);
     }
 
     #[test]
