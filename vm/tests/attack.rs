@@ -3,80 +3,13 @@
 mod common;
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::task::{self, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{LIMIT, run};
+use common::{Flag, Foreign, LIMIT, bounded, down, exit, idle, run};
 use otp_vm::{Context, ExitReason, Native, OwnedTerm, TableOptions, Vm, to_term};
-
-async fn idle(mut cx: Context) {
-    loop {
-        cx.receive().await;
-    }
-}
-
-/// Runs `body` on a VM with `schedulers`, and fails when it takes too long: so a hang is told.
-fn bounded<B, F>(schedulers: usize, body: B)
-where
-    B: FnOnce(Context) -> F + Send + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let vm = Vm::builder().schedulers(schedulers).build().expect("a VM");
-    let (done, is_done) = mpsc::channel();
-    let running = vm.run(body);
-    std::thread::spawn(move || done.send(running.wait()));
-    let outcome = is_done.recv_timeout(LIMIT);
-    drop(vm.shutdown(Duration::from_millis(100)));
-    outcome.expect("an end in time").expect("a result");
-}
-
-/// Polls its future with a waker of its own, and only when that was woken, as collections of
-/// futures do.
-struct Foreign<F> {
-    future: F,
-    flag: Arc<Flag>,
-}
-
-#[derive(Default)]
-struct Flag {
-    woken: AtomicBool,
-    outer: Mutex<Option<Waker>>,
-    /// Dropped with the last waker.
-    cargo: Mutex<Option<Box<dyn std::any::Any + Send>>>,
-}
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::SeqCst);
-        let outer = self.outer.lock().unwrap().clone();
-        if let Some(outer) = outer {
-            outer.wake();
-        }
-    }
-}
-
-impl<F> Foreign<F> {
-    fn new(future: F) -> Self {
-        let flag = Arc::new(Flag::default());
-        flag.woken.store(true, Ordering::SeqCst);
-        Self { future, flag }
-    }
-}
-
-impl<F: Future + Unpin> Future for Foreign<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<F::Output> {
-        *self.flag.outer.lock().unwrap() = Some(task.waker().clone());
-        if !self.flag.woken.swap(false, Ordering::SeqCst) {
-            return Poll::Pending;
-        }
-        let waker = Waker::from(Arc::clone(&self.flag));
-        Pin::new(&mut self.future).poll(&mut task::Context::from_waker(&waker))
-    }
-}
 
 /// A context whose process has ended.
 async fn stale(cx: &mut Context) -> Context {
@@ -84,10 +17,7 @@ async fn stale(cx: &mut Context) -> Context {
     let (_, monitor) = cx
         .spawn_monitor(move |child| async move { sender.send(child).unwrap() })
         .unwrap();
-    let ended = cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    ended.await.expect("its DOWN in time");
+    down(cx, monitor).await;
     receiver.recv().unwrap()
 }
 
@@ -123,12 +53,7 @@ fn a_child_of_a_dead_maker_is_not_left_over() {
         let old = stale(&mut cx).await;
         let child = old.spawn_link(idle).unwrap();
         let monitor = cx.monitor(child);
-        let down = cx
-            .receive_where(LIMIT, |message| {
-                message.down().filter(|down| down.reference == monitor)
-            })
-            .await;
-        assert_eq!(down.expect("a DOWN in time").reason, ExitReason::noproc());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::noproc());
     });
 }
 
@@ -171,14 +96,8 @@ fn a_reason_that_cannot_travel_makes_the_news_no_worse() {
                 .unwrap();
             let monitor = cx.monitor(child);
             cx.send(child, &()).unwrap();
-            let down = cx.receive_where(Duration::from_secs(3), |message| {
-                message.down().filter(|down| down.reference == monitor)
-            });
-            assert!(down.await.expect("a DOWN in time").reason.is_abnormal());
-            let exit = cx.receive_where(Duration::from_secs(3), |message| {
-                message.exit().filter(|exit| exit.from == child)
-            });
-            assert!(exit.await.expect("an EXIT in time").reason.is_abnormal());
+            assert!(down(&mut cx, monitor).await.is_abnormal());
+            assert!(exit(&mut cx, child).await.is_abnormal());
         }
     });
 }
@@ -194,13 +113,7 @@ fn an_owner_ends_whatever_data_its_heir_was_promised() {
                 }
             })
             .unwrap();
-        let down = cx.receive_where(Duration::from_secs(3), |message| {
-            message.down().filter(|down| down.reference == monitor)
-        });
-        assert_eq!(
-            down.await.expect("a DOWN in time").reason,
-            ExitReason::normal()
-        );
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
 }
 
@@ -289,10 +202,7 @@ fn who_receives_for_a_process_learns_that_it_ended() {
             .unwrap();
         cx.sleep(Duration::from_millis(20)).await;
         cx.exit_process(lender, ExitReason::kill());
-        let down = cx.receive_where(Duration::from_secs(3), |message| {
-            message.down().filter(|down| down.reference == monitor)
-        });
-        assert!(down.await.expect("a DOWN in time").reason.is_abnormal());
+        assert!(down(&mut cx, monitor).await.is_abnormal());
     });
 }
 

@@ -2,66 +2,35 @@
 
 mod common;
 
-use common::{LIMIT, expect, run};
-use otp_vm::{Context, ExitReason, Pid, SpawnOptions, atoms};
-
-/// A process that waits for ever.
-async fn idle(mut cx: Context) {
-    loop {
-        cx.receive().await;
-    }
-}
-
-async fn down_reason(cx: &mut Context, pid: Pid) -> ExitReason {
-    let down = cx
-        .receive_where(LIMIT, |message| {
-            message.down().filter(|down| down.pid == pid)
-        })
-        .await;
-    down.expect("a DOWN in time").reason
-}
-
-async fn exit_reason(cx: &mut Context, pid: Pid) -> ExitReason {
-    let exit = cx
-        .receive_where(LIMIT, |message| {
-            message.exit().filter(|exit| exit.from == pid)
-        })
-        .await;
-    exit.expect("an EXIT in time").reason
-}
+use common::{Bomb, LIMIT, down, exit, expect, idle, run};
+use otp_vm::{ExitReason, Pid, SpawnOptions, atoms};
 
 #[test]
 fn a_body_that_returns_exits_normal() {
     run(|mut cx| async move {
-        let (pid, _) = cx.spawn_monitor(|_| async {}).unwrap();
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::normal());
+        let (_, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
 }
 
 #[test]
 fn a_body_may_return_its_reason() {
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|_| async { Err::<(), _>(ExitReason::new(&("bad", 1))) })
             .unwrap();
-        assert_eq!(
-            down_reason(&mut cx, pid).await,
-            ExitReason::new(&("bad", 1))
-        );
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::new(&("bad", 1)));
     });
 }
 
 #[test]
 fn a_panic_is_the_reason_with_its_place() {
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|_| async { panic!("broken {}", 7) })
             .unwrap();
-        let (tag, text, place): (String, String, String) = {
-            let reason = down_reason(&mut cx, pid).await;
-            let (tag, text, place): (otp_vm::Atom, String, String) = reason.decode().unwrap();
-            (tag.to_string(), text, place)
-        };
+        let reason = down(&mut cx, monitor).await;
+        let (tag, text, place): (String, String, String) = reason.decode().unwrap();
         assert_eq!((tag.as_str(), text.as_str()), ("panic", "broken 7"));
         assert!(place.contains("exits.rs:"), "{place}");
     });
@@ -70,7 +39,7 @@ fn a_panic_is_the_reason_with_its_place() {
 #[test]
 fn a_panic_in_the_function_of_a_body_is_the_new_processs() {
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|_| {
                 if true {
                     panic!("before the first await");
@@ -78,46 +47,34 @@ fn a_panic_in_the_function_of_a_body_is_the_new_processs() {
                 async {}
             })
             .unwrap();
-        assert!(down_reason(&mut cx, pid).await.is_abnormal());
+        assert!(down(&mut cx, monitor).await.is_abnormal());
     });
 }
 
 #[test]
 fn exit_unwinds_with_the_reason() {
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|cx| async move { cx.exit(ExitReason::new("enough")) })
             .unwrap();
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::new("enough"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
     });
 }
 
 #[test]
 fn a_panic_payload_that_panics_when_dropped_is_contained() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("boom");
-        }
-    }
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|_| async { std::panic::panic_any(Bomb) })
             .unwrap();
-        assert!(down_reason(&mut cx, pid).await.is_abnormal());
+        assert!(down(&mut cx, monitor).await.is_abnormal());
     });
 }
 
 #[test]
 fn a_destructor_that_panics_in_a_killed_body_is_contained() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("boom");
-        }
-    }
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (pid, monitor) = cx
             .spawn_monitor(|cx| async move {
                 let _bomb = Bomb;
                 idle(cx).await;
@@ -125,7 +82,7 @@ fn a_destructor_that_panics_in_a_killed_body_is_contained() {
             .unwrap();
         assert!(cx.is_alive(pid).await);
         cx.exit_process(pid, ExitReason::kill());
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::killed());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
     });
 }
 
@@ -133,9 +90,10 @@ fn a_destructor_that_panics_in_a_killed_body_is_contained() {
 fn kill_cannot_be_trapped_and_is_told_as_killed() {
     run(|mut cx| async move {
         let options = SpawnOptions::new().monitor().trap_exit();
-        let pid = cx.spawn_opt(options, idle).unwrap().pid;
-        cx.exit_process(pid, ExitReason::kill());
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::killed());
+        let spawned = cx.spawn_opt(options, idle).unwrap();
+        cx.exit_process(spawned.pid, ExitReason::kill());
+        let monitor = spawned.monitor.unwrap();
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
     });
 }
 
@@ -145,7 +103,7 @@ fn a_link_that_dies_of_kill_sends_killed_which_can_be_trapped() {
         cx.trap_exit(true);
         let pid = cx.spawn_link(idle).unwrap();
         cx.exit_process(pid, ExitReason::kill());
-        assert_eq!(exit_reason(&mut cx, pid).await, ExitReason::killed());
+        assert_eq!(exit(&mut cx, pid).await, ExitReason::killed());
     });
 }
 
@@ -156,26 +114,26 @@ fn an_exit_reason_of_kill_over_a_link_can_be_trapped() {
         let pid = cx
             .spawn_link(|cx| async move { cx.exit(ExitReason::kill()) })
             .unwrap();
-        assert_eq!(exit_reason(&mut cx, pid).await, ExitReason::kill());
+        assert_eq!(exit(&mut cx, pid).await, ExitReason::kill());
     });
 }
 
 #[test]
 fn normal_from_another_is_ignored_from_oneself_it_is_not() {
     run(|mut cx| async move {
-        let (pid, _) = cx.spawn_monitor(idle).unwrap();
+        let (pid, monitor) = cx.spawn_monitor(idle).unwrap();
         cx.exit_process(pid, ExitReason::normal());
         assert!(cx.is_alive(pid).await);
         cx.exit_process(pid, ExitReason::shutdown());
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::shutdown());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::shutdown());
 
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|cx| async move {
                 cx.exit_process(cx.pid(), ExitReason::normal());
                 idle(cx).await;
             })
             .unwrap();
-        assert_eq!(down_reason(&mut cx, pid).await, ExitReason::normal());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
 }
 
@@ -183,26 +141,23 @@ fn normal_from_another_is_ignored_from_oneself_it_is_not() {
 fn a_normal_exit_spares_links_that_do_not_trap() {
     run(|mut cx| async move {
         let parent = cx.pid();
-        let (survivor, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(move |mut cx| async move {
                 let child = cx.spawn_link(|_| async {}).unwrap();
-                let reference = cx.monitor(child);
-                cx.receive_where(LIMIT, |message| {
-                    message.down().filter(|down| down.reference == reference)
-                })
-                .await;
+                let monitor = cx.monitor(child);
+                down(&mut cx, monitor).await;
                 cx.send(parent, "still here").unwrap();
             })
             .unwrap();
         assert_eq!(expect::<String>(&mut cx).await, "still here");
-        assert_eq!(down_reason(&mut cx, survivor).await, ExitReason::normal());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
 }
 
 #[test]
 fn an_abnormal_exit_takes_a_chain_of_links_along() {
     run(|mut cx| async move {
-        let (top, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|cx| async move {
                 cx.spawn_link(|cx| async move {
                     cx.spawn_link(|_| async { Err::<(), _>(ExitReason::new("deep")) })
@@ -213,7 +168,7 @@ fn an_abnormal_exit_takes_a_chain_of_links_along() {
                 idle(cx).await;
             })
             .unwrap();
-        assert_eq!(down_reason(&mut cx, top).await, ExitReason::new("deep"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("deep"));
     });
 }
 
@@ -221,21 +176,21 @@ fn an_abnormal_exit_takes_a_chain_of_links_along() {
 fn a_link_to_the_dead_is_noproc() {
     run(|mut cx| async move {
         cx.trap_exit(true);
-        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
-        down_reason(&mut cx, dead).await;
+        let (dead, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+        down(&mut cx, monitor).await;
         cx.link(dead);
-        assert_eq!(exit_reason(&mut cx, dead).await, ExitReason::noproc());
+        assert_eq!(exit(&mut cx, dead).await, ExitReason::noproc());
     });
 }
 
 #[test]
 fn an_unlinked_process_sends_no_exit() {
     run(|mut cx| async move {
-        let (other, _) = cx.spawn_monitor(idle).unwrap();
+        let (other, monitor) = cx.spawn_monitor(idle).unwrap();
         cx.link(other);
         cx.unlink(other);
         cx.exit_process(other, ExitReason::new("gone"));
-        assert_eq!(down_reason(&mut cx, other).await, ExitReason::new("gone"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("gone"));
         // A link would have ended this process by now.
         assert!(!cx.is_alive(other).await);
     });
@@ -244,26 +199,11 @@ fn an_unlinked_process_sends_no_exit() {
 #[test]
 fn a_monitor_of_nobody_is_noproc() {
     run(|mut cx| async move {
-        let (dead, _) = cx.spawn_monitor(|_| async {}).unwrap();
-        down_reason(&mut cx, dead).await;
-        let reference = cx.monitor(dead);
-        let down = cx
-            .receive_where(LIMIT, |message| message.down())
-            .await
-            .unwrap();
-        assert_eq!(
-            (down.reference, down.reason),
-            (reference, ExitReason::noproc())
-        );
-        let reference = cx.monitor("nobody has this name");
-        let down = cx
-            .receive_where(LIMIT, |message| message.down())
-            .await
-            .unwrap();
-        assert_eq!(
-            (down.reference, down.reason),
-            (reference, ExitReason::noproc())
-        );
+        let (dead, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+        down(&mut cx, monitor).await;
+        for monitor in [cx.monitor(dead), cx.monitor("nobody has this name")] {
+            assert_eq!(down(&mut cx, monitor).await, ExitReason::noproc());
+        }
     });
 }
 
@@ -272,12 +212,7 @@ fn demonitor_flushes_what_has_arrived() {
     run(|mut cx| async move {
         let (pid, reference) = cx.spawn_monitor(|_| async {}).unwrap();
         let second = cx.monitor(pid);
-        let down = cx
-            .receive_where(LIMIT, |message| {
-                message.down().filter(|down| down.reference == second)
-            })
-            .await;
-        assert!(down.is_some());
+        down(&mut cx, second).await;
         // The first monitor's DOWN came before and waits in the mailbox.
         assert_eq!(cx.message_queue_len(), 1);
         assert!(!cx.demonitor(reference));
@@ -306,7 +241,7 @@ fn thousands_of_links_die_with_one() {
     run(|mut cx| async move {
         const LINKS: usize = 5_000;
         let parent = cx.pid();
-        let (hub, _) = cx
+        let (hub, monitor) = cx
             .spawn_monitor(move |mut cx| async move {
                 for _ in 0..LINKS {
                     let pid = cx.spawn_link(idle).unwrap();
@@ -322,7 +257,7 @@ fn thousands_of_links_die_with_one() {
             references.push(cx.monitor(pid));
         }
         cx.send(hub, &atoms::OK).unwrap();
-        assert_eq!(down_reason(&mut cx, hub).await, ExitReason::new("hub"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("hub"));
         for _ in 0..LINKS {
             let down = cx
                 .receive_timeout(LIMIT)

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{LIMIT, expect, run};
+use common::{Foreign, LIMIT, down, expect, run};
 use otp_vm::{CallError, Context, ExitReason, MessageKind, Native, SendError, Timeout};
 use serde::{Deserialize, Serialize};
 
@@ -114,19 +114,15 @@ fn a_dropped_receive_loses_nothing() {
 #[test]
 fn a_panic_in_a_selecting_closure_ends_only_its_process() {
     run(|mut cx| async move {
-        let (pid, _) = cx
+        let (_, monitor) = cx
             .spawn_monitor(|mut cx| async move {
                 cx.send(cx.pid(), &1).unwrap();
                 cx.receive_where(LIMIT, |_| -> Option<()> { panic!("in the closure") })
                     .await;
             })
             .unwrap();
-        let down = cx
-            .receive_where(LIMIT, |message| message.down())
-            .await
-            .unwrap();
-        assert_eq!(down.pid, pid);
-        assert!(down.reason.to_string().contains("in the closure"));
+        let reason = down(&mut cx, monitor).await;
+        assert!(reason.to_string().contains("in the closure"));
     });
 }
 
@@ -283,36 +279,14 @@ fn a_call_costs_the_same_behind_a_full_mailbox() {
 
 #[test]
 fn receives_wait_inside_foreign_combinators() {
-    /// Polls its future with a waker of its own, as combinators do.
-    struct Wrapped<F>(F);
-    struct Relay(std::task::Waker, std::sync::atomic::AtomicBool);
-    impl std::task::Wake for Relay {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.1.store(true, std::sync::atomic::Ordering::SeqCst);
-            self.0.wake_by_ref();
-        }
-    }
-    impl<F: Future + Unpin> Future for Wrapped<F> {
-        type Output = F::Output;
-        fn poll(
-            mut self: std::pin::Pin<&mut Self>,
-            task: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<F::Output> {
-            let relay = Relay(
-                task.waker().clone(),
-                std::sync::atomic::AtomicBool::new(false),
-            );
-            let waker = std::sync::Arc::new(relay).into();
-            std::pin::Pin::new(&mut self.0).poll(&mut std::task::Context::from_waker(&waker))
-        }
-    }
     run(|mut cx| async move {
         let parent = cx.pid();
         let child = cx
             .spawn(move |mut cx| async move {
-                let message = Wrapped(cx.receive()).await;
+                let message = Foreign::new(cx.receive()).await;
                 cx.send(parent, &message.decode::<i32>().unwrap()).unwrap();
-                let none = Wrapped(Box::pin(cx.receive_timeout(Duration::from_millis(3)))).await;
+                let none =
+                    Foreign::new(Box::pin(cx.receive_timeout(Duration::from_millis(3)))).await;
                 cx.send(parent, &none.is_none()).unwrap();
             })
             .unwrap();

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{LIMIT, run};
-use otp_vm::{Context, ExitReason};
+use common::{Bomb, down, idle, run};
+use otp_vm::ExitReason;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -31,34 +31,23 @@ impl Subscriber for Panics {
     fn exit(&self, _: &Id) {}
 }
 
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        panic!("boom");
-    }
-}
-
-async fn reason(cx: &mut Context) -> ExitReason {
-    let down = cx.receive_where(LIMIT, |message| message.down()).await;
-    down.expect("a DOWN in time").reason
-}
-
 #[test]
 fn processes_end_all_the_same() {
     tracing::subscriber::set_global_default(Panics).expect("the first one");
     run(|mut cx| async move {
-        cx.spawn_monitor(|_| async { panic!("in the body") })
+        let (_, monitor) = cx
+            .spawn_monitor(|_| async { panic!("in the body") })
             .unwrap();
-        assert!(reason(&mut cx).await.to_string().contains("in the body"));
-        let (pid, _) = cx
-            .spawn_monitor(|mut cx| async move {
+        let reason = down(&mut cx, monitor).await;
+        assert!(reason.to_string().contains("in the body"));
+        let (pid, monitor) = cx
+            .spawn_monitor(|cx| async move {
                 let _bomb = Bomb;
-                cx.receive().await;
+                idle(cx).await;
             })
             .unwrap();
         assert!(cx.is_alive(pid).await);
         cx.exit_process(pid, ExitReason::kill());
-        assert_eq!(reason(&mut cx).await, ExitReason::killed());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
     });
 }

@@ -4,21 +4,11 @@ mod common;
 
 use std::ops::Bound;
 
-use common::{expect, run, settle};
-use otp_vm::{
-    Atom, Binary, Context, ExitReason, Native, OwnedTerm, Pid, TableError, TableOptions, Timeout,
-};
+use common::{down, expect, run};
+use otp_vm::{Atom, Binary, ExitReason, Native, OwnedTerm, Pid, TableError, TableOptions};
 
 /// `{'ETS-TRANSFER', Table, From, Data}`.
 type Transfer = (Atom, Atom, Pid, OwnedTerm);
-
-async fn down(cx: &mut Context, monitor: otp_vm::Ref) {
-    cx.receive_where(Timeout::Infinity, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    })
-    .await
-    .expect("no time limit was given");
-}
 
 #[test]
 fn everyone_reads_a_protected_table_and_its_owner_writes() {
@@ -42,13 +32,7 @@ fn everyone_reads_a_protected_table_and_its_owner_writes() {
                 refused(table.delete_table(&cx).map(drop));
             })
             .unwrap();
-        let down = cx
-            .receive_where(Timeout::Infinity, |message| message.down())
-            .await;
-        assert_eq!(
-            down.map(|down| (down.reference, down.reason)),
-            Some((monitor, ExitReason::normal()))
-        );
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
         assert_eq!(table.lookup(&cx, "key").unwrap(), Some(1));
     });
 }
@@ -178,7 +162,7 @@ fn nobody_gets_a_table_after_death() {
             Err(TableError::NoProcess(pid)) if pid == dead
         ));
         assert_eq!(table.owner(), Some(cx.pid()));
-        assert!(!settle(&mut cx, dead).await);
+        assert!(!cx.is_alive(dead).await);
     });
 }
 

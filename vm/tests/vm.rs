@@ -5,16 +5,10 @@ mod common;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{LIMIT, expect, run};
+use common::{LIMIT, expect, idle, run};
 use otp_vm::{
-    BuildError, Context, ExitReason, RegisterError, RunError, SpawnError, SpawnOptions, Status, Vm,
+    BuildError, ExitReason, RegisterError, RunError, SpawnError, SpawnOptions, Status, Vm,
 };
-
-async fn idle(mut cx: Context) {
-    loop {
-        cx.receive().await;
-    }
-}
 
 fn vm() -> Vm {
     Vm::builder().schedulers(2).build().expect("a VM")
