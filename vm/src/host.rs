@@ -1,6 +1,7 @@
 //! Calling into the VM from outside: a process whose result goes to the host program.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
@@ -42,6 +43,9 @@ struct Outcome<T> {
 }
 
 struct OutcomeState<T> {
+    /// What the body gave. The result is handed over when the process has ended, so that whoever
+    /// has it finds no trace of the process any more: no name, no entry, no link.
+    value: Option<T>,
     result: Option<Result<T, RunError>>,
     waker: Option<Waker>,
 }
@@ -49,9 +53,6 @@ struct OutcomeState<T> {
 impl<T> Outcome<T> {
     fn set(&self, result: Result<T, RunError>) {
         let mut state = self.state.lock();
-        if state.result.is_some() {
-            return;
-        }
         state.result = Some(result);
         let waker = state.waker.take();
         drop(state);
@@ -59,6 +60,11 @@ impl<T> Outcome<T> {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    fn end(&self, reason: &ExitReason) {
+        let value = self.state.lock().value.take();
+        self.set(value.ok_or_else(|| RunError::Exit(reason.clone())));
     }
 }
 
@@ -70,19 +76,20 @@ impl<T: Send + 'static> Run<T> {
     {
         let outcome = Arc::new(Outcome {
             state: Mutex::new(OutcomeState {
+                value: None,
                 result: None,
                 waker: None,
             }),
             there: Condvar::new(),
         });
-        let value = Arc::new(Mutex::new(None));
+        let (at_return, at_end) = (Arc::clone(&outcome), Arc::clone(&outcome));
         let start = Start {
-            on_exit: Some(on_exit(&outcome, &value)),
+            on_exit: Some(OnExit(Box::new(move |reason| at_end.end(reason)))),
             ..Start::default()
         };
         let spawned = spawn_process(vm, None, start, move |cx| async move {
-            let result = body(cx).await;
-            *value.lock() = Some(result);
+            let value = body(cx).await;
+            at_return.state.lock().value = Some(value);
         });
         if let Err(error) = spawned {
             outcome.set(Err(error.into()));
@@ -108,17 +115,6 @@ impl<T: Send + 'static> Run<T> {
     }
 }
 
-/// The result is handed over when the process has ended, so that whoever has it finds no trace of
-/// the process any more: no name, no entry, no link.
-fn on_exit<T: Send + 'static>(outcome: &Arc<Outcome<T>>, value: &Arc<Mutex<Option<T>>>) -> OnExit {
-    let outcome = Arc::clone(outcome);
-    let value = Arc::clone(value);
-    OnExit(Box::new(move |reason| {
-        let result = value.lock().take();
-        outcome.set(result.ok_or_else(|| RunError::Exit(reason.clone())));
-    }))
-}
-
 /// What is called with the exit reason once everybody else has been told.
 pub(crate) struct OnExit(pub(crate) Box<dyn FnOnce(&ExitReason) + Send>);
 
@@ -132,11 +128,13 @@ impl<T> Future for Run<T> {
     type Output = Result<T, RunError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        // The clone is made, and the one before dropped, outside of the lock: the program's code.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.outcome.state.lock();
         match state.result.take() {
             Some(result) => Poll::Ready(result),
             None => {
-                state.waker = Some(cx.waker().clone());
+                mem::swap(&mut state.waker, &mut waker);
                 Poll::Pending
             }
         }

@@ -89,12 +89,14 @@ impl Future for Shutdown {
     type Output = ShutdownReport;
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<ShutdownReport> {
+        // Cloned outside of the lock: the program's code.
+        let waker = cx.waker().clone();
         let mut state = self.progress.state.lock();
         match &state.0 {
             Some(report) => Poll::Ready(report.clone()),
             None => {
-                if !state.1.iter().any(|known| known.will_wake(cx.waker())) {
-                    state.1.push(cx.waker().clone());
+                if !state.1.iter().any(|known| known.will_wake(&waker)) {
+                    state.1.push(waker);
                 }
                 Poll::Pending
             }
