@@ -190,13 +190,10 @@ impl Eq for ExitReason {}
 impl fmt::Display for ExitReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Reason::Atom(atom) => write!(formatter, "{atom}"),
+            Reason::Atom(atom) => fmt::Display::fmt(atom, formatter),
             Reason::Term(term) => {
-                write!(
-                    formatter,
-                    "{}",
-                    term.root().display_limited(REASON_TEXT_LIMIT_BYTES)
-                )
+                let text = term.root().display_limited(REASON_TEXT_LIMIT_BYTES);
+                fmt::Display::fmt(&text, formatter)
             }
         }
     }

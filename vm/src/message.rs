@@ -6,7 +6,7 @@ use otp_heap::{DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term};
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Parcel;
-use crate::exit_reason::ExitReason;
+use crate::exit_reason::{ExitReason, REASON_TEXT_LIMIT_BYTES};
 
 /// A message in its receiver's hands: the block that the sender wrote.
 ///
@@ -201,11 +201,7 @@ impl fmt::Debug for Message {
 
 impl fmt::Display for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}",
-            self.term()
-                .display_limited(crate::exit_reason::REASON_TEXT_LIMIT_BYTES)
-        )
+        let text = self.term().display_limited(REASON_TEXT_LIMIT_BYTES);
+        fmt::Display::fmt(&text, formatter)
     }
 }

@@ -261,21 +261,19 @@ impl Context {
     /// Takes a timer back; gives the time that was left, or None if it has fired (its message
     /// may wait in the mailbox). `erlang:cancel_timer/1`.
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let core = self.core();
-        let (at, fire) = core.scheduler.cancel_timer(timer.0)?;
+        let (at, fire) = self.core().scheduler.cancel_timer(timer.0)?;
         drop(fire);
-        Some(Duration::from_nanos(
-            at.saturating_sub(core.scheduler.now()),
-        ))
+        Some(self.left(at))
     }
 
     /// The time left until a timer fires, or None if it has. `erlang:read_timer/1`.
     pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let core = self.core();
-        let at = core.scheduler.read_timer(timer.0)?;
-        Some(Duration::from_nanos(
-            at.saturating_sub(core.scheduler.now()),
-        ))
+        let at = self.core().scheduler.read_timer(timer.0)?;
+        Some(self.left(at))
+    }
+
+    fn left(&self, at: u64) -> Duration {
+        Duration::from_nanos(at.saturating_sub(self.monotonic_time()))
     }
 
     /// Nanoseconds since the VM was built; never goes back. `erlang:monotonic_time(nanosecond)`.
