@@ -25,7 +25,7 @@ use crate::core::Core;
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
-use crate::process::quietly;
+use crate::process::{quietly, report};
 
 /// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
 /// feel: both take microseconds, unless native code doesn't return.
@@ -128,7 +128,9 @@ pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
     };
     let thread = std::thread::Builder::new().name(format!("otp-{}-shutdown", core.name));
     if let Err(error) = thread.spawn(conductor) {
-        tracing::error!(%error, "no thread for the shut-down of the VM: its processes are killed");
+        report(|| {
+            tracing::error!(%error, "no thread for the shut-down of the VM: its processes are killed");
+        });
         kill_all(core);
         core.scheduler.stop();
         finish(
@@ -189,11 +191,13 @@ fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     if threads.is_empty() && stuck.is_empty() {
         core.let_go();
     } else {
-        tracing::error!(
-            ?threads,
-            ?stuck,
-            "code that does not return outlives the VM: its thread and memory are left"
-        );
+        report(|| {
+            tracing::error!(
+                ?threads,
+                ?stuck,
+                "code that does not return outlives the VM: its thread and memory are left"
+            );
+        });
     }
     let killed = killed.saturating_sub(stuck.len());
     ShutdownReport {

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{Bomb, down, idle, run};
-use otp_vm::ExitReason;
+use std::sync::{Once, mpsc};
+use std::time::Duration;
+
+use common::{Bomb, LIMIT, down, idle, run};
+use otp_vm::{ExitReason, Vm};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -11,7 +14,7 @@ struct Panics;
 
 impl Subscriber for Panics {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "otp_vm::crash"
+        metadata.target().starts_with("otp_vm::")
     }
 
     fn event(&self, _: &Event<'_>) {
@@ -31,9 +34,16 @@ impl Subscriber for Panics {
     fn exit(&self, _: &Id) {}
 }
 
+fn install() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        tracing::subscriber::set_global_default(Panics).expect("the first one");
+    });
+}
+
 #[test]
 fn processes_end_all_the_same() {
-    tracing::subscriber::set_global_default(Panics).expect("the first one");
+    install();
     run(|mut cx| async move {
         let (_, monitor) = cx
             .spawn_monitor(|_| async { panic!("in the body") })
@@ -50,4 +60,25 @@ fn processes_end_all_the_same() {
         cx.exit_process(pid, ExitReason::kill());
         assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
     });
+}
+
+#[test]
+fn a_shut_down_ends_all_the_same() {
+    install();
+    let vm = Vm::builder().schedulers(1).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    // Native code that doesn't return while the VM is there: the shut-down reports it.
+    vm.spawn(move |_| async move {
+        tell.send(()).unwrap();
+        let _ = released.recv();
+    })
+    .unwrap();
+    told.recv_timeout(LIMIT).unwrap();
+    let shutdown = vm.shutdown(Duration::ZERO);
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || done.send(shutdown.wait()));
+    let report = is_done.recv_timeout(LIMIT).expect("an end in time");
+    assert_eq!(report.unwrap().stuck.len(), 1);
+    drop(release);
 }

@@ -31,7 +31,7 @@ use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
 
-pub(crate) use panics::{ExitPayload, install_panic_hook, quietly, reason_of_panic};
+pub(crate) use panics::{ExitPayload, install_panic_hook, quietly, reason_of_panic, report};
 use run::VTABLE;
 pub(crate) use waker::own_waker_matches;
 

@@ -72,8 +72,8 @@ pub(crate) fn quietly(pid: Pid, call: impl FnOnce()) {
     }
 }
 
-/// Logs. A subscriber that panics must not keep a process from its end.
-fn report(log: impl FnOnce()) {
+/// Logs. A subscriber that panics must not keep a process from its end, nor the VM from its own.
+pub(crate) fn report(log: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {
         describe(payload);
     }
