@@ -184,7 +184,7 @@ impl SerializeMap for MapEncoder<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn compare(&self, left: Word, right: Word) -> std::cmp::Ordering {
+    fn compare(&self, left: Word, right: Word) -> std::cmp::Ordering {
         // SAFETY: both words were given out by this encoder for finished terms of its space, which
         // is borrowed here. A comparison does not read the block's fixed part.
         let terms = unsafe {
