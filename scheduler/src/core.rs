@@ -3,14 +3,17 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use std::thread;
+use std::ptr;
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+};
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex};
 
+use crate::bound::{Bound, Policy};
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::figures::{Counters, Figures};
@@ -19,7 +22,9 @@ use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::monitor::Monitor;
 use crate::slice;
+use crate::slot::Slot;
 use crate::task::Owned;
+use crate::threads::Threads;
 use crate::timers::{Fire, TimerKey, Timers};
 
 /// The part of a worker that other threads reach.
@@ -30,33 +35,78 @@ pub(crate) struct Remote {
     pub(crate) counters: CachePadded<Counters>,
     /// What others tell the worker.
     pub(crate) told: CachePadded<Told>,
+    /// The thread that runs the scheduler; null for moments in between.
+    runner: AtomicPtr<Slot>,
+}
+
+impl Remote {
+    pub(crate) fn runner(&self) -> Option<&'static Slot> {
+        // SAFETY: null or a slot, and slots are never freed.
+        unsafe { self.runner.load(Ordering::Acquire).as_ref() }
+    }
+
+    pub(crate) fn set_runner(&self, slot: Option<&'static Slot>) {
+        let slot = slot.map_or(ptr::null_mut(), |slot| ptr::from_ref(slot).cast_mut());
+        self.runner.store(slot, Ordering::Release);
+    }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// The monitor: look at timers and sockets after this slice.
     pub(crate) look: AtomicBool,
-    /// It sleeps, so that its timers are for the others to fire.
+    /// It waits in the poller or on its futex.
+    resting: AtomicBool,
+    /// It gives a bound thread its turn.
+    hosting: AtomicBool,
+    /// It sleeps on its futex, so that its timers are for the others to fire.
     pub(crate) asleep: AtomicBool,
     /// A wake-up call, which it sleeps on.
     call: AtomicU32,
 }
 
 impl Told {
-    /// Sleeps until it is called, once for all calls so far.
-    pub(crate) fn await_call(&self) {
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_resting(&self, resting: bool) {
+        self.resting.store(resting, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_hosting(&self, hosting: bool) {
+        self.hosting.store(hosting, Ordering::Relaxed);
+    }
+
+    /// It waits, and no bound thread has a turn from it.
+    pub(crate) fn could_host(&self) -> bool {
+        self.is_resting() && !self.hosting.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until it is called, once for all calls so far, and at most so long.
+    pub(crate) fn await_call(&self, limit_ns: u64) {
         if self.call.swap(0, Ordering::SeqCst) == 0 {
             self.asleep.store(true, Ordering::Relaxed);
-            futex::wait(&self.call, 0, None);
+            futex::wait(&self.call, 0, (limit_ns < u64::MAX / 2).then_some(limit_ns));
             self.call.store(0, Ordering::SeqCst);
             self.asleep.store(false, Ordering::Relaxed);
         }
     }
 
-    fn call(&self) {
+    pub(crate) fn call(&self) {
         self.call.store(1, Ordering::SeqCst);
         futex::wake_one(&self.call);
     }
+}
+
+/// What the builder was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) name: String,
+    /// The signal of the gates; none if there shall be no gates.
+    pub(crate) gate_signal: Option<i32>,
+    pub(crate) max_bound: usize,
+    pub(crate) policy: Policy,
 }
 
 #[derive(Debug)]
@@ -72,22 +122,24 @@ pub(crate) struct Core {
     /// Public handles; with the last one the workers are told to stop.
     handles: AtomicUsize,
     outside_wakes: AtomicU64,
-    /// Worker threads that have not ended.
-    left: AtomicUsize,
-    names: Vec<String>,
-    threads: Mutex<Threads>,
+    pub(crate) bound_panics: AtomicU64,
+    name: String,
+    pub(crate) threads: Threads,
+    pub(crate) bound: Bound,
+    /// Times that a scheduler was taken from a thread, and that one should have been but for a limit.
+    pub(crate) taken_away: AtomicU64,
+    pub(crate) held_up: AtomicU64,
+    /// Schedulers that have not ended.
+    running: Mutex<Vec<bool>>,
     ended: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Threads {
-    running: Vec<bool>,
-    handles: Vec<thread::JoinHandle<()>>,
+    /// Schedulers that have not ended, and bound threads.
+    left: AtomicUsize,
 }
 
 impl Core {
-    pub(crate) fn new(stealers: Vec<Stealer<Task>>, names: Vec<String>) -> io::Result<Core> {
+    pub(crate) fn new(stealers: Vec<Stealer<Task>>, options: Options) -> io::Result<Core> {
         let clock = Clock::new();
+        let workers = stealers.len();
         let remotes: Box<[Remote]> = stealers
             .into_iter()
             .map(|stealer| Remote {
@@ -95,11 +147,12 @@ impl Core {
                 timers: CachePadded::new(Timers::new()),
                 counters: CachePadded::new(Counters::default()),
                 told: CachePadded::default(),
+                runner: AtomicPtr::new(ptr::null_mut()),
             })
             .collect();
         Ok(Core {
             injector: Injector::new(),
-            idle: CachePadded::new(Idle::new(remotes.len())),
+            idle: CachePadded::new(Idle::new(workers)),
             remotes,
             monitor: Monitor::default(),
             driver: Driver::new(clock)?,
@@ -108,14 +161,20 @@ impl Core {
             stopping: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
             outside_wakes: AtomicU64::new(0),
-            left: AtomicUsize::new(names.len()),
-            threads: Mutex::new(Threads {
-                running: vec![true; names.len()],
-                handles: Vec::new(),
-            }),
-            names,
+            bound_panics: AtomicU64::new(0),
+            name: options.name,
+            threads: Threads::default(),
+            bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
+            taken_away: AtomicU64::new(0),
+            held_up: AtomicU64::new(0),
+            left: AtomicUsize::new(workers),
+            running: Mutex::new(vec![true; workers]),
             ended: Condvar::new(),
         })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     // Tasks.
@@ -130,7 +189,7 @@ impl Core {
         }
     }
 
-    fn inject(&self, task: Task) {
+    pub(crate) fn inject(&self, task: Task) {
         self.injector.push(task);
         if self.wake_one() {
             self.outside_wakes.fetch_add(1, Ordering::Relaxed);
@@ -216,29 +275,38 @@ impl Core {
         }
         self.driver.wake();
         self.monitor.wake();
+        self.threads.dismiss();
+        self.bound.end();
     }
 
-    pub(crate) fn threads_started(&self, handles: Vec<thread::JoinHandle<()>>) {
-        self.threads.lock().handles = handles;
-    }
-
-    /// The last thing that a worker thread does.
-    pub(crate) fn thread_ended(&self, index: usize) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.finish();
-        }
-        self.threads.lock().running[index] = false;
+    /// A scheduler has ended, or could not begin.
+    pub(crate) fn worker_ended(&self, index: usize) {
+        self.one_less();
+        self.running.lock()[index] = false;
         self.ended.notify_all();
     }
 
-    /// For threads that never came to be, because one before them could not be made.
-    pub(crate) fn threads_missing(&self, indices: std::ops::Range<usize>) {
-        for index in indices {
-            self.thread_ended(index);
+    /// By the monitor, before it binds a thread.
+    pub(crate) fn bound_begins(&self) {
+        self.left.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A bound thread's task gave way.
+    pub(crate) fn bound_ended(&self) {
+        self.one_less();
+        if self.is_stopping() {
+            let _running = self.running.lock();
+            self.ended.notify_all();
         }
     }
 
-    /// Lets go of everything that could hold this core in a circle, once no worker runs any more: plain tasks are
+    fn one_less(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finish();
+        }
+    }
+
+    /// Lets go of everything that could hold this core in a circle, once no thread runs a task any more: plain tasks are
     /// cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
     fn finish(&self) {
         self.owned.cancel_all();
@@ -258,32 +326,40 @@ impl Core {
         let own = own.flatten();
         // A limit past the clock's end is none.
         let until = Instant::now().checked_add(limit);
-        let mut threads = self.threads.lock();
+        let mut running = self.running.lock();
         loop {
-            let others = (0..threads.running.len())
-                .filter(|&index| threads.running[index] && Some(index) != own);
-            let late: Vec<usize> = others.collect();
+            let late = self.late(&running, own);
             if late.is_empty() {
                 break;
             }
             let Some(until) = until else {
-                self.ended.wait(&mut threads);
+                self.ended.wait(&mut running);
                 continue;
             };
-            if self.ended.wait_until(&mut threads, until).timed_out() {
-                let names = &self.names;
-                return Err(late.into_iter().map(|index| names[index].clone()).collect());
+            if self.ended.wait_until(&mut running, until).timed_out() {
+                return Err(late);
             }
         }
-        if own.is_none() {
-            let handles = std::mem::take(&mut threads.handles);
-            drop(threads);
-            for handle in handles {
+        drop(running);
+        // A thread of ours would wait for itself.
+        if !slice::on_scheduler_thread() {
+            for handle in self.threads.take_handles() {
                 // A worker catches what its tasks throw; its own panic is on standard error already.
                 let _ = handle.join();
             }
         }
         Ok(())
+    }
+
+    /// Names of the threads that still run something, this one's own scheduler apart.
+    fn late(&self, running: &[bool], own: Option<usize>) -> Vec<String> {
+        let schedulers = (0..running.len())
+            .filter(|&index| running[index] && Some(index) != own)
+            .map(|index| format!("otp-{}, scheduler {index}", self.name));
+        let bound = self.bound.threads().into_iter();
+        schedulers
+            .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))
+            .collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -298,6 +374,10 @@ impl Core {
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),
+            bound: self.bound.count(),
+            taken_away: self.taken_away.load(Ordering::Relaxed),
+            held_up: self.held_up.load(Ordering::Relaxed),
+            bound_panics: self.bound_panics.load(Ordering::Relaxed),
         }
     }
 }

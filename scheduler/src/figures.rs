@@ -19,6 +19,14 @@ pub struct Figures {
     pub sources: usize,
     /// Wake-ups of an idle worker asked for by threads that are no workers.
     pub outside_wakes: u64,
+    /// Threads bound to tasks that don't give way.
+    pub bound: usize,
+    /// Times that a scheduler was taken from a thread whose task did not give way.
+    pub taken_away: u64,
+    /// Looks of the monitor (one in a millisecond) that found such a task, but the limit of bound threads reached.
+    pub held_up: u64,
+    /// Panics that left the `run` of a task while it was bound.
+    pub bound_panics: u64,
 }
 
 /// Figures of one worker thread, counted since the scheduler was built unless said otherwise.

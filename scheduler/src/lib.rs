@@ -55,11 +55,13 @@
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
+mod bound;
 mod clock;
 mod core;
 mod driver;
 mod figures;
 mod futex;
+mod gate;
 mod header;
 mod idle;
 mod monitor;
@@ -68,13 +70,16 @@ mod random;
 mod registration;
 mod scheduler;
 mod slice;
+mod slot;
 mod state;
 mod sync;
 mod task;
+mod threads;
 mod timers;
 mod wheel;
 mod worker;
 
+pub use bound::Policy;
 pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;

@@ -1,12 +1,19 @@
-//! The monitor: a thread that looks every millisecond whether the workers get on.
+//! The monitor: a thread that looks every millisecond whether the schedulers get on.
 //!
-//! It allocates nothing, and takes no lock that a task can hold. While all workers are idle it sleeps: after a few
+//! It allocates nothing, and takes no lock that a task can hold. While all schedulers are idle it sleeps: after a few
 //! looks that found them so, each after twice the time, it waits for the first worker that leaves.
 //!
 //! What it sees to:
 //! - Sockets or timers are late and a worker is idle: wakes it, so that it attends (`idle.rs`).
 //! - Tasks wait in a queue and a worker is idle: wakes it. (A worker tells of its queue between slices only.)
 //! - Each worker looks at timers and sockets at least once between two slices in every such millisecond.
+//! - Bound threads wait for a turn and a worker is idle: wakes it.
+//! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way.
+//! - A slice lasts for two, in the task's own code: takes the scheduler away (`slot.rs`), gives it to a spare thread
+//!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
+//! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
+//! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
+//!   gates until the next look.
 //!
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
@@ -15,6 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use crate::core::Core;
 use crate::futex;
+use crate::slot::Slot;
 
 /// Time between two looks while some worker is busy.
 const INTERVAL_NS: u64 = 1_000_000;
@@ -28,6 +36,14 @@ const TIMER_LATE_NS: u64 = 100_000;
 
 /// The shortest sleep: deadlines may be due all the time.
 const SHORTEST_NS: u64 = 50_000;
+
+/// A slice that lasts so long ends at the next tick or await.
+const SLICE_NS: u64 = 1_000_000;
+
+/// A task that is in its own code for so long loses its scheduler, if its thread used so much of it, or waits in the
+/// kernel. (A thread that does neither waits for a core: it is not to blame.)
+const TAKE_AWAY_NS: u64 = 2_000_000;
+const BURNT_NS: u64 = 1_000_000;
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
@@ -49,6 +65,8 @@ impl Monitor {
 
     /// The thread's whole life.
     pub(crate) fn run(&self, core: &Core) {
+        let mut watches = vec![Watch::default(); core.remotes.len()];
+        let mut emergency = false;
         let mut idle_looks = 0;
         while !core.is_stopping() {
             if core.all_idle() {
@@ -70,6 +88,7 @@ impl Monitor {
                 let until_deadline = deadline.saturating_sub(core.clock.now());
                 self.pause(until_deadline.clamp(SHORTEST_NS, INTERVAL_NS));
                 look(core);
+                emergency = oversee(core, &mut watches, emergency);
             }
         }
     }
@@ -87,11 +106,100 @@ fn look(core: &Core) {
     if core.idle.any() && (core.is_late(now) || core.has_work()) {
         core.wake_one();
     }
+    let hosts = core
+        .remotes
+        .iter()
+        .filter(|remote| remote.told.could_host());
+    for remote in hosts.take(core.bound.ready()) {
+        remote.told.call();
+        core.driver.wake();
+    }
+}
+
+/// What the monitor saw of a scheduler.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watch {
+    slices: u64,
+    /// When it saw that number of slices first, and the thread's CPU clock then.
+    since: u64,
+    cpu_ns: u64,
+}
+
+/// Sees to slices that last. True: the gates are open, since somebody waits inside the VM.
+fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
+    let now = core.clock.now();
+    if was_emergency {
+        core.bound.close_all();
+    }
+    if core.bound.count() > 0 {
+        core.bound.look_at_sleepers();
+    }
+    let mut emergency = false;
+    for (index, watch) in watches.iter_mut().enumerate() {
+        let remote = &core.remotes[index];
+        let Some(slot) = remote.runner() else {
+            watch.since = now;
+            continue;
+        };
+        let slices = remote.counters.slices.get();
+        if slices != watch.slices || remote.told.is_resting() {
+            *watch = Watch {
+                slices,
+                since: now,
+                cpu_ns: slot.gate().cpu_ns().unwrap_or(0),
+            };
+            continue;
+        }
+        let lasted = now.saturating_sub(watch.since);
+        if lasted >= SLICE_NS && slot.in_slice() {
+            slot.end_slice();
+            if !core.threads.has_spare() {
+                core.threads.call_maker();
+            }
+        }
+        if lasted < TAKE_AWAY_NS {
+            continue;
+        }
+        let cpu_ns = slot.gate().cpu_ns().unwrap_or(0);
+        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= BURNT_NS;
+        let waits = !burns && slot.gate().is_waiting();
+        if slot.in_user_state() {
+            if burns || waits {
+                take_away(core, index, slot, waits);
+            }
+        } else if waits && core.bound.count() > 0 {
+            core.bound.open_all();
+            emergency = true;
+        }
+    }
+    emergency
+}
+
+fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) {
+    if !slot.gate().has_number() || core.bound.is_full() {
+        core.held_up.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    if !core.threads.has_spare() || !slot.take_away() {
+        return;
+    }
+    core.bound_begins();
+    let local = slot.local_pointer();
+    core.remotes[index].set_runner(None);
+    core.bound.bind(slot, waits);
+    core.taken_away.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: it was just taken from its owner.
+    if !unsafe { core.threads.give(local) } {
+        // The spare was dismissed in this moment: it is the end.
+        // SAFETY: as above, and nobody got it.
+        drop(unsafe { Box::from_raw(local) });
+        core.worker_ended(index);
+    }
 }
 
 impl Core {
     fn all_idle(&self) -> bool {
-        self.idle.count() == self.remotes.len()
+        self.idle.count() == self.remotes.len() && self.bound.count() == 0
     }
 
     /// True if nobody waits for sockets and timers, and those who should look after them between slices don't.

@@ -22,7 +22,8 @@ use mio::Interest;
 use crate::core::Core;
 use crate::registration::Registration;
 use crate::scheduler::Scheduler;
-use crate::slice::{poll_proceed, tick, with_current};
+use crate::slice::{poll_proceed, tick};
+use crate::slot;
 
 /// Price of a system call on a socket: some 500 ns, of which a slice may have 200.
 const CALL_REDUCTIONS: u32 = 20;
@@ -38,7 +39,7 @@ fn charge(bytes: usize) {
 }
 
 fn current_core() -> io::Result<Arc<Core>> {
-    with_current(|local| Arc::clone(local.core())).ok_or_else(|| {
+    slot::with_core(Arc::clone).ok_or_else(|| {
         io::Error::other(
             "no scheduler on this thread to register the socket with; call it from a task, or name one with the \
              `_on` function",

@@ -19,17 +19,23 @@ use crossbeam_deque::Worker;
 use mio::Interest;
 use mio::event::Source;
 
-use crate::core::Core;
+use crate::bound::Policy;
+use crate::core::{Core, Options};
 use crate::figures::Figures;
+use crate::gate;
 use crate::header::{Header, Task};
 use crate::registration::Registration;
 use crate::slice;
 use crate::task::{self, JoinHandle};
+use crate::threads::KERNEL_SLICE_NS;
 use crate::timers::{Fire, TimerKey};
 use crate::worker::Local;
 
 /// Worker threads of one scheduler at most: OTP's own limit of schedulers.
 pub const MAX_SCHEDULERS: usize = 1024;
+
+/// Bound threads of one scheduler at most, by default. Each keeps a thread's stack and a turn in the round.
+const MAX_BOUND: usize = 256;
 
 /// The name of a scheduler whose builder was given none.
 const DEFAULT_NAME: &str = "vm";
@@ -193,6 +199,9 @@ impl Scheduler {
 pub struct Builder {
     schedulers: Option<usize>,
     name: String,
+    gate_signal: Option<i32>,
+    max_bound: usize,
+    policy: Policy,
 }
 
 impl Default for Builder {
@@ -200,6 +209,9 @@ impl Default for Builder {
         Builder {
             schedulers: None,
             name: DEFAULT_NAME.to_owned(),
+            gate_signal: Some(gate::default_signal()),
+            max_bound: MAX_BOUND,
+            policy: Policy::default(),
         }
     }
 }
@@ -215,6 +227,29 @@ impl Builder {
     /// Threads are named `otp-<name>-<n>`.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = name.into();
+        self
+    }
+
+    /// The signal that makes threads wait at their gates; `None` for a host that forbids signals: then a task that does
+    /// not give way still loses its scheduler, but its thread competes with the others for the cores as the kernel sees
+    /// fit. Default: SIGRTMIN + 5.
+    ///
+    /// The handler is installed once for the whole program, and passes on what it did not send itself.
+    pub fn gate_signal(mut self, signal: Option<i32>) -> Builder {
+        self.gate_signal = signal;
+        self
+    }
+
+    /// Threads that may be bound to tasks that don't give way, at once. A task past the limit keeps its scheduler.
+    /// Default: 256.
+    pub fn max_bound(mut self, n: usize) -> Builder {
+        self.max_bound = n;
+        self
+    }
+
+    /// What the kernel shall make of threads bound to tasks that don't give way. Default: [`Policy::Auto`].
+    pub fn kernel_policy(mut self, policy: Policy) -> Builder {
+        self.policy = policy;
         self
     }
 
@@ -241,44 +276,45 @@ impl Builder {
                 "the scheduler's name has a nul byte; thread names cannot have one",
             ));
         }
-        let names: Vec<String> = (0..count)
-            .map(|index| format!("otp-{}-{index}", self.name))
-            .collect();
+        gate::prepare_barriers()?;
+        if let Some(signal) = self.gate_signal {
+            gate::install(signal)?;
+        }
         let queues: Vec<Worker<Task>> = (0..count).map(|_| Worker::new_fifo()).collect();
         let stealers = queues.iter().map(Worker::stealer).collect();
-        let core = Arc::new(Core::new(stealers, names.clone())?);
+        let options = Options {
+            name: self.name,
+            gate_signal: self.gate_signal,
+            max_bound: self.max_bound,
+            policy: self.policy,
+        };
+        let core = Arc::new(Core::new(stealers, options)?);
+        // Dropped, it ends the threads already there.
         let scheduler = Scheduler {
             core: Arc::clone(&core),
         };
-        let mut handles = Vec::with_capacity(count);
-        for (index, (queue, name)) in queues.into_iter().zip(names).enumerate() {
-            let core = Arc::clone(&core);
-            let thread = thread::Builder::new().name(name);
-            match thread.spawn(move || work(&core, index, queue)) {
-                Ok(handle) => handles.push(handle),
-                Err(error) => {
-                    // Dropping the handle ends the workers already there.
-                    scheduler.core.threads_missing(index..count);
-                    return Err(error);
+        for (index, queue) in queues.into_iter().enumerate() {
+            let local = Box::new(Local::new(Arc::clone(&core), index, queue));
+            if let Err(error) = core.threads.make(&core, Some(local)) {
+                for missing in index..count {
+                    core.worker_ended(missing);
                 }
+                return Err(error);
             }
         }
-        let monitor = {
-            let core = Arc::clone(&core);
-            thread::Builder::new()
-                .name(format!("otp-{}-m", self.name))
-                .spawn(move || core.monitor.run(&core))
-        };
-        handles.push(monitor?);
-        scheduler.core.threads_started(handles);
+        service(&core, "monitor", |core| core.monitor.run(core))?;
+        service(&core, "maker", |core| core.threads.make_spares(core))?;
         Ok(scheduler)
     }
 }
 
-fn work(core: &Arc<Core>, index: usize, queue: Worker<Task>) {
-    // The kernel's default of 50 us would come on top of every sleep (p50 of a 1 ms ticker: 65 us against 15).
-    // SAFETY: a call without pointers, about the calling thread only.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
-    Local::new(Arc::clone(core), index, queue).run();
-    core.thread_ended(index);
+/// A thread that serves the set of schedulers until it is told to stop.
+fn service(core: &Arc<Core>, name: &str, run: fn(&Arc<Core>)) -> io::Result<()> {
+    let thread = thread::Builder::new().name(format!("otp-{}-{name}", core.name()));
+    let served = Arc::clone(core);
+    core.threads.keep(thread.spawn(move || {
+        gate::set_kernel_slice(0, KERNEL_SLICE_NS);
+        run(&served);
+    })?);
+    Ok(())
 }

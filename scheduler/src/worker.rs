@@ -29,7 +29,8 @@ use crate::driver::{Polled, Wait};
 use crate::header::{Step, Task};
 use crate::idle::Place;
 use crate::random::Random;
-use crate::slice::{self, Entered, REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
+use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
+use crate::slot::{self, Slot};
 use crate::timers::Fire;
 
 /// A busy worker looks at the clock, the timers and the poller after so many slices, or so many reductions,
@@ -53,6 +54,16 @@ const BALANCE_INTERVAL_NS: u64 = 1_000_000;
 /// clients, and with bursts of small tasks.
 const PATIENCE_NS: u64 = 50_000;
 
+/// A turn of a bound thread.
+const TURN_NS: u64 = 1_000_000;
+
+/// So far behind the bound threads, in virtual time, a queue may be that was empty.
+const CREDIT_NS: u64 = 1_000_000;
+
+/// For so many turns of bound threads at most the queue waits, even if one of its tasks had a very long slice: the
+/// others in it are not to blame.
+const DEBT_TURNS: u64 = 4;
+
 /// An idle worker wakes for timers no more often: a wake-up costs 10 us, and timers that are spread out evenly would
 /// take half a core at 20 us each. So much later a timer may be that follows another closely.
 const TIMER_WAKES_APART_NS: u64 = 50_000;
@@ -66,10 +77,16 @@ pub(crate) struct Local {
     index: usize,
     queue: Worker<Task>,
     run_next: Cell<Option<Task>>,
-    in_slice: Cell<bool>,
     searching: Cell<bool>,
     coarse_now: Cell<u64>,
     balanced_at: Cell<u64>,
+    /// The bound thread that has its turn, and since when.
+    guest: Cell<Option<&'static Slot>>,
+    turn_began: Cell<u64>,
+    /// Virtual times of the queue and of the bound threads, and when the former was last brought up to date.
+    queue_time: Cell<u64>,
+    bound_time: Cell<u64>,
+    turns_seen: Cell<u64>,
     /// When it last fired what was due in all wheels.
     fired_at: Cell<u64>,
     /// Since when tasks wait in the queue that an idle worker could run; 0 if they don't, or it is not known.
@@ -99,10 +116,14 @@ impl Local {
             index,
             queue,
             run_next: Cell::new(None),
-            in_slice: Cell::new(false),
             searching: Cell::new(false),
             coarse_now: Cell::new(now),
             balanced_at: Cell::new(now),
+            guest: Cell::new(None),
+            turn_began: Cell::new(0),
+            queue_time: Cell::new(0),
+            bound_time: Cell::new(0),
+            turns_seen: Cell::new(now),
             fired_at: Cell::new(0),
             waiting_since: Cell::new(0),
             turn: Cell::new(0),
@@ -116,10 +137,6 @@ impl Local {
 
     pub(crate) fn index(&self) -> usize {
         self.index
-    }
-
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
     }
 
     #[inline]
@@ -140,7 +157,7 @@ impl Local {
     /// A task woken on this thread.
     #[inline]
     pub(crate) fn push_woken(&self, task: Task) {
-        if !self.in_slice.get() {
+        if !in_slice() {
             self.push_back(task);
         } else if let Some(displaced) = self.run_next.replace(Some(task)) {
             self.push_back(displaced);
@@ -150,7 +167,7 @@ impl Local {
     /// To the back of the queue. If this worker has something else to run first, and another is idle, the time counts
     /// from here on until that one is told; see `tell_of_waiting`.
     fn push_back(&self, task: Task) {
-        let others_may = self.in_slice.get() || self.run_next_is_some() || !self.queue.is_empty();
+        let others_may = in_slice() || self.run_next_is_some() || !self.queue.is_empty();
         self.queue.push(task);
         if others_may && self.waiting_since.get() == 0 && self.core.idle.any() {
             self.waiting_since.set(self.core.clock.now());
@@ -183,41 +200,17 @@ impl Local {
 
     // The loop.
 
-    pub(crate) fn run(&self) {
-        let _entered = Entered::new(self);
-        while !self.core.is_stopping() {
-            if self.slices_since_look.get() >= SLICES_BETWEEN_LOOKS
-                || self.reductions_since_look.get() >= REDUCTIONS_BETWEEN_LOOKS
-                || self.remote().told.look.load(Ordering::Relaxed)
-            {
-                self.look();
-            }
-            match self.next() {
-                Some(task) => {
-                    self.run_slice(task);
-                    if self.waiting_since.get() != 0 {
-                        self.tell_of_waiting();
-                    }
-                }
-                None => self.rest(),
-            }
-        }
-        if let Some(task) = self.run_next.take() {
-            self.queue.push(task);
-        }
-    }
-
     #[inline]
-    fn next(&self) -> Option<Task> {
+    fn next(&self, slot: &Slot) -> Option<Task> {
         if let Some(task) = self.run_next.take() {
-            if slice::reductions_left() > 0 {
+            if !slot.is_over() {
                 return Some(task);
             }
             self.push_back(task);
         }
         let task = self.next_queued()?;
         self.end_search();
-        slice::set_left(i64::from(REDUCTIONS_PER_SLICE));
+        slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
         Some(task)
     }
 
@@ -269,48 +262,31 @@ impl Local {
         }
     }
 
+    /// After a slice.
     #[inline]
-    fn run_slice(&self, task: Task) {
-        let header = task.0;
-        let before = slice::reductions_left();
-        slice::set_left(before - i64::from(RESUME_REDUCTIONS));
-        self.in_slice.set(true);
-        // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
-        let step = unsafe {
-            header.as_ref().state.begin();
-            let run = header.as_ref().vtable.run;
-            catch_unwind(AssertUnwindSafe(|| run(header)))
-        };
-        self.in_slice.set(false);
-        let used = before - slice::reductions_left();
+    fn after(&self, task: Task, step: Step, used: i64) {
         self.slices_since_look.set(self.slices_since_look.get() + 1);
         self.reductions_since_look
             .set(self.reductions_since_look.get() + used);
         let counters = &self.remote().counters;
         counters.slices.add(1);
         counters.reductions.add(used as u64);
-        match step {
-            Ok(Step::Idle) => {
-                // SAFETY: it is not done, so its memory is still the owner's promise.
-                if unsafe { header.as_ref() }.state.rest() {
-                    self.push_back(task);
-                }
-            }
-            Ok(Step::Yield) => {
-                // SAFETY: as above.
-                unsafe { header.as_ref() }.state.requeue();
-                self.push_back(task);
-            }
-            Ok(Step::Done) => {}
-            Err(payload) => {
-                counters.panics.add(1);
-                tracing::error!(
-                    panic = panic_text(&*payload),
-                    "a task's `run` panicked; the task is given up"
-                );
-                forget_payload(payload);
-            }
+        if leave_off(task, step) {
+            self.push_back(task);
         }
+        if self.waiting_since.get() != 0 {
+            self.tell_of_waiting();
+        }
+    }
+
+    /// The end of the scheduler's run: what is in the run-next slot is to be found in the queue.
+    fn end(&self) {
+        if let Some(task) = self.run_next.take() {
+            self.queue.push(task);
+        }
+        // The gate of a bound thread stays open: it is the end.
+        self.guest.set(None);
+        self.core.remotes[self.index].set_runner(None);
     }
 
     // Time and events.
@@ -373,45 +349,124 @@ impl Local {
         polled
     }
 
-    /// Found nothing: waits for an event, or for a call. See `idle.rs`.
+    /// Found nothing: waits for an event, for a call, or for the end of a bound thread's turn. See `idle.rs`.
     fn rest(&self) {
         let core = &self.core;
+        let until = match self.guest.get() {
+            Some(_) => self.turn_began.get() + TURN_NS,
+            None if self.begin_turn() => self.turn_began.get() + TURN_NS,
+            None => u64::MAX,
+        };
+        self.wait(until, || core.has_work());
+        let earliest = self.bound_time.get().saturating_sub(CREDIT_NS);
+        self.queue_time.set(self.queue_time.get().max(earliest));
+    }
+
+    /// Waits for an event or a call, but not if there is `something` already, and at most until `until`.
+    fn wait(&self, until: u64, something: impl Fn() -> bool) {
+        let core = &self.core;
         self.waiting_since.set(0);
+        self.remote().told.set_resting(true);
         let late = core.is_late(core.clock.now());
         let was_searching = self.searching.replace(false);
         let place = core
             .idle
             .enter(self.index, core.remotes.len(), was_searching, late);
-        if core.is_stopping() || core.has_work() {
+        if core.is_stopping() || something() {
             if !core.idle.leave(self.index) {
                 core.idle.search();
             }
             self.searching.set(true);
+            self.remote().told.set_resting(false);
+            self.turns_seen.set(core.clock.now());
             return;
         }
         self.remote().counters.parks.add(1);
         let timer = match place {
             Place::Attendant => {
                 let next = self.fired_at.get() + TIMER_WAKES_APART_NS;
-                core.driver.arm(core.next_deadline().max(next));
+                core.driver.arm(core.next_deadline().max(next).min(until));
                 self.poll(Wait::Attend).timer
             }
             Place::Sleeper => {
-                self.remote().told.await_call();
+                let limit = until.saturating_sub(core.clock.now());
+                self.remote().told.await_call(limit);
                 false
             }
         };
         let now = core.clock.now();
+        self.turns_seen.set(now);
         if place == Place::Attendant {
             core.driver.set_polled(now);
         }
         self.searching.set(core.idle.leave(self.index));
+        self.remote().told.set_resting(false);
         core.monitor.wake();
         self.coarse_now.set(now);
         self.slices_since_look.set(0);
         self.reductions_since_look.set(0);
         if timer {
             self.fire_all();
+        }
+    }
+
+    // Bound threads: see `bound.rs`.
+
+    /// Between slices, while there are bound threads: gives turns to them, and ends them.
+    ///
+    /// Virtual time decides whose turn it is, the queue's or that of a bound thread: each advances by what it used,
+    /// divided by the number that share in it. Who was idle is behind, and goes first, but not for longer than a credit.
+    #[cold]
+    fn take_turns(&self) {
+        let bound = &self.core.bound;
+        let now = self.core.clock.now();
+        let ran = now - self.turns_seen.replace(now);
+        let queued = self.queue.len() as u64 + 1;
+        let sharing = bound.count().div_ceil(self.core.remotes.len()) as u64;
+        let latest = self.bound_time.get() + DEBT_TURNS * TURN_NS / sharing.max(1);
+        self.queue_time
+            .set((self.queue_time.get() + ran / queued).min(latest));
+        if let Some(slot) = self.guest.get()
+            && (now >= self.turn_began.get() + TURN_NS || !bound.has_turn(slot, self.index))
+        {
+            self.go_on_or_end_turn(slot, now);
+        }
+        if self.queue.is_empty() || self.run_next_is_some() {
+            // Whatever there is runs at once, or the worker rests, and gives a turn meanwhile.
+            return;
+        }
+        if self.queue_time.get() > self.bound_time.get()
+            && (self.guest.get().is_some() || self.begin_turn())
+        {
+            self.wait(self.turn_began.get() + TURN_NS, || false);
+        }
+    }
+
+    fn begin_turn(&self) -> bool {
+        if self.core.bound.ready() == 0 {
+            return false;
+        }
+        let Some(slot) = self.core.bound.begin_turn(self.index) else {
+            return false;
+        };
+        self.guest.set(Some(slot));
+        self.remote().told.set_hosting(true);
+        self.turn_began.set(self.core.clock.now());
+        true
+    }
+
+    fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
+        let bound = &self.core.bound;
+        let lasted = now.saturating_sub(self.turn_began.get());
+        let sharing = bound.count().div_ceil(self.core.remotes.len()) as u64;
+        self.bound_time
+            .set(self.bound_time.get() + lasted / sharing.max(1));
+        if bound.extend_turn(slot, self.index, lasted) {
+            self.turn_began.set(now);
+        } else {
+            self.guest.set(None);
+            self.remote().told.set_hosting(false);
+            bound.end_turn(slot, self.index, lasted);
         }
     }
 
@@ -447,6 +502,120 @@ impl Local {
         }
         self.due.replace(due);
     }
+}
+
+/// How a thread stopped running a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The set of schedulers ends.
+    Ended,
+    /// The monitor gave the scheduler to another thread while a task ran on this one.
+    TakenAway,
+}
+
+/// Runs the thread's scheduler until it ends or is taken away.
+///
+/// No reference to the scheduler is held while a task runs: another thread may have it by then.
+pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
+    slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    if let Some(local) = slot.local() {
+        local.remote().set_runner(Some(slot));
+        // What its last thread did with its last task is not the queue's.
+        local.turns_seen.set(core.clock.now());
+    }
+    loop {
+        let (task, left) = {
+            let local = slot.local().expect("a scheduler that was not taken away");
+            if core.is_stopping() {
+                local.end();
+                return Left::Ended;
+            }
+            if local.slices_since_look.get() >= SLICES_BETWEEN_LOOKS
+                || local.reductions_since_look.get() >= REDUCTIONS_BETWEEN_LOOKS
+                || local.remote().told.look.load(Ordering::Relaxed)
+            {
+                local.look();
+            }
+            if local.guest.get().is_some() || core.bound.ready() > 0 {
+                local.take_turns();
+            }
+            let Some(task) = local.next(slot) else {
+                local.rest();
+                continue;
+            };
+            (task, slot.left())
+        };
+        let step = run_slice(core, slot, task);
+        match slot.local() {
+            Some(local) => local.after(task, step, left - slot.left()),
+            None => {
+                hand_in(core, slot, task, step);
+                return Left::TakenAway;
+            }
+        }
+    }
+}
+
+/// Runs a slice of a task, in user code.
+#[inline]
+fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
+    let header = task.0;
+    slot.set_left(slot.left() - i64::from(RESUME_REDUCTIONS));
+    // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
+    let step = unsafe {
+        header.as_ref().state.begin();
+        let run = header.as_ref().vtable.run;
+        slot.in_user_code(|| catch_unwind(AssertUnwindSafe(|| run(header))))
+    };
+    step.unwrap_or_else(|payload| {
+        match slot.local() {
+            Some(local) => local.remote().counters.panics.add(1),
+            None => {
+                core.bound_panics.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        tracing::error!(
+            panic = panic_text(&*payload),
+            "a task's `run` panicked; the task is given up"
+        );
+        forget_payload(payload);
+        Step::Done
+    })
+}
+
+/// Says in the task's state that its slice is over. True: it wants to be queued.
+#[inline]
+fn leave_off(task: Task, step: Step) -> bool {
+    match step {
+        // SAFETY: it is not done, so its memory is still the owner's promise.
+        Step::Idle => unsafe { task.0.as_ref() }.state.rest(),
+        Step::Yield => {
+            // SAFETY: as above.
+            unsafe { task.0.as_ref() }.state.requeue();
+            true
+        }
+        Step::Done => false,
+    }
+}
+
+/// A bound task gave way: it is a task like any other again.
+#[cold]
+fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
+    let scheduler = core.bound.unbind(slot);
+    slot.unbind();
+    if leave_off(task, step) {
+        core.inject(task);
+    }
+    if let Some(scheduler) = scheduler {
+        // It sleeps until the end of a turn that nobody uses.
+        core.remotes[scheduler].told.call();
+        core.driver.wake();
+    }
+}
+
+/// True while a task runs on this thread.
+fn in_slice() -> bool {
+    slot::current().is_some_and(Slot::in_slice)
 }
 
 /// Tries again for as long as another thief was in the way.

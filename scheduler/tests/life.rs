@@ -33,7 +33,7 @@ fn stop_ends_the_threads() {
 fn join_names_the_threads_that_still_run() {
     let scheduler = scheduler(2);
     let names = scheduler.join(Duration::from_millis(1)).unwrap_err();
-    assert_eq!(names, ["otp-test-0", "otp-test-1"]);
+    assert_eq!(names, ["otp-test, scheduler 0", "otp-test, scheduler 1"]);
 
     let (started_out, started) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
@@ -45,7 +45,7 @@ fn join_names_the_threads_that_still_run() {
     scheduler.stop();
     let names = scheduler.join(Duration::from_millis(50)).unwrap_err();
     assert!(
-        names.iter().any(|name| name.starts_with("otp-test-")),
+        names.iter().any(|name| name.starts_with("otp-test, ")),
         "{names:?}"
     );
     release.send(()).unwrap();

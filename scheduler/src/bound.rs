@@ -1,0 +1,369 @@
+//! Bound threads: tasks in their own code for too long, each with a thread of its own that lost its scheduler.
+//!
+//! They take turns behind their gates (`gate.rs`), in one queue for all schedulers: a scheduler opens the gate of the
+//! first, sleeps for a slice or until there is something else to run, closes the gate and puts it at the end.
+//!
+//! Where a bound thread stands:
+//!
+//! | standing | gate   | meaning                                                                  |
+//! |----------|--------|--------------------------------------------------------------------------|
+//! | FREE     | open   | it is not bound                                                          |
+//! | READY    | closed | it waits in the queue for its turn                                       |
+//! | TURN     | open   | a scheduler gave it the turn                                             |
+//! | ASLEEP   | open   | it waits in the kernel: needs no turn, gets no signal, is looked at now and then |
+//! | LET_GO   | open   | there are no gates, or it is the end                                     |
+//!
+//! Standings and gates change under one lock, so a gate is never closed on a thread that is free. Only schedulers and
+//! the monitor take the lock, and threads that become free; none of them stands behind a gate meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::gate::{self, Gate};
+use crate::slot::Slot;
+
+/// Turns before a bound thread is put into the kernel's idle class. Until then a scheduler that wakes may wait for it,
+/// up to a tick of the kernel's clock (4 ms); a thread that was put there is lost for schedulers (30 us for a new one).
+const TURNS_BEFORE_DEMOTION: u32 = 1;
+
+/// A thread that used less than this part of its turn waits in the kernel.
+const ASLEEP_BELOW: u64 = 16;
+
+/// Looks at a sleeper are no further apart than so many of the monitor's.
+const LOOKS_APART: u32 = 16;
+
+const FREE: u32 = 0;
+const READY: u32 = 1;
+const ASLEEP: u32 = 2;
+const LET_GO: u32 = 3;
+/// Plus the number of the scheduler.
+const TURN: u32 = 4;
+
+/// How much of what was offered to demoted threads is remembered, and how much it must be before it tells anything.
+const OFFERED_REMEMBERED_NS: u64 = 1_000_000_000;
+const OFFERED_AT_LEAST_NS: u64 = 20_000_000;
+
+/// What the kernel shall make of the threads that are bound to tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// The idle class after a turn behind the gate, so that schedulers that wake run at once; but no more of them while
+    /// those get less than half of the CPU that their turns offer, since other programs want it.
+    #[default]
+    Auto,
+    /// The idle class from the first turn on. For machines that run nothing else.
+    Idle,
+    /// The class of all other threads. A scheduler that wakes may wait for a tick of the kernel's clock.
+    Normal,
+}
+
+/// What a slot knows of it. Changed under the lock of [`Bound`].
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    standing: AtomicU32,
+    /// The thread's CPU clock at the beginning of its turn, or at the last look.
+    cpu_ns: AtomicU64,
+    turns: AtomicU32,
+    demoted: AtomicBool,
+    /// Looks that passed over a sleeper, and how many shall.
+    passed: AtomicU32,
+    patience: AtomicU32,
+}
+
+impl Standing {
+    /// In the kernel's idle class: the thread is not for schedulers any more.
+    pub(crate) fn is_demoted(&self) -> bool {
+        self.demoted.load(Ordering::Relaxed)
+    }
+
+    /// For the slot's next thread.
+    pub(crate) fn forget(&self) {
+        self.demoted.store(false, Ordering::Relaxed);
+    }
+
+    fn is(&self, standing: u32) -> bool {
+        self.standing.load(Ordering::Relaxed) == standing
+    }
+
+    fn set(&self, standing: u32) {
+        self.standing.store(standing, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Bound {
+    queues: Mutex<Queues>,
+    /// Length of the queue.
+    ready: AtomicUsize,
+    /// Bound threads in all.
+    count: AtomicUsize,
+    limit: usize,
+    policy: Policy,
+    /// Turns of demoted threads, as offered and as used, in nanoseconds; halved now and then, so that they tell of the
+    /// last second or so.
+    offered_ns: AtomicU64,
+    used_ns: AtomicU64,
+    /// The signal of the gates; without one they stay open, and nobody gets a turn.
+    signal: Option<i32>,
+}
+
+#[derive(Debug)]
+struct Queues {
+    ready: VecDeque<&'static Slot>,
+    asleep: Vec<&'static Slot>,
+    /// All that are bound.
+    all: Vec<&'static Slot>,
+    /// It is the end: no gate is closed any more.
+    ended: bool,
+}
+
+impl Bound {
+    pub(crate) fn new(limit: usize, signal: Option<i32>, policy: Policy) -> Bound {
+        Bound {
+            policy,
+            offered_ns: AtomicU64::new(0),
+            used_ns: AtomicU64::new(0),
+            // The monitor, which adds to them, allocates nothing.
+            queues: Mutex::new(Queues {
+                ready: VecDeque::with_capacity(limit),
+                asleep: Vec::with_capacity(limit),
+                all: Vec::with_capacity(limit),
+                ended: false,
+            }),
+            ready: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
+            limit,
+            signal,
+        }
+    }
+
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.signal
+    }
+
+    #[inline]
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.count() >= self.limit
+    }
+
+    /// By the monitor, for a thread that it took the scheduler from. The thread's turn is over at once.
+    pub(crate) fn bind(&self, slot: &'static Slot, asleep: bool) {
+        let mut queues = self.queues.lock();
+        let gate = slot.gate();
+        gate.bound.turns.store(0, Ordering::Relaxed);
+        gate::set_kernel_slice(gate.thread(), 0);
+        gate.bound
+            .cpu_ns
+            .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
+        queues.all.push(slot);
+        self.count.store(queues.all.len(), Ordering::Relaxed);
+        if asleep {
+            self.put_to_sleep(&mut queues, slot);
+        } else {
+            self.put_last(&mut queues, slot);
+        }
+    }
+
+    fn put_last(&self, queues: &mut Queues, slot: &'static Slot) {
+        let Some(signal) = self.signal.filter(|_| !queues.ended) else {
+            slot.gate().bound.set(LET_GO);
+            return;
+        };
+        slot.gate().bound.set(READY);
+        slot.gate().close(signal);
+        queues.ready.push_back(slot);
+        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+    }
+
+    fn put_to_sleep(&self, queues: &mut Queues, slot: &'static Slot) {
+        let bound = &slot.gate().bound;
+        bound.set(ASLEEP);
+        bound.passed.store(0, Ordering::Relaxed);
+        bound.patience.store(0, Ordering::Relaxed);
+        queues.asleep.push(slot);
+    }
+
+    /// Gives the turn to the first in the queue.
+    pub(crate) fn begin_turn(&self, scheduler: usize) -> Option<&'static Slot> {
+        let mut queues = self.queues.lock();
+        let slot = queues.ready.pop_front()?;
+        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        let gate = slot.gate();
+        gate.bound.set(TURN + scheduler as u32);
+        gate.bound
+            .cpu_ns
+            .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
+        gate.open();
+        Some(slot)
+    }
+
+    /// Ends a turn of so many nanoseconds, if it is still that thread's.
+    pub(crate) fn end_turn(&self, slot: &'static Slot, scheduler: usize, lasted_ns: u64) {
+        let mut queues = self.queues.lock();
+        let gate = slot.gate();
+        if !gate.bound.is(TURN + scheduler as u32) {
+            return;
+        }
+        let cpu = gate.cpu_ns().unwrap_or(0);
+        let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
+        if used < lasted_ns / ASLEEP_BELOW {
+            self.put_to_sleep(&mut queues, slot);
+            return;
+        }
+        gate.bound.turns.fetch_add(1, Ordering::Relaxed);
+        self.consider_demotion(gate, lasted_ns, used);
+        self.put_last(&mut queues, slot);
+    }
+
+    /// Under the lock: demotes a thread that has had turns enough, or counts what a demoted one made of its turn.
+    fn consider_demotion(&self, gate: &Gate, lasted_ns: u64, used_ns: u64) {
+        if gate.bound.is_demoted() {
+            let offered = self.offered_ns.fetch_add(lasted_ns, Ordering::Relaxed) + lasted_ns;
+            self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
+            if offered > OFFERED_REMEMBERED_NS {
+                self.offered_ns.store(offered / 2, Ordering::Relaxed);
+                self.used_ns
+                    .store(self.used_ns.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+            }
+            return;
+        }
+        let turns = gate.bound.turns.load(Ordering::Relaxed);
+        // Beside other busy programs the idle class starves. Then it does not get any more of ours.
+        let starves = 2 * self.used_ns.load(Ordering::Relaxed)
+            < self
+                .offered_ns
+                .load(Ordering::Relaxed)
+                .saturating_sub(OFFERED_AT_LEAST_NS);
+        let demote = match self.policy {
+            Policy::Normal => false,
+            Policy::Idle => true,
+            Policy::Auto => turns >= TURNS_BEFORE_DEMOTION && !starves,
+        };
+        if demote {
+            gate.demote();
+            gate.bound.demoted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one.
+    pub(crate) fn extend_turn(
+        &self,
+        slot: &'static Slot,
+        scheduler: usize,
+        lasted_ns: u64,
+    ) -> bool {
+        if self.ready() > 0 {
+            return false;
+        }
+        let _queues = self.queues.lock();
+        let gate = slot.gate();
+        let cpu = gate.cpu_ns().unwrap_or(0);
+        let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
+        let extends = gate.bound.is(TURN + scheduler as u32) && used >= lasted_ns / ASLEEP_BELOW;
+        if extends {
+            gate.bound.turns.fetch_add(1, Ordering::Relaxed);
+            self.consider_demotion(gate, lasted_ns, used);
+        } else {
+            // As at the beginning, for who ends the turn.
+            gate.bound.cpu_ns.store(cpu - used, Ordering::Relaxed);
+        }
+        extends
+    }
+
+    /// True while the turn that the scheduler gave is still that thread's.
+    pub(crate) fn has_turn(&self, slot: &'static Slot, scheduler: usize) -> bool {
+        slot.gate().bound.is(TURN + scheduler as u32)
+    }
+
+    /// On the thread itself, whose task gave way: it is bound no more. Answers the scheduler that gave it its turn.
+    pub(crate) fn unbind(&self, slot: &'static Slot) -> Option<usize> {
+        let mut queues = self.queues.lock();
+        let standing = slot.gate().bound.standing.swap(FREE, Ordering::Relaxed);
+        match standing {
+            READY => queues.ready.retain(|&one| !std::ptr::eq(one, slot)),
+            ASLEEP => queues.asleep.retain(|&one| !std::ptr::eq(one, slot)),
+            _ => {}
+        }
+        queues.all.retain(|&one| !std::ptr::eq(one, slot));
+        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.count.store(queues.all.len(), Ordering::Relaxed);
+        slot.gate().open();
+        standing
+            .checked_sub(TURN)
+            .map(|scheduler| scheduler as usize)
+    }
+
+    /// By the monitor: sleepers that woke stand in the queue again. Each is looked at more and more rarely.
+    pub(crate) fn look_at_sleepers(&self) {
+        let mut queues = self.queues.lock();
+        let mut index = 0;
+        while let Some(&slot) = queues.asleep.get(index) {
+            let gate = slot.gate();
+            let bound = &gate.bound;
+            let patience = bound.patience.load(Ordering::Relaxed);
+            if bound.passed.fetch_add(1, Ordering::Relaxed) < patience {
+                index += 1;
+                continue;
+            }
+            bound.passed.store(0, Ordering::Relaxed);
+            let cpu = gate.cpu_ns().unwrap_or(0);
+            let used = cpu.saturating_sub(bound.cpu_ns.swap(cpu, Ordering::Relaxed));
+            if used > u64::from(patience + 1) * SLEEPER_MAY_USE_NS {
+                queues.asleep.swap_remove(index);
+                self.put_last(&mut queues, slot);
+            } else {
+                bound
+                    .patience
+                    .store((2 * patience + 1).min(LOOKS_APART), Ordering::Relaxed);
+                index += 1;
+            }
+        }
+    }
+
+    /// In an emergency: all go on at once.
+    pub(crate) fn open_all(&self) {
+        for slot in &self.queues.lock().all {
+            slot.gate().open();
+        }
+    }
+
+    /// After an emergency: who waits for a turn waits again.
+    pub(crate) fn close_all(&self) {
+        let queues = self.queues.lock();
+        for slot in &queues.ready {
+            slot.gate().close(self.signal.unwrap_or(0));
+        }
+    }
+
+    /// It is the end: all go on, so that those that can give way do.
+    pub(crate) fn end(&self) {
+        let mut queues = self.queues.lock();
+        queues.ended = true;
+        while let Some(slot) = queues.ready.pop_front() {
+            slot.gate().bound.set(LET_GO);
+        }
+        self.ready.store(0, Ordering::Relaxed);
+        for slot in &queues.all {
+            slot.gate().open();
+        }
+    }
+
+    /// Kernel ids of all bound threads.
+    pub(crate) fn threads(&self) -> Vec<i32> {
+        let queues = self.queues.lock();
+        queues.all.iter().map(|slot| slot.gate().thread()).collect()
+    }
+}
+
+/// CPU time in a millisecond that a thread may use and still count as asleep.
+const SLEEPER_MAY_USE_NS: u64 = 50_000;

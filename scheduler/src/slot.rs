@@ -1,0 +1,346 @@
+//! The slot of a thread that runs tasks: what the thread says of itself, and what the monitor tells it.
+//!
+//! A thread *owns* a scheduler (a [`Local`]: queue, timers, the right to run tasks) while its slot says so. The monitor
+//! can take it away from a thread that is in a task's own code for too long, without the thread's help.
+//!
+//! The thread is in one of two states: in user code (`depth` 0), or in a section of the VM (`depth` 1 and more, since
+//! sections nest), in which it may use the scheduler that it owns.
+//!
+//! Protocol of taking away:
+//! 1. A thread that enters a section stores its depth, *then* reads `taken`.
+//! 2. The monitor stores ASKED into `taken`, has a barrier run on all threads of the program (`membarrier`), *then*
+//!    reads the depth. The barrier stands in for the one that the thread leaves out on its hot path.
+//! 3. Depth 0: the monitor swaps ASKED for TAKEN; the scheduler is its to give away. Else it withdraws.
+//! 4. A thread that enters and finds ASKED swaps it for REFUSED. Who swaps first wins the tie.
+//! 5. A thread that finds TAKEN touches nothing of the scheduler any more. It is *bound* to its task until the task gives
+//!    way; then the thread clears the word and gets another scheduler some day.
+//!
+//! Races considered:
+//! - *Entering against taking.* If the thread read `taken` before the monitor's store, then its store of the depth came
+//!   before that read, and the barrier makes the monitor see it: withdrawn. If it read it later, it sees ASKED or
+//!   TAKEN, and the two swaps have an order.
+//! - *What the thread wrote to the scheduler before.* It left its last section by a release store of depth 0; the
+//!   monitor's read of 0 acquires it, and passes it on to the thread that gets the scheduler.
+//!
+//! Slots are never freed: a signal handler or a monitor may come late. Threads that end leave theirs to the next ones.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering, compiler_fence};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+
+use crate::core::Core;
+use crate::futex;
+use crate::gate;
+use crate::worker::Local;
+
+const NONE: u32 = 0;
+const ASKED: u32 = 1;
+const TAKEN: u32 = 2;
+const REFUSED: u32 = 3;
+
+/// So much is left off a scheduler thread that it never runs out.
+pub(crate) const UNLIMITED: i64 = i64::MAX;
+
+/// What a thread and the monitor tell each other.
+pub(crate) struct Slot {
+    own: CachePadded<Own>,
+    gate: CachePadded<gate::Gate>,
+    /// A spare waits on it for a scheduler.
+    given: AtomicU32,
+}
+
+/// Written by the thread, but for `taken` and `floor`.
+struct Own {
+    /// Reductions left of the slice.
+    left: AtomicI64,
+    /// The slice is over when no more than so much is left: 0, or [`UNLIMITED`] to end it at once.
+    floor: AtomicI64,
+    depth: AtomicU32,
+    taken: AtomicU32,
+    /// A task runs on the thread.
+    in_slice: AtomicBool,
+    /// The scheduler that the thread owns, or owned when it was taken away; null if there is none.
+    local: AtomicPtr<Local>,
+    /// The set of schedulers that the thread works for; set while it has the slot.
+    core: AtomicPtr<Arc<Core>>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Slot")
+            .field("depth", &self.own.depth)
+            .field("taken", &self.own.taken)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Slots that no thread has.
+static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static CURRENT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
+}
+
+/// The slot of this thread, if it runs tasks.
+#[inline]
+pub(crate) fn current() -> Option<&'static Slot> {
+    CURRENT.with(Cell::get)
+}
+
+/// The core that the calling thread works for, if it runs tasks; also while it is bound.
+pub(crate) fn with_core<R>(f: impl FnOnce(&Arc<Core>) -> R) -> Option<R> {
+    // SAFETY: set by the seat of this thread, which borrows the core while it lives, and is taken back with it.
+    let core = unsafe { current()?.own.core.load(Ordering::Relaxed).as_ref() };
+    core.map(f)
+}
+
+/// Gives the calling thread a slot for as long as it lives.
+pub(crate) struct Seat<'a>(&'static Slot, PhantomData<&'a Arc<Core>>);
+
+impl<'a> Seat<'a> {
+    pub(crate) fn take(core: &'a Arc<Core>) -> Seat<'a> {
+        let free = FREE.lock().pop();
+        let slot = free.unwrap_or_else(|| {
+            let slot: &'static Slot = Box::leak(Box::new(Slot::new()));
+            slot.gate.enrol(slot);
+            slot
+        });
+        slot.own.depth.store(1, Ordering::Relaxed);
+        slot.own.local.store(ptr::null_mut(), Ordering::Relaxed);
+        slot.own
+            .core
+            .store(ptr::from_ref(core).cast_mut(), Ordering::Relaxed);
+        slot.gate.sit_down();
+        CURRENT.with(|cell| cell.set(Some(slot)));
+        Seat(slot, PhantomData)
+    }
+
+    pub(crate) fn slot(&self) -> &'static Slot {
+        self.0
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        CURRENT.with(|cell| cell.set(None));
+        self.0.own.core.store(ptr::null_mut(), Ordering::Relaxed);
+        self.0.gate.stand_up();
+        FREE.lock().push(self.0);
+    }
+}
+
+impl Slot {
+    fn new() -> Slot {
+        Slot {
+            own: CachePadded::new(Own {
+                left: AtomicI64::new(UNLIMITED),
+                floor: AtomicI64::new(0),
+                depth: AtomicU32::new(1),
+                taken: AtomicU32::new(NONE),
+                in_slice: AtomicBool::new(false),
+                local: AtomicPtr::new(ptr::null_mut()),
+                core: AtomicPtr::new(ptr::null_mut()),
+            }),
+            gate: CachePadded::new(gate::Gate::default()),
+            given: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn gate(&self) -> &gate::Gate {
+        &self.gate
+    }
+
+    // Reductions.
+
+    /// Charges; true when the slice is over.
+    #[inline]
+    pub(crate) fn charge(&self, n: u32) -> bool {
+        let left = self.left() - i64::from(n);
+        self.set_left(left);
+        left <= self.own.floor.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn left(&self) -> i64 {
+        self.own.left.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_left(&self, left: i64) {
+        self.own.left.store(left, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.left() <= self.own.floor.load(Ordering::Relaxed)
+    }
+
+    /// A new slice of so many reductions.
+    #[inline]
+    pub(crate) fn new_slice(&self, reductions: i64) {
+        self.set_left(reductions);
+        self.own.floor.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends the slice by the clock: the next tick or await gives way. A slice that begins at this moment may end early
+    /// by it, which does no harm.
+    pub(crate) fn end_slice(&self) {
+        self.own.floor.store(UNLIMITED - 1, Ordering::Relaxed);
+    }
+
+    // Sections.
+
+    /// Enters a section. The thread must be the slot's own.
+    #[inline]
+    pub(crate) fn enter(&self) -> Section<'_> {
+        let depth = self.own.depth.load(Ordering::Relaxed) + 1;
+        self.own.depth.store(depth, Ordering::Relaxed);
+        // See the barrier in step 2 of the protocol; the compiler must keep the order, too.
+        compiler_fence(Ordering::SeqCst);
+        if self.own.taken.load(Ordering::Relaxed) == ASKED {
+            self.refuse();
+        }
+        Section(self)
+    }
+
+    #[cold]
+    fn refuse(&self) {
+        let _ =
+            self.own
+                .taken
+                .compare_exchange(ASKED, REFUSED, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Runs user code from inside the outermost section.
+    #[inline]
+    pub(crate) fn in_user_code<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Back<'a>(&'a Slot);
+        impl Drop for Back<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.own.in_slice.store(false, Ordering::Relaxed);
+                std::mem::forget(self.0.enter());
+            }
+        }
+        debug_assert_eq!(self.own.depth.load(Ordering::Relaxed), 1);
+        self.own.in_slice.store(true, Ordering::Relaxed);
+        self.leave();
+        let _back = Back(self);
+        f()
+    }
+
+    #[inline]
+    fn leave(&self) {
+        let depth = self.own.depth.load(Ordering::Relaxed) - 1;
+        self.own.depth.store(depth, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
+        if depth == 0 && self.gate.is_asked() {
+            self.gate.pass();
+        }
+    }
+
+    /// True while a task runs on the thread.
+    #[inline]
+    pub(crate) fn in_slice(&self) -> bool {
+        self.own.in_slice.load(Ordering::Relaxed)
+    }
+
+    // Spares.
+
+    /// On the slot's own thread: waits until it is given a scheduler; null if there is none to come.
+    pub(crate) fn await_scheduler(&self) -> *mut Local {
+        while self.given.swap(0, Ordering::Acquire) == 0 {
+            futex::wait(&self.given, 0, None);
+        }
+        self.local_pointer()
+    }
+
+    /// To a thread that waits for it.
+    pub(crate) fn give(&self, local: *mut Local) {
+        self.own.local.store(local, Ordering::Relaxed);
+        self.given.store(1, Ordering::Release);
+        futex::wake_one(&self.given);
+    }
+
+    // Ownership.
+
+    /// In a section, on the slot's own thread: the scheduler that the thread owns.
+    #[inline]
+    pub(crate) fn local(&self) -> Option<&Local> {
+        if self.is_taken() {
+            return None;
+        }
+        // SAFETY: while the thread is in a section and `taken` does not say so, nobody takes the scheduler away (see the
+        // protocol), and an owned scheduler is there.
+        unsafe { self.own.local.load(Ordering::Relaxed).as_ref() }
+    }
+
+    #[inline]
+    pub(crate) fn is_taken(&self) -> bool {
+        self.own.taken.load(Ordering::Relaxed) == TAKEN
+    }
+
+    pub(crate) fn local_pointer(&self) -> *mut Local {
+        self.own.local.load(Ordering::Relaxed)
+    }
+
+    /// Makes the thread the owner.
+    pub(crate) fn set_local(&self, local: *mut Local) {
+        self.own.local.store(local, Ordering::Relaxed);
+    }
+
+    /// On the slot's own thread, which is bound to nothing any more.
+    pub(crate) fn unbind(&self) {
+        self.own.local.store(ptr::null_mut(), Ordering::Relaxed);
+        self.own.taken.store(NONE, Ordering::Release);
+    }
+
+    /// By the monitor: takes the scheduler away, if the thread is in user code.
+    pub(crate) fn take_away(&self) -> bool {
+        let own = &self.own;
+        if own.depth.load(Ordering::Relaxed) > 0
+            || own
+                .taken
+                .compare_exchange(NONE, ASKED, Ordering::SeqCst, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
+        }
+        gate::barrier_on_all_threads();
+        let next = if own.depth.load(Ordering::Acquire) == 0 {
+            TAKEN
+        } else {
+            NONE
+        };
+        let swapped = own
+            .taken
+            .compare_exchange(ASKED, next, Ordering::SeqCst, Ordering::Relaxed);
+        if swapped.is_err() {
+            // Refused: the thread came back in this moment.
+            own.taken.store(NONE, Ordering::SeqCst);
+        }
+        next == TAKEN && swapped.is_ok()
+    }
+
+    /// True in user code; for the signal handler on the thread itself, and for guesses.
+    pub(crate) fn in_user_state(&self) -> bool {
+        self.own.depth.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// While it lives, the thread is in a section of the VM.
+pub(crate) struct Section<'a>(&'a Slot);
+
+impl Drop for Section<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}

@@ -1,0 +1,170 @@
+//! The threads of a scheduler set: each runs a scheduler, is bound to a task, or is a spare.
+//!
+//! Life of a thread:
+//! 1. It gets a scheduler (a [`Local`]): the first ones when they start, spares from the monitor.
+//! 2. It runs it until the scheduler ends, or is taken away while a task is in its own code for too long.
+//! 3. In the latter case it is bound to the task until that gives way. It hands the task in, and is a spare.
+//! 4. It retires if it is in the kernel's idle class by now, or if there are spares enough.
+//!
+//! Spares are made ahead by the maker, a thread of its own that is called when the first slice is overdue: the monitor
+//! must not wait for a thread to be made, and who makes a thread hands down its kernel policy to it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::thread;
+
+use parking_lot::Mutex;
+
+use crate::core::Core;
+use crate::futex;
+use crate::gate;
+use crate::slot::{Seat, Slot};
+use crate::worker::{self, Left, Local};
+
+/// Spares that are made once the first was wanted.
+const SPARES_AHEAD: usize = 2;
+
+/// Threads that become spares when there are so many retire.
+const SPARES_KEPT: usize = 8;
+
+/// The kernel's slice for a thread that runs a scheduler: the shortest there is, so that a scheduler that wakes runs
+/// before a bound thread.
+pub(crate) const KERNEL_SLICE_NS: u64 = 100_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    spares: Mutex<Vec<&'static Slot>>,
+    /// Calls of the maker: a futex.
+    calls: AtomicU32,
+    /// Threads made, for their names.
+    made: AtomicUsize,
+    handles: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Threads {
+    /// Makes a thread that runs `local` at first, or is a spare.
+    pub(crate) fn make(&self, core: &Arc<Core>, local: Option<Box<Local>>) -> io::Result<()> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let core = Arc::clone(core);
+        let handle = thread::Builder::new()
+            .name(format!("otp-{}-{number}", core.name()))
+            .spawn(move || live(&core, local))?;
+        self.keep(handle);
+        Ok(())
+    }
+
+    pub(crate) fn keep(&self, handle: thread::JoinHandle<()>) {
+        let mut handles = self.handles.lock();
+        handles.retain(|handle| !handle.is_finished());
+        handles.push(handle);
+    }
+
+    /// The maker's whole life.
+    pub(crate) fn make_spares(&self, core: &Arc<Core>) {
+        loop {
+            let calls = self.calls.load(Ordering::SeqCst);
+            if core.is_stopping() {
+                return;
+            }
+            if calls > 0 && self.spares.lock().len() < SPARES_AHEAD {
+                if let Err(error) = self.make(core, None) {
+                    tracing::error!(%error, "no spare thread could be made; slices may be held up");
+                } else {
+                    // It enters the spares by itself, and calls.
+                    futex::wait(&self.calls, calls, None);
+                    continue;
+                }
+            }
+            futex::wait(&self.calls, calls, None);
+        }
+    }
+
+    /// Calls the maker: a spare is wanted, or has come, or it is the end.
+    pub(crate) fn call_maker(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        futex::wake_one(&self.calls);
+    }
+
+    pub(crate) fn has_spare(&self) -> bool {
+        !self.spares.lock().is_empty()
+    }
+
+    /// Gives a scheduler to a spare. False if there is none, and nobody has got it.
+    ///
+    /// # Safety
+    ///
+    /// `local` comes from a box, is owned by no thread, and from now on by the spare.
+    pub(crate) unsafe fn give(&self, local: *mut Local) -> bool {
+        let spare = self.spares.lock().pop();
+        if let Some(slot) = spare {
+            slot.give(local);
+        }
+        spare.is_some()
+    }
+
+    /// The end: spares need not wait any more.
+    pub(crate) fn dismiss(&self) {
+        for slot in self.spares.lock().drain(..) {
+            slot.give(std::ptr::null_mut());
+        }
+        self.call_maker();
+    }
+
+    pub(crate) fn take_handles(&self) -> Vec<thread::JoinHandle<()>> {
+        std::mem::take(&mut *self.handles.lock())
+    }
+
+    /// True if the thread shall wait for a scheduler.
+    fn enter_spares(&self, core: &Core, slot: &'static Slot) -> bool {
+        let mut spares = self.spares.lock();
+        // Under the lock: `dismiss` comes after the scheduler was told to stop.
+        if core.is_stopping() || spares.len() >= SPARES_KEPT || slot.gate().bound.is_demoted() {
+            return false;
+        }
+        spares.push(slot);
+        true
+    }
+}
+
+/// A thread's whole life.
+fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
+    // The kernel's default of 50 us would come on top of every sleep (p50 of a 1 ms ticker: 65 us against 15).
+    // SAFETY: a call without pointers, about the calling thread only.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+    if let Some(signal) = core.bound.signal() {
+        gate::unblock(signal);
+    }
+    let seat = Seat::take(core);
+    let slot = seat.slot();
+    let mut given = first.map_or(std::ptr::null_mut(), Box::into_raw);
+    loop {
+        if given.is_null() {
+            if !core.threads.enter_spares(core, slot) {
+                break;
+            }
+            core.threads.call_maker();
+            given = slot.await_scheduler();
+            if given.is_null() {
+                break;
+            }
+        }
+        slot.set_local(given);
+        gate::set_kernel_slice(0, KERNEL_SLICE_NS);
+        match worker::run(core, slot) {
+            Left::Ended => {
+                slot.set_local(std::ptr::null_mut());
+                // SAFETY: the thread owns it, and it has ended: nobody else has the pointer.
+                let local = unsafe { Box::from_raw(given) };
+                let index = local.index();
+                drop(local);
+                core.worker_ended(index);
+                break;
+            }
+            Left::TakenAway => {
+                given = std::ptr::null_mut();
+                core.bound_ended();
+            }
+        }
+    }
+}
