@@ -1,7 +1,7 @@
 //! What the binary's exit codes mean. After a second signal, which doesn't wait for an orderly end, it is 128 and the
 //! signal's number.
 
-/// The module ended with `normal`, or in order after SIGTERM or Ctrl-C.
+/// The module ended with `normal`, or in order after SIGTERM, SIGHUP or Ctrl-C.
 pub const DONE: u8 = 0;
 /// The module ended by itself with another reason: it crashed, or its restart intensity was
 /// exceeded.

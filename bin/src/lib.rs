@@ -24,9 +24,10 @@ pub mod kv;
 mod module;
 mod run;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
@@ -41,7 +42,7 @@ pub fn main(modules: Vec<Module>) -> ExitCode {
     let modules = with_bundled(modules);
     let matches = match command(&modules).try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&with_hint(error)),
     };
     // A bench measures what processes do, not what their reports cost.
     log_to_stderr(if matches.subcommand_name() == Some("bench") {
@@ -73,7 +74,7 @@ fn with_bundled(mut modules: Vec<Module>) -> Vec<Module> {
 fn command(modules: &[Module]) -> Command {
     // The text last: the options' own doc comment would take its place.
     let run = run::VmOptions::augment_args(Command::new("run"))
-        .about("Run a process module until it ends; SIGTERM and Ctrl-C end it in order")
+        .about("Run a process module until it ends; SIGTERM, SIGHUP and Ctrl-C end it in order")
         .long_about(None)
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -106,6 +107,19 @@ fn run_module(modules: &[Module], matches: &ArgMatches) -> ExitCode {
     }
 }
 
+/// Who asks for a module that is not there is told where they are listed.
+fn with_hint(mut error: clap::Error) -> clap::Error {
+    let of_run = matches!(
+        error.get(ContextKind::Usage),
+        Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("<MODULE>")
+    );
+    if error.kind() == ErrorKind::InvalidSubcommand && of_run {
+        let hint = "`otp-vm modules` lists the modules".to_owned().into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
+    }
+    error
+}
+
 /// Help and version are no errors; a wrong command line is.
 fn usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is the reader's business.
@@ -123,8 +137,10 @@ fn list(modules: &[Module]) {
         .map(|module| module.name().len())
         .max()
         .unwrap_or(0);
+    let mut out = std::io::stdout().lock();
     for module in modules {
-        println!("{:width$}  {}", module.name(), module.about());
+        // A closed pipe is the reader's business.
+        let _ = writeln!(out, "{:width$}  {}", module.name(), module.about());
     }
 }
 
@@ -136,7 +152,9 @@ fn log_to_stderr(default: &str) {
         .with_env_filter(filter)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
-        .with_target(false);
+        .with_target(false)
+        // It would tell of a standard error that nobody reads by a panic, in whatever was logging.
+        .log_internal_errors(false);
     // A host that set a subscriber before keeps it.
     let _ = subscriber.try_init();
 }

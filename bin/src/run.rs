@@ -2,18 +2,20 @@
 //!
 //! # Protocol
 //! 1. A root process, which traps exits, starts the module's tree and is linked with its top.
-//! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM and Ctrl-C send it.
+//! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM, SIGHUP and Ctrl-C send it.
 //! 3. On `shutdown` it passes it to the top, and waits for the top's end, until the limit is over.
 //! 4. The VM is shut down with what is left of the limit; who is there then is killed and counted. A second signal
 //!    doesn't wait.
 
+use std::fs;
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use otp_vm::{Context, ExitReason, Pid, Timeout, Vm};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit_code;
@@ -58,7 +60,8 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
             return ExitCode::from(exit_code::NOT_STARTED);
         }
     };
-    let signals = match Signals::new([SIGTERM, SIGINT]) {
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let signals = match Signals::new([SIGTERM, SIGINT].into_iter().chain(hang_up)) {
         Ok(signals) => signals,
         Err(error) => {
             tracing::error!(%error, "the signals could not be caught");
@@ -66,9 +69,10 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
         }
     };
     let limit = Duration::from_secs(options.shutdown_limit);
-    let root = vm.run(move |mut cx| async move { root(&mut cx, starter, limit).await });
+    let (ready, told) = mpsc::channel();
+    let root = vm.run(move |mut cx| async move { root(&mut cx, starter, limit, ready).await });
     let handle = signals.handle();
-    let listener = watch_signals(vm.clone(), signals);
+    let listener = watch_signals(vm.clone(), signals, told);
     let end = root.wait();
     let limit = Duration::from_secs(options.shutdown_limit);
     let left = match &end {
@@ -102,14 +106,16 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
     ExitCode::from(code)
 }
 
-/// The root process's name.
-const ROOT: &str = "otp_vm_root";
-
-async fn root(cx: &mut Context, starter: Starter, limit: Duration) -> End {
+/// Starts the module and waits for its end. `ready` gets the root's pid once it can be told to end.
+async fn root(
+    cx: &mut Context,
+    starter: Starter,
+    limit: Duration,
+    ready: mpsc::Sender<Pid>,
+) -> End {
     cx.trap_exit(true);
-    if let Err(error) = cx.register(ROOT, cx.pid()) {
-        return End::NotStarted(ExitReason::new(&error.to_string()));
-    }
+    // Without a thread that watches signals, nobody asks.
+    let _ = ready.send(cx.pid());
     let top = match starter(cx).await {
         Ok(top) => top,
         Err(reason) => return End::NotStarted(reason),
@@ -143,8 +149,23 @@ async fn next_exit(cx: &mut Context, top: Pid, after: Timeout) -> Option<(Pid, E
     exit.await.map(|exit| (exit.from, exit.reason))
 }
 
+/// Whether whoever started the program has it ignore a signal: `nohup` does, so that the program outlives the terminal,
+/// and to catch the signal would undo that.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// The first signal asks for an orderly end, the second ends the program.
-fn watch_signals(vm: Vm, mut signals: Signals) -> Option<thread::JoinHandle<()>> {
+fn watch_signals(
+    vm: Vm,
+    mut signals: Signals,
+    root: mpsc::Receiver<Pid>,
+) -> Option<thread::JoinHandle<()>> {
     let watch = move || {
         let mut asked = false;
         for signal in signals.forever() {
@@ -157,7 +178,8 @@ fn watch_signals(vm: Vm, mut signals: Signals) -> Option<thread::JoinHandle<()>>
                 signal,
                 "shutting down in order; a second signal ends the program at once"
             );
-            if let Some(root) = vm.whereis(ROOT) {
+            // A signal may come before the root is there; it is not there at all when it could not be made.
+            if let Ok(root) = root.recv() {
                 vm.exit(root, ExitReason::shutdown());
             }
         }

@@ -31,6 +31,9 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         &["run", "kv", "--no-such-option"],
         &["run", "kv", "--listen", "not an address"],
         &["run", "--schedulers", "0", "kv"],
+        &["run", "kv", "--max-clients", "0"],
+        &["run", "kv", "--max-arguments", "0"],
+        &["run", "kv", "--max-frame-bytes", "0"],
         &["frobnicate"],
         &["bench", "no_such_workload"],
         &["bench", "pingpong", "--n", "0"],
@@ -46,6 +49,43 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_module_that_is_not_there_points_to_the_list() {
+    let output = otp_vm(&["run", "no_such_module"]);
+    assert!(
+        text(&output.stderr).contains("`otp-vm modules`"),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = otp_vm(&["bench", "no_such_workload"]);
+    assert!(!text(&output.stderr).contains("`otp-vm modules`"));
+}
+
+#[test]
+fn what_is_no_address_is_told_the_form_of_one() {
+    for address in ["localhost:1", "127.0.0.1", "127.0.0.1:80000"] {
+        let output = otp_vm(&["run", "kv", "--listen", address]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            text(&output.stderr).contains("127.0.0.1:6380"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_list_that_nobody_reads_is_no_crash() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+        .arg("modules")
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 mod kv_support;
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kv_support::{Client, Server, Value, eventually, request};
+use kv_support::{BINARY, Client, Server, Value, eventually, request};
 
 #[test]
 fn malformed_requests_get_an_error_and_the_connection_is_closed() {
@@ -309,6 +310,39 @@ fn the_server_ends_in_order_when_told_to() {
     for client in &mut clients {
         assert_eq!(client.rest(), b"", "connections are closed");
     }
+}
+
+#[test]
+fn a_hang_up_ends_the_server_in_order_unless_it_is_ignored() {
+    let server = Server::start(&[]);
+    server.signal("HUP");
+    assert_eq!(server.wait().code(), Some(0));
+
+    let mut nohup = Command::new("sh");
+    let nohup = nohup.args(["-c", r#"trap '' HUP; exec "$0" "$@""#, BINARY]);
+    let server = Server::start_by(nohup.env("RUST_LOG", "off"), &[]);
+    server.signal("HUP");
+    // Had it been caught, the second signal would end the program at once, with another code.
+    assert_eq!(server.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_goes_on() {
+    let mut command = Command::new(BINARY);
+    let command = command.env("RUST_LOG", "info").stderr(Stdio::piped());
+    let mut server = Server::start_by(command, &["--max-clients", "1"]);
+    let mut client = server.connect();
+    assert_eq!(client.run("SET k v"), Value::ok());
+    server.close_stderr();
+    for _ in 0..20 {
+        // Each of them is told of in the log.
+        assert_eq!(
+            String::from_utf8_lossy(&server.connect().rest()),
+            "-ERR max number of clients reached\r\n"
+        );
+    }
+    assert_eq!(client.run("GET k"), Value::bulk("v"));
+    assert_eq!(server.terminate().code(), Some(0));
 }
 
 #[test]

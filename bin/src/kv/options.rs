@@ -10,7 +10,7 @@ use super::resp::ParserLimits;
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Address and port to listen on; port 0 lets the system choose one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6380")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6380", value_parser = address)]
     pub listen: SocketAddr,
 
     /// Processes that accept connections
@@ -30,35 +30,42 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Limits {
     /// Connections at once; one more gets an error and is closed [Redis: maxclients]
-    #[arg(long = "max-clients", value_name = "N", default_value_t = 10_000)]
+    #[arg(long = "max-clients", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub clients: u64,
 
     /// Bytes of one request with all its arguments [Redis: client-query-buffer-limit]
-    #[arg(long = "max-frame-bytes", value_name = "BYTES", default_value_t = 1 << 30, value_parser = bytes)]
+    #[arg(long = "max-frame-bytes", value_name = "BYTES", default_value_t = 1 << 30, value_parser = size)]
     pub frame_bytes: usize,
 
     /// Bytes of one argument, and of a string value [Redis: proto-max-bulk-len]
-    #[arg(long = "max-value-bytes", value_name = "BYTES", default_value_t = 512 << 20, value_parser = bytes)]
+    #[arg(long = "max-value-bytes", value_name = "BYTES", default_value_t = 512 << 20, value_parser = size)]
     pub value_bytes: usize,
 
     /// Arguments of one request [Redis: 2^31 - 1]
-    #[arg(long = "max-arguments", value_name = "N", default_value_t = 1 << 20)]
+    #[arg(long = "max-arguments", value_name = "N", default_value_t = 1 << 20, value_parser = size)]
     pub arguments: usize,
 
     /// Bytes of replies that are kept for one client [Redis: client-output-buffer-limit]
-    #[arg(long = "max-output-bytes", value_name = "BYTES", default_value_t = 256 << 20)]
+    #[arg(long = "max-output-bytes", value_name = "BYTES", default_value_t = 256 << 20, value_parser = size)]
     pub output_bytes: usize,
 }
 
 /// Requests travel with lengths of 32 bits.
-const REQUEST_BYTES_MAX: usize = u32::MAX as usize;
+const SIZE_MAX: u32 = u32::MAX;
 
-fn bytes(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(bytes) if bytes <= REQUEST_BYTES_MAX => Ok(bytes),
-        Ok(_) => Err(format!("a request has at most {REQUEST_BYTES_MAX} bytes")),
-        Err(error) => Err(error.to_string()),
+/// A limit of what is counted in a request or reply. None may be 0, or no request at all would be answered.
+fn size(text: &str) -> Result<usize, String> {
+    match text.parse::<u32>() {
+        Ok(size) if size > 0 => Ok(size as usize),
+        _ => Err(format!("a number from 1 to {SIZE_MAX} is wanted")),
     }
+}
+
+/// Host names are not looked up: one may stand for several addresses, and it would be open to which of them clients come.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "an IP address and a port are wanted, such as 127.0.0.1:6380, [::1]:6380 or 0.0.0.0:6380".to_owned()
+    })
 }
 
 impl Limits {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_otp-vm");
+
 /// A running `otp-vm run kv`, killed if the test forgets it.
 pub struct Server {
     child: Child,
@@ -20,10 +23,15 @@ pub struct Server {
 impl Server {
     /// Starts the server on a free port, with more options.
     pub fn start(options: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+        let mut command = Command::new(BINARY);
+        Server::start_by(command.env("RUST_LOG", "off"), options)
+    }
+
+    /// Starts the server by a command that is the binary, or runs it.
+    pub fn start_by(command: &mut Command, options: &[&str]) -> Server {
+        let mut child = command
             .args(["run", "kv", "--listen", "127.0.0.1:0"])
             .args(options)
-            .env("RUST_LOG", "off")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -52,14 +60,24 @@ impl Server {
             .is_none()
     }
 
-    /// Asks the server to end, as an operator would.
-    pub fn terminate(mut self) -> ExitStatus {
-        let killed = Command::new("kill")
-            .arg(self.child.id().to_string())
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
             .status()
             .expect("kill runs");
-        assert!(killed.success());
-        wait(&mut self.child)
+        assert!(sent.success());
+    }
+
+    /// Nobody reads the server's standard error any more.
+    pub fn close_stderr(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
+    /// Asks the server to end, as an operator would.
+    pub fn terminate(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
     }
 
     /// Waits for the server to end by itself.
