@@ -294,6 +294,43 @@ fn a_subscriber_that_takes_nothing_is_closed_and_harms_nobody() {
 }
 
 #[test]
+fn a_subscriber_that_quits_and_takes_nothing_listens_no_more() {
+    let server = Server::start(&[]);
+    let (mut slow, mut publisher) = (server.connect(), server.connect());
+    slow.run("SUBSCRIBE flood");
+    // More than sockets hold, and less than the limit: the reply to QUIT cannot be written.
+    let message = "x".repeat(1_000_000);
+    for _ in 0..50 {
+        assert_eq!(
+            publisher.command(&["PUBLISH", "flood", &message]).unwrap(),
+            Value::Integer(1)
+        );
+    }
+    slow.send(b"QUIT\r\n").unwrap();
+    eventually("nothing more is kept for it", || {
+        publisher.run("PUBLISH flood more") == Value::Integer(0)
+    });
+}
+
+#[test]
+fn a_subscriber_that_sends_without_end_gets_its_messages_in_between() {
+    const PINGS: usize = 100_000;
+    let server = Server::start(&[]);
+    let (mut subscriber, mut publisher) = (server.connect(), server.connect());
+    subscriber.run("SUBSCRIBE news");
+    // All of it is there at once when the server goes on.
+    server.signal("STOP");
+    subscriber.send(&b"PING\r\n".repeat(PINGS)).unwrap();
+    publisher
+        .send(&request(&["PUBLISH", "news", "hello"]))
+        .unwrap();
+    server.signal("CONT");
+    let message = Value::Array(Some(["message", "news", "hello"].map(Value::bulk).to_vec()));
+    let before = (0..PINGS).position(|_| subscriber.reply().unwrap() == message);
+    assert!(before.is_some(), "it came behind all of the replies");
+}
+
+#[test]
 fn the_server_ends_in_order_when_told_to() {
     let server = Server::start(&[]);
     let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();

@@ -41,6 +41,8 @@ pub enum Call {
     Subscribe(Binary),
     /// The caller does not listen to a channel any more.
     Unsubscribe(Binary),
+    /// The caller does not listen to anything any more.
+    Leave,
     /// A message to all who listen to a channel.
     Publish(Binary, Binary),
 }
@@ -80,6 +82,10 @@ impl GenServer for Pubsub {
                 self.unsubscribe(cx, from.pid(), &channel);
                 0
             }
+            Call::Leave => {
+                self.leave(cx, from.pid());
+                0
+            }
             Call::Publish(channel, message) => self.publish(cx, &channel, &message).await,
         })
     }
@@ -87,13 +93,9 @@ impl GenServer for Pubsub {
     async fn handle_info(
         &mut self,
         Info::Down(_, _, connection, _): Info,
-        _: &mut Context,
+        cx: &mut Context,
     ) -> NoReply<Pubsub> {
-        if let Some(subscriptions) = self.connections.remove(&connection) {
-            for channel in &subscriptions.channels {
-                self.forget(connection, channel);
-            }
-        }
+        self.leave(cx, connection);
         NoReply::new()
     }
 }
@@ -121,6 +123,15 @@ impl Pubsub {
             self.connections.remove(&connection);
         }
         self.forget(connection, channel);
+    }
+
+    fn leave(&mut self, cx: &Context, connection: Pid) {
+        if let Some(subscriptions) = self.connections.remove(&connection) {
+            cx.demonitor(subscriptions.monitor);
+            for channel in &subscriptions.channels {
+                self.forget(connection, channel);
+            }
+        }
     }
 
     fn forget(&mut self, connection: Pid, channel: &Binary) {

@@ -64,6 +64,14 @@ impl Session {
         Ok(())
     }
 
+    /// Listens to nothing any more.
+    pub(super) async fn leave(&mut self, cx: &mut Context) {
+        if self.is_subscribed() {
+            // Without the server there are no subscriptions either.
+            let _ = self.ask(cx, Call::Leave).await;
+        }
+    }
+
     pub(super) async fn publish(
         &mut self,
         cx: &mut Context,

@@ -63,6 +63,11 @@ pub async fn run(mut cx: Context, limits: Limits) {
     let mut session = Session::new(&cx, limits, &stream);
     let mut socket = Socket::new(stream);
     loop {
+        if session.is_subscribed()
+            && !take_messages(&mut cx, &mut session, &mut socket, &limits).await
+        {
+            break;
+        }
         let event = socket
             .wait(&mut cx, &mut input, session.is_subscribed())
             .await;
@@ -70,9 +75,6 @@ pub async fn run(mut cx: Context, limits: Limits) {
             Event::Read => {}
             Event::Message(message) => {
                 if !session.take_message(&message, socket.output()) {
-                    break;
-                }
-                if is_too_slow(&session, &socket, &limits) {
                     break;
                 }
                 continue;
@@ -84,6 +86,8 @@ pub async fn run(mut cx: Context, limits: Limits) {
             answer(&mut cx, &mut parser, &mut input, &mut session, &mut socket).await
         {
             if progress == Progress::Closing {
+                // While a client takes its last replies nobody looks into the mailbox, so nothing may come there.
+                session.leave(&mut cx).await;
                 // The client may be gone already, and learns nothing more.
                 let _ = socket.write_all().await;
                 return;
@@ -94,24 +98,31 @@ pub async fn run(mut cx: Context, limits: Limits) {
         }
         // A subscriber that reads slowly must not keep its connection from taking messages: its output is written in
         // the wait.
-        if session.is_subscribed() {
-            if is_too_slow(&session, &socket, &limits) {
-                break;
-            }
-        } else if socket.write_all().await.is_err() {
+        if !session.is_subscribed() && socket.write_all().await.is_err() {
             break;
         }
         input.tidy();
     }
 }
 
-/// Whether more output waits for a subscriber than may be kept.
-fn is_too_slow(session: &Session, socket: &Socket, limits: &Limits) -> bool {
-    let too_slow = socket.pending() > limits.output_bytes;
-    if too_slow {
-        tracing::warn!(client = %session.peer(), "a subscriber does not take its output; closed");
+/// Takes all messages that have come, so that what waits for a subscriber is in its output, where the limit holds: a
+/// client that sends without end would leave it in the mailbox. False if the connection is to be closed.
+async fn take_messages(
+    cx: &mut Context,
+    session: &mut Session,
+    socket: &mut Socket,
+    limits: &Limits,
+) -> bool {
+    while socket.pending() <= limits.output_bytes {
+        let Some(message) = cx.receive_timeout(Duration::ZERO).await else {
+            return true;
+        };
+        if !session.take_message(&message, socket.output()) {
+            return false;
+        }
     }
-    too_slow
+    tracing::warn!(client = %session.peer(), "a subscriber does not take its output; closed");
+    false
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
