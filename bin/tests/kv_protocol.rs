@@ -182,18 +182,61 @@ fn keys_expire_whether_or_not_anybody_looks() {
     });
 }
 
+/// What INFO says of the memory of the tables.
+fn used_memory(info: &Value) -> u64 {
+    let info = info.text();
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    line.and_then(|value| value.trim().parse().ok())
+        .expect("INFO tells the memory")
+}
+
+/// By how much the server's memory has grown at most while several clients at once sent these pairs of commands, each
+/// pair of which leaves nothing.
+fn growth_by(pair: &[u8], times: usize) -> u64 {
+    const CLIENTS: usize = 8;
+    let server = Server::start(&[]);
+    let before = server.peak_memory();
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                client.send(&pair.repeat(times)).unwrap();
+                for _ in 0..2 * times {
+                    let reply = client.reply().unwrap();
+                    assert!(!matches!(reply, Value::Error(_)), "{reply:?}");
+                }
+            });
+        }
+    });
+    server.peak_memory() - before
+}
+
+#[test]
+fn what_is_put_off_does_not_pile_up() {
+    let members: Vec<String> = (0..2000).map(|number| format!("member:{number}")).collect();
+    for (add, remove) in [
+        (&["RPUSH", "key"][..], &["DEL", "key"][..]),
+        (&["SADD", "key"], &["DEL", "key"]),
+        (&["FLUSHALL"], &["FLUSHALL"]),
+    ] {
+        let mut command = add.to_vec();
+        let times = if add.len() > 1 {
+            command.extend(members.iter().map(String::as_str));
+            40
+        } else {
+            10_000
+        };
+        let grown = growth_by(&[request(&command), request(remove)].concat(), times);
+        assert!(grown < 20_000_000, "{add:?}: {grown} bytes");
+    }
+}
+
 #[test]
 fn deleting_large_containers_frees_them_by_and_by() {
     let server = Server::start(&[]);
     let mut client = server.connect();
-    let used = |client: &mut Client| {
-        let info = client.run("INFO memory").text();
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix("used_memory:").map(str::to_owned));
-        line.and_then(|value| value.trim().parse::<u64>().ok())
-            .expect("INFO tells the memory")
-    };
     for (push, key) in [("RPUSH", "list"), ("SADD", "set")] {
         let mut bytes = Vec::new();
         for chunk in 0..50 {
@@ -208,7 +251,7 @@ fn deleting_large_containers_frees_them_by_and_by() {
         (client.run("LLEN list"), client.run("SCARD set")),
         (Value::Integer(10_000), Value::Integer(10_000))
     );
-    let full = used(&mut client);
+    let full = used_memory(&client.run("INFO memory"));
     assert_eq!(client.run("DEL list"), Value::Integer(1));
     assert_eq!(client.run("SET set overwritten"), Value::ok());
     assert_eq!(
@@ -216,7 +259,9 @@ fn deleting_large_containers_frees_them_by_and_by() {
         Value::Integer(1),
         "an old container is no part of a new one"
     );
-    eventually("the rows are freed", || used(&mut client) < full / 10);
+    eventually("the rows are freed", || {
+        used_memory(&client.run("INFO memory")) < full / 10
+    });
     assert_eq!(
         client.run("LRANGE list 0 -1"),
         Value::Array(Some(vec![Value::bulk("new")]))

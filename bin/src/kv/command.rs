@@ -138,6 +138,11 @@ impl Command {
         self.flags.first() == Some(&"readonly")
     }
 
+    /// Whether it may add to what is stored.
+    pub fn adds(&self) -> bool {
+        self.flags.get(1) == Some(&"denyoom")
+    }
+
     /// Whether it takes `count` arguments, its name included.
     pub fn takes(&self, count: usize) -> bool {
         let count = i64::try_from(count).unwrap_or(i64::MAX);

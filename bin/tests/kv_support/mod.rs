@@ -60,6 +60,17 @@ impl Server {
             .is_none()
     }
 
+    /// The most resident memory that it had at any time, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("the kernel tells of the process");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak.expect("VmHWM is a number of kB") * 1024
+    }
+
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")

@@ -1,4 +1,7 @@
-//! What the store does between batches, in steps of bounded size.
+//! What the store puts off, done in steps of bounded size: between batches, and before commands that add rows.
+//!
+//! The second bounds what is put off. However fast clients fill containers and delete them, rows come in only as rows
+//! that are to go leave, so that the dead never take more room than the living did.
 
 use std::ops::Bound;
 
@@ -14,13 +17,16 @@ const ROWS_PER_STEP: usize = 256;
 /// Containers of so many rows are removed at once: that costs less than to remember them.
 const ROWS_AT_ONCE: i64 = 32;
 
+/// Rows that a command adds for each of its arguments at most: a set has two for each member.
+const ROWS_PER_ARGUMENT: usize = 2;
+
 /// What there is to do.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     /// Expired keys are to be deleted.
     pub(super) sweep: bool,
     /// Rows of tables that were emptied. If the store dies before it freed them all, the rest is freed with it.
-    pub(super) discarded: Vec<Discarded>,
+    discarded: Vec<Discarded>,
     /// A message that asks for a step is on its way.
     asked: bool,
 }
@@ -49,16 +55,38 @@ impl Store {
         Ok(())
     }
 
+    /// Leaves the rows of a table that was emptied to be freed. At once when they are few.
+    pub(super) fn discard(&mut self, cx: &Context, mut rows: Discarded) {
+        if rows.free(ROWS_AT_ONCE as usize) {
+            self.chores.discarded.push(rows);
+            self.want_chores(cx);
+        }
+    }
+
     /// One step of each thing to do; asks for another while anything is left.
     pub(super) fn do_chores(&mut self, cx: &Context) -> Result<(), TableError> {
         self.chores.asked = false;
-        let graves_left = self.clear_graves(cx)?;
-        let expired_left = self.sweep(cx)?;
-        let discarded_left = self.free_discarded();
-        if graves_left || expired_left || discarded_left {
+        self.now = crate::kv::clock::now_ms();
+        if self.step(cx, ROWS_PER_STEP)? {
             self.want_chores(cx);
         }
         Ok(())
+    }
+
+    /// Removes as many of the rows that are to go as a command will add at most.
+    pub(super) fn make_room(&mut self, cx: &Context, arguments: usize) -> Result<(), TableError> {
+        if self.chores.asked {
+            self.step(cx, arguments * ROWS_PER_ARGUMENT)?;
+        }
+        Ok(())
+    }
+
+    /// Up to `limit` rows of each thing to do; true while anything is left.
+    fn step(&mut self, cx: &Context, limit: usize) -> Result<bool, TableError> {
+        let graves_left = self.clear_graves(cx, limit)?;
+        let expired_left = self.sweep(cx, limit)?;
+        let discarded_left = self.free_discarded(limit);
+        Ok(graves_left || expired_left || discarded_left)
     }
 
     fn remove_elements(
@@ -74,8 +102,8 @@ impl Store {
             .delete_range(cx, Bound::Included(&from), Bound::Excluded(&to), limit)
     }
 
-    fn clear_graves(&mut self, cx: &Context) -> Result<bool, TableError> {
-        let mut left = ROWS_PER_STEP;
+    fn clear_graves(&mut self, cx: &Context, limit: usize) -> Result<bool, TableError> {
+        let mut left = limit;
         while left > 0 {
             let Some(id) = self.tables.graveyard.first::<i64>(cx)? else {
                 return Ok(false);
@@ -90,18 +118,17 @@ impl Store {
         Ok(true)
     }
 
-    fn sweep(&mut self, cx: &Context) -> Result<bool, TableError> {
+    fn sweep(&mut self, cx: &Context, limit: usize) -> Result<bool, TableError> {
         if !self.chores.sweep {
             return Ok(false);
         }
-        self.now = crate::kv::clock::now_ms();
         let mut expired: Vec<Vec<u8>> = Vec::new();
         let to = (self.now + 1, Part::FIRST);
         self.tables.expiry.range_with(
             cx,
             Bound::Unbounded,
             Bound::Excluded(&to),
-            ROWS_PER_STEP,
+            limit,
             |row, _| {
                 let key = row
                     .as_tuple()
@@ -114,7 +141,7 @@ impl Store {
         for key in &expired {
             self.delete_expired(cx, key)?;
         }
-        self.chores.sweep = expired.len() == ROWS_PER_STEP;
+        self.chores.sweep = expired.len() == limit;
         Ok(self.chores.sweep)
     }
 
@@ -127,9 +154,9 @@ impl Store {
         }
     }
 
-    fn free_discarded(&mut self) -> bool {
+    fn free_discarded(&mut self, limit: usize) -> bool {
         if let Some(rows) = self.chores.discarded.last_mut()
-            && !rows.free(ROWS_PER_STEP)
+            && !rows.free(limit)
         {
             self.chores.discarded.pop();
         }

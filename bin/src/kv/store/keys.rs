@@ -106,6 +106,7 @@ impl Store {
                         || how.eq_ignore_ascii_case(b"sync")) => {}
             Some(_) => return Err(Refusal::Syntax),
         }
+        let mut discarded = Vec::new();
         // The keys first: an element without a key is nobody's, a key without its elements would be wrong.
         for table in [
             &self.tables.data,
@@ -113,9 +114,11 @@ impl Store {
             &self.tables.expiry,
             &self.tables.graveyard,
         ] {
-            self.chores.discarded.push(table.clear(cx)?);
+            discarded.push(table.clear(cx)?);
         }
-        self.want_chores(cx);
+        for rows in discarded {
+            self.discard(cx, rows);
+        }
         reply.ok();
         Ok(())
     }

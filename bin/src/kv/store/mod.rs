@@ -7,7 +7,8 @@
 //! 3. Commands that read many rows await now and then, so that a large reply holds up nobody but those who wait for the
 //!    store as well.
 //! 4. Work that can wait (removing the rows of dead containers and of a flushed table, expired keys) is done in steps
-//!    of bounded size: each ends by a message of the store to itself, behind what came in meanwhile.
+//!    of bounded size: each ends by a message of the store to itself, behind what came in meanwhile. A command that adds
+//!    rows does such a step itself, so that what waits cannot grow without bound (`chores`).
 //! 5. If it dies, its tables go home to the keeper, and the next store finds in them all that it must know: there is no
 //!    other state.
 
@@ -197,7 +198,12 @@ impl Store {
             Name::Lrange => self.lrange(cx, arguments, reply).await,
             Name::Smembers => self.smembers(cx, arguments, reply).await,
             Name::Hgetall => self.hgetall(cx, arguments, reply).await,
-            _ => self.carry_out_at_once(cx, command, arguments, reply),
+            _ => {
+                if command.adds() {
+                    self.make_room(cx, arguments.len())?;
+                }
+                self.carry_out_at_once(cx, command, arguments, reply)
+            }
         };
         // A command that writes has been executed, and its reply is the client's, whatever its size.
         let done = if command.is_read() {
