@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use otp_stdlib::gen_server::{GenServer, Init, NoMessage, NoReply, ServerRef};
 use otp_vm::{Context, Pid};
 
-use crate::harness::{BenchError, Gate, Settings, ns_each, per_second};
+use crate::harness::{BenchError, Gate, Settings, each_of, ns_each, per_second};
 use crate::load::{self, Load, Outcome};
 use crate::proc_fs::resident_bytes;
 use crate::report::Report;
@@ -37,8 +37,7 @@ pub enum FanInKind {
 impl FanIn {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, senders, kind } = *self;
-        let senders = senders.max(1);
-        let each = n / senders;
+        let each = each_of(n, senders, "senders")?;
         let total = each * senders;
         settings.measure(move |mut cx| async move {
             let driver = cx.pid();

@@ -39,6 +39,9 @@ pub enum BenchError {
     /// The driver or one of its processes failed: the text has the reason.
     #[error("the workload failed: {0}")]
     Run(#[from] RunError),
+    /// The options leave nothing to measure.
+    #[error("{0}")]
+    NoWork(String),
     /// A process that the workload needs could not be made.
     #[error(transparent)]
     Spawn(#[from] otp_vm::SpawnError),
@@ -53,6 +56,31 @@ pub enum BenchError {
         /// Scheduler threads that did not end.
         threads: usize,
     },
+}
+
+/// What each of `count` does of `n` in all, by the name of the option that says how many they are.
+///
+/// # Errors
+/// [`BenchError::NoWork`] when there is nobody, or not one for each.
+pub(crate) fn each_of(n: u64, count: u64, option: &str) -> Result<u64, BenchError> {
+    match n.checked_div(count) {
+        Some(each) if each > 0 => Ok(each),
+        Some(_) => Err(BenchError::NoWork(format!(
+            "--n {n} is not one for each of --{option} {count}; give --n {count} or more"
+        ))),
+        None => Err(BenchError::NoWork(format!(
+            "--{option} 0 leaves nobody to measure; give 1 or more"
+        ))),
+    }
+}
+
+/// Parses how long to look, in seconds. Less than ten beats of a millisecond, or steps of the kernel's clock, show
+/// nothing.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("seconds from 0.01 to 86400 are wanted".to_owned()),
+    }
 }
 
 impl Settings {

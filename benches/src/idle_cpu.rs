@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::harness::{BenchError, SETTLE, Settings};
+use crate::harness::{BenchError, SETTLE, Settings, seconds};
 use crate::proc_fs::cpu_seconds;
 use crate::report::Report;
 
@@ -15,7 +15,7 @@ pub struct IdleCpu {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// How long to look, in seconds; the kernel's clock has steps of 10 ms
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
 }
 

@@ -16,12 +16,15 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct MessageCopy {
     /// Words of the term, about
-    #[arg(long, default_value_t = 1000)]
-    pub words: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=WORDS_MAX))]
+    pub words: u64,
     /// Words to send in all
-    #[arg(long, default_value_t = 100_000_000)]
-    pub n: usize,
+    #[arg(long, default_value_t = 100_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub n: u64,
 }
+
+/// Most words of a term: some 800 MB, which are there several times over.
+const WORDS_MAX: u64 = 100_000_000;
 
 /// Words of ten three-tuples in a list, and of the cell that holds the list.
 const WORDS_PER_ROW: usize = 62;
@@ -33,7 +36,7 @@ type Table = Vec<Vec<(i64, i64, i64)>>;
 
 impl MessageCopy {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
-        let Self { words, n } = *self;
+        let (words, n) = (self.words as usize, self.n as usize);
         settings.measure(move |mut cx| async move {
             let row: Vec<_> = (1..=10).map(|i| (i, i + 1, i + 2)).collect();
             let table: Table = vec![row; (words / WORDS_PER_ROW).max(1)];
@@ -108,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_term_has_about_as_many_words_as_asked() {
-        let report = run(Workload::MessageCopy(MessageCopy { words: 620, n: 0 }));
+        let report = run(Workload::MessageCopy(MessageCopy { words: 620, n: 620 }));
         assert_eq!(report.number("messages"), Some(20.0));
         assert!(
             report

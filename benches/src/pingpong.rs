@@ -3,7 +3,7 @@
 use clap::Args;
 use otp_vm::{Context, Pid};
 
-use crate::harness::{BenchError, Settings, at_once, ns_each};
+use crate::harness::{BenchError, Settings, at_once, each_of, ns_each};
 use crate::report::Report;
 
 /// A message to another process and back
@@ -23,8 +23,7 @@ const WARM_UP: u64 = 100_000;
 impl Pingpong {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, pairs } = *self;
-        let pairs = pairs.max(1);
-        let each = n / pairs;
+        let each = each_of(n, pairs, "pairs")?;
         settings.measure(move |mut cx| async move {
             ping(&mut cx, n.min(WARM_UP)).await;
             let elapsed = at_once(&mut cx, pairs, move |_, mut cx| async move {

@@ -16,7 +16,7 @@ pub struct Ring {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Rounds
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rounds: u64,
 }
 
@@ -29,9 +29,8 @@ enum Passed {
 impl Ring {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, rounds } = *self;
-        // The driver is one of them.
-        let n = n.max(2);
         settings.measure(move |mut cx| async move {
+            // The driver is one of them.
             let mut first = cx.pid();
             for _ in 1..n {
                 first = cx

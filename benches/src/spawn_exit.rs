@@ -3,7 +3,7 @@
 use clap::Args;
 use otp_vm::Context;
 
-use crate::harness::{BenchError, Settings, at_once, ns_each};
+use crate::harness::{BenchError, Settings, at_once, each_of, ns_each};
 use crate::report::Report;
 
 /// Make processes that end at once, and see them end: `spawn_monitor` until `DOWN`
@@ -13,7 +13,7 @@ pub struct SpawnExit {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Processes that a spawner makes before it waits for their ends
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub wave: u64,
     /// Processes that do so at once
     #[arg(long, default_value_t = 2)]
@@ -26,8 +26,8 @@ const WARM_UP: u64 = 100_000;
 impl SpawnExit {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, wave, spawners } = *self;
-        let (wave, spawners) = (wave.max(1), spawners.max(1));
-        let each = n / spawners;
+        let each = each_of(n, spawners, "spawners")?;
+        let wave = wave.max(1);
         settings.measure(move |mut cx| async move {
             waves(&mut cx, n.min(WARM_UP), wave).await;
             let elapsed = at_once(&mut cx, spawners, move |_, mut cx| async move {

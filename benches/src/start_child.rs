@@ -8,7 +8,9 @@ use otp_stdlib::gen_server::GenServer;
 use otp_stdlib::supervisor::{ChildSpec, Restart};
 
 use crate::echo::Echo;
-use crate::harness::{BenchError, Settings, at_once, ms, ns_each, per_second, stop_supervisor};
+use crate::harness::{
+    BenchError, Settings, at_once, each_of, ms, ns_each, per_second, stop_supervisor,
+};
 use crate::report::Report;
 
 /// Start gen_servers under a DynamicSupervisor, and stop it with all of them
@@ -25,8 +27,7 @@ pub struct StartChild {
 impl StartChild {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, clients } = *self;
-        let clients = clients.max(1);
-        let each = n / clients;
+        let each = each_of(n, clients, "clients")?;
         settings.measure(move |mut cx| async move {
             let started =
                 DynamicSupervisor::start_link(&mut cx, DynamicSupervisorFlags::new()).await;

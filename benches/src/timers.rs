@@ -13,8 +13,8 @@ use crate::report::Report;
 /// Start many timers, cancel every other, let the rest fire
 #[derive(Debug, Clone, Args)]
 pub struct Timers {
-    /// Timers
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Timers; one of two is cancelled
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(2..))]
     pub n: u64,
     /// The shortest time, in ms: long enough that none fires while others are started
     #[arg(long, default_value_t = 1_000)]
@@ -27,6 +27,11 @@ pub struct Timers {
 impl Timers {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
         let Self { n, min_ms, max_ms } = *self;
+        if min_ms > max_ms {
+            return Err(BenchError::NoWork(format!(
+                "no time lies between --min-ms {min_ms} and --max-ms {max_ms}"
+            )));
+        }
         settings.measure(move |mut cx| async move {
             let times = times(n, min_ms, max_ms);
             let mut timers: Vec<TimerRef> = Vec::with_capacity(times.len());
@@ -77,13 +82,13 @@ impl Timers {
 /// Times spread evenly over the span, the same in every run: Knuth's linear congruential
 /// generator, its high bits.
 fn times(n: u64, min_ms: u64, max_ms: u64) -> Vec<Duration> {
-    let span = max_ms.saturating_sub(min_ms) + 1;
+    let span = (max_ms - min_ms).saturating_add(1);
     let mut state: u64 = 42;
     let next = |_| {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_millis(min_ms + (state >> 33) % span)
+        Duration::from_millis(min_ms.saturating_add((state >> 33) % span))
     };
     (0..n).map(next).collect()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use otp_benches::{Settings, Workload};
+use otp_benches::{BenchError, Settings, Workload};
 
 use crate::exit_code;
 
@@ -39,7 +39,10 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
         Ok(report) => report,
         Err(error) => {
             eprintln!("otp-vm bench: {error}");
-            return ExitCode::from(exit_code::FAILED);
+            return ExitCode::from(match error {
+                BenchError::NoWork(_) => exit_code::USAGE,
+                _ => exit_code::FAILED,
+            });
         }
     };
     let text = if options.json {

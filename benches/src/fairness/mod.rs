@@ -26,7 +26,7 @@ use otp_stdlib::gen_server::GenServer;
 use otp_vm::{Context, Priority, SpawnOptions, Timeout};
 
 use crate::echo::Echo;
-use crate::harness::{BenchError, Settings, end};
+use crate::harness::{BenchError, Settings, end, seconds};
 use crate::report::Report;
 use crate::samples::{Names, Samples};
 use hogs::{Yard, jain, total};
@@ -42,7 +42,7 @@ pub struct Fairness {
     #[arg(long, value_enum, default_value_t = HogKind::Tick)]
     pub hog_kind: HogKind,
     /// How long to look, in seconds
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
     /// Priority of the ticker, the caller and its server; in this version kept and shown, but all
     /// processes run as normal
