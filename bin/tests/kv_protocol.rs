@@ -140,6 +140,33 @@ fn large_values_pass_and_too_large_ones_do_not() {
 }
 
 #[test]
+fn pipelined_reads_are_answered_as_if_they_came_alone() {
+    const READS: usize = 50;
+    let server = Server::start(&["--max-output-bytes", "100000"]);
+    let mut client = server.connect();
+    let value = "x".repeat(150_000);
+    client.command(&["SET", "k", &value]).unwrap();
+    client
+        .command(&["RPUSH", "list", &value[..90_000]])
+        .unwrap();
+    client.command(&["RPUSH", "long", &value]).unwrap();
+    let one = [
+        request(&["INCR", "n"]),
+        request(&["GET", "k"]),
+        request(&["LRANGE", "list", "0", "-1"]),
+        request(&["LRANGE", "long", "0", "-1"]),
+    ];
+    client.send(&one.concat().repeat(READS)).unwrap();
+    for count in 1..=READS {
+        assert_eq!(client.reply().unwrap(), Value::Integer(count as i64));
+        assert!(client.reply().unwrap() == Value::bulk(&value), "GET");
+        assert_eq!(client.reply().unwrap().elements().len(), 1);
+        let refused = format!("{:?}", client.reply().unwrap());
+        assert!(refused.contains("--max-output-bytes"), "{refused}");
+    }
+}
+
+#[test]
 fn one_connection_too_many_is_told_so() {
     let server = Server::start(&["--max-clients", "3"]);
     let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();

@@ -11,6 +11,8 @@ use super::resp::{Arguments, Span};
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
+    /// How many bytes are answered.
+    start: usize,
     commands: usize,
 }
 
@@ -36,6 +38,12 @@ impl Batch {
         self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
     }
 
+    /// The first commands, of so many bytes, are answered.
+    pub fn answered(&mut self, commands: usize, bytes: usize) {
+        self.commands -= commands;
+        self.start += bytes;
+    }
+
     /// How many commands there are.
     pub fn commands(&self) -> usize {
         self.commands
@@ -43,13 +51,14 @@ impl Batch {
 
     /// The message.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
     }
 
     /// Forgets the commands, and gives back room above `capacity` bytes.
     pub fn clear(&mut self, capacity: usize) {
         self.bytes.clear();
         self.bytes.shrink_to(capacity);
+        self.start = 0;
         self.commands = 0;
     }
 }

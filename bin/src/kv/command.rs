@@ -133,11 +133,6 @@ impl Command {
         &COMMANDS
     }
 
-    /// Whether it changes nothing.
-    pub fn is_read(&self) -> bool {
-        self.flags.first() == Some(&"readonly")
-    }
-
     /// Whether it may add to what is stored.
     pub fn adds(&self) -> bool {
         self.flags.get(1) == Some(&"denyoom")

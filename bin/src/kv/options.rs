@@ -45,7 +45,7 @@ pub struct Limits {
     #[arg(long = "max-arguments", value_name = "N", default_value_t = 1 << 20, value_parser = size)]
     pub arguments: usize,
 
-    /// Bytes of replies that are kept for one client [Redis: client-output-buffer-limit]
+    /// Bytes of a reply of many elements, and of what waits for one subscriber [Redis: client-output-buffer-limit]
     #[arg(long = "max-output-bytes", value_name = "BYTES", default_value_t = 256 << 20, value_parser = size)]
     pub output_bytes: usize,
 }

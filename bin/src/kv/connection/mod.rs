@@ -147,23 +147,23 @@ async fn answer(
             Ok(Some(length)) => {
                 let arguments = parser.arguments(buffer, length);
                 if !arguments.is_empty() {
-                    session.take(cx, arguments, socket.output()).await;
+                    session.take(cx, arguments, socket).await;
                 }
                 input.consume(length);
                 if session.is_closing() {
                     return Some(Progress::Closing);
                 }
                 if socket.output().len() >= WRITE_BYTES {
-                    session.send_batch(cx, socket.output()).await;
+                    session.send_batch(cx, socket).await;
                     return Some(Progress::Much);
                 }
             }
             Ok(None) => {
-                session.send_batch(cx, socket.output()).await;
+                session.send_batch(cx, socket).await;
                 return None;
             }
             Err(error) => {
-                session.send_batch(cx, socket.output()).await;
+                session.send_batch(cx, socket).await;
                 socket.output().protocol_error(error);
                 return Some(Progress::Closing);
             }

@@ -8,6 +8,7 @@ use otp_vm::net::TcpStream;
 use otp_vm::{Atom, Binary, CallError, Context, ExitReason, Message, MessageKind, Pid, Ref};
 
 use super::Push;
+use super::socket::Socket;
 use crate::kv::batch::Batch;
 use crate::kv::clock::now_ms;
 use crate::kv::command::{Command, Name, Place};
@@ -15,7 +16,7 @@ use crate::kv::entry::{Bytes, Entry};
 use crate::kv::options::Limits;
 use crate::kv::resp::{Arguments, Refusal, Reply, parse_i64};
 use crate::kv::row;
-use crate::kv::store::{self, RequestRef};
+use crate::kv::store::{self, Replies, RequestRef};
 use crate::kv::tables::Tables;
 
 /// Commands in one batch at most: some 300 us of the store's time.
@@ -39,7 +40,7 @@ const STORE_PAUSE: Duration = Duration::from_millis(10);
 const REPEATED_MAX: usize = 128;
 
 /// The reply to a command that was in the store's hands when it died.
-const FATE_UNKNOWN: &str = "ERR the store was restarted while it had this command, which may have been executed or not; look before you repeat it";
+const FATE_UNKNOWN: &str = "ERR the store was restarted or gave no answer while it had this command, which may have been executed or not; look before you repeat it";
 
 /// The reply to a command that the store never saw.
 const NO_STORE: &str =
@@ -102,21 +103,23 @@ impl Session {
         &mut self,
         cx: &mut Context,
         arguments: Arguments<'_>,
-        reply: &mut Reply,
+        socket: &mut Socket,
     ) {
         let Some(command) = Command::find(&arguments[0]) else {
-            self.send_batch(cx, reply).await;
-            reply.error(&unknown_command(arguments));
+            self.send_batch(cx, socket).await;
+            socket.output().error(&unknown_command(arguments));
             return;
         };
         if !command.takes(arguments.len()) {
-            self.send_batch(cx, reply).await;
-            reply.error(&Refusal::Arity(command.text).to_string());
+            self.send_batch(cx, socket).await;
+            socket
+                .output()
+                .error(&Refusal::Arity(command.text).to_string());
             return;
         }
         if self.is_subscribed() && !is_allowed_to_subscribers(command.name) {
-            self.send_batch(cx, reply).await;
-            reply.error(&format!(
+            self.send_batch(cx, socket).await;
+            socket.output().error(&format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
                  context",
                 command.text
@@ -125,19 +128,20 @@ impl Session {
         }
         match command.place {
             Place::Connection => {
-                self.send_batch(cx, reply).await;
-                self.carry_out(cx, command, arguments, reply).await;
+                self.send_batch(cx, socket).await;
+                self.carry_out(cx, command, arguments, socket.output())
+                    .await;
             }
             Place::Row
                 if arguments.len() == 2
                     && self.batch.commands() == 0
-                    && self.read_row(cx, command, arguments, reply) => {}
+                    && self.read_row(cx, command, arguments, socket.output()) => {}
             Place::Row | Place::Store => {
                 self.batch.push(command, arguments);
                 if self.batch.commands() >= BATCH_COMMANDS
                     || self.batch.as_bytes().len() >= BATCH_BYTES
                 {
-                    self.send_batch(cx, reply).await;
+                    self.send_batch(cx, socket).await;
                 }
             }
         }
@@ -175,19 +179,29 @@ impl Session {
         true
     }
 
-    /// Has the store execute the batch, and adds its replies.
-    pub(super) async fn send_batch(&mut self, cx: &mut Context, reply: &mut Reply) {
-        if self.batch.commands() == 0 {
-            return;
-        }
-        match self.call_store(cx).await {
-            Ok(replies) => reply.raw(&replies),
-            Err(text) => (0..self.batch.commands()).for_each(|_| reply.error(text)),
+    /// Has the store execute the batch, and adds its replies. Who listens to a channel has none.
+    pub(super) async fn send_batch(&mut self, cx: &mut Context, socket: &mut Socket) {
+        while self.batch.commands() > 0 {
+            match self.call_store(cx).await {
+                Ok(Replies(commands, bytes, replies)) => {
+                    socket.output().raw(&replies);
+                    self.batch.answered(commands, bytes);
+                }
+                Err(text) => {
+                    (0..self.batch.commands()).for_each(|_| socket.output().error(text));
+                    break;
+                }
+            }
+            // The store left the batch off, since the replies are many: the client gets them before there are more.
+            if self.batch.commands() > 0 && socket.write_all().await.is_err() {
+                self.closing = true;
+                break;
+            }
         }
         self.batch.clear(KEPT_BYTES);
     }
 
-    async fn call_store(&mut self, cx: &mut Context) -> Result<Binary, &'static str> {
+    async fn call_store(&mut self, cx: &mut Context) -> Result<Replies, &'static str> {
         let mut tries = 0;
         loop {
             let Some(store) = self.store else {

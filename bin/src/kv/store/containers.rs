@@ -101,9 +101,10 @@ impl Store {
         Ok(())
     }
 
-    /// Refuses a reply that is over the limit of what is kept for a client.
+    /// Refuses a reply of many elements that is over the limit. One that tells what was written is never refused, nor is
+    /// one value, which has a limit of its own.
     pub(super) fn fits(&self, reply: &Reply) -> Done {
-        if reply.len() > self.limits.output_bytes {
+        if reply.len() > self.reply_end {
             Err(Refusal::ReplyTooBig)
         } else {
             Ok(())

@@ -55,11 +55,22 @@ pub struct Store {
     keeper: Ref,
     /// The time at which the present batch began: all of its commands happen at it.
     now: i64,
+    /// How long the replies of the batch may be at the end of the present command.
+    reply_end: usize,
 }
 
-/// A [batch](super::batch); the reply is the commands' replies, one behind the other.
+/// A [batch](super::batch).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request(pub Binary);
+
+/// The replies to the first commands of a batch, at least one: how many commands, how many bytes of the batch they took,
+/// and their replies one behind the other. What is behind them was not looked at: so the replies of one call stay small
+/// unless a single one is large.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Replies(pub usize, pub usize, pub Binary);
+
+/// Bytes of replies after which a batch is left off.
+const REPLIES_BYTES: usize = 64 * 1024;
 
 /// [`Request`], borrowed by who sends it.
 #[derive(Debug, Serialize)]
@@ -113,7 +124,7 @@ type Done = Result<(), Refusal>;
 impl GenServer for Store {
     type Args = Limits;
     type Call = Request;
-    type Reply = Binary;
+    type Reply = Replies;
     type Cast = Cast;
     type Info = Info;
     type Continue = otp_stdlib::prelude::NoMessage;
@@ -131,6 +142,7 @@ impl GenServer for Store {
             chores: Chores::default(),
             keeper: cx.monitor(keeper::NAME),
             now: now_ms(),
+            reply_end: 0,
         };
         // A store before this one may have left containers to be buried.
         store.want_chores(cx);
@@ -140,26 +152,27 @@ impl GenServer for Store {
     async fn handle_call(
         &mut self,
         Request(batch): Request,
-        _: From<Binary>,
+        _: From<Replies>,
         cx: &mut Context,
     ) -> CallReply<Store> {
         let mut reply = Reply::new();
         // Taken out, since commands borrow from it while they change the store.
         let mut reader = std::mem::take(&mut self.reader);
         self.now = now_ms();
-        let mut position = 0;
-        while position < batch.len() {
+        let (mut commands, mut position) = (0, 0);
+        while position < batch.len() && reply.len() < REPLIES_BYTES {
             let Some((command, arguments, next)) = reader.read(&batch, position) else {
                 return CallReply::stop(ExitReason::new("a batch that is no batch"));
             };
             if let Err(refusal) = self.carry_out(cx, command, arguments, &mut reply).await {
                 reply.error(&refusal.to_string());
             }
+            commands += 1;
             position = next;
             cx.tick(1).await;
         }
         self.reader = reader;
-        CallReply::new(Binary::from(reply.take()))
+        CallReply::new(Replies(commands, position, Binary::from(reply.take())))
     }
 
     async fn handle_cast(&mut self, Cast::Sweep: Cast, cx: &mut Context) -> NoReply<Store> {
@@ -193,6 +206,7 @@ impl Store {
         reply: &mut Reply,
     ) -> Done {
         let start = reply.len();
+        self.reply_end = start.saturating_add(self.limits.output_bytes);
         let done = match command.name {
             Name::Keys => self.keys(cx, arguments, reply).await,
             Name::Lrange => self.lrange(cx, arguments, reply).await,
@@ -204,12 +218,6 @@ impl Store {
                 }
                 self.carry_out_at_once(cx, command, arguments, reply)
             }
-        };
-        // A command that writes has been executed, and its reply is the client's, whatever its size.
-        let done = if command.is_read() {
-            done.and_then(|()| self.fits(reply))
-        } else {
-            done
         };
         if done.is_err() {
             reply.truncate(start);
