@@ -23,7 +23,7 @@ fn malformed_requests_get_an_error_and_the_connection_is_closed() {
         large.extend_from_slice(&[b'x'; 1000]);
         large.extend_from_slice(b"\r\n");
     }
-    let cases: [(&[u8], &str); 9] = [
+    let cases: [(&[u8], &str); 10] = [
         (
             b"*x\r\n",
             "-ERR Protocol error: invalid multibulk length\r\n",
@@ -35,6 +35,10 @@ fn malformed_requests_get_an_error_and_the_connection_is_closed() {
         (
             b"*1\r\n:5\r\n",
             "-ERR Protocol error: expected '$', got ':'\r\n",
+        ),
+        (
+            b"*1\r\n\r\n",
+            "-ERR Protocol error: expected '$', got ' '\r\n",
         ),
         (
             b"*2\r\n$3\r\nGET\r\n$-5\r\n",
@@ -455,21 +459,18 @@ fn a_server_whose_log_nobody_reads_goes_on() {
 }
 
 #[test]
-fn an_address_in_use_is_a_failed_start() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_otp-vm"))
-        .args([
-            "run",
-            "kv",
-            "--listen",
-            &taken.local_addr().unwrap().to_string(),
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(
-        output.status.code(),
-        Some(3),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+fn a_server_without_descriptors_accepts_again_when_there_are_some() {
+    let mut command = Command::new("sh");
+    let command = command.args(["-c", r#"ulimit -n 40; exec "$0" "$@""#, BINARY]);
+    let server = Server::start_by(command.env("RUST_LOG", "off"), &[]);
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    let pong = Value::Simple("PONG".to_owned());
+    assert_eq!(clients[0].run("PING"), pong, "who is in is served");
+    // The last one waits in the kernel's queue until others have gone.
+    let mut last = clients.pop().expect("there are sixty");
+    last.send(b"PING\r\n").unwrap();
+    drop(clients);
+    assert_eq!(last.reply().unwrap(), pong);
+    assert_eq!(server.connect().run("PING"), pong);
+    assert!(server.terminate().success());
 }

@@ -44,9 +44,11 @@ pub async fn run(mut cx: Context, limits: Limits) -> Result<(), ExitReason> {
         .ok_or_else(|| ExitReason::new("the listener sent no socket"))?;
     let connections = DynamicSupervisorRef::from_name(CONNECTIONS)
         .map_err(|error| ExitReason::new(&error.to_string()))?;
+    let mut is_full = false;
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
+                is_full = false;
                 if let Err(error) = hand_over(&mut cx, &connections, stream, limits).await {
                     tracing::warn!(%peer, %error, "a connection was turned away");
                 }
@@ -55,7 +57,11 @@ pub async fn run(mut cx: Context, limits: Limits) -> Result<(), ExitReason> {
                 tracing::debug!(%error, "a connection ended before it began")
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted for the moment");
+                // Once, not at each try.
+                if !is_full {
+                    tracing::warn!(%error, "no connection can be accepted for the moment");
+                }
+                is_full = true;
                 cx.sleep(PAUSE_AFTER_ERROR).await;
             }
         }

@@ -25,7 +25,8 @@
 //!
 //! 1. A connection reads what has come, and parses it in place (`resp`).
 //! 2. Commands for the store are put together, as long as they follow each other, into one batch: one call, however
-//!    many they are. The store executes a batch one command after the other (`store`).
+//!    many they are. The store executes a batch one command after the other (`store`). When the replies are many it
+//!    leaves the batch off, and they are written before the rest is another call.
 //! 3. A command that one row answers is read past the store (`row`), if no batch of the connection is waiting to be
 //!    sent; otherwise it goes with the batch, since it must see what the batch does.
 //! 4. The replies to all that has come are written at once.

@@ -10,6 +10,9 @@ use super::number::parse_i64;
 /// (`PROTO_INLINE_MAX_SIZE`).
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// Arguments for which an idle parser keeps room.
+const KEPT_ARGUMENTS: usize = 1024;
+
 /// How large a request may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ParserLimits {
@@ -44,7 +47,7 @@ pub enum ProtocolError {
     #[error("invalid bulk length")]
     InvalidLength,
     /// An argument does not begin as one.
-    #[error("expected '$', got '{}'", .0.escape_ascii())]
+    #[error("expected '$', got '{}'", char::from(*.0))]
     ExpectedBulk(u8),
     /// The request as a whole is over the limit.
     #[error("too big request")]
@@ -155,6 +158,7 @@ impl Parser {
         if self.complete {
             self.complete = false;
             self.spans.clear();
+            self.spans.shrink_to(KEPT_ARGUMENTS);
             self.position = 0;
             self.missing = None;
             self.inline.clear();
@@ -444,6 +448,8 @@ mod tests {
             (b"*x\r\n", "invalid multibulk length"),
             (b"*65\r\n", "invalid multibulk length"),
             (b"*1\r\n+OK\r\n", "expected '$', got '+'"),
+            (b"*1\r\n'OK\r\n", "expected '$', got '''"),
+            (b"*1\r\n\\OK\r\n", "expected '$', got '\\'"),
             (b"*1\r\n$-1\r\n", "invalid bulk length"),
             (b"*1\r\n$2000\r\n", "invalid bulk length"),
             (b"*1\r\n$01\r\n", "invalid bulk length"),
@@ -465,6 +471,20 @@ mod tests {
             parse_all(&request(&large), &[]),
             Err(ProtocolError::FrameTooBig)
         );
+    }
+
+    #[test]
+    fn a_request_of_many_arguments_leaves_no_large_room() {
+        let mut parser = Parser::new(ParserLimits {
+            frame_bytes: usize::MAX,
+            arguments: usize::MAX,
+            ..LIMITS
+        });
+        let many = request(&vec![Vec::new(); 10 * KEPT_ARGUMENTS]);
+        for bytes in [&many[..], b"PING\r\n"] {
+            assert_eq!(parser.parse(bytes), Ok(Some(bytes.len())));
+        }
+        assert!(parser.spans.capacity() <= KEPT_ARGUMENTS);
     }
 
     #[test]
