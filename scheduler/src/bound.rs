@@ -19,9 +19,8 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::gate::{self, Gate};
+use crate::lock::Mutex;
 use crate::slot::Slot;
 
 /// Turns before a bound thread is put into the kernel's idle class. Until then a scheduler that wakes may wait for it,

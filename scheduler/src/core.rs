@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
-use parking_lot::{Condvar, Mutex};
 
 use crate::bound::{Bound, Policy};
 use crate::clock::Clock;
@@ -20,7 +19,8 @@ use crate::figures::{Counters, Figures};
 use crate::futex;
 use crate::header::Task;
 use crate::idle::{Idle, Place};
-use crate::monitor::Monitor;
+use crate::lock::{Condvar, Mutex};
+use crate::monitor::{Monitor, Offenders};
 use crate::slice;
 use crate::slot::Slot;
 use crate::task::Owned;
@@ -126,9 +126,12 @@ pub(crate) struct Core {
     name: String,
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
+    pub(crate) offenders: Offenders,
     /// Times that a scheduler was taken from a thread, and that one should have been but for a limit.
     pub(crate) taken_away: AtomicU64,
     pub(crate) held_up: AtomicU64,
+    /// Times that all gates were opened, since a scheduler waited for something.
+    pub(crate) emergencies: AtomicU64,
     /// Schedulers that have not ended.
     running: Mutex<Vec<bool>>,
     ended: Condvar,
@@ -165,8 +168,10 @@ impl Core {
             name: options.name,
             threads: Threads::default(),
             bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
+            offenders: Offenders::default(),
             taken_away: AtomicU64::new(0),
             held_up: AtomicU64::new(0),
+            emergencies: AtomicU64::new(0),
             left: AtomicUsize::new(workers),
             running: Mutex::new(vec![true; workers]),
             ended: Condvar::new(),
@@ -336,7 +341,7 @@ impl Core {
                 self.ended.wait(&mut running);
                 continue;
             };
-            if self.ended.wait_until(&mut running, until).timed_out() {
+            if self.ended.wait_until(&mut running, until) {
                 return Err(late);
             }
         }
@@ -377,6 +382,7 @@ impl Core {
             bound: self.bound.count(),
             taken_away: self.taken_away.load(Ordering::Relaxed),
             held_up: self.held_up.load(Ordering::Relaxed),
+            emergencies: self.emergencies.load(Ordering::Relaxed),
             bound_panics: self.bound_panics.load(Ordering::Relaxed),
         }
     }

@@ -17,10 +17,10 @@ use std::task::Waker;
 
 use mio::event::Source;
 use mio::{Interest, Poll, Token};
-use parking_lot::Mutex;
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::lock::Mutex;
 use crate::registration::{Entry, Readiness};
 
 /// Events taken from the kernel at once. Chosen by feel: what is left goes to the next waiter.

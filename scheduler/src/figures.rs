@@ -25,6 +25,9 @@ pub struct Figures {
     pub taken_away: u64,
     /// Looks of the monitor (one in a millisecond) that found such a task, but the limit of bound threads reached.
     pub held_up: u64,
+    /// Times that all bound threads were let go on for a moment, since a scheduler waited for a lock that one of them
+    /// may have held.
+    pub emergencies: u64,
     /// Panics that left the `run` of a task while it was bound.
     pub bound_panics: u64,
 }

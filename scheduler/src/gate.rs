@@ -18,9 +18,8 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::futex;
+use crate::lock::Mutex;
 use crate::slot::Slot;
 
 const OPEN: u32 = 0;
@@ -45,8 +44,6 @@ const SIGNALS: usize = 65;
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     word: AtomicU32,
-    /// The handler came while the thread was in a section.
-    asked: AtomicU32,
     /// The thread's kernel id; 0 while the slot has no thread.
     thread: AtomicI32,
     /// The slot's number, plus one; 0 if there was none left.
@@ -58,7 +55,6 @@ impl Gate {
     /// A thread takes the slot.
     pub(crate) fn sit_down(&self) {
         self.word.store(OPEN, Ordering::SeqCst);
-        self.asked.store(0, Ordering::SeqCst);
         self.bound.forget();
         // SAFETY: a call without arguments.
         let thread = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
@@ -86,15 +82,9 @@ impl Gate {
         self.thread.load(Ordering::Relaxed)
     }
 
-    #[inline]
-    pub(crate) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) != 0
-    }
-
     /// On the gate's own thread: waits while the gate is closed.
     #[cold]
     pub(crate) fn pass(&self) {
-        self.asked.store(0, Ordering::SeqCst);
         while self.word.load(Ordering::SeqCst) == CLOSED {
             futex::wait(&self.word, CLOSED, None);
         }
@@ -315,11 +305,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     };
     match slot {
         Some(slot) if slot.gate().thread() == own_thread => {
-            if slot.in_user_state() {
-                slot.gate().pass();
-            } else {
-                slot.gate().asked.store(1, Ordering::SeqCst);
-            }
+            slot.signalled();
         }
         // For a thread that has ended since.
         Some(_) => {}

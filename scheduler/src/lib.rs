@@ -64,6 +64,7 @@ mod futex;
 mod gate;
 mod header;
 mod idle;
+pub mod lock;
 mod monitor;
 pub mod net;
 mod random;

@@ -9,7 +9,7 @@
 //! - Each worker looks at timers and sockets at least once between two slices in every such millisecond.
 //! - Bound threads wait for a turn and a worker is idle: wakes it.
 //! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way.
-//! - A slice lasts for two, in the task's own code: takes the scheduler away (`slot.rs`), gives it to a spare thread
+//! - A slice lasts for four, in the task's own code (one, if the task did so before): takes the scheduler away (`slot.rs`), gives it to a spare thread
 //!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
 //! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
 //! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
@@ -18,7 +18,7 @@
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use crate::core::Core;
 use crate::futex;
@@ -40,10 +40,42 @@ const SHORTEST_NS: u64 = 50_000;
 /// A slice that lasts so long ends at the next tick or await.
 const SLICE_NS: u64 = 1_000_000;
 
-/// A task that is in its own code for so long loses its scheduler, if its thread used so much of it, or waits in the
-/// kernel. (A thread that does neither waits for a core: it is not to blame.)
-const TAKE_AWAY_NS: u64 = 2_000_000;
-const BURNT_NS: u64 = 1_000_000;
+/// A task that is in its own code for so long loses its scheduler, if its thread used half of it, or waits in the
+/// kernel. (A thread that does neither waits for a core: it is not to blame.) With 2 ms it also met tasks whose
+/// memory the kernel was making (a huge page takes it 2 ms here), and `skynet` took twice as long.
+const TAKE_AWAY_NS: u64 = 4_000_000;
+
+/// The same for a task that was bound not long ago.
+const TAKE_AWAY_AGAIN_NS: u64 = 1_000_000;
+
+/// Tasks that are remembered for it.
+const OFFENDERS: usize = 256;
+
+/// Tasks that were bound not long ago, by their addresses. One overwrites another; a new task at the same address is
+/// mistaken for the old, and given less time for once.
+#[derive(Debug)]
+pub(crate) struct Offenders([AtomicUsize; OFFENDERS]);
+
+impl Default for Offenders {
+    fn default() -> Offenders {
+        Offenders([const { AtomicUsize::new(0) }; OFFENDERS])
+    }
+}
+
+impl Offenders {
+    /// Tasks are some hundred bytes long, so the lowest bits of their addresses tell nothing.
+    fn place(&self, address: usize) -> &AtomicUsize {
+        &self.0[(address >> 6) % OFFENDERS]
+    }
+
+    pub(crate) fn add(&self, address: usize) {
+        self.place(address).store(address, Ordering::Relaxed);
+    }
+
+    fn has(&self, address: usize) -> bool {
+        self.place(address).load(Ordering::Relaxed) == address
+    }
+}
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
@@ -128,9 +160,6 @@ struct Watch {
 /// Sees to slices that last. True: the gates are open, since somebody waits inside the VM.
 fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     let now = core.clock.now();
-    if was_emergency {
-        core.bound.close_all();
-    }
     if core.bound.count() > 0 {
         core.bound.look_at_sleepers();
     }
@@ -157,31 +186,42 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                 core.threads.call_maker();
             }
         }
-        if lasted < TAKE_AWAY_NS {
+        let limit = if core.offenders.has(slot.task_address()) {
+            TAKE_AWAY_AGAIN_NS
+        } else {
+            TAKE_AWAY_NS
+        };
+        if lasted < limit {
             continue;
         }
         let cpu_ns = slot.gate().cpu_ns().unwrap_or(0);
-        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= BURNT_NS;
+        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= limit / 2;
         let waits = !burns && slot.gate().is_waiting();
         if slot.in_user_state() {
-            if burns || waits {
-                take_away(core, index, slot, waits);
+            if (burns || waits) && !take_away(core, index, slot, waits) {
+                emergency |= waits;
             }
-        } else if waits && core.bound.count() > 0 {
-            core.bound.open_all();
-            emergency = true;
+        } else {
+            emergency |= waits;
         }
+    }
+    if emergency {
+        core.emergencies
+            .fetch_add(u64::from(!was_emergency), Ordering::Relaxed);
+        core.bound.open_all();
+    } else if was_emergency {
+        core.bound.close_all();
     }
     emergency
 }
 
-fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) {
+fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> bool {
     if !slot.gate().has_number() || core.bound.is_full() {
         core.held_up.fetch_add(1, Ordering::Relaxed);
-        return;
+        return false;
     }
     if !core.threads.has_spare() || !slot.take_away() {
-        return;
+        return false;
     }
     core.bound_begins();
     let local = slot.local_pointer();
@@ -195,6 +235,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) {
         drop(unsafe { Box::from_raw(local) });
         core.worker_ended(index);
     }
+    true
 }
 
 impl Core {

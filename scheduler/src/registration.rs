@@ -16,9 +16,9 @@ use std::task::{Context, Poll, Waker};
 
 use mio::event::Source;
 use mio::{Interest, Token};
-use parking_lot::Mutex;
 
 use crate::core::Core;
+use crate::lock::Mutex;
 
 /// What a source is ready for, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

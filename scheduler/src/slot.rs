@@ -27,16 +27,17 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
+use crate::header::Header;
+use crate::lock::Mutex;
 use crate::worker::Local;
 
 const NONE: u32 = 0;
@@ -63,8 +64,10 @@ struct Own {
     floor: AtomicI64,
     depth: AtomicU32,
     taken: AtomicU32,
-    /// A task runs on the thread.
-    in_slice: AtomicBool,
+    /// The gate's handler came while the thread was in a section.
+    asked: AtomicBool,
+    /// The task that runs on the thread; null between slices.
+    task: AtomicPtr<Header>,
     /// The scheduler that the thread owns, or owned when it was taken away; null if there is none.
     local: AtomicPtr<Local>,
     /// The set of schedulers that the thread works for; set while it has the slot.
@@ -113,6 +116,7 @@ impl<'a> Seat<'a> {
             slot
         });
         slot.own.depth.store(1, Ordering::Relaxed);
+        slot.own.asked.store(false, Ordering::Relaxed);
         slot.own.local.store(ptr::null_mut(), Ordering::Relaxed);
         slot.own
             .core
@@ -144,7 +148,8 @@ impl Slot {
                 floor: AtomicI64::new(0),
                 depth: AtomicU32::new(1),
                 taken: AtomicU32::new(NONE),
-                in_slice: AtomicBool::new(false),
+                asked: AtomicBool::new(false),
+                task: AtomicPtr::new(ptr::null_mut()),
                 local: AtomicPtr::new(ptr::null_mut()),
                 core: AtomicPtr::new(ptr::null_mut()),
             }),
@@ -218,38 +223,59 @@ impl Slot {
                 .compare_exchange(ASKED, REFUSED, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Runs user code from inside the outermost section.
+    /// Runs a task's own code from inside the outermost section.
     #[inline]
-    pub(crate) fn in_user_code<R>(&self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn in_user_code<R>(&self, task: NonNull<Header>, f: impl FnOnce() -> R) -> R {
         struct Back<'a>(&'a Slot);
         impl Drop for Back<'_> {
             #[inline]
             fn drop(&mut self) {
-                self.0.own.in_slice.store(false, Ordering::Relaxed);
+                self.0.own.task.store(ptr::null_mut(), Ordering::Relaxed);
                 std::mem::forget(self.0.enter());
             }
         }
         debug_assert_eq!(self.own.depth.load(Ordering::Relaxed), 1);
-        self.own.in_slice.store(true, Ordering::Relaxed);
+        self.own.task.store(task.as_ptr(), Ordering::Relaxed);
         self.leave();
         let _back = Back(self);
         f()
     }
 
     #[inline]
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let depth = self.own.depth.load(Ordering::Relaxed) - 1;
         self.own.depth.store(depth, Ordering::Release);
         compiler_fence(Ordering::SeqCst);
-        if depth == 0 && self.gate.is_asked() {
+        if depth == 0 && self.own.asked.load(Ordering::Relaxed) {
+            self.wait_now();
+        }
+    }
+
+    /// What the handler could not do within the section.
+    #[cold]
+    fn wait_now(&self) {
+        self.own.asked.store(false, Ordering::Relaxed);
+        self.gate.pass();
+    }
+
+    /// By the handler, on the thread itself.
+    pub(crate) fn signalled(&self) {
+        if self.own.depth.load(Ordering::Relaxed) == 0 {
             self.gate.pass();
+        } else {
+            self.own.asked.store(true, Ordering::Relaxed);
         }
     }
 
     /// True while a task runs on the thread.
     #[inline]
     pub(crate) fn in_slice(&self) -> bool {
-        self.own.in_slice.load(Ordering::Relaxed)
+        !self.own.task.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The address of the task that runs on the thread; 0 between slices.
+    pub(crate) fn task_address(&self) -> usize {
+        self.own.task.load(Ordering::Relaxed).addr()
     }
 
     // Spares.
@@ -329,7 +355,7 @@ impl Slot {
         next == TAKEN && swapped.is_ok()
     }
 
-    /// True in user code; for the signal handler on the thread itself, and for guesses.
+    /// True in user code: a guess, but on the thread itself.
     pub(crate) fn in_user_state(&self) -> bool {
         self.own.depth.load(Ordering::Relaxed) == 0
     }

@@ -1,9 +1,9 @@
 //! Atomics and the lock of the types that loom tries: the real ones, or loom's where every interleaving is tried.
 
+#[cfg(not(loom))]
+pub(crate) use crate::lock::Mutex;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
-pub(crate) use parking_lot::Mutex;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 

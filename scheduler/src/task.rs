@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use parking_lot::{Condvar, Mutex};
 use slab::Slab;
 
 use crate::core::{Core, forget_payload, panic_text};
 use crate::header::{Header, Step, Task, VTable};
+use crate::lock::{Condvar, Mutex};
 use crate::slice;
 
 /// Why a plain task has no result.

@@ -14,11 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
-use parking_lot::Mutex;
-
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
+use crate::lock::Mutex;
 use crate::slot::{Seat, Slot};
 use crate::worker::{self, Left, Local};
 

@@ -15,8 +15,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
+use crate::lock::Mutex;
 use crate::wheel::{EntryKey, Wheel};
 
 /// What a timer does when it is due. Runs on a scheduler thread, between slices, outside every lock of the timers.

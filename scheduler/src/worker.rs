@@ -565,7 +565,7 @@ fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     let step = unsafe {
         header.as_ref().state.begin();
         let run = header.as_ref().vtable.run;
-        slot.in_user_code(|| catch_unwind(AssertUnwindSafe(|| run(header))))
+        slot.in_user_code(header, || catch_unwind(AssertUnwindSafe(|| run(header))))
     };
     step.unwrap_or_else(|payload| {
         match slot.local() {
@@ -602,6 +602,7 @@ fn leave_off(task: Task, step: Step) -> bool {
 #[cold]
 fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
     let scheduler = core.bound.unbind(slot);
+    core.offenders.add(task.0.addr().get());
     slot.unbind();
     if leave_off(task, step) {
         core.inject(task);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crossbeam_epoch as epoch;
 use otp_heap::{OwnedTerm, Pid, Ref};
 use otp_scheduler::Scheduler;
-use parking_lot::{Condvar, Mutex};
+use otp_scheduler::lock::{Condvar, Mutex, section};
 
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
@@ -93,6 +93,7 @@ impl Core {
     /// Puts a parcel into the mailbox of `to`, and wakes it. Gives the parcel back when nobody
     /// is there.
     pub(crate) fn deliver(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+        let _section = section();
         let _guard = epoch::pin();
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
@@ -112,6 +113,7 @@ impl Core {
 
     /// Runs `look` on the control block of `pid`, if it is there, inside an epoch section.
     pub(crate) fn with_process<R>(&self, pid: Pid, look: impl FnOnce(&Process) -> R) -> Option<R> {
+        let _section = section();
         let _guard = epoch::pin();
         self.processes.get(pid).map(look)
     }
@@ -165,11 +167,7 @@ impl Core {
         while !enough() {
             match deadline {
                 Some(deadline) => {
-                    if self
-                        .ended_changed
-                        .wait_until(&mut ended, deadline)
-                        .timed_out()
-                    {
+                    if self.ended_changed.wait_until(&mut ended, deadline) {
                         break;
                     }
                 }

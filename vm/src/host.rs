@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 
-use parking_lot::{Condvar, Mutex};
+use otp_scheduler::lock::{Condvar, Mutex};
 
 use crate::context::{Context, SpawnError, spawn_process};
 use crate::exit_reason::ExitReason;

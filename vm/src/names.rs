@@ -3,7 +3,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use otp_heap::{Atom, Pid, atoms};
-use parking_lot::RwLock;
+use otp_scheduler::lock::RwLock;
 
 use crate::core::Core;
 

@@ -19,7 +19,7 @@ use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use otp_heap::Pid;
-use parking_lot::{Condvar, Mutex};
+use otp_scheduler::lock::{Condvar, Mutex};
 
 use crate::core::Core;
 use crate::envelope::{self, HOST, Kind};

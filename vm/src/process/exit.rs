@@ -56,6 +56,7 @@ impl Process {
 
         let weak = core.weak();
         let index = self.index;
+        let _section = otp_scheduler::lock::section();
         let guard = epoch::pin();
         // SAFETY: the closure owns what it uses, and may run on any thread.
         unsafe {

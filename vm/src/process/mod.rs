@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
+use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, TimerKey};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::context::Priority;
 use crate::core::Core;

@@ -13,7 +13,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use otp_heap::Pid;
-use parking_lot::Mutex;
+use otp_scheduler::lock::Mutex;
 
 use super::Process;
 use crate::core::Core;

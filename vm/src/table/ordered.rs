@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use otp_heap::{OwnedTerm, Term};
-use parking_lot::RwLock;
+use otp_scheduler::lock::RwLock;
 
 use super::TableError;
 use super::row::Row;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use otp_heap::{Atom, OwnedTerm, Pid, atoms, to_term};
-use parking_lot::RwLock;
+use otp_scheduler::lock::RwLock;
 
 use super::rows::{Closed, Discarded, Rows};
 use super::{Access, Table, TableError, TableOptions};

@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use otp_heap::{OwnedTerm, Term};
-use parking_lot::{RwLock, RwLockWriteGuard};
+use otp_scheduler::lock::{RwLock, RwLockWriteGuard};
 
 use super::TableError;
 use super::row::Row;
