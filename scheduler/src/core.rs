@@ -22,7 +22,7 @@ use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex};
 use crate::monitor::{Monitor, Offenders};
 use crate::slice;
-use crate::slot::Slot;
+use crate::slot::{self, Slot};
 use crate::task::Owned;
 use crate::threads::Threads;
 use crate::timers::{Fire, TimerKey, Timers};
@@ -187,9 +187,17 @@ impl Core {
     /// Puts a task that is SCHEDULED where it will be run.
     #[inline]
     pub(crate) fn schedule(&self, task: Task) {
-        let pushed =
-            slice::with_current(|local| local.belongs_to(self).then(|| local.push_woken(task)));
-        if pushed.flatten().is_none() {
+        let pushed = slot::current().is_some_and(|slot| {
+            let _section = slot.enter();
+            match slot.local() {
+                Some(local) if local.belongs_to(self) => {
+                    local.push_woken(task, slot);
+                    true
+                }
+                _ => false,
+            }
+        });
+        if !pushed {
             self.inject(task);
         }
     }

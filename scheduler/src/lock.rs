@@ -11,8 +11,7 @@ use std::time::Instant;
 
 use crate::slot::{self, Slot};
 
-/// While it lives, the thread is in a section of the VM: it is neither made to wait at a gate nor taken its scheduler
-/// from. For a few instructions at a time, and never around code of the user's. Sections nest.
+/// While it lives, the thread is in a section of the VM, where it is not made to wait at a gate. For a few instructions at a time, and never around code of the user's. Sections nest.
 #[must_use = "the section ends when this is dropped"]
 pub struct Section {
     slot: Option<&'static Slot>,
@@ -31,7 +30,7 @@ impl fmt::Debug for Section {
 pub fn section() -> Section {
     let slot = slot::current();
     if let Some(slot) = slot {
-        std::mem::forget(slot.enter());
+        slot.enter_apart();
     }
     Section {
         slot,

@@ -215,6 +215,14 @@ impl Slot {
         Section(self)
     }
 
+    /// Enters a section that does not touch the scheduler: one for locks. It may be taken away meanwhile; the gate waits.
+    #[inline]
+    pub(crate) fn enter_apart(&self) {
+        let depth = self.own.depth.load(Ordering::Relaxed) + 1;
+        self.own.depth.store(depth, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
     #[cold]
     fn refuse(&self) {
         let _ =

@@ -156,8 +156,8 @@ impl Local {
 
     /// A task woken on this thread.
     #[inline]
-    pub(crate) fn push_woken(&self, task: Task) {
-        if !in_slice() {
+    pub(crate) fn push_woken(&self, task: Task, slot: &Slot) {
+        if !slot.in_slice() {
             self.push_back(task);
         } else if let Some(displaced) = self.run_next.replace(Some(task)) {
             self.push_back(displaced);
@@ -167,9 +167,10 @@ impl Local {
     /// To the back of the queue. If this worker has something else to run first, and another is idle, the time counts
     /// from here on until that one is told; see `tell_of_waiting`.
     fn push_back(&self, task: Task) {
-        let others_may = in_slice() || self.run_next_is_some() || !self.queue.is_empty();
+        let idle = self.waiting_since.get() == 0 && self.core.idle.any();
+        let others_may = idle && (in_slice() || self.run_next_is_some() || !self.queue.is_empty());
         self.queue.push(task);
-        if others_may && self.waiting_since.get() == 0 && self.core.idle.any() {
+        if others_may {
             self.waiting_since.set(self.core.clock.now());
         }
     }

@@ -10,7 +10,7 @@ use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
-use otp_scheduler::lock::MutexGuard;
+use parking_lot::MutexGuard;
 use serde::Serialize;
 
 use crate::core::Core;

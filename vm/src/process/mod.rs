@@ -19,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, TimerKey};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::context::Priority;
 use crate::core::Core;
@@ -55,6 +55,8 @@ pub(crate) struct Process {
     pub(crate) reductions: AtomicU64,
     /// Whether `State::exit` is set: spares each slice a look under the lock. Changed under it.
     doomed: AtomicBool,
+    /// A plain lock, unlike the VM's others: a message takes it several times, and those who would wait for its holder
+    /// at a gate want something of this one process, which stands there anyway.
     state: Mutex<State>,
 }
 
