@@ -77,6 +77,11 @@ impl Standing {
         self.demoted.load(Ordering::Relaxed)
     }
 
+    /// On the thread itself: a turn of it was over before its task gave way.
+    pub(crate) fn has_had_turns(&self) -> bool {
+        self.turns.load(Ordering::Relaxed) > 0
+    }
+
     /// For the slot's next thread.
     pub(crate) fn forget(&self) {
         self.demoted.store(false, Ordering::Relaxed);

@@ -47,8 +47,10 @@
 //!
 //! # What is not
 //!
-//! - A slice ends when the task gives way. One that neither ticks nor awaits holds its worker, and if it holds the last
-//!   one, everything waits. Tasks in its queue are stolen by workers that run out of work.
+//! - A slice ends when the task gives way: [`REDUCTIONS_PER_SLICE`] and a millisecond of the clock only ask it to. Code
+//!   that ignores both for 4 ms loses its scheduler, and gets turns of a millisecond on a thread of its own, behind a gate:
+//!   `docs/scheduler.md` tells how. A lock of the program's that such code holds is held until its next turn.
+//! - Code that never returns can't be ended: [`Scheduler::join`] names its thread.
 //! - Spurious runs happen: whatever a task waits for, it must look whether it came.
 //! - Timers of different workers, and those due within 32.8 us of each other when more than a thousand are due at
 //!   once, fire in no order.

@@ -9,7 +9,7 @@
 //! - Each worker looks at timers and sockets at least once between two slices in every such millisecond.
 //! - Bound threads wait for a turn and a worker is idle: wakes it.
 //! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way.
-//! - A slice lasts for four, in the task's own code (one, if the task did so before): takes the scheduler away (`slot.rs`), gives it to a spare thread
+//! - A slice lasts for four, in the task's own code: takes the scheduler away (`slot.rs`), gives it to a spare thread
 //!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
 //! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
 //! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
@@ -18,11 +18,11 @@
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 
 use crate::core::Core;
 use crate::futex;
-use crate::slot::Slot;
+use crate::slot::{Given, Slot};
 
 /// Time between two looks while some worker is busy.
 const INTERVAL_NS: u64 = 1_000_000;
@@ -45,35 +45,49 @@ const SLICE_NS: u64 = 1_000_000;
 /// memory the kernel was making (a huge page takes it 2 ms here), and `skynet` took twice as long.
 const TAKE_AWAY_NS: u64 = 4_000_000;
 
-/// The same for a task that was bound not long ago.
-const TAKE_AWAY_AGAIN_NS: u64 = 1_000_000;
-
-/// Tasks that are remembered for it.
+/// Tasks that are remembered for it: they are bound from the start next time, so that they hold up no scheduler.
 const OFFENDERS: usize = 256;
 
 /// Tasks that were bound not long ago, by their addresses. One overwrites another; a new task at the same address is
-/// mistaken for the old, and given less time for once.
+/// mistaken for the old, once.
 #[derive(Debug)]
-pub(crate) struct Offenders([AtomicUsize; OFFENDERS]);
+pub(crate) struct Offenders {
+    /// There was one, ever.
+    any: AtomicBool,
+    places: [AtomicUsize; OFFENDERS],
+}
 
 impl Default for Offenders {
     fn default() -> Offenders {
-        Offenders([const { AtomicUsize::new(0) }; OFFENDERS])
+        Offenders {
+            any: AtomicBool::new(false),
+            places: [const { AtomicUsize::new(0) }; OFFENDERS],
+        }
     }
 }
 
 impl Offenders {
     /// Tasks are some hundred bytes long, so the lowest bits of their addresses tell nothing.
     fn place(&self, address: usize) -> &AtomicUsize {
-        &self.0[(address >> 6) % OFFENDERS]
+        &self.places[(address >> 6) % OFFENDERS]
     }
 
     pub(crate) fn add(&self, address: usize) {
+        self.any.store(true, Ordering::Relaxed);
         self.place(address).store(address, Ordering::Relaxed);
     }
 
-    fn has(&self, address: usize) -> bool {
-        self.place(address).load(Ordering::Relaxed) == address
+    /// It behaved: it gave way before its first turn was over.
+    pub(crate) fn forgive(&self, address: usize) {
+        let place = self.place(address);
+        if place.load(Ordering::Relaxed) == address {
+            place.store(0, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, address: usize) -> bool {
+        self.any.load(Ordering::Relaxed) && self.place(address).load(Ordering::Relaxed) == address
     }
 }
 
@@ -186,16 +200,11 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                 core.threads.call_maker();
             }
         }
-        let limit = if core.offenders.has(slot.task_address()) {
-            TAKE_AWAY_AGAIN_NS
-        } else {
-            TAKE_AWAY_NS
-        };
-        if lasted < limit {
+        if lasted < TAKE_AWAY_NS {
             continue;
         }
         let cpu_ns = slot.gate().cpu_ns().unwrap_or(0);
-        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= limit / 2;
+        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= TAKE_AWAY_NS / 2;
         let waits = !burns && slot.gate().is_waiting();
         if slot.in_user_state() {
             if (burns || waits) && !take_away(core, index, slot, waits) {
@@ -228,10 +237,11 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
     core.remotes[index].set_runner(None);
     core.bound.bind(slot, waits);
     core.taken_away.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: it was just taken from its owner.
-    if !unsafe { core.threads.give(local) } {
-        // The spare was dismissed in this moment: it is the end.
-        // SAFETY: as above, and nobody got it.
+    if let Some(spare) = core.threads.take_spare() {
+        spare.give(Given::Scheduler(local));
+    } else {
+        // The spares were dismissed in this moment: it is the end.
+        // SAFETY: it was just taken from its owner, and nobody got it.
         drop(unsafe { Box::from_raw(local) });
         core.worker_ended(index);
     }

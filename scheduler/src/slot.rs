@@ -36,7 +36,7 @@ use crossbeam_utils::CachePadded;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
-use crate::header::Header;
+use crate::header::{Header, Task};
 use crate::lock::Mutex;
 use crate::worker::Local;
 
@@ -52,7 +52,7 @@ pub(crate) const UNLIMITED: i64 = i64::MAX;
 pub(crate) struct Slot {
     own: CachePadded<Own>,
     gate: CachePadded<gate::Gate>,
-    /// A spare waits on it for a scheduler.
+    /// A spare waits on it for something to run.
     given: AtomicU32,
 }
 
@@ -83,6 +83,22 @@ impl fmt::Debug for Slot {
             .finish_non_exhaustive()
     }
 }
+
+/// What a spare is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given {
+    /// A scheduler to run.
+    Scheduler(*mut Local),
+    /// A task to be bound to from the start.
+    Task(Task),
+    /// Nothing any more.
+    End,
+}
+
+const NOTHING: u32 = 0;
+const SCHEDULER: u32 = 1;
+const TASK: u32 = 2;
+const END: u32 = 3;
 
 /// Slots that no thread has.
 static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
@@ -281,25 +297,39 @@ impl Slot {
         !self.own.task.load(Ordering::Relaxed).is_null()
     }
 
-    /// The address of the task that runs on the thread; 0 between slices.
-    pub(crate) fn task_address(&self) -> usize {
-        self.own.task.load(Ordering::Relaxed).addr()
-    }
-
     // Spares.
 
-    /// On the slot's own thread: waits until it is given a scheduler; null if there is none to come.
-    pub(crate) fn await_scheduler(&self) -> *mut Local {
-        while self.given.swap(0, Ordering::Acquire) == 0 {
-            futex::wait(&self.given, 0, None);
+    /// On the slot's own thread: waits until it is given something.
+    pub(crate) fn await_work(&self) -> Given {
+        loop {
+            match self.given.swap(NOTHING, Ordering::Acquire) {
+                NOTHING => futex::wait(&self.given, NOTHING, None),
+                SCHEDULER => return Given::Scheduler(self.local_pointer()),
+                TASK => {
+                    let task = self.own.task.swap(ptr::null_mut(), Ordering::Relaxed);
+                    return Given::Task(Task(NonNull::new(task).expect("a task was given")));
+                }
+                _ => return Given::End,
+            }
         }
-        self.local_pointer()
     }
 
     /// To a thread that waits for it.
-    pub(crate) fn give(&self, local: *mut Local) {
-        self.own.local.store(local, Ordering::Relaxed);
-        self.given.store(1, Ordering::Release);
+    pub(crate) fn give(&self, given: Given) {
+        let what = match given {
+            Given::Scheduler(local) => {
+                self.own.local.store(local, Ordering::Relaxed);
+                SCHEDULER
+            }
+            Given::Task(task) => {
+                self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+                // It runs it as one that was taken the scheduler from in the task's first moment.
+                self.own.taken.store(TAKEN, Ordering::Relaxed);
+                TASK
+            }
+            Given::End => END,
+        };
+        self.given.store(what, Ordering::Release);
         futex::wake_one(&self.given);
     }
 

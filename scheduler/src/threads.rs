@@ -10,6 +10,7 @@
 //! must not wait for a thread to be made, and who makes a thread hands down its kernel policy to it.
 
 use std::io;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
@@ -18,7 +19,7 @@ use crate::core::Core;
 use crate::futex;
 use crate::gate;
 use crate::lock::Mutex;
-use crate::slot::{Seat, Slot};
+use crate::slot::{Given, Seat, Slot};
 use crate::worker::{self, Left, Local};
 
 /// Spares that are made once the first was wanted.
@@ -89,23 +90,15 @@ impl Threads {
         !self.spares.lock().is_empty()
     }
 
-    /// Gives a scheduler to a spare. False if there is none, and nobody has got it.
-    ///
-    /// # Safety
-    ///
-    /// `local` comes from a box, is owned by no thread, and from now on by the spare.
-    pub(crate) unsafe fn give(&self, local: *mut Local) -> bool {
-        let spare = self.spares.lock().pop();
-        if let Some(slot) = spare {
-            slot.give(local);
-        }
-        spare.is_some()
+    /// A spare, for the caller to give something to.
+    pub(crate) fn take_spare(&self) -> Option<&'static Slot> {
+        self.spares.lock().pop()
     }
 
     /// The end: spares need not wait any more.
     pub(crate) fn dismiss(&self) {
         for slot in self.spares.lock().drain(..) {
-            slot.give(std::ptr::null_mut());
+            slot.give(Given::End);
         }
         self.call_maker();
     }
@@ -136,33 +129,37 @@ fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
     }
     let seat = Seat::take(core);
     let slot = seat.slot();
-    let mut given = first.map_or(std::ptr::null_mut(), Box::into_raw);
+    let mut given = first.map(|local| Given::Scheduler(Box::into_raw(local)));
     loop {
-        if given.is_null() {
-            if !core.threads.enter_spares(core, slot) {
-                break;
+        let work = match given.take() {
+            Some(work) => work,
+            None if core.threads.enter_spares(core, slot) => {
+                core.threads.call_maker();
+                slot.await_work()
             }
-            core.threads.call_maker();
-            given = slot.await_scheduler();
-            if given.is_null() {
-                break;
-            }
-        }
-        slot.set_local(given);
-        gate::set_kernel_slice(0, KERNEL_SLICE_NS);
-        match worker::run(core, slot) {
-            Left::Ended => {
-                slot.set_local(std::ptr::null_mut());
-                // SAFETY: the thread owns it, and it has ended: nobody else has the pointer.
-                let local = unsafe { Box::from_raw(given) };
-                let index = local.index();
-                drop(local);
-                core.worker_ended(index);
-                break;
-            }
-            Left::TakenAway => {
-                given = std::ptr::null_mut();
+            None => break,
+        };
+        match work {
+            Given::End => break,
+            Given::Task(task) => {
+                worker::run_bound(core, slot, task);
                 core.bound_ended();
+            }
+            Given::Scheduler(local) => {
+                slot.set_local(local);
+                gate::set_kernel_slice(0, KERNEL_SLICE_NS);
+                match worker::run(core, slot) {
+                    Left::Ended => {
+                        slot.set_local(ptr::null_mut());
+                        // SAFETY: the thread owns it, and it has ended: nobody else has the pointer.
+                        let local = unsafe { Box::from_raw(local) };
+                        let index = local.index();
+                        drop(local);
+                        core.worker_ended(index);
+                        break;
+                    }
+                    Left::TakenAway => core.bound_ended(),
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::header::{Step, Task};
 use crate::idle::Place;
 use crate::random::Random;
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
-use crate::slot::{self, Slot};
+use crate::slot::{self, Given, Slot};
 use crate::timers::Fire;
 
 /// A busy worker looks at the clock, the timers and the poller after so many slices, or so many reductions,
@@ -544,13 +544,16 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
                 local.rest();
                 continue;
             };
+            if core.offenders.has(task.0.addr().get()) && start_bound(core, task) {
+                continue;
+            }
             (task, slot.left())
         };
         let step = run_slice(core, slot, task);
         match slot.local() {
             Some(local) => local.after(task, step, left - slot.left()),
             None => {
-                hand_in(core, slot, task, step);
+                hand_in(core, slot, task, step, true);
                 return Left::TakenAway;
             }
         }
@@ -599,11 +602,41 @@ fn leave_off(task: Task, step: Step) -> bool {
     }
 }
 
-/// A bound task gave way: it is a task like any other again.
+/// Gives a task that did not give way before to a thread of its own at once. False: there is none, or no room.
 #[cold]
-fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
+fn start_bound(core: &Core, task: Task) -> bool {
+    if core.bound.is_full() {
+        return false;
+    }
+    let Some(spare) = core.threads.take_spare() else {
+        core.threads.call_maker();
+        return false;
+    };
+    core.bound_begins();
+    // Before it has the task: it might be done with it, and bound no more.
+    core.bound.bind(spare, false);
+    spare.give(Given::Task(task));
+    true
+}
+
+/// Runs a slice of a task on a thread that is bound to it from the start, and waits for its turn first.
+pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
+    slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    let step = run_slice(core, slot, task);
+    let offends = slot.gate().bound.has_had_turns();
+    hand_in(core, slot, task, step, offends);
+}
+
+/// A bound task gave way: it is a task like any other again, but if it `offends`, it is bound from the start next time.
+#[cold]
+fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bool) {
+    let address = task.0.addr().get();
+    if offends && step != Step::Done {
+        core.offenders.add(address);
+    } else {
+        core.offenders.forgive(address);
+    }
     let scheduler = core.bound.unbind(slot);
-    core.offenders.add(task.0.addr().get());
     slot.unbind();
     if leave_off(task, step) {
         core.inject(task);
