@@ -24,8 +24,11 @@ use crate::lock::Mutex;
 use crate::slot::Slot;
 
 /// Turns before a bound thread is put into the kernel's idle class. Until then a scheduler that wakes may wait for it,
-/// up to a tick of the kernel's clock (4 ms); a thread that was put there is lost for schedulers (30 us for a new one).
+/// up to a tick of the kernel's clock (4 ms).
 const TURNS_BEFORE_DEMOTION: u32 = 1;
+
+/// The same where a thread does not come out of that class again and is lost for schedulers.
+const TURNS_BEFORE_DEMOTION_FOR_EVER: u32 = 10;
 
 /// A thread that used less than this part of its turn waits in the kernel.
 const ASLEEP_BELOW: u64 = 16;
@@ -109,6 +112,8 @@ pub(crate) struct Bound {
     /// last second or so.
     offered_ns: AtomicU64,
     used_ns: AtomicU64,
+    /// A thread that was demoted could not come back.
+    no_way_back: AtomicBool,
     /// The signal of the gates; without one they stay open, and nobody gets a turn.
     signal: Option<i32>,
 }
@@ -129,6 +134,7 @@ impl Bound {
             policy,
             offered_ns: AtomicU64::new(0),
             used_ns: AtomicU64::new(0),
+            no_way_back: AtomicBool::new(false),
             // The monitor, which adds to them, allocates nothing.
             queues: Mutex::new(Queues {
                 ready: VecDeque::with_capacity(limit),
@@ -248,10 +254,15 @@ impl Bound {
                 .offered_ns
                 .load(Ordering::Relaxed)
                 .saturating_sub(OFFERED_AT_LEAST_NS);
+        let turns_before = if self.no_way_back.load(Ordering::Relaxed) {
+            TURNS_BEFORE_DEMOTION_FOR_EVER
+        } else {
+            TURNS_BEFORE_DEMOTION
+        };
         let demote = match self.policy {
             Policy::Normal => false,
             Policy::Idle => true,
-            Policy::Auto => turns >= TURNS_BEFORE_DEMOTION && !starves,
+            Policy::Auto => turns >= turns_before && !starves,
         };
         if demote {
             gate.demote();
@@ -301,7 +312,15 @@ impl Bound {
         queues.all.retain(|&one| !std::ptr::eq(one, slot));
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
         self.count.store(queues.all.len(), Ordering::Relaxed);
-        slot.gate().open();
+        let gate = slot.gate();
+        gate.open();
+        if gate.bound.is_demoted() {
+            if gate.promote() {
+                gate.bound.forget();
+            } else {
+                self.no_way_back.store(true, Ordering::Relaxed);
+            }
+        }
         standing
             .checked_sub(TURN)
             .map(|scheduler| scheduler as usize)

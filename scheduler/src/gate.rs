@@ -163,6 +163,14 @@ impl Gate {
         matches!(state, Some(b'S' | b'D'))
     }
 
+    /// Takes the calling thread out of the kernel's idle class. False if the system does not let it (without privilege,
+    /// or a limit on niceness that allows it).
+    pub(crate) fn promote(&self) -> bool {
+        let parameter = libc::sched_param { sched_priority: 0 };
+        // SAFETY: a valid parameter, for the calling thread.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &parameter) == 0 }
+    }
+
     /// Puts the thread into the kernel's idle class: it runs when nothing else wants to. There may be no way back.
     pub(crate) fn demote(&self) {
         let parameter = libc::sched_param { sched_priority: 0 };
