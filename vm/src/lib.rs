@@ -64,7 +64,7 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{REDUCTIONS_PER_SLICE, net, tick};
+pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, net, tick};
 
 pub use context::{
     CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
-use otp_scheduler::Scheduler;
+use otp_scheduler::{Policy, Scheduler};
 use serde::Serialize;
 
 use crate::context::{Context, SpawnError, SpawnOptions, spawn_process};
@@ -61,7 +61,7 @@ impl fmt::Debug for Vm {
 #[must_use = "a builder builds nothing until `build` is called"]
 pub struct VmBuilder {
     name: String,
-    schedulers: Option<usize>,
+    scheduler: otp_scheduler::Builder,
     max_processes: usize,
     max_tables: usize,
 }
@@ -86,7 +86,26 @@ pub enum BuildError {
 impl VmBuilder {
     /// Scheduler threads; by default as many as the program may use cores. 0 counts as 1.
     pub fn schedulers(mut self, schedulers: usize) -> Self {
-        self.schedulers = Some(schedulers.max(1));
+        self.scheduler = self.scheduler.schedulers(schedulers.max(1));
+        self
+    }
+
+    /// The signal that makes threads wait whose process does not give way; `None` for a host that forbids signals: see
+    /// [`otp_scheduler::Builder::gate_signal`].
+    pub fn gate_signal(mut self, signal: Option<i32>) -> Self {
+        self.scheduler = self.scheduler.gate_signal(signal);
+        self
+    }
+
+    /// What the kernel shall make of such threads.
+    pub fn kernel_policy(mut self, policy: Policy) -> Self {
+        self.scheduler = self.scheduler.kernel_policy(policy);
+        self
+    }
+
+    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
+    pub fn max_bound(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.max_bound(max);
         self
     }
 
@@ -121,16 +140,8 @@ impl VmBuilder {
             });
         }
         install_panic_hook();
-        let mut scheduler = Scheduler::builder().name(&self.name);
-        if let Some(schedulers) = self.schedulers {
-            scheduler = scheduler.schedulers(schedulers);
-        }
-        let core = Core::new(
-            self.name,
-            scheduler.build()?,
-            self.max_processes,
-            self.max_tables,
-        );
+        let scheduler = self.scheduler.name(&self.name).build()?;
+        let core = Core::new(self.name, scheduler, self.max_processes, self.max_tables);
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         Ok(Vm { core, host })
     }
@@ -141,7 +152,7 @@ impl Vm {
     pub fn builder() -> VmBuilder {
         VmBuilder {
             name: "vm".to_owned(),
-            schedulers: None,
+            scheduler: Scheduler::builder(),
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
         }
