@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use crate::gate::{self, Gate};
 use crate::lock::Mutex;
 use crate::slot::Slot;
+use crate::worker::Local;
 
 /// Turns before a bound thread is put into the kernel's idle class. Until then a scheduler that wakes may wait for it,
 /// up to a tick of the kernel's clock (4 ms).
@@ -166,9 +167,24 @@ impl Bound {
         self.count() >= self.limit
     }
 
-    /// By the monitor, for a thread that it took the scheduler from. The thread's turn is over at once.
-    pub(crate) fn bind(&self, slot: &'static Slot, asleep: bool) {
+    /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task. Its
+    /// turn is over at once. `taken` runs once it is certain.
+    ///
+    /// All under the lock: a task that gives way in this very moment finds its scheduler taken, and its thread must wait
+    /// in [`Bound::unbind`] until it stands in the lists. Unbound before it was bound, it would stay there for good, free
+    /// but gated, and the monitor would find the slot without the scheduler.
+    pub(crate) fn take_away(
+        &self,
+        slot: &'static Slot,
+        asleep: bool,
+        taken: impl FnOnce(),
+    ) -> Option<*mut Local> {
         let mut queues = self.queues.lock();
+        if !slot.take_away() {
+            return None;
+        }
+        taken();
+        let local = slot.local_pointer();
         let gate = slot.gate();
         gate.bound.turns.store(0, Ordering::Relaxed);
         gate::set_kernel_slice(gate.thread(), 0);
@@ -182,6 +198,7 @@ impl Bound {
         } else {
             self.put_last(&mut queues, slot);
         }
+        Some(local)
     }
 
     fn put_last(&self, queues: &mut Queues, slot: &'static Slot) {

@@ -229,13 +229,14 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
         core.held_up.fetch_add(1, Ordering::Relaxed);
         return false;
     }
-    if !core.threads.has_spare() || !slot.take_away() {
+    if !core.threads.has_spare() {
         return false;
     }
-    core.bound_begins();
-    let local = slot.local_pointer();
+    let taken = core.bound.take_away(slot, waits, || core.bound_begins());
+    let Some(local) = taken else {
+        return false;
+    };
     core.remotes[index].set_runner(None);
-    core.bound.bind(slot, waits);
     core.taken_away.fetch_add(1, Ordering::Relaxed);
     if let Some(spare) = core.threads.take_spare() {
         spare.give(Given::Scheduler(local));
