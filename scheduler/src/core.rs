@@ -19,7 +19,7 @@ use crate::figures::{Counters, Figures};
 use crate::futex;
 use crate::header::Task;
 use crate::idle::{Idle, Place};
-use crate::lock::{Condvar, Mutex};
+use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
 use crate::slice;
 use crate::slot::{self, Slot};
@@ -203,6 +203,8 @@ impl Core {
     }
 
     pub(crate) fn inject(&self, task: Task) {
+        // Those who take tasks out spin while a push is half done, so none must be stopped at a gate.
+        let _section = section();
         self.injector.push(task);
         if self.wake_one() {
             self.outside_wakes.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,115 @@
+//! Bound tasks that come and go at the worst moments.
+
+mod common;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use common::{LIMIT, next, scheduler};
+use otp_scheduler::yield_now;
+
+fn burn(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Waits for `done`; fails with what the scheduler counts when it takes too long.
+fn until(what: &str, figures: impl Fn() -> String, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < LIMIT, "{what}: {}", figures());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn tasks_that_give_way_as_they_are_bound_lose_no_scheduler() {
+    for schedulers in [1, 2, 1, 2] {
+        let scheduler = scheduler(schedulers);
+        let tasks: Vec<_> = (0..4)
+            .map(|task| {
+                scheduler.spawn(async move {
+                    for round in 0..60 {
+                        let long = if round % 3 == 0 { 3000 } else { 0 };
+                        burn(Duration::from_micros(
+                            900 + (37 * task + 61 * round) % 700 + long,
+                        ));
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        until(
+            "a task stands still",
+            || format!("{:?}", scheduler.figures()),
+            || tasks.iter().all(|task| task.is_finished()),
+        );
+        scheduler.stop();
+        scheduler.join(LIMIT).expect("no thread is left");
+        assert_eq!(scheduler.figures().bound, 0);
+    }
+}
+
+/// A bound thread that is stopped in the midst of a push into the common queue would leave a place there that is
+/// claimed and empty. Who takes tasks out spins until it is filled: the schedulers, and nobody gives turns.
+#[test]
+fn tasks_woken_by_bound_ones_go_on() {
+    const WOKEN: usize = 256;
+    let scheduler = scheduler(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let runs = Arc::new(AtomicU64::new(0));
+    let (told, heard) = channel();
+    let woken: Vec<_> = (0..WOKEN)
+        .map(|_| {
+            let (stop, runs) = (Arc::clone(&stop), Arc::clone(&runs));
+            let mut told = Some(told.clone());
+            scheduler.spawn(poll_fn(move |cx| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                if let Some(told) = told.take() {
+                    told.send(cx.waker().clone()).expect("the test listens");
+                }
+                if stop.load(Ordering::Relaxed) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }))
+        })
+        .collect();
+    let wakers: Arc<[Waker]> = (0..WOKEN).map(|_| next(&heard)).collect();
+    let hogs: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, wakers) = (Arc::clone(&stop), Arc::clone(&wakers));
+            scheduler.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    wakers.iter().for_each(Waker::wake_by_ref);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..100 {
+        let before = runs.load(Ordering::Relaxed);
+        until(
+            "no woken task runs any more",
+            || format!("{:?}", scheduler.figures()),
+            || runs.load(Ordering::Relaxed) > before + 1000,
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    stop.store(true, Ordering::Relaxed);
+    for hog in hogs {
+        hog.wait().expect("it ends by the flag");
+    }
+    wakers.iter().for_each(Waker::wake_by_ref);
+    for woken in woken {
+        woken.wait().expect("it ends by the flag");
+    }
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
