@@ -379,6 +379,8 @@ impl Local {
             }
             self.searching.set(true);
             self.remote().told.set_resting(false);
+            // It may have seen all idle, and fallen asleep.
+            core.monitor.wake();
             self.turns_seen.set(core.clock.now());
             return;
         }
