@@ -207,8 +207,13 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= TAKE_AWAY_NS / 2;
         let waits = !burns && slot.gate().is_waiting();
         if slot.in_user_state() {
-            if (burns || waits) && !take_away(core, index, slot, waits) {
-                emergency |= waits;
+            if burns || waits {
+                if take_away(core, index, slot, waits) {
+                    // What it saw of this thread says nothing of the next.
+                    watch.slices = u64::MAX;
+                } else {
+                    emergency |= waits;
+                }
             }
         } else {
             emergency |= waits;
