@@ -268,7 +268,12 @@ pub(crate) fn install(signal: i32) -> io::Result<()> {
         // Known before the handler can run.
         before.store(Box::into_raw(Box::new(old)), Ordering::SeqCst);
         if libc::sigaction(signal, &action, ptr::null_mut()) < 0 {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            // Or else the next call would take it for installed.
+            drop(Box::from_raw(
+                before.swap(ptr::null_mut(), Ordering::SeqCst),
+            ));
+            return Err(error);
         }
     }
     Ok(())
