@@ -377,8 +377,9 @@ impl Slot {
         {
             return false;
         }
-        gate::barrier_on_all_threads();
-        let next = if own.depth.load(Ordering::Acquire) == 0 {
+        // No barrier can be had any more if, say, a filter of system calls came since: then nothing is certain.
+        let barrier = gate::barrier_on_all_threads();
+        let next = if barrier && own.depth.load(Ordering::Acquire) == 0 {
             TAKEN
         } else {
             NONE
