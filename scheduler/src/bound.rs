@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::gate::{self, Gate};
-use crate::lock::Mutex;
+use crate::lock::MonitorMutex;
 use crate::slot::Slot;
 use crate::worker::Local;
 
@@ -102,7 +102,7 @@ impl Standing {
 
 #[derive(Debug)]
 pub(crate) struct Bound {
-    queues: Mutex<Queues>,
+    queues: MonitorMutex<Queues>,
     /// Length of the queue.
     ready: AtomicUsize,
     /// Bound threads in all.
@@ -137,7 +137,7 @@ impl Bound {
             used_ns: AtomicU64::new(0),
             no_way_back: AtomicBool::new(false),
             // The monitor, which adds to them, allocates nothing.
-            queues: Mutex::new(Queues {
+            queues: MonitorMutex::new(Queues {
                 ready: VecDeque::with_capacity(limit),
                 asleep: Vec::with_capacity(limit),
                 all: Vec::with_capacity(limit),
@@ -400,8 +400,10 @@ impl Bound {
 
     /// Kernel ids of all bound threads.
     pub(crate) fn threads(&self) -> Vec<i32> {
+        let mut threads = Vec::with_capacity(self.limit);
         let queues = self.queues.lock();
-        queues.all.iter().map(|slot| slot.gate().thread()).collect()
+        threads.extend(queues.all.iter().map(|slot| slot.gate().thread()));
+        threads
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use crate::slot::{self, Slot};
@@ -129,6 +130,53 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
+/// A mutex that the monitor takes, and who must be there for it.
+///
+/// `parking_lot` keeps the waiters of all its locks in one table for the whole program, whose buckets it locks for
+/// moments. A program's own lock may be in that moment when its thread is stopped at a gate; who waits for a lock of the
+/// same bucket then waits for that thread's turn. The monitor sees to it that such threads get on, so it must never wait
+/// that way itself. The standard library's mutex has no table. For the same reason nobody allocates memory under it.
+#[derive(Debug)]
+pub(crate) struct MonitorMutex<T>(std::sync::Mutex<T>);
+
+/// The hold of a [`MonitorMutex`].
+pub(crate) struct MonitorGuard<'a, T> {
+    // Dropped in this order: the lock is released within the section.
+    inner: std::sync::MutexGuard<'a, T>,
+    _section: Section,
+}
+
+impl<T> MonitorMutex<T> {
+    pub(crate) fn new(value: T) -> MonitorMutex<T> {
+        MonitorMutex(std::sync::Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MonitorGuard<'_, T> {
+        let section = section();
+        MonitorGuard {
+            inner: self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            _section: section,
+        }
+    }
+}
+
+impl<T> Deref for MonitorGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<T> DerefMut for MonitorGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}
+
 /// A lock with shared and exclusive holds, whose holders are never made to wait at a gate.
 #[derive(Debug, Default)]
 pub struct RwLock<T: ?Sized>(parking_lot::RwLock<T>);
@@ -189,6 +237,8 @@ impl Condvar {
 
     /// Tells all that wait.
     pub fn notify_all(&self) {
+        // It locks a bucket of the table of waiters.
+        let _section = section();
         self.0.notify_all();
     }
 }

@@ -1,13 +1,13 @@
 //! Atomics and the lock of the types that loom tries: the real ones, or loom's where every interleaving is tried.
 
 #[cfg(not(loom))]
-pub(crate) use crate::lock::Mutex;
+pub(crate) use crate::lock::MonitorMutex as Mutex;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// loom's lock with `parking_lot`'s interface.
+/// loom's lock with the interface of the other.
 #[cfg(loom)]
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

@@ -18,7 +18,7 @@ use std::thread;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
-use crate::lock::Mutex;
+use crate::lock::{MonitorMutex, Mutex};
 use crate::slot::{Given, Seat, Slot};
 use crate::worker::{self, Left, Local};
 
@@ -32,14 +32,25 @@ const SPARES_KEPT: usize = 8;
 /// before a bound thread.
 pub(crate) const KERNEL_SLICE_NS: u64 = 100_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Threads {
-    spares: Mutex<Vec<&'static Slot>>,
+    spares: MonitorMutex<Vec<&'static Slot>>,
     /// Calls of the maker: a futex.
     calls: AtomicU32,
     /// Threads made, for their names.
     made: AtomicUsize,
     handles: Mutex<Vec<thread::JoinHandle<()>>>,
+}
+
+impl Default for Threads {
+    fn default() -> Threads {
+        Threads {
+            spares: MonitorMutex::new(Vec::with_capacity(SPARES_KEPT)),
+            calls: AtomicU32::new(0),
+            made: AtomicUsize::new(0),
+            handles: Mutex::default(),
+        }
+    }
 }
 
 impl Threads {
