@@ -56,7 +56,7 @@ impl Process {
 
         let weak = core.weak();
         let index = self.index;
-        let _section = otp_scheduler::lock::section();
+        let section = otp_scheduler::lock::section();
         let guard = epoch::pin();
         // SAFETY: the closure owns what it uses, and may run on any thread.
         unsafe {
@@ -67,6 +67,7 @@ impl Process {
             });
         }
         drop(guard);
+        drop(section);
         core.count_out();
         if let Some(OnExit(on_exit)) = on_exit {
             // Wakes the host's waker, or drops a result that nobody wants any more.
