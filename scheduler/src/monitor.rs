@@ -13,7 +13,8 @@
 //!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
 //! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
 //! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
-//!   gates until the next look.
+//!   gates until the next look. The same if no spare comes: who makes one takes locks of the program's, its allocator's
+//!   for one.
 //!
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
@@ -44,6 +45,9 @@ const SLICE_NS: u64 = 1_000_000;
 /// kernel. (A thread that does neither waits for a core: it is not to blame.) With 2 ms it also met tasks whose
 /// memory the kernel was making (a huge page takes it 2 ms here), and `skynet` took twice as long.
 const TAKE_AWAY_NS: u64 = 4_000_000;
+
+/// If no spare has come for a slice that lasts for so long, the maker is thought to wait for somebody behind a gate.
+const NO_SPARE_NS: u64 = 20_000_000;
 
 /// Tasks that are remembered for it: they are bound from the start next time, so that they hold up no scheduler.
 const OFFENDERS: usize = 256;
@@ -212,7 +216,8 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                     // What it saw of this thread says nothing of the next.
                     watch.slices = u64::MAX;
                 } else {
-                    emergency |= waits;
+                    let no_spare = lasted >= NO_SPARE_NS && !core.threads.has_spare();
+                    emergency |= waits || no_spare;
                 }
             }
         } else {
