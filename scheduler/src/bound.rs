@@ -19,6 +19,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::core::Core;
 use crate::gate::{self, Gate};
 use crate::lock::MonitorMutex;
 use crate::slot::Slot;
@@ -168,22 +169,22 @@ impl Bound {
     }
 
     /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task. Its
-    /// turn is over at once. `taken` runs once it is certain.
+    /// turn is over at once.
     ///
     /// All under the lock: a task that gives way in this very moment finds its scheduler taken, and its thread must wait
     /// in [`Bound::unbind`] until it stands in the lists. Unbound before it was bound, it would stay there for good, free
     /// but gated, and the monitor would find the slot without the scheduler.
     pub(crate) fn take_away(
         &self,
+        core: &Core,
         slot: &'static Slot,
         asleep: bool,
-        taken: impl FnOnce(),
     ) -> Option<*mut Local> {
         let mut queues = self.queues.lock();
-        if !slot.take_away() {
+        if !slot.take_away(core) {
             return None;
         }
-        taken();
+        core.bound_begins();
         let local = slot.local_pointer();
         let gate = slot.gate();
         gate.bound.turns.store(0, Ordering::Relaxed);

@@ -242,7 +242,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
     if !core.threads.has_spare() {
         return false;
     }
-    let taken = core.bound.take_away(slot, waits, || core.bound_begins());
+    let taken = core.bound.take_away(core, slot, waits);
     let Some(local) = taken else {
         return false;
     };

@@ -72,6 +72,8 @@ struct Own {
     local: AtomicPtr<Local>,
     /// The set of schedulers that the thread works for; set while it has the slot.
     core: AtomicPtr<Arc<Core>>,
+    /// The same, to be compared by others: never followed.
+    set: AtomicPtr<Core>,
 }
 
 impl fmt::Debug for Slot {
@@ -137,6 +139,9 @@ impl<'a> Seat<'a> {
         slot.own
             .core
             .store(ptr::from_ref(core).cast_mut(), Ordering::Relaxed);
+        slot.own
+            .set
+            .store(Arc::as_ptr(core).cast_mut(), Ordering::Relaxed);
         slot.gate.sit_down();
         CURRENT.with(|cell| cell.set(Some(slot)));
         Seat(slot, PhantomData)
@@ -168,6 +173,7 @@ impl Slot {
                 task: AtomicPtr::new(ptr::null_mut()),
                 local: AtomicPtr::new(ptr::null_mut()),
                 core: AtomicPtr::new(ptr::null_mut()),
+                set: AtomicPtr::new(ptr::null_mut()),
             }),
             gate: CachePadded::new(gate::Gate::default()),
             given: AtomicU32::new(0),
@@ -366,8 +372,9 @@ impl Slot {
         self.own.taken.store(NONE, Ordering::Release);
     }
 
-    /// By the monitor: takes the scheduler away, if the thread is in user code.
-    pub(crate) fn take_away(&self) -> bool {
+    /// By the monitor of `core`: takes the scheduler away, if the thread is in user code, and still one of that set (its
+    /// slot may have gone to a thread of another since the monitor looked it up).
+    pub(crate) fn take_away(&self, core: *const Core) -> bool {
         let own = &self.own;
         if own.depth.load(Ordering::Relaxed) > 0
             || own
@@ -379,7 +386,10 @@ impl Slot {
         }
         // No barrier can be had any more if, say, a filter of system calls came since: then nothing is certain.
         let barrier = gate::barrier_on_all_threads();
-        let next = if barrier && own.depth.load(Ordering::Acquire) == 0 {
+        let next = if barrier
+            && own.depth.load(Ordering::Acquire) == 0
+            && ptr::eq(own.set.load(Ordering::Relaxed), core)
+        {
             TAKEN
         } else {
             NONE
