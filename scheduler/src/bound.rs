@@ -181,11 +181,33 @@ impl Bound {
         asleep: bool,
     ) -> Option<*mut Local> {
         let mut queues = self.queues.lock();
-        if !slot.take_away(core) {
+        if queues.all.len() >= self.limit || !slot.take_away(core) {
             return None;
         }
-        core.bound_begins();
         let local = slot.local_pointer();
+        self.add(core, &mut queues, slot);
+        if asleep {
+            self.put_to_sleep(&mut queues, slot);
+        } else {
+            self.put_last(&mut queues, slot);
+        }
+        Some(local)
+    }
+
+    /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if
+    /// there are as many as may be.
+    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot) -> bool {
+        let mut queues = self.queues.lock();
+        if queues.all.len() >= self.limit {
+            return false;
+        }
+        self.add(core, &mut queues, slot);
+        self.put_last(&mut queues, slot);
+        true
+    }
+
+    fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot) {
+        core.bound_begins();
         let gate = slot.gate();
         gate.bound.turns.store(0, Ordering::Relaxed);
         gate::set_kernel_slice(gate.thread(), 0);
@@ -194,12 +216,6 @@ impl Bound {
             .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
         queues.all.push(slot);
         self.count.store(queues.all.len(), Ordering::Relaxed);
-        if asleep {
-            self.put_to_sleep(&mut queues, slot);
-        } else {
-            self.put_last(&mut queues, slot);
-        }
-        Some(local)
     }
 
     fn put_last(&self, queues: &mut Queues, slot: &'static Slot) {

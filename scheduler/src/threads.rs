@@ -45,7 +45,7 @@ pub(crate) struct Threads {
 impl Default for Threads {
     fn default() -> Threads {
         Threads {
-            spares: MonitorMutex::new(Vec::with_capacity(SPARES_KEPT)),
+            spares: MonitorMutex::new(Vec::with_capacity(8 * SPARES_KEPT)),
             calls: AtomicU32::new(0),
             made: AtomicUsize::new(0),
             handles: Mutex::default(),
@@ -104,6 +104,17 @@ impl Threads {
     /// A spare, for the caller to give something to.
     pub(crate) fn take_spare(&self) -> Option<&'static Slot> {
         self.spares.lock().pop()
+    }
+
+    /// Takes a spare back that could not be given anything.
+    pub(crate) fn return_spare(&self, core: &Core, slot: &'static Slot) {
+        let mut spares = self.spares.lock();
+        if core.is_stopping() {
+            drop(spares);
+            slot.give(Given::End);
+        } else {
+            spares.push(slot);
+        }
     }
 
     /// The end: spares need not wait any more.

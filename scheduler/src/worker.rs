@@ -607,16 +607,15 @@ fn leave_off(task: Task, step: Step) -> bool {
 /// Gives a task that did not give way before to a thread of its own at once. False: there is none, or no room.
 #[cold]
 fn start_bound(core: &Core, task: Task) -> bool {
-    if core.bound.is_full() {
-        return false;
-    }
     let Some(spare) = core.threads.take_spare() else {
         core.threads.call_maker();
         return false;
     };
-    core.bound_begins();
     // Before it has the task: it might be done with it, and bound no more.
-    core.bound.bind(spare, false);
+    if !core.bound.bind_spare(core, spare) {
+        core.threads.return_spare(core, spare);
+        return false;
+    }
     spare.give(Given::Task(task));
     true
 }
