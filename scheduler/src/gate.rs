@@ -292,9 +292,18 @@ pub(crate) fn unblock(signal: i32) {
 
 /// All threads of the program have passed a full barrier when this returns true.
 pub(crate) fn barrier_on_all_threads() -> bool {
+    #[cfg(not(loom))]
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
     // SAFETY: a call without pointers.
-    unsafe { libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) == 0 }
+    #[cfg(not(loom))]
+    unsafe {
+        libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) == 0
+    }
+    #[cfg(loom)]
+    {
+        crate::sync::fence(Ordering::SeqCst);
+        true
+    }
 }
 
 /// Runs on the thread that was sent the signal, at any point of its user code or of the VM's. It touches atomics and the

@@ -38,6 +38,7 @@ use crate::futex;
 use crate::gate;
 use crate::header::{Header, Task};
 use crate::lock::Mutex;
+use crate::sync;
 use crate::worker::Local;
 
 const NONE: u32 = 0;
@@ -62,8 +63,8 @@ struct Own {
     left: AtomicI64,
     /// The slice is over when no more than so much is left: 0, or [`UNLIMITED`] to end it at once.
     floor: AtomicI64,
-    depth: AtomicU32,
-    taken: AtomicU32,
+    depth: sync::AtomicU32,
+    taken: sync::AtomicU32,
     /// The gate's handler came while the thread was in a section.
     asked: AtomicBool,
     /// The task that runs on the thread; null between slices.
@@ -167,8 +168,8 @@ impl Slot {
             own: CachePadded::new(Own {
                 left: AtomicI64::new(UNLIMITED),
                 floor: AtomicI64::new(0),
-                depth: AtomicU32::new(1),
-                taken: AtomicU32::new(NONE),
+                depth: sync::AtomicU32::new(1),
+                taken: sync::AtomicU32::new(NONE),
                 asked: AtomicBool::new(false),
                 task: AtomicPtr::new(ptr::null_mut()),
                 local: AtomicPtr::new(ptr::null_mut()),
@@ -229,8 +230,8 @@ impl Slot {
     pub(crate) fn enter(&self) -> Section<'_> {
         let depth = self.own.depth.load(Ordering::Relaxed) + 1;
         self.own.depth.store(depth, Ordering::Relaxed);
-        // See the barrier in step 2 of the protocol; the compiler must keep the order, too.
-        compiler_fence(Ordering::SeqCst);
+        // See the barrier in step 2 of the protocol.
+        sync::fence_of_barrier();
         if self.own.taken.load(Ordering::Relaxed) == ASKED {
             self.refuse();
         }
@@ -417,5 +418,126 @@ impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+/// Every interleaving, under `RUSTFLAGS="--cfg loom" cargo test --release --lib loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::cell::UnsafeCell;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// A slot, and the scheduler behind it: loom sees to it that nobody touches it while another does.
+    struct Model {
+        slot: Slot,
+        scheduler: UnsafeCell<u32>,
+    }
+
+    // SAFETY: what the model is to show.
+    unsafe impl Sync for Model {}
+    // SAFETY: as above.
+    unsafe impl Send for Model {}
+
+    impl Model {
+        fn new() -> Arc<Model> {
+            Arc::new(Model {
+                slot: Slot::new(),
+                scheduler: UnsafeCell::new(0),
+            })
+        }
+
+        fn use_scheduler(&self) {
+            // SAFETY: the caller owns it, which loom checks.
+            self.scheduler
+                .with_mut(|scheduler| unsafe { *scheduler += 1 });
+        }
+
+        /// What the thread does in a section. True if it owns the scheduler.
+        fn section(&self) -> bool {
+            let _section = self.slot.enter();
+            let owns = !self.slot.is_taken();
+            if owns {
+                self.use_scheduler();
+            }
+            owns
+        }
+
+        /// What the monitor does, and with it whoever it gives the scheduler to.
+        fn take(&self) -> bool {
+            let taken = self.slot.take_away(ptr::null());
+            if taken {
+                self.use_scheduler();
+            }
+            taken
+        }
+    }
+
+    #[test]
+    fn loom_a_scheduler_has_one_owner_while_it_is_taken() {
+        loom::model(|| {
+            let model = Model::new();
+            let owner = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.use_scheduler();
+                    // Into user code, from where it enters two sections.
+                    model.slot.leave();
+                    let owned = [model.section(), model.section()];
+                    assert!(owned[0] || !owned[1], "what was taken does not come back");
+                    owned[1]
+                })
+            };
+            let taken = model.take();
+            let owned = owner.join().unwrap();
+            assert!(owned || taken, "somebody owns the scheduler");
+            assert_eq!(model.slot.is_taken(), taken);
+            if !taken {
+                // Refused or withdrawn, nothing is left of it.
+                assert!(model.take(), "it can be taken from user code later");
+            }
+        });
+    }
+
+    #[test]
+    fn loom_a_refusal_stands_in_the_way_of_no_later_try() {
+        loom::model(|| {
+            let model = Model::new();
+            let owner = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.slot.leave();
+                    model.section()
+                })
+            };
+            let taken = model.take() || model.take();
+            assert!(owner.join().unwrap() || taken);
+            assert_eq!(model.slot.is_taken(), taken);
+        });
+    }
+
+    /// Its own thread is bound until its task gives way; then the slot is as good as new.
+    #[test]
+    fn loom_a_thread_that_was_bound_is_taken_from_again() {
+        loom::model(|| {
+            let model = Model::new();
+            model.slot.leave();
+            let monitor = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || model.take())
+            };
+            std::mem::forget(model.slot.enter());
+            let bound = model.slot.is_taken();
+            // In the program the list of bound threads, a lock, stands between the two.
+            let taken = monitor.join().unwrap();
+            assert_eq!(bound, taken);
+            if bound {
+                model.slot.unbind();
+            }
+            model.slot.leave();
+            assert!(model.take());
+        });
     }
 }

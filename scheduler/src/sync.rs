@@ -3,9 +3,19 @@
 #[cfg(not(loom))]
 pub(crate) use crate::lock::MonitorMutex as Mutex;
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// The side of a barrier on all threads (`gate.rs`) that costs nothing: the compiler keeps the order, and the barrier
+/// does the rest. loom knows no such barrier: a full fence on both sides allows the same.
+#[inline]
+pub(crate) fn fence_of_barrier() {
+    #[cfg(not(loom))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
 
 /// loom's lock with the interface of the other.
 #[cfg(loom)]
