@@ -1,0 +1,169 @@
+//! 1, 10 and 100 hogs of each kind on two schedulers, beside a ticker and a caller.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::kinds;
+use crate::rig::{Flag, Rig, alone};
+
+const COUNTS: [usize; 3] = [1, 10, 100];
+
+/// So long each count is watched.
+const TIME: Duration = Duration::from_millis(500);
+
+/// No stall, and even shares.
+fn shared_evenly(hog: fn(&Flag)) {
+    let _alone = alone();
+    for count in COUNTS {
+        let mut rig = Rig::new(2);
+        (0..count).for_each(|_| rig.hog(hog));
+        rig.until_all_have_begun();
+        rig.check_shares(TIME);
+        rig.end();
+    }
+}
+
+/// No stall.
+fn held_up_nobody(hog: impl Fn(&Flag) + Clone + Send + 'static) {
+    let _alone = alone();
+    for count in COUNTS {
+        let mut rig = Rig::new(2);
+        (0..count).for_each(|_| rig.hog(hog.clone()));
+        rig.until_all_have_begun();
+        rig.watch(TIME);
+        rig.end();
+    }
+}
+
+#[test]
+fn go_10958_tight_loops_and_a_timer() {
+    shared_evenly(kinds::arithmetic);
+}
+
+#[test]
+fn endless_allocation() {
+    shared_evenly(kinds::allocation);
+}
+
+#[test]
+fn endless_sorts() {
+    shared_evenly(kinds::sorting);
+}
+
+#[test]
+fn endless_hashes() {
+    shared_evenly(kinds::hashing);
+}
+
+#[test]
+fn go_35923_c_functions_that_sort() {
+    shared_evenly(kinds::c_sorting);
+}
+
+#[test]
+fn c_functions_that_fill_memory() {
+    shared_evenly(kinds::c_filling);
+}
+
+#[test]
+fn c_functions_that_spin() {
+    shared_evenly(kinds::c_spinning);
+}
+
+#[test]
+fn libinger_unwinding() {
+    shared_evenly(kinds::unwinding);
+}
+
+#[test]
+fn tokio_2542_futures_that_are_always_ready() {
+    let _alone = alone();
+    for count in COUNTS {
+        let mut rig = Rig::new(2);
+        for _ in 0..count {
+            rig.task(async |flag: Arc<Flag>| kinds::always_ready(&flag).await);
+        }
+        rig.until_all_have_begun();
+        rig.check_shares(TIME);
+        rig.end();
+    }
+}
+
+#[test]
+fn endless_locking() {
+    let shared = Arc::new(Mutex::new(0));
+    held_up_nobody(move |flag| kinds::locking(flag, &shared));
+}
+
+#[test]
+fn endless_printing() {
+    let (mut drain, output) = kinds::pipe();
+    let drainer = thread::spawn(move || {
+        let mut text = [0; 4096];
+        while drain.read(&mut text).expect("the pipe can be read") > 0 {}
+    });
+    let output = Arc::new(Mutex::new(output));
+    held_up_nobody(move |flag| kinds::printing(flag, &output));
+    drainer.join().expect("it drains until the end");
+}
+
+#[test]
+fn endless_sleeping() {
+    held_up_nobody(kinds::sleeping);
+}
+
+#[test]
+fn endless_starts_of_threads() {
+    held_up_nobody(kinds::starting_threads);
+}
+
+#[test]
+fn endless_rayon() {
+    held_up_nobody(kinds::rayon_summing);
+}
+
+#[test]
+fn blocking_reads() {
+    let _alone = alone();
+    for count in COUNTS {
+        let mut rig = Rig::new(2);
+        let writers: Vec<File> = (0..count)
+            .map(|_| {
+                let (reader, writer) = kinds::pipe();
+                rig.hog(move |_| kinds::reading(reader));
+                writer
+            })
+            .collect();
+        rig.until_all_have_begun();
+        rig.watch(TIME);
+        drop(writers);
+        rig.end();
+    }
+}
+
+/// A minute of what wears most: locks of the program and of the allocator.
+#[test]
+fn long_locking_and_allocation() {
+    if std::env::var_os("OTP_SCHEDULER_LONG").is_none() {
+        println!(
+            "left out: a minute of 100 hogs that lock and 100 that allocate; OTP_SCHEDULER_LONG=1 runs it"
+        );
+        return;
+    }
+    let _alone = alone();
+    let mut rig = Rig::new(2);
+    let shared = Arc::new(Mutex::new(0));
+    for _ in 0..100 {
+        let shared = Arc::clone(&shared);
+        rig.hog(move |flag| kinds::locking(flag, &shared));
+        rig.hog(kinds::allocation);
+    }
+    rig.until_all_have_begun();
+    for _ in 0..60 {
+        rig.watch(Duration::from_secs(1));
+    }
+    rig.end();
+}
