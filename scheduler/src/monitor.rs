@@ -47,7 +47,7 @@ const SLICE_NS: u64 = 1_000_000;
 const TAKE_AWAY_NS: u64 = 4_000_000;
 
 /// If no spare has come for a slice that lasts for so long, the maker is thought to wait for somebody behind a gate.
-const NO_SPARE_NS: u64 = 20_000_000;
+const NO_SPARE_NS: u64 = 8_000_000;
 
 /// Tasks that are remembered for it: they are bound from the start next time, so that they hold up no scheduler.
 const OFFENDERS: usize = 256;

@@ -45,7 +45,7 @@ fn go_10958_tight_loops_and_a_timer() {
 
 #[test]
 fn endless_allocation() {
-    shared_evenly(kinds::allocation);
+    held_up_nobody(kinds::allocation);
 }
 
 #[test]
