@@ -23,14 +23,13 @@ pub fn arithmetic(flag: &Flag) {
     }
 }
 
-/// Blocks small and large, kept for a while, so that the allocator's locks are held often.
-pub fn allocation(flag: &Flag) {
+/// Blocks of all sizes, kept for a while, so that the allocator's locks are held often.
+pub fn allocation(flag: &Flag, largest: usize) {
     let mut kept: Vec<Vec<u8>> = vec![Vec::new(); 64];
     let mut x = 1_usize;
     while flag.goes_on() {
         x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let size = if x >> 63 == 0 { 2000 } else { 200_000 };
-        kept[(x >> 40) % 64] = black_box(Vec::with_capacity((x >> 20) % size));
+        kept[(x >> 40) % 64] = black_box(Vec::with_capacity((x >> 20) % largest));
     }
 }
 
