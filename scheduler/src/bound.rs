@@ -13,8 +13,12 @@
 //! | ASLEEP   | open   | it waits in the kernel: needs no turn, gets no signal, is looked at now and then |
 //! | LET_GO   | open   | there are no gates, or it is the end                                     |
 //!
+//! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
+//! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
+//!
 //! Standings and gates change under one lock, so a gate is never closed on a thread that is free. Only schedulers and
-//! the monitor take the lock, and threads that become free; none of them stands behind a gate meanwhile.
+//! the monitor take the lock, and threads that become bound by choice, or free; none of them stands behind a gate
+//! meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -192,6 +196,22 @@ impl Bound {
             self.put_last(&mut queues, slot);
         }
         Some(local)
+    }
+
+    /// By a thread itself, in a section, after which it passes its gate. False: the limit is reached, and nothing was
+    /// done.
+    pub(crate) fn bind_own(&self, core: &Core, slot: &'static Slot) -> bool {
+        let mut queues = self.queues.lock();
+        if queues.all.len() >= self.limit {
+            return false;
+        }
+        self.add(core, &mut queues, slot);
+        if self.signal.is_some() && !queues.ended {
+            // `put_last` finds it closed, and sends no signal.
+            slot.gate().close_own();
+        }
+        self.put_last(&mut queues, slot);
+        true
     }
 
     /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if

@@ -127,8 +127,9 @@ pub(crate) struct Core {
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
     pub(crate) offenders: Offenders,
-    /// Times that a scheduler was taken from a thread, and that one should have been but for a limit.
+    /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
     pub(crate) taken_away: AtomicU64,
+    pub(crate) given_away: AtomicU64,
     pub(crate) held_up: AtomicU64,
     /// Times that all gates were opened, since a scheduler waited for something.
     pub(crate) emergencies: AtomicU64,
@@ -170,6 +171,7 @@ impl Core {
             bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
             offenders: Offenders::default(),
             taken_away: AtomicU64::new(0),
+            given_away: AtomicU64::new(0),
             held_up: AtomicU64::new(0),
             emergencies: AtomicU64::new(0),
             left: AtomicUsize::new(workers),
@@ -301,7 +303,7 @@ impl Core {
         self.ended.notify_all();
     }
 
-    /// By the monitor, before it binds a thread.
+    /// By the monitor, before it binds a thread, or by a thread that gives its scheduler away.
     pub(crate) fn bound_begins(&self) {
         self.left.fetch_add(1, Ordering::AcqRel);
     }
@@ -391,6 +393,7 @@ impl Core {
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),
             bound: self.bound.count(),
             taken_away: self.taken_away.load(Ordering::Relaxed),
+            given_away: self.given_away.load(Ordering::Relaxed),
             held_up: self.held_up.load(Ordering::Relaxed),
             emergencies: self.emergencies.load(Ordering::Relaxed),
             bound_panics: self.bound_panics.load(Ordering::Relaxed),

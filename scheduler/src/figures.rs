@@ -23,6 +23,8 @@ pub struct Figures {
     pub bound: usize,
     /// Times that a scheduler was taken from a thread whose task did not give way.
     pub taken_away: u64,
+    /// Times that a thread gave its scheduler away at a [`checkpoint`](crate::checkpoint).
+    pub given_away: u64,
     /// Looks of the monitor (one in a millisecond) that found such a task, but the limit of bound threads reached.
     pub held_up: u64,
     /// Times that all bound threads were let go on for a moment, since a scheduler waited for a lock that one of them

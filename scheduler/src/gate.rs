@@ -10,6 +10,9 @@
 //!    note, and the thread waits when it leaves the section.
 //! 3. `open` stores OPEN and wakes the futex.
 //!
+//! A thread that gives way by choice closes its own gate, in a section, and passes it after the section: nothing needs
+//! to interrupt it.
+//!
 //! A signal that comes late finds an open gate and returns. Signals that nobody here sent go to the handler that was
 //! there before.
 
@@ -102,6 +105,11 @@ impl Gate {
             return;
         }
         self.send(signal);
+    }
+
+    /// By the gate's own thread, which waits at it from soon on by its own choice: no signal.
+    pub(crate) fn close_own(&self) {
+        self.word.store(CLOSED, Ordering::SeqCst);
     }
 
     fn send(&self, signal: i32) {

@@ -90,8 +90,8 @@ pub use mio::event::Source;
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
 pub use slice::{
-    REDUCTIONS_PER_SLICE, current_scheduler, on_scheduler_thread, poll_proceed, reductions_left,
-    slice_is_over, tick, yield_now,
+    REDUCTIONS_PER_SLICE, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
+    proceed, reductions_left, slice_is_over, tick, yield_now,
 };
 pub use task::{JoinError, JoinHandle};
 pub use timers::{Fire, TimerKey};

@@ -239,23 +239,17 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
         core.held_up.fetch_add(1, Ordering::Relaxed);
         return false;
     }
-    if !core.threads.has_spare() {
+    let Some(spare) = core.threads.take_spare() else {
         return false;
-    }
-    let taken = core.bound.take_away(core, slot, waits);
-    let Some(local) = taken else {
+    };
+    let Some(local) = core.bound.take_away(core, slot, waits) else {
+        core.threads.return_spare(core, spare);
         return false;
     };
     core.remotes[index].set_runner(None);
     core.taken_away.fetch_add(1, Ordering::Relaxed);
-    if let Some(spare) = core.threads.take_spare() {
-        spare.give(Given::Scheduler(local));
-    } else {
-        // The spares were dismissed in this moment: it is the end.
-        // SAFETY: it was just taken from its owner, and nobody got it.
-        drop(unsafe { Box::from_raw(local) });
-        core.worker_ended(index);
-    }
+    // At the end, too: the spare finds that, and ends the scheduler.
+    spare.give(Given::Scheduler(local));
     true
 }
 

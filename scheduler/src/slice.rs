@@ -1,12 +1,14 @@
 //! Reductions: what is left of the running slice.
 //!
 //! A slice is [`REDUCTIONS_PER_SLICE`] reductions. Work charges by [`tick`]; once it is used up, whatever can give
-//! way does so at its next chance ([`poll_proceed`], [`yield_now`]).
+//! way does so at its next chance ([`poll_proceed`], [`proceed`], [`yield_now`]). Code that can't await gives way at a
+//! [`checkpoint`]; `slot.rs` has the protocol, `threads.rs` the conditions.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
 use crate::slot::{self, Slot, UNLIMITED};
+use crate::threads::{self, Way};
 use crate::worker::Local;
 
 /// Reductions in a slice: OTP's own figure.
@@ -23,6 +25,107 @@ pub(crate) const RESUME_REDUCTIONS: u32 = 10;
 #[inline]
 pub fn tick(n: u32) -> bool {
     slot::current().is_some_and(|slot| slot.charge(n))
+}
+
+/// Charges the running slice with `n` reductions and, if it is over, gives way: in code that can't await.
+///
+/// The thread gives its scheduler to a spare thread, waits until it is its turn, and goes on: on a thread of its own,
+/// which takes turns of a millisecond with all other tasks, until the task gives way at an await. That costs two
+/// wake-ups of a thread, some 20 us. So it happens once something else has waited for 100 us after the end of the
+/// slice, or has been waiting when a slice ended by the clock (1 ms); and not if another scheduler is idle, which is
+/// woken instead. If nothing else wants to run, a new slice begins.
+///
+/// Otherwise it only charges, as [`tick`] does: within a section of the VM ([`section`](crate::lock::section)), while no
+/// spare thread is at hand, past the limit of bound threads
+/// ([`Builder::max_bound`](crate::Builder::max_bound)), and on a thread that is bound already, whose turns its
+/// schedulers end. Off a scheduler thread it does nothing.
+///
+/// Locks that the caller holds stay held while others run, as with any code that the clock interrupts. The attribute
+/// [`reductions`](macro@crate::reductions) puts checkpoints where they belong.
+///
+/// ```
+/// use otp_scheduler::checkpoint;
+///
+/// fn count_primes(below: u32) -> usize {
+///     let is_prime = |n: &u32| {
+///         checkpoint(1);
+///         (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0)
+///     };
+///     (2..below).filter(is_prime).count()
+/// }
+///
+/// let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+/// let primes = scheduler.spawn(async { count_primes(10_000) }).wait()?;
+/// assert_eq!(primes, 1229);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[inline]
+pub fn checkpoint(n: u32) {
+    if let Some(slot) = slot::current()
+        && slot.charge_checkpoint(n)
+    {
+        look_about(slot);
+    }
+}
+
+/// So many reductions pass between two looks of checkpoints in a slice that is over. Chosen by feel: a look costs
+/// 30 ns, so much of them at least.
+const CHECKS_APART: i64 = REDUCTIONS_PER_SLICE as i64 / 10;
+
+#[cold]
+#[inline(never)]
+fn look_about(slot: &'static Slot) {
+    if slot.is_taken() {
+        slot.put_off_check(i64::MAX);
+        return;
+    }
+    let way = if slot.in_user_state() {
+        slot::with_core(|core| threads::give_way(core, slot))
+    } else {
+        None
+    };
+    match way {
+        Some(Way::Given) => {
+            slot.put_off_check(i64::MAX);
+            slot.gate().pass();
+        }
+        Some(Way::Free) => slot.extend_slice(i64::from(REDUCTIONS_PER_SLICE)),
+        Some(Way::Kept) | None => slot.put_off_check(CHECKS_APART),
+    }
+}
+
+/// Charges the running slice with `n` reductions when it is polled first and, if the slice is over, gives way once: the
+/// task goes to the back of the queue. The awaited form of [`tick`].
+///
+/// While there is something left of the slice it costs about as much as [`tick`], and it never allocates. It may be
+/// dropped at any time.
+///
+/// ```
+/// # let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+/// let sum = scheduler.spawn(async {
+///     let mut sum = 0;
+///     for n in 0..100_000_u64 {
+///         otp_scheduler::proceed(1).await;
+///         sum += n;
+///     }
+///     sum
+/// });
+/// assert_eq!(sum.wait()?, 4_999_950_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[inline]
+pub fn proceed(n: u32) -> impl Future<Output = ()> + Send + Sync + Unpin + 'static {
+    let mut charged = false;
+    poll_fn(move |cx| {
+        if !charged {
+            charged = true;
+            if tick(n) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    })
 }
 
 /// True when the running slice is used up; false off a scheduler thread.
@@ -71,8 +174,9 @@ pub async fn yield_now() {
     .await
 }
 
-/// Reductions left of the running slice; 0 or less when it is over, a very large number off a scheduler thread. The
-/// difference of two readings inside one slice is what was charged between them.
+/// Reductions left of the running slice; 0 or less when it is over, or goes on since nothing else wants to run
+/// ([`checkpoint`]); a very large number off a scheduler thread. The difference of two readings inside one slice is what
+/// was charged between them.
 #[inline]
 pub fn reductions_left() -> i64 {
     slot::current().map_or(UNLIMITED, Slot::left)

@@ -15,10 +15,18 @@
 //! 5. A thread that finds TAKEN touches nothing of the scheduler any more. It is *bound* to its task until the task gives
 //!    way; then the thread clears the word and gets another scheduler some day.
 //!
+//! Protocol of giving away, by choice, at a checkpoint (`slice.rs`):
+//! 1. The thread enters a section, swaps NONE for GIVEN, and has itself bound (`bound.rs`). If it can't be, it takes the
+//!    word back.
+//! 2. It gives the scheduler to a spare, leaves the section, and waits at its gate for its turn. GIVEN is TAKEN in all
+//!    that follows.
+//!
 //! Races considered:
 //! - *Entering against taking.* If the thread read `taken` before the monitor's store, then its store of the depth came
 //!   before that read, and the barrier makes the monitor see it: withdrawn. If it read it later, it sees ASKED or
 //!   TAKEN, and the two swaps have an order.
+//! - *Giving away against taking.* Both begin with a swap of NONE, so one of them finds something else. If it is the
+//!   thread, it goes on as it was: the monitor finds it in a section, and withdraws.
 //! - *What the thread wrote to the scheduler before.* It left its last section by a release store of depth 0; the
 //!   monitor's read of 0 acquires it, and passes it on to the thread that gets the scheduler.
 //!
@@ -29,7 +37,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering, compiler_fence};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence,
+};
 
 use crossbeam_utils::CachePadded;
 
@@ -43,8 +53,9 @@ use crate::worker::Local;
 
 const NONE: u32 = 0;
 const ASKED: u32 = 1;
-const TAKEN: u32 = 2;
-const REFUSED: u32 = 3;
+const REFUSED: u32 = 2;
+const TAKEN: u32 = 3;
+const GIVEN: u32 = 4;
 
 /// So much is left off a scheduler thread that it never runs out.
 pub(crate) const UNLIMITED: i64 = i64::MAX;
@@ -57,12 +68,16 @@ pub(crate) struct Slot {
     given: AtomicU32,
 }
 
-/// Written by the thread, but for `taken` and `floor`.
+/// Written by the thread, but for `taken`, `floor` and `check`.
 struct Own {
     /// Reductions left of the slice.
     left: AtomicI64,
     /// The slice is over when no more than so much is left: 0, or [`UNLIMITED`] to end it at once.
     floor: AtomicI64,
+    /// A checkpoint looks about when no more than so much is left: `floor`, or less if it has looked already.
+    check: AtomicI64,
+    /// When a checkpoint found the slice over. By the clock of the core.
+    over_since: AtomicU64,
     depth: sync::AtomicU32,
     taken: sync::AtomicU32,
     /// The gate's handler came while the thread was in a section.
@@ -168,6 +183,8 @@ impl Slot {
             own: CachePadded::new(Own {
                 left: AtomicI64::new(UNLIMITED),
                 floor: AtomicI64::new(0),
+                check: AtomicI64::new(0),
+                over_since: AtomicU64::new(0),
                 depth: sync::AtomicU32::new(1),
                 taken: sync::AtomicU32::new(NONE),
                 asked: AtomicBool::new(false),
@@ -214,13 +231,56 @@ impl Slot {
     #[inline]
     pub(crate) fn new_slice(&self, reductions: i64) {
         self.set_left(reductions);
-        self.own.floor.store(0, Ordering::Relaxed);
+        self.set_floor(0);
+    }
+
+    /// The same task goes on with a new slice: what is left goes down as before, since others compare readings of it.
+    pub(crate) fn extend_slice(&self, reductions: i64) {
+        self.set_floor(self.left() - reductions);
+    }
+
+    #[inline]
+    fn set_floor(&self, floor: i64) {
+        self.own.floor.store(floor, Ordering::Relaxed);
+        self.own.check.store(floor, Ordering::Relaxed);
     }
 
     /// Ends the slice by the clock: the next tick or await gives way. A slice that begins at this moment may end early
     /// by it, which does no harm.
     pub(crate) fn end_slice(&self) {
         self.own.floor.store(UNLIMITED - 1, Ordering::Relaxed);
+        self.own.check.store(UNLIMITED - 1, Ordering::Relaxed);
+    }
+
+    /// Charges; true when a checkpoint shall look about.
+    #[inline]
+    pub(crate) fn charge_checkpoint(&self, n: u32) -> bool {
+        let left = self.left() - i64::from(n);
+        self.set_left(left);
+        left <= self.own.check.load(Ordering::Relaxed)
+    }
+
+    /// At a checkpoint that shall look about: since when the slice is over, if it is not by the clock.
+    pub(crate) fn over_since(&self, now: u64) -> Option<u64> {
+        let check = self.own.check.load(Ordering::Relaxed);
+        if check == UNLIMITED - 1 {
+            return None;
+        }
+        if check == self.own.floor.load(Ordering::Relaxed) {
+            self.set_over_since(now);
+        }
+        Some(self.own.over_since.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_over_since(&self, now: u64) {
+        self.own.over_since.store(now, Ordering::Relaxed);
+    }
+
+    /// Checkpoints let so many reductions pass before they look about again. The slice is over as it was.
+    pub(crate) fn put_off_check(&self, reductions: i64) {
+        self.own
+            .check
+            .store(self.left().saturating_sub(reductions), Ordering::Relaxed);
     }
 
     // Sections.
@@ -355,7 +415,26 @@ impl Slot {
 
     #[inline]
     pub(crate) fn is_taken(&self) -> bool {
-        self.own.taken.load(Ordering::Relaxed) == TAKEN
+        self.own.taken.load(Ordering::Relaxed) >= TAKEN
+    }
+
+    /// On the slot's own thread, which is bound: it came about by choice.
+    pub(crate) fn is_given(&self) -> bool {
+        self.own.taken.load(Ordering::Relaxed) == GIVEN
+    }
+
+    /// On the slot's own thread, in its outermost section: gives up the scheduler, unless the monitor has asked for it.
+    pub(crate) fn begin_giving(&self) -> bool {
+        debug_assert_eq!(self.own.depth.load(Ordering::Relaxed), 1);
+        self.own
+            .taken
+            .compare_exchange(NONE, GIVEN, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// After `begin_giving`, in the same section: nothing comes of it.
+    pub(crate) fn end_giving(&self) {
+        self.own.taken.store(NONE, Ordering::SeqCst);
     }
 
     pub(crate) fn local_pointer(&self) -> *mut Local {

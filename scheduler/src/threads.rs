@@ -1,10 +1,16 @@
 //! The threads of a scheduler set: each runs a scheduler, is bound to a task, or is a spare.
 //!
 //! Life of a thread:
-//! 1. It gets a scheduler (a [`Local`]): the first ones when they start, spares from the monitor.
-//! 2. It runs it until the scheduler ends, or is taken away while a task is in its own code for too long.
-//! 3. In the latter case it is bound to the task until that gives way. It hands the task in, and is a spare.
+//! 1. It gets a scheduler (a [`Local`]): the first ones when they start, spares from the monitor, or from a thread that
+//!    gives its own away.
+//! 2. It runs it until the scheduler ends, or is taken away while a task is in its own code for too long, or is given
+//!    away at a checkpoint.
+//! 3. In the latter cases it is bound to the task until that gives way. It hands the task in, and is a spare.
 //! 4. It retires if it is in the kernel's idle class by now, or if there are spares enough.
+//!
+//! A thread gives its scheduler away ([`give_way`]) when its slice is over, something waits for the end of it, and has
+//! done so for a while: a hand-over costs two wake-ups of threads, some 20 us, so a slice of 4000 reductions, which may
+//! last for 5 us, is no reason alone. An idle scheduler is told first; it costs one wake-up.
 //!
 //! Spares are made ahead by the maker, a thread of its own that is called when the first slice is overdue: the monitor
 //! must not wait for a thread to be made, and who makes a thread hands down its kernel policy to it.
@@ -27,6 +33,10 @@ const SPARES_AHEAD: usize = 2;
 
 /// Threads that become spares when there are so many retire.
 const SPARES_KEPT: usize = 8;
+
+/// So long must something have waited for the end of a slice whose reductions are used up before the scheduler is given
+/// away. Five times what that costs; chosen by feel.
+const PATIENCE_NS: u64 = 100_000;
 
 /// The kernel's slice for a thread that runs a scheduler: the shortest there is, so that a scheduler that wakes runs
 /// before a bound thread.
@@ -139,6 +149,64 @@ impl Threads {
         spares.push(slot);
         true
     }
+}
+
+/// What comes of a checkpoint whose slice is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Nothing else wants to run.
+    Free,
+    /// Something does, but the thread keeps its scheduler for now.
+    Kept,
+    /// The scheduler is another thread's. This one is bound, and must pass its gate.
+    Given,
+}
+
+/// On the slot's own thread, in a task's own code, with a slice that is over: gives the scheduler to a spare thread, if
+/// that is worth it. See `slot.rs` for the protocol.
+pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
+    let _section = slot.enter();
+    let Some(local) = slot.local() else {
+        // The monitor took it in this moment, and its signal is on the way.
+        return Way::Kept;
+    };
+    let now = core.clock.now();
+    if !local.is_waited_for(now) {
+        return Way::Free;
+    }
+    let is_early = slot
+        .over_since(now)
+        .is_some_and(|since| now < since + PATIENCE_NS);
+    if is_early || core.is_stopping() || core.bound.is_full() || !slot.gate().has_number() {
+        return Way::Kept;
+    }
+    // From here on it takes others some time to answer: no look is of use before.
+    slot.set_over_since(now);
+    if local.pass_on() {
+        return Way::Kept;
+    }
+    let threads = &core.threads;
+    let Some(spare) = threads.take_spare() else {
+        threads.call_maker();
+        return Way::Kept;
+    };
+    if !slot.begin_giving() {
+        threads.return_spare(core, spare);
+        return Way::Kept;
+    }
+    if !core.bound.bind_own(core, slot) {
+        slot.end_giving();
+        threads.return_spare(core, spare);
+        return Way::Kept;
+    }
+    core.remotes[local.index()].set_runner(None);
+    core.given_away.fetch_add(1, Ordering::Relaxed);
+    // This thread has no reference to it from here on. At the end, too: the spare finds that, and ends the scheduler.
+    spare.give(Given::Scheduler(slot.local_pointer()));
+    if !threads.has_spare() {
+        threads.call_maker();
+    }
+    Way::Given
 }
 
 /// A thread's whole life.

@@ -415,6 +415,27 @@ impl Local {
 
     // Bound threads: see `bound.rs`.
 
+    /// During a slice: something waits for it to end.
+    pub(crate) fn is_waited_for(&self, now: u64) -> bool {
+        self.run_next_is_some()
+            || !self.queue.is_empty()
+            || !self.core.injector.is_empty()
+            || self.core.bound.ready() > 0
+            || self.core.is_late(now)
+    }
+
+    /// During a long slice: if another worker is idle, wakes it for what waits here.
+    pub(crate) fn pass_on(&self) -> bool {
+        let others_may = self.core.idle.any();
+        if others_may {
+            if let Some(task) = self.run_next.take() {
+                self.queue.push(task);
+            }
+            self.wake_another();
+        }
+        others_may
+    }
+
     /// Between slices, while there are bound threads: gives turns to them, and ends them.
     ///
     /// Virtual time decides whose turn it is, the queue's or that of a bound thread: each advances by what it used,
@@ -632,7 +653,7 @@ pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
 #[cold]
 fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bool) {
     let address = task.0.addr().get();
-    if offends && step != Step::Done {
+    if offends && !slot.is_given() && step != Step::Done {
         core.offenders.add(address);
     } else {
         core.offenders.forgive(address);
