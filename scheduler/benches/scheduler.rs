@@ -1,14 +1,15 @@
 //! The scheduler's own prices: a plain task, a yield, a wake, a timer.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::hint::black_box;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use otp_scheduler::{Scheduler, yield_now};
+use otp_scheduler::{Scheduler, reductions, yield_now};
 
 fn scheduler() -> Scheduler {
     Scheduler::builder()
@@ -139,12 +140,70 @@ fn timers(criterion: &mut Criterion) {
     }
 }
 
+fn sum(rounds: u64) -> u64 {
+    let mut sum = 0;
+    for n in 0..rounds {
+        sum = black_box(sum ^ n);
+    }
+    sum
+}
+
+#[reductions]
+fn sum_counted(rounds: u64) -> u64 {
+    let mut sum = 0;
+    for n in 0..rounds {
+        sum = black_box(sum ^ n);
+    }
+    sum
+}
+
+async fn sum_awaited(rounds: u64) -> u64 {
+    let mut sum = 0;
+    for n in 0..rounds {
+        sum = ready(black_box(sum ^ n)).await;
+    }
+    sum
+}
+
+#[reductions]
+async fn sum_awaited_counted(rounds: u64) -> u64 {
+    let mut sum = 0;
+    for n in 0..rounds {
+        sum = ready(black_box(sum ^ n)).await;
+    }
+    sum
+}
+
+/// A turn of a loop that does next to nothing: what the attribute adds.
+fn loops(criterion: &mut Criterion) {
+    let scheduler = scheduler();
+    let mut bench = |name: &str, work: fn(u64) -> Pin<Box<dyn Future<Output = u64> + Send>>| {
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                timed(&scheduler, async move {
+                    let start = Instant::now();
+                    black_box(work(rounds).await);
+                    start.elapsed()
+                })
+            });
+        });
+    };
+    bench("loop", |rounds| Box::pin(async move { sum(rounds) }));
+    bench("loop with checkpoints", |rounds| {
+        Box::pin(async move { sum_counted(rounds) })
+    });
+    bench("loop that awaits", |rounds| Box::pin(sum_awaited(rounds)));
+    bench("loop that awaits, with awaited ticks", |rounds| {
+        Box::pin(sum_awaited_counted(rounds))
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = tasks, ping_pong, timers
+    targets = tasks, ping_pong, timers, loops
 }
 criterion_main!(benches);

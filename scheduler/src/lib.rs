@@ -36,6 +36,7 @@
 //!
 //! # What is promised
 //!
+//! - Code with [`macro@reductions`], or with a [`checkpoint`] here and there, gives way without an await, too.
 //! - A wake is never lost: after it, the task runs once more (`state.rs` has the argument, loom tries it).
 //! - A slice is [`REDUCTIONS_PER_SLICE`] reductions. Tasks that wake each other share one slice, so the run-next slot
 //!   keeps the queue waiting for a bounded time.
@@ -87,6 +88,47 @@ pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;
 pub use mio::event::Source;
+/// ```
+/// use otp_scheduler::{Scheduler, reductions, yield_now};
+///
+/// struct Sums(Vec<u64>);
+///
+/// #[reductions]
+/// impl Sums {
+///     // Checkpoints: at the entry, and in each turn.
+///     fn longest_below(limit: u64) -> u64 {
+///         let mut longest = (0, 0);
+///         for start in 1..limit {
+///             let (mut n, mut steps) = (start, 0);
+///             while n != 1 {
+///                 n = if n % 2 == 0 { n / 2 } else { 3 * n + 1 };
+///                 steps += 1;
+///             }
+///             longest = longest.max((steps, start));
+///         }
+///         longest.1
+///     }
+///
+///     // This loop awaits, so its ticks are awaited, too.
+///     async fn fill(&mut self) {
+///         for n in 0..1000 {
+///             yield_now().await;
+///             self.0.push(n);
+///         }
+///     }
+/// }
+///
+/// let scheduler = Scheduler::builder().schedulers(1).build()?;
+/// let longest = scheduler.spawn(async { Sums::longest_below(10_000) });
+/// let filled = scheduler.spawn(async {
+///     let mut sums = Sums(Vec::new());
+///     sums.fill().await;
+///     sums.0.len()
+/// });
+/// assert_eq!((longest.wait()?, filled.wait()?), (6171, 1000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use otp_scheduler_macros::reductions;
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
 pub use slice::{

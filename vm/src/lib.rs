@@ -64,7 +64,20 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, net, tick};
+pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
+/// ```
+/// use otp_vm::{Vm, reductions};
+///
+/// #[reductions]
+/// fn fibonacci(n: u32) -> u64 {
+///     if n < 2 { u64::from(n) } else { fibonacci(n - 1) + fibonacci(n - 2) }
+/// }
+///
+/// let vm = Vm::builder().build()?;
+/// assert_eq!(vm.run(|_cx| async { fibonacci(20) }).wait()?, 6765);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
     CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,

@@ -30,8 +30,7 @@ use proc_macro::TokenStream;
 /// - An await is put only where there is one already. So no future has to wait that never did. At the entry, dropping
 ///   the future means what it means before the first poll; in a loop, it means that the turns so far are done, and the
 ///   next has not begun: no item was taken from the iterator, and no condition looked at.
-/// - What a `loop` holds from one turn to the next, but not at its own awaits, is held at this one. If the future is no
-///   longer `Send` for it, put `#[reductions(skip)]` on the function, and a tick where it fits.
+/// - A future that was `Send` stays so: an awaited tick holds only what is in scope at an await of the code's own.
 ///
 /// # What is left alone
 ///
