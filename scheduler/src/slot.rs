@@ -558,20 +558,17 @@ mod loom_tests {
     fn loom_a_scheduler_has_one_owner_while_it_is_taken() {
         loom::model(|| {
             let model = Model::new();
-            let owner = {
+            let monitor = {
                 let model = Arc::clone(&model);
-                thread::spawn(move || {
-                    model.use_scheduler();
-                    // Into user code, from where it enters two sections.
-                    model.slot.leave();
-                    let owned = [model.section(), model.section()];
-                    assert!(owned[0] || !owned[1], "what was taken does not come back");
-                    owned[1]
-                })
+                thread::spawn(move || model.take())
             };
-            let taken = model.take();
-            let owned = owner.join().unwrap();
-            assert!(owned || taken, "somebody owns the scheduler");
+            model.use_scheduler();
+            // Into user code, from where it enters two sections.
+            model.slot.leave();
+            let owned = [model.section(), model.section()];
+            assert!(owned[0] || !owned[1], "what was taken does not come back");
+            let taken = monitor.join().unwrap();
+            assert!(owned[1] || taken, "somebody owns the scheduler");
             assert_eq!(model.slot.is_taken(), taken);
             if !taken {
                 // Refused or withdrawn, nothing is left of it.
@@ -584,15 +581,14 @@ mod loom_tests {
     fn loom_a_refusal_stands_in_the_way_of_no_later_try() {
         loom::model(|| {
             let model = Model::new();
-            let owner = {
+            let monitor = {
                 let model = Arc::clone(&model);
-                thread::spawn(move || {
-                    model.slot.leave();
-                    model.section()
-                })
+                thread::spawn(move || model.take() || model.take())
             };
-            let taken = model.take() || model.take();
-            assert!(owner.join().unwrap() || taken);
+            model.slot.leave();
+            let owned = model.section();
+            let taken = monitor.join().unwrap();
+            assert!(owned || taken, "somebody owns the scheduler");
             assert_eq!(model.slot.is_taken(), taken);
         });
     }
