@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::yield_now;
+use otp_scheduler::{Scheduler, yield_now};
 
 fn burn(time: Duration) {
     let begun = Instant::now();
@@ -112,4 +112,14 @@ fn tasks_woken_by_bound_ones_go_on() {
     }
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");
+}
+
+#[test]
+fn a_gate_signal_that_nobody_can_catch_is_refused_each_time() {
+    const SIGKILL: i32 = 9;
+    for _ in 0..2 {
+        let built = Scheduler::builder().gate_signal(Some(SIGKILL)).build();
+        let error = built.expect_err("the kernel refuses it");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
 }
