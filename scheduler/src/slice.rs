@@ -31,7 +31,7 @@ pub fn tick(n: u32) -> bool {
 ///
 /// The thread gives its scheduler to a spare thread, waits until it is its turn, and goes on: on a thread of its own,
 /// which takes turns of a millisecond with all other tasks, until the task gives way at an await. That costs two
-/// wake-ups of a thread, some 20 us. So it happens once something else has waited for 100 us after the end of the
+/// wake-ups of threads, some 30 us. So it happens once something else has waited for 100 us after the end of the
 /// slice, or has been waiting when a slice ended by the clock (1 ms); and not if another scheduler is idle, which is
 /// woken instead. If nothing else wants to run, a new slice begins.
 ///

@@ -9,7 +9,7 @@
 //! 4. It retires if it is in the kernel's idle class by now, or if there are spares enough.
 //!
 //! A thread gives its scheduler away ([`give_way`]) when its slice is over, something waits for the end of it, and has
-//! done so for a while: a hand-over costs two wake-ups of threads, some 20 us, so a slice of 4000 reductions, which may
+//! done so for a while: a hand-over costs two wake-ups of threads, some 30 us, so a slice of 4000 reductions, which may
 //! last for 5 us, is no reason alone. An idle scheduler is told first; it costs one wake-up.
 //!
 //! Spares are made ahead by the maker, a thread of its own that is called when the first slice is overdue: the monitor
@@ -35,7 +35,7 @@ const SPARES_AHEAD: usize = 2;
 const SPARES_KEPT: usize = 8;
 
 /// So long must something have waited for the end of a slice whose reductions are used up before the scheduler is given
-/// away. Five times what that costs; chosen by feel.
+/// away. Three times what that costs, there and back; chosen by feel.
 const PATIENCE_NS: u64 = 100_000;
 
 /// The kernel's slice for a thread that runs a scheduler: the shortest there is, so that a scheduler that wakes runs

@@ -421,7 +421,7 @@ fn a_loop_that_is_dropped_at_its_tick_has_taken_no_item() {
 
 /// As in a program that has the crate by another name.
 mod renamed {
-    pub use otp_scheduler::{checkpoint, proceed};
+    pub use otp_scheduler::{checkpoint, proceed, tick};
 }
 
 #[otp_scheduler::reductions(crate = crate::renamed)]

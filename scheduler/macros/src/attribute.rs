@@ -96,7 +96,8 @@ mod tests {
         assert!(!text.contains("compile_error"), "{text}");
         (
             text.matches("::scheduler::checkpoint(1);").count(),
-            text.matches("::scheduler::proceed(1).await;").count(),
+            text.matches("if::scheduler::tick(1){::scheduler::proceed(0).await;}")
+                .count(),
         )
     }
 

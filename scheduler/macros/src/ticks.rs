@@ -16,7 +16,7 @@ use syn::{
 };
 
 pub(crate) struct Ticks {
-    /// Where `checkpoint` and `proceed` are.
+    /// Where `checkpoint`, `proceed` and `tick` are.
     path: Path,
     /// There was an await so far in the loop, function, closure or block that is gone through.
     awaits: bool,
@@ -36,7 +36,8 @@ impl Ticks {
     fn tick(&self, awaits: bool) -> Stmt {
         let path = &self.path;
         if awaits {
-            parse_quote! { #path::proceed(1).await; }
+            // What `proceed(1).await` does, without a future to keep while there is something left of the slice.
+            parse_quote! { if #path::tick(1) { #path::proceed(0).await; } }
         } else {
             parse_quote! { #path::checkpoint(1); }
         }
