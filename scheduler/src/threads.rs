@@ -177,12 +177,12 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     let is_early = slot
         .over_since(now)
         .is_some_and(|since| now < since + PATIENCE_NS);
-    if is_early || core.is_stopping() || core.bound.is_full() || !slot.gate().has_number() {
+    if is_early {
         return Way::Kept;
     }
     // From here on it takes others some time to answer: no look is of use before.
     slot.set_over_since(now);
-    if local.pass_on() {
+    if local.pass_on() || core.is_stopping() || core.bound.is_full() || !slot.gate().has_number() {
         return Way::Kept;
     }
     let threads = &core.threads;

@@ -238,6 +238,35 @@ fn a_checkpoint_only_counts_within_a_section_past_the_limit_and_off_scheduler_th
 }
 
 #[test]
+fn what_a_loop_wakes_is_passed_on_to_an_idle_scheduler() {
+    // No thread may be bound, so nothing but the checkpoints can help: nobody steals from the run-next slot.
+    let scheduler = Scheduler::builder()
+        .schedulers(2)
+        .name("test")
+        .max_bound(0)
+        .build()
+        .expect("worker threads start");
+    let inner = scheduler.clone();
+    let task = scheduler.spawn(async move {
+        let stop = Arc::new(AtomicBool::new(false));
+        let woken = Arc::clone(&stop);
+        inner.spawn(async move { woken.store(true, Ordering::Relaxed) });
+        spin(&stop, &AtomicU64::new(0));
+    });
+    until("the loop ends", || {
+        scheduler
+            .figures()
+            .workers
+            .iter()
+            .map(|one| one.slices)
+            .sum::<u64>()
+            >= 2
+    });
+    task.wait().expect("it ends");
+    assert_eq!(scheduler.figures().given_away, 0);
+}
+
+#[test]
 fn proceed_charges_once_and_gives_way_once_when_the_slice_is_over() {
     let mut polling = Context::from_waker(Waker::noop());
     // Off a scheduler thread there is no slice.

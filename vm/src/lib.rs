@@ -66,15 +66,31 @@ pub use otp_heap::{
 };
 pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
 /// ```
-/// use otp_vm::{Vm, reductions};
+/// use otp_vm::{Context, Vm, reductions};
 ///
 /// #[reductions]
 /// fn fibonacci(n: u32) -> u64 {
 ///     if n < 2 { u64::from(n) } else { fibonacci(n - 1) + fibonacci(n - 2) }
 /// }
 ///
+/// #[reductions]
+/// async fn sum(mut cx: Context, count: u32) -> u64 {
+///     let mut sum = 0;
+///     for _ in 0..count {
+///         let n: u32 = cx.receive().await.decode().unwrap();
+///         sum += fibonacci(n);
+///     }
+///     sum
+/// }
+///
 /// let vm = Vm::builder().build()?;
-/// assert_eq!(vm.run(|_cx| async { fibonacci(20) }).wait()?, 6765);
+/// let run = vm.run(|cx| async move {
+///     for n in 0..20_u32 {
+///         cx.send(cx.pid(), &n).unwrap();
+///     }
+///     sum(cx, 20).await
+/// });
+/// assert_eq!(run.wait()?, 10_945);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use otp_scheduler_macros::reductions_vm as reductions;
