@@ -36,7 +36,7 @@ const TURNS_BEFORE_DEMOTION: u32 = 1;
 /// The same where a thread does not come out of that class again and is lost for schedulers.
 const TURNS_BEFORE_DEMOTION_FOR_EVER: u32 = 10;
 
-/// A thread that used less than this part of its turn waits in the kernel.
+/// A thread that used less than this part of its turn may wait in the kernel; or for a core, which its state tells.
 const ASLEEP_BELOW: u64 = 16;
 
 /// Looks at a sleeper are no further apart than so many of the monitor's.
@@ -280,7 +280,7 @@ impl Bound {
         }
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
-        if used < lasted_ns / ASLEEP_BELOW {
+        if was_asleep(gate, lasted_ns, used) {
             self.put_to_sleep(&mut queues, slot);
             return;
         }
@@ -338,7 +338,8 @@ impl Bound {
         let gate = slot.gate();
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
-        let extends = gate.bound.is(TURN + scheduler as u32) && used >= lasted_ns / ASLEEP_BELOW;
+        let extends =
+            gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);
         if extends {
             gate.bound.turns.fetch_add(1, Ordering::Relaxed);
             self.consider_demotion(gate, lasted_ns, used);
@@ -442,6 +443,12 @@ impl Bound {
         threads.extend(queues.all.iter().map(|slot| slot.gate().thread()));
         threads
     }
+}
+
+/// True if a thread that used so much of so long a turn waits in the kernel. One that got no core waits for its next
+/// turn like others: as a sleeper it would lose its turns to those that do get one.
+fn was_asleep(gate: &Gate, lasted_ns: u64, used_ns: u64) -> bool {
+    used_ns < lasted_ns / ASLEEP_BELOW && gate.is_waiting()
 }
 
 /// CPU time in a millisecond that a thread may use and still count as asleep.

@@ -240,10 +240,7 @@ impl Rig {
             used.sort_unstable();
             seen.push((jain, used));
         }
-        panic!(
-            "uneven: {seen:?}, with {} bound",
-            self.scheduler.figures().bound
-        );
+        panic!("uneven: {seen:?}, {:?}", self.scheduler.figures());
     }
 
     /// Ends the hogs. All unbind, and no thread is left.
