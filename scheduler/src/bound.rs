@@ -338,8 +338,7 @@ impl Bound {
         let gate = slot.gate();
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
-        let extends =
-            gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);
+        let extends = gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);
         if extends {
             gate.bound.turns.fetch_add(1, Ordering::Relaxed);
             self.consider_demotion(gate, lasted_ns, used);

@@ -146,29 +146,8 @@ impl Gate {
         (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
-    /// True if the thread sleeps in the kernel, false if it runs or waits for a core. Costs some microseconds.
     pub(crate) fn is_waiting(&self) -> bool {
-        let mut path = [0_u8; 48];
-        let mut rest = &mut path[..];
-        if write!(rest, "/proc/self/task/{}/stat\0", self.thread()).is_err() {
-            return false;
-        }
-        let mut text = [0_u8; 128];
-        // SAFETY: a path with a nul at its end, and room for what is read.
-        let count = unsafe {
-            let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
-            if file < 0 {
-                return false;
-            }
-            let count = libc::read(file, text.as_mut_ptr().cast(), text.len());
-            libc::close(file);
-            count
-        };
-        // `1234 (name) S ...`: the name may have brackets of its own.
-        let text = &text[..usize::try_from(count).unwrap_or(0)];
-        let bracket = text.iter().rposition(|&byte| byte == b')');
-        let state = bracket.and_then(|bracket| text.get(bracket + 2));
-        matches!(state, Some(b'S' | b'D'))
+        is_waiting(self.thread())
     }
 
     /// Takes the calling thread out of the kernel's idle class. False if the system does not let it (without privilege,
@@ -185,6 +164,31 @@ impl Gate {
         // SAFETY: a valid parameter; the thread is one of this program.
         unsafe { libc::sched_setscheduler(self.thread(), libc::SCHED_IDLE, &parameter) };
     }
+}
+
+/// True if the thread sleeps in the kernel, false if it runs or waits for a core. Costs some microseconds.
+pub(crate) fn is_waiting(thread: i32) -> bool {
+    let mut path = [0_u8; 48];
+    let mut rest = &mut path[..];
+    if write!(rest, "/proc/self/task/{thread}/stat\0").is_err() {
+        return false;
+    }
+    let mut text = [0_u8; 128];
+    // SAFETY: a path with a nul at its end, and room for what is read.
+    let count = unsafe {
+        let file = libc::open(path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if file < 0 {
+            return false;
+        }
+        let count = libc::read(file, text.as_mut_ptr().cast(), text.len());
+        libc::close(file);
+        count
+    };
+    // `1234 (name) S ...`: the name may have brackets of its own.
+    let text = &text[..usize::try_from(count).unwrap_or(0)];
+    let bracket = text.iter().rposition(|&byte| byte == b')');
+    let state = bracket.and_then(|bracket| text.get(bracket + 2));
+    matches!(state, Some(b'S' | b'D'))
 }
 
 /// The kernel's `sched_attr`, in its first version.

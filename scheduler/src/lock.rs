@@ -7,6 +7,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::ptr;
 use std::sync::PoisonError;
 use std::time::Instant;
 
@@ -42,7 +43,10 @@ pub fn section() -> Section {
 impl Drop for Section {
     #[inline]
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
+        // One that outlived its thread's time as ours, in a thread-local say, must not touch the next thread's slot.
+        if let Some(slot) = self.slot
+            && slot::current().is_some_and(|current| ptr::eq(current, slot))
+        {
             slot.leave();
         }
     }

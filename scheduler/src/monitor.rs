@@ -46,8 +46,10 @@ const SLICE_NS: u64 = 1_000_000;
 /// memory the kernel was making (a huge page takes it 2 ms here), and `skynet` took twice as long.
 const TAKE_AWAY_NS: u64 = 4_000_000;
 
-/// If no spare has come for a slice that lasts for so long, the maker is thought to wait for somebody behind a gate.
-const NO_SPARE_NS: u64 = 8_000_000;
+/// A spare that is missing for so long: whoever shall be it may wait for a lock before it can tell. The gates open for
+/// one look in so many. (Open for longer, on a machine that others use as well, all bound threads would keep the maker
+/// and the spare from the cores.)
+const SPARE_LATE_NS: u64 = 20_000_000;
 
 /// Tasks that are remembered for it: they are bound from the start next time, so that they hold up no scheduler.
 const OFFENDERS: usize = 256;
@@ -216,8 +218,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                     // What it saw of this thread says nothing of the next.
                     watch.slices = u64::MAX;
                 } else {
-                    let no_spare = lasted >= NO_SPARE_NS && !core.threads.has_spare();
-                    emergency |= waits || no_spare;
+                    emergency |= waits || is_spare_stuck(core, lasted - TAKE_AWAY_NS);
                 }
             }
         } else {
@@ -232,6 +233,14 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         core.bound.close_all();
     }
     emergency
+}
+
+/// For a scheduler that should have been taken away so long ago: true if there is no spare, and a lock behind a gate may
+/// be the reason.
+fn is_spare_stuck(core: &Core, late: u64) -> bool {
+    !core.threads.has_spare()
+        && !core.bound.is_full()
+        && (core.threads.maker_waits() || late % SPARE_LATE_NS >= SPARE_LATE_NS - INTERVAL_NS)
 }
 
 fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> bool {

@@ -325,7 +325,6 @@ impl Slot {
                 std::mem::forget(self.0.enter());
             }
         }
-        debug_assert_eq!(self.own.depth.load(Ordering::Relaxed), 1);
         self.own.task.store(task.as_ptr(), Ordering::Relaxed);
         self.leave();
         let _back = Back(self);
@@ -425,7 +424,6 @@ impl Slot {
 
     /// On the slot's own thread, in its outermost section: gives up the scheduler, unless the monitor has asked for it.
     pub(crate) fn begin_giving(&self) -> bool {
-        debug_assert_eq!(self.own.depth.load(Ordering::Relaxed), 1);
         self.own
             .taken
             .compare_exchange(NONE, GIVEN, Ordering::SeqCst, Ordering::Relaxed)

@@ -18,7 +18,7 @@
 use std::io;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::core::Core;
@@ -47,6 +47,8 @@ pub(crate) struct Threads {
     spares: MonitorMutex<Vec<&'static Slot>>,
     /// Calls of the maker: a futex.
     calls: AtomicU32,
+    /// The maker's kernel id while it makes a thread, else 0.
+    making: AtomicI32,
     /// Threads made, for their names.
     made: AtomicUsize,
     handles: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -57,6 +59,7 @@ impl Default for Threads {
         Threads {
             spares: MonitorMutex::new(Vec::with_capacity(8 * SPARES_KEPT)),
             calls: AtomicU32::new(0),
+            making: AtomicI32::new(0),
             made: AtomicUsize::new(0),
             handles: Mutex::default(),
         }
@@ -83,13 +86,18 @@ impl Threads {
 
     /// The maker's whole life.
     pub(crate) fn make_spares(&self, core: &Arc<Core>) {
+        // SAFETY: a call without arguments.
+        let own = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         loop {
             let calls = self.calls.load(Ordering::SeqCst);
             if core.is_stopping() {
                 return;
             }
             if calls > 0 && self.spares.lock().len() < SPARES_AHEAD {
-                if let Err(error) = self.make(core, None) {
+                self.making.store(own, Ordering::Relaxed);
+                let made = self.make(core, None);
+                self.making.store(0, Ordering::Relaxed);
+                if let Err(error) = made {
                     tracing::error!(%error, "no spare thread could be made; slices may be held up");
                 } else {
                     // It enters the spares by itself, and calls.
@@ -105,6 +113,12 @@ impl Threads {
     pub(crate) fn call_maker(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
         futex::wake_one(&self.calls);
+    }
+
+    /// True if the maker waits for something (a lock of the allocator's, most likely) while it makes a thread.
+    pub(crate) fn maker_waits(&self) -> bool {
+        let maker = self.making.load(Ordering::Relaxed);
+        maker != 0 && gate::is_waiting(maker)
     }
 
     pub(crate) fn has_spare(&self) -> bool {

@@ -31,12 +31,13 @@
 //! - **Order.** What one process sends to another, messages and signals alike, arrives as sent.
 //! - **Pids are incarnations.** A pid is never anybody else's; a message for the dead reaches
 //!   nobody.
-//! - **Fair scheduling** by reductions at every await. A body that neither awaits nor ticks keeps
-//!   its scheduler in this version.
+//! - **Fair scheduling** by reductions at every await, and by the clock. A body that neither awaits
+//!   nor ticks, or that blocks, loses its scheduler after some milliseconds and takes turns with
+//!   the others on a thread of its own: see `docs/scheduler.md`.
 //!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
-//! - A body's blocking calls block its scheduler.
+//! - A process in code that never returns can't be ended: a kill takes effect when it next awaits.
 //!
 //! The behaviours (GenServer, Supervisor, …) are in the crate `otp-stdlib`.
 
