@@ -360,9 +360,16 @@ impl Core {
         drop(running);
         // A thread of ours would wait for itself.
         if !slice::on_scheduler_thread() {
-            for handle in self.threads.take_handles() {
-                // A worker catches what its tasks throw; its own panic is on standard error already.
-                let _ = handle.join();
+            // Again for a spare that came while the others ended.
+            loop {
+                let handles = self.threads.take_handles();
+                if handles.is_empty() {
+                    break;
+                }
+                for handle in handles {
+                    // A worker catches what its tasks throw; its own panic is on standard error already.
+                    let _ = handle.join();
+                }
             }
         }
         Ok(())

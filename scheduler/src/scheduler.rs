@@ -24,6 +24,7 @@ use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::lock;
 use crate::registration::Registration;
 use crate::slice;
 use crate::task::{self, JoinHandle};
@@ -98,6 +99,8 @@ impl Scheduler {
     /// for instance since it lies in a type-stable slab; if another task uses it now, that one runs once more.
     #[inline]
     pub unsafe fn wake(&self, task: NonNull<Header>) {
+        // See `Header::wake`.
+        let _section = lock::section();
         // SAFETY: the caller promises a header.
         if unsafe { task.as_ref() }.state.wake() {
             self.core.schedule(Task(task));

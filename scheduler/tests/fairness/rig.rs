@@ -99,7 +99,6 @@ impl Mailbox {
 /// Times of something that shall happen each millisecond.
 #[derive(Debug, Default)]
 pub struct Beats {
-    count: AtomicU64,
     latest_ns: AtomicU64,
     /// When the next is due.
     due: AtomicU64,
@@ -107,7 +106,6 @@ pub struct Beats {
 
 impl Beats {
     fn record(&self, due: u64, now: u64) {
-        self.count.fetch_add(1, Ordering::Relaxed);
         self.latest_ns
             .fetch_max(now.saturating_sub(due), Ordering::Relaxed);
         self.due.store(now + MS, Ordering::Relaxed);
@@ -212,7 +210,6 @@ impl Rig {
                 "the {name} stood still for {latest:?}: {:?}",
                 self.scheduler.figures()
             );
-            assert!(beats.count.load(Ordering::Relaxed) > 0, "no {name} at all");
         }
     }
 
@@ -231,8 +228,11 @@ impl Rig {
 
     /// The hogs get even shares. Other programs that want the cores may spoil a measurement, but not one after another.
     pub fn check_shares(&self, for_so_long: Duration) {
+        until("a hog is not bound", || {
+            self.scheduler.figures().bound >= self.hogs.len()
+        });
         let mut seen = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..8 {
             let (jain, mut used) = self.evenness(for_so_long);
             if jain >= 0.8 {
                 return;
