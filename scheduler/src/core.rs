@@ -186,21 +186,23 @@ impl Core {
 
     // Tasks.
 
-    /// Puts a task that is SCHEDULED where it will be run.
+    /// Changes a task's state, and if that answers true, puts the task where it will be run. In one section: a bound
+    /// thread made to wait between the two would keep the task from all other wakers.
     #[inline]
-    pub(crate) fn schedule(&self, task: Task) {
-        let pushed = slot::current().is_some_and(|slot| {
-            let _section = slot.enter();
-            match slot.local() {
-                Some(local) if local.belongs_to(self) => {
-                    local.push_woken(task, slot);
-                    true
-                }
-                _ => false,
+    pub(crate) fn schedule_if(&self, task: Task, change: impl FnOnce() -> bool) {
+        let Some(slot) = slot::current() else {
+            if change() {
+                self.inject(task);
             }
-        });
-        if !pushed {
-            self.inject(task);
+            return;
+        };
+        let _section = slot.enter();
+        if !change() {
+            return;
+        }
+        match slot.local() {
+            Some(local) if local.belongs_to(self) => local.push_woken(task, slot),
+            _ => self.inject(task),
         }
     }
 

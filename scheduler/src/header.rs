@@ -6,7 +6,6 @@
 use std::ptr::NonNull;
 
 use crate::core::Core;
-use crate::lock;
 use crate::scheduler::Scheduler;
 use crate::state::State;
 
@@ -97,12 +96,8 @@ impl Header {
     pub unsafe fn wake(this: NonNull<Header>) {
         // SAFETY: the caller promises that the memory holds a header.
         let header = unsafe { this.as_ref() };
-        // Made to wait between the two, a bound thread would keep the task from all other wakers.
-        let _section = lock::section();
-        if header.state.wake() {
-            // SAFETY: the caller promises that the core is still there.
-            unsafe { &*header.core }.schedule(Task(this));
-        }
+        // SAFETY: the caller promises that the core is still there.
+        unsafe { &*header.core }.schedule_if(Task(this), || header.state.wake());
     }
 }
 

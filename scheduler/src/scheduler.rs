@@ -24,7 +24,6 @@ use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::gate;
 use crate::header::{Header, Task};
-use crate::lock;
 use crate::registration::Registration;
 use crate::slice;
 use crate::task::{self, JoinHandle};
@@ -99,12 +98,9 @@ impl Scheduler {
     /// for instance since it lies in a type-stable slab; if another task uses it now, that one runs once more.
     #[inline]
     pub unsafe fn wake(&self, task: NonNull<Header>) {
-        // See `Header::wake`.
-        let _section = lock::section();
         // SAFETY: the caller promises a header.
-        if unsafe { task.as_ref() }.state.wake() {
-            self.core.schedule(Task(task));
-        }
+        let header = unsafe { task.as_ref() };
+        self.core.schedule_if(Task(task), || header.state.wake());
     }
 
     /// Pushes a task that is new, or whose header is in use again, without regard to wakes before: a [`Header::reset`]
@@ -116,8 +112,11 @@ impl Scheduler {
     #[inline]
     pub unsafe fn start(&self, task: NonNull<Header>) {
         // SAFETY: the caller promises a header.
-        unsafe { task.as_ref() }.state.start();
-        self.core.schedule(Task(task));
+        let header = unsafe { task.as_ref() };
+        self.core.schedule_if(Task(task), || {
+            header.state.start();
+            true
+        });
     }
 
     /// Nanoseconds since the scheduler was built, monotonic. Costs some 23 ns.

@@ -179,8 +179,10 @@ where
         },
     });
     if core.owned.add(&task) {
-        task.header.state.start();
-        core.schedule(Task(task.pointer()));
+        core.schedule_if(Task(task.pointer()), || {
+            task.header.state.start();
+            true
+        });
     } else {
         task.cancel();
     }

@@ -170,7 +170,7 @@ impl Threads {
 pub(crate) enum Way {
     /// Nothing else wants to run.
     Free,
-    /// Something does, but the thread keeps its scheduler for now.
+    /// Something does, but the thread keeps its scheduler: it is too early, or there is no spare or no room.
     Kept,
     /// The scheduler is another thread's. This one is bound, and must pass its gate.
     Given,
