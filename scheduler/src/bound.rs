@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use crate::core::Core;
 use crate::gate::{self, Gate};
 use crate::lock::MonitorMutex;
+use crate::priority::Priority;
 use crate::slot::Slot;
 use crate::worker::Local;
 
@@ -41,6 +42,9 @@ const ASLEEP_BELOW: u64 = 16;
 
 /// Looks at a sleeper are no further apart than so many of the monitor's.
 const LOOKS_APART: u32 = 16;
+
+/// What a turn costs: a normal one's weight, so that it has one in each round.
+const TURN_COST: u32 = Priority::Normal.turns();
 
 const FREE: u32 = 0;
 const READY: u32 = 1;
@@ -74,6 +78,11 @@ pub(crate) struct Standing {
     /// The thread's CPU clock at the beginning of its turn, or at the last look.
     cpu_ns: AtomicU64,
     turns: AtomicU32,
+    /// By its task's priority; and what it has left of a round. A turn costs [`TURN_COST`].
+    weight: AtomicU32,
+    credit: AtomicU32,
+    /// It was bound by force and has had no turn yet.
+    new: AtomicBool,
     demoted: AtomicBool,
     /// Looks that passed over a sleeper, and how many shall.
     passed: AtomicU32,
@@ -110,8 +119,12 @@ pub(crate) struct Bound {
     queues: MonitorMutex<Queues>,
     /// Length of the queue.
     ready: AtomicUsize,
+    /// Those in it that are new: they stand in front.
+    new: AtomicUsize,
     /// Bound threads in all.
     count: AtomicUsize,
+    /// The sum of their weights.
+    weight: AtomicU32,
     limit: usize,
     policy: Policy,
     /// Turns of demoted threads, as offered and as used, in nanoseconds; halved now and then, so that they tell of the
@@ -149,7 +162,9 @@ impl Bound {
                 ended: false,
             }),
             ready: AtomicUsize::new(0),
+            new: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
+            weight: AtomicU32::new(0),
             limit,
             signal,
         }
@@ -164,8 +179,21 @@ impl Bound {
         self.ready.load(Ordering::Relaxed)
     }
 
+    /// True if a thread waits that was bound by force and has had no turn yet.
+    pub(crate) fn has_new(&self) -> bool {
+        self.new.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many share in the turns of one scheduler, normal ones for the rest: at least one.
+    pub(crate) fn sharing(&self, schedulers: usize) -> u64 {
+        let weight = u64::from(self.weight.load(Ordering::Relaxed));
+        weight
+            .div_ceil(u64::from(TURN_COST) * schedulers as u64)
+            .max(1)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -189,11 +217,11 @@ impl Bound {
             return None;
         }
         let local = slot.local_pointer();
-        self.add(core, &mut queues, slot);
+        self.add(core, &mut queues, slot, slot.task_priority());
         if asleep {
             self.put_to_sleep(&mut queues, slot);
         } else {
-            self.put_last(&mut queues, slot);
+            self.put_first(&mut queues, slot);
         }
         Some(local)
     }
@@ -205,7 +233,7 @@ impl Bound {
         if queues.all.len() >= self.limit {
             return false;
         }
-        self.add(core, &mut queues, slot);
+        self.add(core, &mut queues, slot, slot.task_priority());
         if self.signal.is_some() && !queues.ended {
             // `put_last` finds it closed, and sends no signal.
             slot.gate().close_own();
@@ -216,19 +244,22 @@ impl Bound {
 
     /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if
     /// there are as many as may be.
-    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot) -> bool {
+    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, priority: Priority) -> bool {
         let mut queues = self.queues.lock();
         if queues.all.len() >= self.limit {
             return false;
         }
-        self.add(core, &mut queues, slot);
+        self.add(core, &mut queues, slot, priority);
         self.put_last(&mut queues, slot);
         true
     }
 
-    fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot) {
+    fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
         core.bound_begins();
         let gate = slot.gate();
+        gate.bound.weight.store(priority.turns(), Ordering::Relaxed);
+        gate.bound.credit.store(0, Ordering::Relaxed);
+        self.weight.fetch_add(priority.turns(), Ordering::Relaxed);
         gate.bound.turns.store(0, Ordering::Relaxed);
         gate::set_kernel_slice(gate.thread(), 0);
         gate.bound
@@ -249,6 +280,25 @@ impl Bound {
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
     }
 
+    /// By the monitor, for a thread that was taken its scheduler: its first turn comes at once. The thread may have been
+    /// kept from its core (a virtual machine's host does so for milliseconds), and need no more than a moment.
+    fn put_first(&self, queues: &mut Queues, slot: &'static Slot) {
+        self.put_last(queues, slot);
+        if slot.gate().bound.is(READY) {
+            queues.ready.rotate_right(1);
+            slot.gate().bound.new.store(true, Ordering::Relaxed);
+            slot.gate().bound.credit.store(TURN_COST, Ordering::Relaxed);
+            self.new.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Under the lock: whatever comes, it is new no more.
+    fn grow_old(&self, slot: &Slot) {
+        if slot.gate().bound.new.swap(false, Ordering::Relaxed) {
+            self.new.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn put_to_sleep(&self, queues: &mut Queues, slot: &'static Slot) {
         let bound = &slot.gate().bound;
         bound.set(ASLEEP);
@@ -257,11 +307,27 @@ impl Bound {
         queues.asleep.push(slot);
     }
 
-    /// Gives the turn to the first in the queue.
+    /// Gives the turn to the first in the queue whose credit suffices. Each that is passed over gets its weight's worth.
     pub(crate) fn begin_turn(&self, scheduler: usize) -> Option<&'static Slot> {
         let mut queues = self.queues.lock();
-        let slot = queues.ready.pop_front()?;
+        let slot = loop {
+            let slot = queues.ready.pop_front()?;
+            let bound = &slot.gate().bound;
+            let mut credit = bound.credit.load(Ordering::Relaxed);
+            if credit < TURN_COST {
+                credit += bound.weight.load(Ordering::Relaxed);
+            }
+            let rest = credit.checked_sub(TURN_COST);
+            bound
+                .credit
+                .store(rest.unwrap_or(credit), Ordering::Relaxed);
+            if rest.is_some() {
+                break slot;
+            }
+            queues.ready.push_back(slot);
+        };
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.grow_old(slot);
         let gate = slot.gate();
         gate.bound.set(TURN + scheduler as u32);
         gate.bound
@@ -364,6 +430,9 @@ impl Bound {
             _ => {}
         }
         queues.all.retain(|&one| !std::ptr::eq(one, slot));
+        self.grow_old(slot);
+        let weight = slot.gate().bound.weight.load(Ordering::Relaxed);
+        self.weight.fetch_sub(weight, Ordering::Relaxed);
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
         self.count.store(queues.all.len(), Ordering::Relaxed);
         let gate = slot.gate();

@@ -9,7 +9,6 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
 
 use crate::bound::{Bound, Policy};
@@ -21,6 +20,7 @@ use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
+use crate::run_queue::{Injectors, Stealers};
 use crate::slice;
 use crate::slot::{self, Slot};
 use crate::task::Owned;
@@ -30,7 +30,7 @@ use crate::timers::{Fire, TimerKey, Timers};
 /// The part of a worker that other threads reach.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    pub(crate) stealer: Stealer<Task>,
+    pub(crate) stealers: Stealers,
     pub(crate) timers: CachePadded<Timers>,
     pub(crate) counters: CachePadded<Counters>,
     /// What others tell the worker.
@@ -111,7 +111,7 @@ pub(crate) struct Options {
 
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) injector: Injector<Task>,
+    pub(crate) injectors: Injectors,
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: CachePadded<Idle>,
     pub(crate) driver: Driver,
@@ -141,13 +141,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(stealers: Vec<Stealer<Task>>, options: Options) -> io::Result<Core> {
+    pub(crate) fn new(stealers: Vec<Stealers>, options: Options) -> io::Result<Core> {
         let clock = Clock::new();
         let workers = stealers.len();
         let remotes: Box<[Remote]> = stealers
             .into_iter()
-            .map(|stealer| Remote {
-                stealer,
+            .map(|stealers| Remote {
+                stealers,
                 timers: CachePadded::new(Timers::new()),
                 counters: CachePadded::new(Counters::default()),
                 told: CachePadded::default(),
@@ -155,7 +155,7 @@ impl Core {
             })
             .collect();
         Ok(Core {
-            injector: Injector::new(),
+            injectors: Injectors::new(),
             idle: CachePadded::new(Idle::new(workers)),
             remotes,
             monitor: Monitor::default(),
@@ -209,7 +209,7 @@ impl Core {
     pub(crate) fn inject(&self, task: Task) {
         // Those who take tasks out spin while a push is half done, so none must be stopped at a gate.
         let _section = section();
-        self.injector.push(task);
+        self.injectors.push(task);
         if self.wake_one() {
             self.outside_wakes.fetch_add(1, Ordering::Relaxed);
         }
@@ -235,7 +235,11 @@ impl Core {
 
     /// True if some queue shows a task that any worker may take.
     pub(crate) fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+        !self.injectors.is_empty()
+            || self
+                .remotes
+                .iter()
+                .any(|remote| !remote.stealers.is_empty())
     }
 
     // Timers.
@@ -393,9 +397,9 @@ impl Core {
             workers: self
                 .remotes
                 .iter()
-                .map(|remote| remote.counters.read(remote.stealer.len()))
+                .map(|remote| remote.counters.read(remote.stealers.len()))
                 .collect(),
-            injector_length: self.injector.len(),
+            injector_length: self.injectors.len(),
             idle: self.idle.count(),
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),

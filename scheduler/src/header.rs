@@ -6,6 +6,7 @@
 use std::ptr::NonNull;
 
 use crate::core::Core;
+use crate::priority::{AtomicPriority, Priority};
 use crate::scheduler::Scheduler;
 use crate::state::State;
 
@@ -50,6 +51,7 @@ pub struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
     core: *const Core,
+    pub(crate) priority: AtomicPriority,
 }
 
 // SAFETY: `core` is only followed in `Header::wake`, whose caller promises that the scheduler is still there, and a
@@ -71,6 +73,7 @@ impl Header {
             state: State::new(),
             vtable,
             core,
+            priority: AtomicPriority::new(),
         }
     }
 
@@ -79,6 +82,16 @@ impl Header {
     /// Call it last: a stale wake of the former task may push the new one from here on (a spurious run).
     pub fn reset(&self) {
         self.state.reset();
+    }
+
+    /// The task's priority: normal, unless it was set.
+    pub fn priority(&self) -> Priority {
+        self.priority.get()
+    }
+
+    /// Sets the task's priority, from the next time on that it is queued. Mirrors `process_flag(priority, _)`.
+    pub fn set_priority(&self, priority: Priority) {
+        self.priority.set(priority);
     }
 
     /// What the task is doing at this moment.
@@ -108,3 +121,12 @@ pub(crate) struct Task(pub(crate) NonNull<Header>);
 // SAFETY: tasks are run by any worker; that the memory may be reached from any thread is the promise of
 // `Scheduler::wake`.
 unsafe impl Send for Task {}
+
+impl Task {
+    /// Of a task that wants to run.
+    #[inline]
+    pub(crate) fn priority(self) -> Priority {
+        // SAFETY: it is in a queue, or taken out to be run, so its owner keeps it.
+        unsafe { self.0.as_ref() }.priority.get()
+    }
+}

@@ -70,8 +70,10 @@ mod idle;
 pub mod lock;
 mod monitor;
 pub mod net;
+mod priority;
 mod random;
 mod registration;
+mod run_queue;
 mod scheduler;
 mod slice;
 mod slot;
@@ -129,6 +131,7 @@ pub use mio::event::Source;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use otp_scheduler_macros::reductions;
+pub use priority::Priority;
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
 pub use slice::{

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_deque::Worker;
 use mio::Interest;
 use mio::event::Source;
 
@@ -24,7 +23,9 @@ use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::priority::Priority;
 use crate::registration::Registration;
+use crate::run_queue::RunQueue;
 use crate::slice;
 use crate::task::{self, JoinHandle};
 use crate::threads::KERNEL_SLICE_NS;
@@ -172,7 +173,25 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(&self.core, future)
+        self.spawn_at(Priority::Normal, future)
+    }
+
+    /// Starts a plain task of a priority. As [`Scheduler::spawn`] otherwise.
+    ///
+    /// ```
+    /// use otp_scheduler::{Priority, Scheduler};
+    ///
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let answer = scheduler.spawn_at(Priority::High, async { 42 });
+    /// assert_eq!(answer.wait()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_at<F>(&self, priority: Priority, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        task::spawn(&self.core, priority, future)
     }
 
     /// Tells the workers to end, each after the slice that it runs. Tasks in the queues run no more: they are their
@@ -282,8 +301,8 @@ impl Builder {
         if let Some(signal) = self.gate_signal {
             gate::install(signal)?;
         }
-        let queues: Vec<Worker<Task>> = (0..count).map(|_| Worker::new_fifo()).collect();
-        let stealers = queues.iter().map(Worker::stealer).collect();
+        let queues: Vec<RunQueue> = (0..count).map(|_| RunQueue::new()).collect();
+        let stealers = queues.iter().map(RunQueue::stealers).collect();
         let options = Options {
             name: self.name,
             gate_signal: self.gate_signal,

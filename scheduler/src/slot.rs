@@ -48,6 +48,7 @@ use crate::futex;
 use crate::gate;
 use crate::header::{Header, Task};
 use crate::lock::Mutex;
+use crate::priority::Priority;
 use crate::sync;
 use crate::worker::Local;
 
@@ -56,6 +57,10 @@ const ASKED: u32 = 1;
 const REFUSED: u32 = 2;
 const TAKEN: u32 = 3;
 const GIVEN: u32 = 4;
+
+/// Where a task's priority stands in its address.
+const PRIORITY: usize = 0b11;
+const _: () = assert!(align_of::<Header>() > PRIORITY);
 
 /// So much is left off a scheduler thread that it never runs out.
 pub(crate) const UNLIMITED: i64 = i64::MAX;
@@ -82,7 +87,7 @@ struct Own {
     taken: sync::AtomicU32,
     /// The gate's handler came while the thread was in a section.
     asked: AtomicBool,
-    /// The task that runs on the thread; null between slices.
+    /// The task that runs on the thread, never followed, with its priority in the lowest bits; null between slices.
     task: AtomicPtr<Header>,
     /// The scheduler that the thread owns, or owned when it was taken away; null if there is none.
     local: AtomicPtr<Local>,
@@ -316,7 +321,7 @@ impl Slot {
 
     /// Runs a task's own code from inside the outermost section.
     #[inline]
-    pub(crate) fn in_user_code<R>(&self, task: NonNull<Header>, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn in_user_code<R>(&self, task: Task, f: impl FnOnce() -> R) -> R {
         struct Back<'a>(&'a Slot);
         impl Drop for Back<'_> {
             #[inline]
@@ -325,7 +330,9 @@ impl Slot {
                 std::mem::forget(self.0.enter());
             }
         }
-        self.own.task.store(task.as_ptr(), Ordering::Relaxed);
+        let priority = task.priority() as usize;
+        let marked = task.0.as_ptr().map_addr(|address| address | priority);
+        self.own.task.store(marked, Ordering::Relaxed);
         self.leave();
         let _back = Back(self);
         f()
@@ -361,6 +368,11 @@ impl Slot {
     #[inline]
     pub(crate) fn in_slice(&self) -> bool {
         !self.own.task.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The priority that the task had when its slice began.
+    pub(crate) fn task_priority(&self) -> Priority {
+        Priority::of_number((self.own.task.load(Ordering::Relaxed).addr() & PRIORITY) as u8)
     }
 
     // Spares.

@@ -26,6 +26,7 @@ use slab::Slab;
 use crate::core::{Core, forget_payload, panic_text};
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::{Condvar, Mutex};
+use crate::priority::Priority;
 use crate::slice;
 
 /// Why a plain task has no result.
@@ -159,7 +160,7 @@ where
 }
 
 /// Starts a plain task.
-pub(crate) fn spawn<F>(core: &Arc<Core>, future: F) -> JoinHandle<F::Output>
+pub(crate) fn spawn<F>(core: &Arc<Core>, priority: Priority, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -178,6 +179,7 @@ where
             ended: Condvar::new(),
         },
     });
+    task.header.set_priority(priority);
     if core.owned.add(&task) {
         core.schedule_if(Task(task.pointer()), || {
             task.header.state.start();

@@ -1,13 +1,14 @@
-//! A worker thread: its queue, its run-next slot, its loop.
+//! A worker thread: its run-next slot, its loop, and how it waits.
 //!
 //! Where a worker looks for its next task, in this order:
-//! 1. The run-next slot: the last task woken by the slice before it. It inherits what is left of that slice, so tasks
-//!    that wake each other share one slice; when that is over it goes to the back of the queue like everyone else.
+//! 1. Tasks of priority max and high, its own and those woken from outside.
+//! 2. The run-next slot: the last normal task woken by the slice before it. It inherits what is left of that slice, so
+//!    tasks that wake each other share one slice; when that is over it goes to the back of the queue with those that ran.
 //!    Nobody steals from the slot, so nobody is told of it.
-//! 2. Every 61st time the injector (tasks woken from outside), so that a queue that never empties cannot starve it.
-//! 3. Its own queue, first in, first out.
-//! 4. The injector.
-//! 5. The queues of others, from a random one on: it steals up to half.
+//! 3. Every 61st time the injectors (tasks woken from outside), so that a queue that never empties cannot starve them.
+//! 4. Its own queue (`run_queue.rs`).
+//! 5. The injectors.
+//! 6. The queues of others, from a random one on: it steals up to half.
 //!
 //! Workers that never run dry steal nothing, so each compares its queue with the others' now and then ([`Local::balance`]).
 //!
@@ -15,20 +16,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crossbeam_deque::{Steal, Worker};
-
 use crate::core::{Core, Remote, forget_payload, panic_text};
 use crate::driver::{Polled, Wait};
 use crate::header::{Step, Task};
 use crate::idle::Place;
+use crate::priority::Priority;
 use crate::random::Random;
+use crate::run_queue::{Lane, Origin, RunQueue};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Given, Slot};
 use crate::timers::Fire;
@@ -64,6 +64,10 @@ const CREDIT_NS: u64 = 1_000_000;
 /// others in it are not to blame.
 const DEBT_TURNS: u64 = 4;
 
+/// Tasks that come from waiting go before bound threads until the queue is so many of their turns ahead. Less than
+/// [`DEBT_TURNS`], or they would for ever.
+const WOKEN_TURNS: u64 = 2;
+
 /// An idle worker wakes for timers no more often: a wake-up costs 10 us, and timers that are spread out evenly would
 /// take half a core at 20 us each. So much later a timer may be that follows another closely.
 const TIMER_WAKES_APART_NS: u64 = 50_000;
@@ -75,8 +79,11 @@ const OTHERS_TIMERS_NS: u64 = 50_000;
 pub(crate) struct Local {
     core: Arc<Core>,
     index: usize,
-    queue: Worker<Task>,
+    queue: RunQueue,
     run_next: Cell<Option<Task>>,
+    /// Where the slice's first task came from, and whether it woke others that ran in the same slice.
+    lane: Cell<Lane>,
+    chained: Cell<bool>,
     searching: Cell<bool>,
     coarse_now: Cell<u64>,
     balanced_at: Cell<u64>,
@@ -109,13 +116,15 @@ impl fmt::Debug for Local {
 }
 
 impl Local {
-    pub(crate) fn new(core: Arc<Core>, index: usize, queue: Worker<Task>) -> Local {
+    pub(crate) fn new(core: Arc<Core>, index: usize, queue: RunQueue) -> Local {
         let now = core.clock.now();
         Local {
             core,
             index,
             queue,
             run_next: Cell::new(None),
+            lane: Cell::new(Lane::Woken),
+            chained: Cell::new(false),
             searching: Cell::new(false),
             coarse_now: Cell::new(now),
             balanced_at: Cell::new(now),
@@ -157,19 +166,20 @@ impl Local {
     /// A task woken on this thread.
     #[inline]
     pub(crate) fn push_woken(&self, task: Task, slot: &Slot) {
-        if !slot.in_slice() {
-            self.push_back(task);
+        if task.priority() != Priority::Normal || !slot.in_slice() {
+            self.push_back(task, Origin::Waiting);
         } else if let Some(displaced) = self.run_next.replace(Some(task)) {
-            self.push_back(displaced);
+            self.push_back(displaced, Origin::Waiting);
         }
     }
 
     /// To the back of the queue. If this worker has something else to run first, and another is idle, the time counts
     /// from here on until that one is told; see `tell_of_waiting`.
-    fn push_back(&self, task: Task) {
+    fn push_back(&self, task: Task, origin: Origin) {
         let idle = self.waiting_since.get() == 0 && self.core.idle.any();
         let others_may = idle && (in_slice() || self.run_next_is_some() || !self.queue.is_empty());
-        self.queue.push(task);
+        let lane = self.queue.push(task, origin);
+        self.core.injectors.note(lane);
         if others_may {
             self.waiting_since.set(self.core.clock.now());
         }
@@ -203,38 +213,61 @@ impl Local {
 
     #[inline]
     fn next(&self, slot: &Slot) -> Option<Task> {
-        if let Some(task) = self.run_next.take() {
-            if !slot.is_over() {
-                return Some(task);
+        let urgent = self.core.injectors.are_urgent_used();
+        let (task, lane) = match urgent.then(|| self.next_urgent()).flatten() {
+            Some(found) => found,
+            None => {
+                if let Some(task) = self.run_next.take() {
+                    if !slot.is_over() {
+                        self.chained.set(true);
+                        return Some(task);
+                    }
+                    // A chain of tasks that wake each other has used its slice, as a task would have.
+                    let origin = if self.chained.get() {
+                        Origin::Running
+                    } else {
+                        Origin::Waiting
+                    };
+                    self.push_back(task, origin);
+                }
+                self.next_queued()?
             }
-            self.push_back(task);
-        }
-        let task = self.next_queued()?;
+        };
+        self.lane.set(lane);
+        self.chained.set(false);
         self.end_search();
         slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
         Some(task)
     }
 
-    fn next_queued(&self) -> Option<Task> {
+    #[cold]
+    fn next_urgent(&self) -> Option<(Task, Lane)> {
+        let injectors = &self.core.injectors;
+        self.queue
+            .pop_urgent()
+            .or_else(|| self.queue.take_injected_urgent(injectors))
+    }
+
+    fn next_queued(&self) -> Option<(Task, Lane)> {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
         if turn >= TURNS_BETWEEN_INJECTOR {
             self.turn.set(0);
-            if let Some(task) = self.take_injected() {
-                return Some(task);
+            if let Some(found) = self.take_injected() {
+                return Some(found);
             }
         }
         self.queue
-            .pop()
+            .pop(&self.core.injectors)
             .or_else(|| self.take_injected())
             .or_else(|| self.steal())
     }
 
-    fn take_injected(&self) -> Option<Task> {
-        taken(|| self.core.injector.steal_batch_and_pop(&self.queue))
+    fn take_injected(&self) -> Option<(Task, Lane)> {
+        self.queue.take_injected(&self.core.injectors)
     }
 
-    fn steal(&self) -> Option<Task> {
+    fn steal(&self) -> Option<(Task, Lane)> {
         let remotes = &self.core.remotes;
         if remotes.len() == 1 {
             return None;
@@ -246,14 +279,12 @@ impl Local {
             self.searching.set(true);
         }
         let first = self.random.below(remotes.len());
-        let task = (first..remotes.len())
+        let found = (first..remotes.len())
             .chain(0..first)
             .filter(|&victim| victim != self.index)
-            .find_map(|victim| {
-                taken(|| remotes[victim].stealer.steal_batch_and_pop(&self.queue))
-            })?;
+            .find_map(|victim| self.queue.steal(&remotes[victim].stealers))?;
         self.remote().counters.steals.add(1);
-        Some(task)
+        Some(found)
     }
 
     /// Gives the searching count back once there is something to run; see `idle.rs`, step 2.
@@ -272,8 +303,9 @@ impl Local {
         let counters = &self.remote().counters;
         counters.slices.add(1);
         counters.reductions.add(used as u64);
+        self.queue.charge(self.lane.get(), used);
         if leave_off(task, step) {
-            self.push_back(task);
+            self.push_back(task, Origin::Running);
         }
         if self.waiting_since.get() != 0 {
             self.tell_of_waiting();
@@ -283,7 +315,7 @@ impl Local {
     /// The end of the scheduler's run: what is in the run-next slot is to be found in the queue.
     fn end(&self) {
         if let Some(task) = self.run_next.take() {
-            self.queue.push(task);
+            self.queue.push(task, Origin::Waiting);
         }
         // The gate of a bound thread stays open: it is the end.
         self.guest.set(None);
@@ -321,15 +353,14 @@ impl Local {
         }
     }
 
-    /// Takes tasks from a worker that has over twice as many. Stealing alone evens out nothing among workers that
-    /// never run dry: one could serve nine endless tasks and another one.
+    /// Takes tasks from workers that have over twice as many. Stealing alone evens out nothing among workers that never
+    /// run dry: one could serve nine endless tasks and another one.
     fn balance(&self) {
-        let own = self.queue.len();
-        let crowded = |remote: &&Remote| remote.stealer.len() > 2 * own + 2;
-        if let Some(remote) = self.core.remotes.iter().find(crowded)
-            && remote.stealer.steal_batch(&self.queue).is_success()
-        {
-            self.remote().counters.steals.add(1);
+        for (index, remote) in self.core.remotes.iter().enumerate() {
+            if index != self.index && self.queue.balance(&remote.stealers) {
+                self.remote().counters.steals.add(1);
+                return;
+            }
         }
     }
 
@@ -419,7 +450,7 @@ impl Local {
     pub(crate) fn is_waited_for(&self, now: u64) -> bool {
         self.run_next_is_some()
             || !self.queue.is_empty()
-            || !self.core.injector.is_empty()
+            || !self.core.injectors.is_empty()
             || self.core.bound.ready() > 0
             || self.core.is_late(now)
     }
@@ -429,7 +460,7 @@ impl Local {
         let others_may = self.core.idle.any();
         if others_may {
             if let Some(task) = self.run_next.take() {
-                self.queue.push(task);
+                self.queue.push(task, Origin::Waiting);
             }
             self.wake_another();
         }
@@ -446,8 +477,8 @@ impl Local {
         let now = self.core.clock.now();
         let ran = now - self.turns_seen.replace(now);
         let queued = self.queue.len() as u64 + 1;
-        let sharing = bound.count().div_ceil(self.core.remotes.len()) as u64;
-        let latest = self.bound_time.get() + DEBT_TURNS * TURN_NS / sharing.max(1);
+        let turn = TURN_NS / bound.sharing(self.core.remotes.len());
+        let latest = self.bound_time.get() + DEBT_TURNS * turn;
         self.queue_time
             .set((self.queue_time.get() + ran / queued).min(latest));
         if let Some(slot) = self.guest.get()
@@ -459,10 +490,17 @@ impl Local {
             // Whatever there is runs at once, or the worker rests, and gives a turn meanwhile.
             return;
         }
-        if self.queue_time.get() > self.bound_time.get()
+        let core = &self.core;
+        let time_ahead = self.queue_time.get().saturating_sub(self.bound_time.get());
+        let is_pressing = || {
+            self.queue.has_urgent(&core.injectors)
+                || (time_ahead <= WOKEN_TURNS * turn && self.queue.has_woken(&core.injectors))
+        };
+        if (time_ahead > 0 || bound.has_new())
+            && !is_pressing()
             && (self.guest.get().is_some() || self.begin_turn())
         {
-            self.wait(self.turn_began.get() + TURN_NS, || false);
+            self.wait(self.turn_began.get() + TURN_NS, is_pressing);
         }
     }
 
@@ -482,9 +520,9 @@ impl Local {
     fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
         let bound = &self.core.bound;
         let lasted = now.saturating_sub(self.turn_began.get());
-        let sharing = bound.count().div_ceil(self.core.remotes.len()) as u64;
+        let sharing = bound.sharing(self.core.remotes.len());
         self.bound_time
-            .set(self.bound_time.get() + lasted / sharing.max(1));
+            .set(self.bound_time.get() + lasted / sharing);
         if bound.extend_turn(slot, self.index, lasted) {
             self.turn_began.set(now);
         } else {
@@ -592,7 +630,7 @@ fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     let step = unsafe {
         header.as_ref().state.begin();
         let run = header.as_ref().vtable.run;
-        slot.in_user_code(header, || catch_unwind(AssertUnwindSafe(|| run(header))))
+        slot.in_user_code(task, || catch_unwind(AssertUnwindSafe(|| run(header))))
     };
     step.unwrap_or_else(|payload| {
         match slot.local() {
@@ -633,7 +671,7 @@ fn start_bound(core: &Core, task: Task) -> bool {
         return false;
     };
     // Before it has the task: it might be done with it, and bound no more.
-    if !core.bound.bind_spare(core, spare) {
+    if !core.bound.bind_spare(core, spare, task.priority()) {
         core.threads.return_spare(core, spare);
         return false;
     }
@@ -673,11 +711,4 @@ fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bo
 /// True while a task runs on this thread.
 fn in_slice() -> bool {
     slot::current().is_some_and(Slot::in_slice)
-}
-
-/// Tries again for as long as another thief was in the way.
-fn taken(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
-    iter::repeat_with(&mut steal)
-        .find(|result| !result.is_retry())
-        .and_then(Steal::success)
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::Figures;
+use otp_scheduler::{Figures, Priority};
 
-use crate::context::{Context, Priority};
+use crate::context::Context;
 use crate::process::Process;
 use crate::vm::Vm;
 
@@ -145,7 +145,7 @@ fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
         trap_exit: state.trap_exit,
         reductions: process.reductions.load(Ordering::Relaxed),
         memory: size_of::<Process>() + state.body_bytes as usize + maps,
-        priority: state.priority,
+        priority: process.priority(),
         parent: state
             .parent
             .filter(|&parent| parent != crate::envelope::HOST),

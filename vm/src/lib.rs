@@ -65,7 +65,7 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
+pub use otp_scheduler::{Policy, Priority, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
 ///
@@ -97,8 +97,8 @@ pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, 
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,
-    SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    CallError, Context, Receive, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, Spawned,
+    Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

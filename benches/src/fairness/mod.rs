@@ -44,8 +44,7 @@ pub struct Fairness {
     /// How long to look, in seconds
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
-    /// Priority of the ticker, the caller and its server; in this version kept and shown, but all
-    /// processes run as normal
+    /// Priority of the ticker, the caller and its server
     #[arg(long, value_enum, default_value_t = Level::Normal)]
     pub priority: Level,
 }

@@ -10,6 +10,7 @@ use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_scheduler::Priority;
 use parking_lot::MutexGuard;
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ use crate::vm::Vm;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub(crate) use spawn::spawn_process;
-pub use spawn::{Priority, SpawnError, SpawnOptions, Spawned};
+pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub use time::{Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
@@ -276,6 +277,27 @@ impl Context {
     pub fn trap_exit(&self, trap: bool) -> bool {
         self.state()
             .is_some_and(|mut state| std::mem::replace(&mut state.trap_exit, trap))
+    }
+
+    /// Sets the process's own priority, from its next slice on. Gives what was set before.
+    /// `process_flag(priority, Level)`.
+    ///
+    /// ```
+    /// use otp_vm::{Priority, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let before = vm.run(|cx| async move { cx.set_priority(Priority::High) }).wait();
+    /// assert_eq!(before?, Priority::Normal);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_priority(&self, priority: Priority) -> Priority {
+        let process = self.process();
+        let state = self.state();
+        let before = process.priority();
+        if state.is_some() {
+            process.set_priority(priority);
+        }
+        before
     }
 
     /// Names a process. `register/2`.

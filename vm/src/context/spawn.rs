@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_scheduler::Priority;
 
 use super::Context;
 use crate::envelope::{self, HOST, Kind};
@@ -26,20 +27,6 @@ pub struct SpawnOptions {
     trap_exit: bool,
     label: Option<Atom>,
     priority: Priority,
-}
-
-/// A process's priority. In this version every process runs as `normal`; the value is kept and
-/// shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Priority {
-    /// For work that may wait.
-    Low,
-    /// The default.
-    #[default]
-    Normal,
-    /// For the few that others wait for.
-    High,
 }
 
 impl SpawnOptions {
@@ -72,7 +59,7 @@ impl SpawnOptions {
         self
     }
 
-    /// The priority.
+    /// The priority. The default is normal, whatever the maker's is.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self

@@ -19,10 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::{Activity, Header, TimerKey};
+use otp_scheduler::{Activity, Header, Priority, TimerKey};
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::context::Priority;
 use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::exit_reason::ExitReason;
@@ -112,7 +111,6 @@ pub(crate) struct State {
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) label: Option<Atom>,
     pub(crate) body_bytes: u32,
-    pub(crate) priority: Priority,
 }
 
 /// Parts of the state that few processes need.
@@ -204,13 +202,13 @@ impl Process {
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
         self.doomed.store(false, Ordering::Relaxed);
+        self.header.set_priority(start.priority);
         let mut state = self.lock();
         state.wake_at = NEVER;
         state.parent = Some(start.parent);
         state.label = start.label;
         state.trap_exit = start.trap_exit;
         state.body_bytes = body_bytes;
-        state.priority = start.priority;
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
         }
@@ -227,6 +225,15 @@ impl Process {
             // Last: from here on, a stale wake may run the process.
             self.header.reset();
         }
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.header.priority()
+    }
+
+    /// Sets the priority, from the next time on that the process is queued.
+    pub(crate) fn set_priority(&self, priority: Priority) {
+        self.header.set_priority(priority);
     }
 
     /// What the process is doing at this moment.
