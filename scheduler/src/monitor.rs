@@ -46,6 +46,28 @@ const SLICE_NS: u64 = 1_000_000;
 /// memory the kernel was making (a huge page takes it 2 ms here), and `skynet` took twice as long.
 const TAKE_AWAY_NS: u64 = 4_000_000;
 
+/// The same while some task is bound, and while many are: where one does not give way others hardly do, and everyone
+/// else waits for each of them in turn.
+const TAKE_AWAY_NEXT_NS: u64 = 2_000_000;
+const TAKE_AWAY_OF_MANY_NS: u64 = 1_000_000;
+
+/// A scheduler that waits inside the VM for so long may wait for somebody behind a gate.
+const EMERGENCY_NS: u64 = 2_000_000;
+
+/// So many bound threads are many.
+const MANY_BOUND: usize = 8;
+
+/// Time between two looks while some thread is bound.
+const INTERVAL_BESIDE_BOUND_NS: u64 = 500_000;
+
+fn take_away_ns(bound: usize) -> u64 {
+    match bound {
+        0 => TAKE_AWAY_NS,
+        1..MANY_BOUND => TAKE_AWAY_NEXT_NS,
+        _ => TAKE_AWAY_OF_MANY_NS,
+    }
+}
+
 /// A spare that is missing for so long: whoever shall be it may wait for a lock before it can tell. The gates open for
 /// one look in so many. (Open for longer, on a machine that others use as well, all bound threads would keep the maker
 /// and the spare from the cores.)
@@ -138,7 +160,12 @@ impl Monitor {
                 idle_looks = 0;
                 let deadline = core.next_deadline().saturating_add(TIMER_LATE_NS);
                 let until_deadline = deadline.saturating_sub(core.clock.now());
-                self.pause(until_deadline.clamp(SHORTEST_NS, INTERVAL_NS));
+                let interval = if core.bound.count() > 0 {
+                    INTERVAL_BESIDE_BOUND_NS
+                } else {
+                    INTERVAL_NS
+                };
+                self.pause(until_deadline.clamp(SHORTEST_NS, interval));
                 look(core);
                 emergency = oversee(core, &mut watches, emergency);
             }
@@ -183,6 +210,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     if core.bound.count() > 0 {
         core.bound.look_at_sleepers();
     }
+    let take_away_ns = take_away_ns(core.bound.count());
     let mut emergency = false;
     for (index, watch) in watches.iter_mut().enumerate() {
         let remote = &core.remotes[index];
@@ -202,15 +230,15 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         let lasted = now.saturating_sub(watch.since);
         if lasted >= SLICE_NS && slot.in_slice() {
             slot.end_slice();
-            if !core.threads.has_spare() {
+            if core.threads.wants_spares() {
                 core.threads.call_maker();
             }
         }
-        if lasted < TAKE_AWAY_NS {
+        if lasted < take_away_ns {
             continue;
         }
         let cpu_ns = slot.gate().cpu_ns().unwrap_or(0);
-        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= TAKE_AWAY_NS / 2;
+        let burns = cpu_ns.saturating_sub(watch.cpu_ns) >= take_away_ns / 2;
         let waits = !burns && slot.gate().is_waiting();
         if slot.in_user_state() {
             if burns || waits {
@@ -218,11 +246,11 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                     // What it saw of this thread says nothing of the next.
                     watch.slices = u64::MAX;
                 } else {
-                    emergency |= waits || is_spare_stuck(core, lasted - TAKE_AWAY_NS);
+                    emergency |= waits || is_spare_stuck(core, lasted - take_away_ns);
                 }
             }
         } else {
-            emergency |= waits;
+            emergency |= waits && lasted >= EMERGENCY_NS;
         }
     }
     if emergency {

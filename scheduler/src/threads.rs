@@ -29,7 +29,7 @@ use crate::slot::{Given, Seat, Slot};
 use crate::worker::{self, Left, Local};
 
 /// Spares that are made once the first was wanted.
-const SPARES_AHEAD: usize = 2;
+const SPARES_AHEAD: usize = 4;
 
 /// Threads that become spares when there are so many retire.
 const SPARES_KEPT: usize = 8;
@@ -119,6 +119,11 @@ impl Threads {
     pub(crate) fn maker_waits(&self) -> bool {
         let maker = self.making.load(Ordering::Relaxed);
         maker != 0 && gate::is_waiting(maker)
+    }
+
+    /// True if there are fewer spares than shall be ahead.
+    pub(crate) fn wants_spares(&self) -> bool {
+        self.spares.lock().len() < SPARES_AHEAD
     }
 
     pub(crate) fn has_spare(&self) -> bool {
