@@ -112,6 +112,11 @@ impl Gate {
         self.word.store(CLOSED, Ordering::SeqCst);
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.word.load(Ordering::SeqCst) == CLOSED
+    }
+
     fn send(&self, signal: i32) {
         // SAFETY: the structure is plain data, zero is valid for all of it.
         let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };

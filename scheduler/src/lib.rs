@@ -58,6 +58,7 @@
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
+mod accounting;
 mod bound;
 mod clock;
 mod core;
@@ -85,6 +86,7 @@ mod timers;
 mod wheel;
 mod worker;
 
+pub use accounting::{AccountingAllocator, allocated_bytes, counts_allocations, uncounted};
 pub use bound::Policy;
 pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};

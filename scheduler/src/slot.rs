@@ -4,7 +4,9 @@
 //! can take it away from a thread that is in a task's own code for too long, without the thread's help.
 //!
 //! The thread is in one of two states: in user code (`depth` 0), or in a section of the VM (`depth` 1 and more, since
-//! sections nest), in which it may use the scheduler that it owns.
+//! sections nest), in which it may use the scheduler that it owns. User code may be in the accounting allocator
+//! (`accounting.rs`): then the gate waits as in a section, but the scheduler can be taken away, since the allocator does
+//! not use it.
 //!
 //! Protocol of taking away:
 //! 1. A thread that enters a section stores its depth, *then* reads `taken`.
@@ -43,6 +45,7 @@ use std::sync::atomic::{
 
 use crossbeam_utils::CachePadded;
 
+use crate::accounting;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
@@ -85,8 +88,12 @@ struct Own {
     over_since: AtomicU64,
     depth: sync::AtomicU32,
     taken: sync::AtomicU32,
-    /// The gate's handler came while the thread was in a section.
+    /// The gate's handler came while the thread was in a section, or in the allocator.
     asked: AtomicBool,
+    /// The thread is in the accounting allocator.
+    allocating: AtomicBool,
+    /// Bytes that the accounting allocator gave out on the thread, minus those that it took back.
+    allocated: AtomicI64,
     /// The task that runs on the thread, never followed, with its priority in the lowest bits; null between slices.
     task: AtomicPtr<Header>,
     /// The scheduler that the thread owns, or owned when it was taken away; null if there is none.
@@ -165,6 +172,7 @@ impl<'a> Seat<'a> {
             .store(Arc::as_ptr(core).cast_mut(), Ordering::Relaxed);
         slot.gate.sit_down();
         CURRENT.with(|cell| cell.set(Some(slot)));
+        accounting::look_for_it();
         Seat(slot, PhantomData)
     }
 
@@ -193,6 +201,8 @@ impl Slot {
                 depth: sync::AtomicU32::new(1),
                 taken: sync::AtomicU32::new(NONE),
                 asked: AtomicBool::new(false),
+                allocating: AtomicBool::new(false),
+                allocated: AtomicI64::new(0),
                 task: AtomicPtr::new(ptr::null_mut()),
                 local: AtomicPtr::new(ptr::null_mut()),
                 core: AtomicPtr::new(ptr::null_mut()),
@@ -357,10 +367,54 @@ impl Slot {
 
     /// By the handler, on the thread itself.
     pub(crate) fn signalled(&self) {
-        if self.own.depth.load(Ordering::Relaxed) == 0 {
+        if self.in_user_state() && !self.own.allocating.load(Ordering::Relaxed) {
             self.gate.pass();
         } else {
             self.own.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    // The accounting allocator, on the slot's own thread.
+
+    /// Bytes allocated on the thread, minus those freed.
+    #[inline]
+    pub(crate) fn allocated(&self) -> i64 {
+        self.own.allocated.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set_allocated(&self, bytes: i64) {
+        self.own.allocated.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Enters the allocator. It never calls back, so this does not nest.
+    #[inline]
+    pub(crate) fn enter_allocator(&self) {
+        self.own.allocating.store(true, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub(crate) fn leave_allocator(&self) {
+        compiler_fence(Ordering::SeqCst);
+        self.own.allocating.store(false, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        if self.own.asked.load(Ordering::Relaxed) {
+            self.wait_after_allocator();
+        }
+    }
+
+    /// In a section, which the note of the handler stays for, it goes on. No allocation: the caller is the allocator.
+    #[cold]
+    #[inline(never)]
+    fn wait_after_allocator(&self) {
+        if self.in_user_state() {
+            // Nobody expects a change of it from freeing memory.
+            // SAFETY: the thread's own word.
+            let error = unsafe { *libc::__errno_location() };
+            self.wait_now();
+            // SAFETY: as above.
+            unsafe { *libc::__errno_location() = error };
         }
     }
 
@@ -507,6 +561,76 @@ impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// What the monitor does to a thread in the allocator, and that the thread waits after `leave`, in user code.
+    fn waits_after(leave: impl FnOnce(&Slot) + Send) {
+        gate::prepare_barriers().expect("the kernel has barriers");
+        let slot = Slot::new();
+        let opened = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                slot.gate.sit_down();
+                leave(&slot);
+                assert!(opened.load(Ordering::SeqCst), "it did not wait");
+            });
+            let begun = Instant::now();
+            while !waiter.is_finished() && begun.elapsed() < Duration::from_secs(20) {
+                let thread = slot.gate.thread();
+                if thread != 0 && slot.gate.is_closed() && gate::is_waiting(thread) {
+                    break;
+                }
+                thread::yield_now();
+            }
+            opened.store(true, Ordering::SeqCst);
+            slot.gate.open();
+        });
+    }
+
+    #[test]
+    fn a_thread_waits_at_its_gate_after_the_allocator() {
+        waits_after(|slot| {
+            slot.leave();
+            slot.enter_allocator();
+            assert!(slot.take_away(ptr::null()), "it does not use the scheduler");
+            slot.gate.close_own();
+            slot.signalled();
+            slot.leave_allocator();
+        });
+    }
+
+    #[test]
+    fn a_thread_that_allocates_in_a_section_waits_after_the_section() {
+        waits_after(|slot| {
+            slot.enter_allocator();
+            slot.gate.close_own();
+            slot.signalled();
+            slot.leave_allocator();
+            slot.leave();
+        });
+    }
+
+    #[test]
+    fn a_gate_that_opened_meanwhile_holds_nobody() {
+        let slot = Slot::new();
+        slot.leave();
+        slot.enter_allocator();
+        slot.gate.close_own();
+        slot.signalled();
+        slot.gate.open();
+        slot.leave_allocator();
+        // Nothing is left of the note either.
+        slot.gate.close_own();
+        slot.enter_allocator();
+        slot.leave_allocator();
     }
 }
 

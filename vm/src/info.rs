@@ -51,6 +51,12 @@ pub struct ProcessInfo {
     pub reductions: u64,
     /// Bytes of its control block and its body; what the body points to is not counted.
     pub memory: usize,
+    /// Bytes that its own code allocated minus those that it freed, as of the end of its last slice; never below 0, and
+    /// not part of `memory`. None unless the program installed [`AccountingAllocator`](crate::AccountingAllocator).
+    ///
+    /// An estimate: what one process allocates another may free, and what C libraries allocate is not counted. Nor are
+    /// messages, rows of tables, timers, and the bodies of the processes that it makes.
+    pub native_memory: Option<usize>,
     /// Its priority.
     pub priority: Priority,
     /// Who spawned it; None if the host program did.
@@ -145,6 +151,8 @@ fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
         trap_exit: state.trap_exit,
         reductions: process.reductions.load(Ordering::Relaxed),
         memory: size_of::<Process>() + state.body_bytes as usize + maps,
+        native_memory: otp_scheduler::counts_allocations()
+            .then(|| process.native_memory.load(Ordering::Relaxed) as usize),
         priority: process.priority(),
         parent: state
             .parent

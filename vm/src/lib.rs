@@ -35,6 +35,10 @@
 //!   nor ticks, or that blocks, loses its scheduler after some milliseconds and takes turns with
 //!   the others on a thread of its own: see `docs/scheduler.md`.
 //!
+//! # Memory
+//! [`ProcessInfo::memory`] is what the VM holds for a process. What the process's own code allocates is counted, in
+//! [`ProcessInfo::native_memory`], if the program installs [`AccountingAllocator`] as its global allocator.
+//!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
 //! - A process in code that never returns can't be ended: a kill takes effect when it next awaits.
@@ -65,7 +69,9 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{Policy, Priority, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
+pub use otp_scheduler::{
+    AccountingAllocator, Policy, Priority, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick,
+};
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
 ///

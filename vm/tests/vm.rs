@@ -270,6 +270,8 @@ fn process_info_tells_what_is_there() {
         );
         assert_eq!(info.parent, Some(cx.pid()));
         assert!(info.memory > 0 && !info.trap_exit);
+        // This program has not installed the allocator that counts.
+        assert_eq!(info.native_memory, None);
         cx.unlink(pid);
         cx.exit_process(pid, ExitReason::kill());
     });

@@ -202,7 +202,8 @@ where
     }
     let pid = Pid::from_parts(slot.index, serial);
     let cx = Context::new(vm.for_process(), slot, pid);
-    let body = Box::pin(LazyBody::new(body, cx));
+    // The new process's, not its maker's; `ProcessInfo::memory` has it.
+    let body = otp_scheduler::uncounted(|| Box::pin(LazyBody::new(body, cx)));
     let body_bytes = size_of::<LazyBody<B, F>>() as u32;
     let (link, parent) = (start.link, start.parent);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it

@@ -12,7 +12,7 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use otp_heap::Pid;
-use otp_scheduler::{Fire, TimerKey};
+use otp_scheduler::{Fire, TimerKey, uncounted};
 use serde::Serialize;
 
 use super::Context;
@@ -43,7 +43,7 @@ struct ForeignAlarm {
 
 impl Drop for ForeignAlarm {
     fn drop(&mut self) {
-        drop(self.core.scheduler.cancel_timer(self.timer));
+        uncounted(|| drop(self.core.scheduler.cancel_timer(self.timer)));
     }
 }
 
@@ -84,9 +84,9 @@ impl Alarm {
             return;
         }
         let core = cx.core();
-        let fire = Box::new(WakeForeign(waker.clone()));
+        let fire = WakeForeign(waker.clone());
         self.foreign = Some(ForeignAlarm {
-            timer: core.scheduler.start_timer(self.at, fire),
+            timer: start_timer(core, self.at, fire),
             waker: waker.clone(),
             core: Arc::clone(cx.vm.core()),
         });
@@ -135,7 +135,7 @@ fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64)
     match state.armed {
         Some((armed_at, _)) if armed_at <= at => {}
         Some((_, timer)) => {
-            drop(core.scheduler.cancel_timer(timer));
+            uncounted(|| drop(core.scheduler.cancel_timer(timer)));
             arm(core, process, pid, state, at);
         }
         None => arm(core, process, pid, state, at),
@@ -143,11 +143,16 @@ fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64)
 }
 
 fn arm(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64) {
-    let fire = Box::new(WakeProcess {
+    let fire = WakeProcess {
         process: NonNull::from(process),
         pid,
-    });
-    state.armed = Some((at, core.scheduler.start_timer(at, fire)));
+    };
+    state.armed = Some((at, start_timer(core, at, fire)));
+}
+
+/// A timer's memory is no process's: it is made in a slice and dropped between slices.
+fn start_timer(core: &Core, at: u64, fire: impl Fire + 'static) -> TimerKey {
+    uncounted(|| core.scheduler.start_timer(at, Box::new(fire)))
 }
 
 /// The one timer of a process.
@@ -250,19 +255,19 @@ impl Context {
         let parcel = envelope::message(self.pid, message)?;
         let core = self.core();
         let at = later(core.scheduler.now(), after);
-        let fire = Box::new(SendLater {
+        let fire = SendLater {
             core: NonNull::from(core),
             to: to.into(),
             parcel,
-        });
-        Ok(TimerRef(core.scheduler.start_timer(at, fire)))
+        };
+        Ok(TimerRef(start_timer(core, at, fire)))
     }
 
     /// Takes a timer back; gives the time that was left, or None if it has fired (its message
     /// may wait in the mailbox). `erlang:cancel_timer/1`.
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
         let (at, fire) = self.core().scheduler.cancel_timer(timer.0)?;
-        drop(fire);
+        uncounted(|| drop(fire));
         Some(self.left(at))
     }
 

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_epoch as epoch;
 use otp_heap::Pid;
+use otp_scheduler::uncounted;
 
 use super::panics::quietly;
 use super::{Answer, Process, State};
@@ -115,7 +116,7 @@ impl Process {
     /// Drops what the process still held; natives in messages may run the program's code.
     fn discard(&self, core: &Core, pid: Pid, mut state: State) {
         if let Some((_, timer)) = state.armed.take() {
-            drop(core.scheduler.cancel_timer(timer));
+            uncounted(|| drop(core.scheduler.cancel_timer(timer)));
         }
         for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
             while let Some(parcel) = queue.pop_front() {

@@ -52,6 +52,8 @@ pub(crate) struct Process {
     /// before the first slice.
     body: UnsafeCell<Option<Body>>,
     pub(crate) reductions: AtomicU64,
+    /// Bytes allocated minus those freed in its slices so far, never below 0; stays 0 without the accounting allocator.
+    pub(crate) native_memory: AtomicU64,
     /// Whether `State::exit` is set: spares each slice a look under the lock. Changed under it.
     doomed: AtomicBool,
     /// A plain lock, unlike the VM's others: a message takes it several times, and those who would wait for its holder
@@ -163,6 +165,7 @@ impl Process {
             core: NonNull::from(core),
             body: UnsafeCell::new(None),
             reductions: AtomicU64::new(0),
+            native_memory: AtomicU64::new(0),
             doomed: AtomicBool::new(false),
             state: Mutex::new(State::default()),
         }
@@ -201,6 +204,7 @@ impl Process {
         // SAFETY: no slice runs in a vacant slot.
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
+        self.native_memory.store(0, Ordering::Relaxed);
         self.doomed.store(false, Ordering::Relaxed);
         self.header.set_priority(start.priority);
         let mut state = self.lock();
@@ -242,6 +246,16 @@ impl Process {
             Activity::Running => Status::Running,
             Activity::Scheduled => Status::Runnable,
             Activity::Idle => Status::Waiting,
+        }
+    }
+
+    /// At the end of a slice, by the slice: only one runs at a time.
+    #[inline]
+    fn count_native(&self, change: i64) {
+        if change != 0 {
+            let held = self.native_memory.load(Ordering::Relaxed);
+            self.native_memory
+                .store(held.saturating_add_signed(change), Ordering::Relaxed);
         }
     }
 

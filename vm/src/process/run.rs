@@ -28,11 +28,13 @@ unsafe fn run(header: NonNull<Header>) -> Step {
     };
     CURRENT.set(Some((pid, NonNull::from(process))));
     let before = otp_scheduler::reductions_left();
+    let allocated_before = otp_scheduler::allocated_bytes();
     let ended = slice(process, pid);
     let used = before
         .saturating_sub(otp_scheduler::reductions_left())
         .max(1);
     process.reductions.fetch_add(used as u64, Ordering::Relaxed);
+    process.count_native(otp_scheduler::allocated_bytes() - allocated_before);
     let step = match ended {
         Some(reason) => {
             process.end(pid, reason);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use otp_heap::Pid;
 use otp_scheduler::lock::Mutex;
+use otp_scheduler::uncounted;
 
 use super::Process;
 use crate::core::Core;
@@ -103,11 +104,14 @@ impl ProcessTable {
         };
         if pointer.load(Ordering::Relaxed).is_null() {
             let first = (chunk * CHUNK_SLOTS) as u32;
-            let slots: Vec<Process> = (0..CHUNK_SLOTS as u32)
-                // SAFETY: the core owns this table and so outlives the slot.
-                .map(|offset| unsafe { Process::vacant(core, first + offset) })
-                .collect();
-            let chunk: Box<Chunk> = slots.try_into().expect("as many slots as a chunk has");
+            // Not the memory of the process that happens to come by.
+            let chunk: Box<Chunk> = uncounted(|| {
+                let slots: Vec<Process> = (0..CHUNK_SLOTS as u32)
+                    // SAFETY: the core owns this table and so outlives the slot.
+                    .map(|offset| unsafe { Process::vacant(core, first + offset) })
+                    .collect();
+                slots.try_into().expect("as many slots as a chunk has")
+            });
             pointer.store(Box::into_raw(chunk), Ordering::Release);
         }
         self.fresh.store(index + 1, Ordering::Release);
@@ -119,7 +123,8 @@ impl ProcessTable {
     /// Gives a slot back. Only after the epoch in which its serial was cleared.
     pub(crate) fn release(&self, index: u32, serial: u32) {
         let serial = serial.wrapping_add(1).max(1);
-        self.free.lock().push(Vacancy { index, serial });
+        let mut free = self.free.lock();
+        uncounted(|| free.push(Vacancy { index, serial }));
     }
 
     /// Counts a process out.
