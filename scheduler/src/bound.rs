@@ -13,6 +13,9 @@
 //! | ASLEEP   | open   | it waits in the kernel: needs no turn, gets no signal, is looked at now and then |
 //! | LET_GO   | open   | there are no gates, or it is the end                                     |
 //!
+//! A thread whose task nobody waits for any more is *let go*: READY, it waits in a queue of its own, whose first comes into
+//! the other one now and then, and which is served where nothing else is to be run.
+//!
 //! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
 //! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
 //!
@@ -21,10 +24,12 @@
 //! meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::core::Core;
 use crate::gate::{self, Gate};
+use crate::header::{Header, Task};
 use crate::lock::MonitorMutex;
 use crate::slot::Slot;
 use crate::worker::Local;
@@ -41,6 +46,10 @@ const ASLEEP_BELOW: u64 = 16;
 
 /// Looks at a sleeper are no further apart than so many of the monitor's.
 const LOOKS_APART: u32 = 16;
+
+/// So often one of those that were let go gets a turn of a millisecond although others want to run, in milliseconds: 3 % of
+/// one core for all of them. Chosen by feel: a lock that one of them holds comes free some day.
+pub const CONDEMNED_INTERVAL_MS: u64 = 32;
 
 const FREE: u32 = 0;
 const READY: u32 = 1;
@@ -75,6 +84,8 @@ pub(crate) struct Standing {
     cpu_ns: AtomicU64,
     turns: AtomicU32,
     demoted: AtomicBool,
+    /// Nobody waits for the task any more.
+    is_condemned: AtomicBool,
     /// Looks that passed over a sleeper, and how many shall.
     passed: AtomicU32,
     patience: AtomicU32,
@@ -108,8 +119,11 @@ impl Standing {
 #[derive(Debug)]
 pub(crate) struct Bound {
     queues: MonitorMutex<Queues>,
-    /// Length of the queue.
+    /// Lengths of the queues.
     ready: AtomicUsize,
+    condemned: AtomicUsize,
+    /// Looks of the monitor since one that was let go was put into the other queue.
+    looks: AtomicU64,
     /// Bound threads in all.
     count: AtomicUsize,
     limit: usize,
@@ -127,6 +141,8 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 struct Queues {
     ready: VecDeque<&'static Slot>,
+    /// As `ready`, of those that were let go.
+    condemned: VecDeque<&'static Slot>,
     asleep: Vec<&'static Slot>,
     /// All that are bound.
     all: Vec<&'static Slot>,
@@ -144,11 +160,14 @@ impl Bound {
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
                 ready: VecDeque::with_capacity(limit),
+                condemned: VecDeque::with_capacity(limit),
                 asleep: Vec::with_capacity(limit),
                 all: Vec::with_capacity(limit),
                 ended: false,
             }),
             ready: AtomicUsize::new(0),
+            condemned: AtomicUsize::new(0),
+            looks: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             limit,
             signal,
@@ -162,6 +181,19 @@ impl Bound {
     #[inline]
     pub(crate) fn ready(&self) -> usize {
         self.ready.load(Ordering::Relaxed)
+    }
+
+    /// True if one that was let go waits.
+    #[inline]
+    pub(crate) fn has_condemned(&self) -> bool {
+        self.condemned.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many bound threads were let go.
+    pub(crate) fn condemned(&self) -> usize {
+        let queues = self.queues.lock();
+        let is_condemned = |slot: &&&Slot| slot.gate().bound.is_condemned.load(Ordering::Relaxed);
+        queues.all.iter().filter(is_condemned).count()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -189,6 +221,8 @@ impl Bound {
             return None;
         }
         let local = slot.local_pointer();
+        // SAFETY: it was taken away just now, and whoever it is given to comes later.
+        unsafe { &*local }.leaves_behind(slot.running());
         self.add(core, &mut queues, slot);
         if asleep {
             self.put_to_sleep(&mut queues, slot);
@@ -216,11 +250,12 @@ impl Bound {
 
     /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if
     /// there are as many as may be.
-    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot) -> bool {
+    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, task: Task) -> bool {
         let mut queues = self.queues.lock();
         if queues.all.len() >= self.limit {
             return false;
         }
+        slot.will_run(task);
         self.add(core, &mut queues, slot);
         self.put_last(&mut queues, slot);
         true
@@ -245,8 +280,78 @@ impl Bound {
         };
         slot.gate().bound.set(READY);
         slot.gate().close(signal);
-        queues.ready.push_back(slot);
+        if slot.gate().bound.is_condemned.load(Ordering::Relaxed) {
+            queues.condemned.push_back(slot);
+        } else {
+            queues.ready.push_back(slot);
+        }
+        self.count_waiting(queues);
+    }
+
+    fn count_waiting(&self, queues: &Queues) {
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.condemned
+            .store(queues.condemned.len(), Ordering::Relaxed);
+    }
+
+    /// The thread bound to a task. The fence: see [`Scheduler::bound_thread`](crate::Scheduler::bound_thread).
+    pub(crate) fn thread_of(&self, task: NonNull<Header>) -> Option<i32> {
+        fence(Ordering::SeqCst);
+        if self.count() == 0 {
+            return None;
+        }
+        let queues = self.queues.lock();
+        let slot = queues.all.iter().find(|slot| slot.runs(task))?;
+        Some(slot.gate().thread())
+    }
+
+    /// See [`Scheduler::condemn`](crate::Scheduler::condemn).
+    pub(crate) fn condemn(&self, task: NonNull<Header>) {
+        let mut queues = self.queues.lock();
+        let Some(&slot) = queues.all.iter().find(|slot| slot.runs(task)) else {
+            return;
+        };
+        let gate = slot.gate();
+        if gate.bound.is_condemned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.demote_for_good(gate);
+        if let Some(place) = queues.ready.iter().position(|&one| std::ptr::eq(one, slot)) {
+            queues.ready.remove(place);
+            queues.condemned.push_back(slot);
+            self.count_waiting(&queues);
+        }
+    }
+
+    fn demote_for_good(&self, gate: &Gate) {
+        if self.policy != Policy::Normal && !gate.bound.is_demoted() {
+            gate.demote();
+            gate.bound.demoted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// It is the end, and these don't come back: they run on, in the lowest class, behind no gate.
+    pub(crate) fn leave_alone(&self) {
+        let queues = self.queues.lock();
+        if queues.ended {
+            for slot in &queues.all {
+                self.demote_for_good(slot.gate());
+            }
+        }
+    }
+
+    /// By the monitor, each millisecond.
+    pub(crate) fn look_at_condemned(&self) {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+        if !self.has_condemned() || looks < CONDEMNED_INTERVAL_MS {
+            return;
+        }
+        self.looks.store(0, Ordering::Relaxed);
+        let mut queues = self.queues.lock();
+        if let Some(slot) = queues.condemned.pop_front() {
+            queues.ready.push_back(slot);
+            self.count_waiting(&queues);
+        }
     }
 
     fn put_to_sleep(&self, queues: &mut Queues, slot: &'static Slot) {
@@ -258,10 +363,13 @@ impl Bound {
     }
 
     /// Gives the turn to the first in the queue.
-    pub(crate) fn begin_turn(&self, scheduler: usize) -> Option<&'static Slot> {
+    pub(crate) fn begin_turn(&self, scheduler: usize, nothing_else: bool) -> Option<&'static Slot> {
         let mut queues = self.queues.lock();
-        let slot = queues.ready.pop_front()?;
-        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        let slot = match queues.ready.pop_front() {
+            None if nothing_else => queues.condemned.pop_front(),
+            first => first,
+        }?;
+        self.count_waiting(&queues);
         let gate = slot.gate();
         gate.bound.set(TURN + scheduler as u32);
         gate.bound
@@ -359,14 +467,18 @@ impl Bound {
         let mut queues = self.queues.lock();
         let standing = slot.gate().bound.standing.swap(FREE, Ordering::Relaxed);
         match standing {
-            READY => queues.ready.retain(|&one| !std::ptr::eq(one, slot)),
+            READY => {
+                queues.ready.retain(|&one| !std::ptr::eq(one, slot));
+                queues.condemned.retain(|&one| !std::ptr::eq(one, slot));
+            }
             ASLEEP => queues.asleep.retain(|&one| !std::ptr::eq(one, slot)),
             _ => {}
         }
         queues.all.retain(|&one| !std::ptr::eq(one, slot));
-        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.count_waiting(&queues);
         self.count.store(queues.all.len(), Ordering::Relaxed);
         let gate = slot.gate();
+        gate.bound.is_condemned.store(false, Ordering::Relaxed);
         gate.open();
         if gate.bound.is_demoted() {
             if gate.promote() {
@@ -417,7 +529,7 @@ impl Bound {
     /// After an emergency: who waits for a turn waits again.
     pub(crate) fn close_all(&self) {
         let queues = self.queues.lock();
-        for slot in &queues.ready {
+        for slot in queues.ready.iter().chain(&queues.condemned) {
             slot.gate().close(self.signal.unwrap_or(0));
         }
     }
@@ -426,10 +538,12 @@ impl Bound {
     pub(crate) fn end(&self) {
         let mut queues = self.queues.lock();
         queues.ended = true;
-        while let Some(slot) = queues.ready.pop_front() {
+        for slot in queues.ready.iter().chain(&queues.condemned) {
             slot.gate().bound.set(LET_GO);
         }
-        self.ready.store(0, Ordering::Relaxed);
+        queues.ready.clear();
+        queues.condemned.clear();
+        self.count_waiting(&queues);
         for slot in &queues.all {
             slot.gate().open();
         }

@@ -83,7 +83,7 @@ mod timers;
 mod wheel;
 mod worker;
 
-pub use bound::Policy;
+pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
 pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;

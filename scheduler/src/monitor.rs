@@ -182,6 +182,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     let now = core.clock.now();
     if core.bound.count() > 0 {
         core.bound.look_at_sleepers();
+        core.bound.look_at_condemned();
     }
     let mut emergency = false;
     for (index, watch) in watches.iter_mut().enumerate() {
