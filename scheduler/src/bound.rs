@@ -13,6 +13,9 @@
 //! | ASLEEP   | open   | it waits in the kernel: needs no turn, gets no signal, is looked at now and then |
 //! | LET_GO   | open   | there are no gates, or it is the end                                     |
 //!
+//! A thread whose task nobody waits for any more is *let go*: READY, it waits in a queue of its own, whose first comes into
+//! the other one now and then, and which is served where nothing else is to be run.
+//!
 //! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
 //! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
 //!
@@ -21,10 +24,12 @@
 //! meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::core::Core;
 use crate::gate::{self, Gate};
+use crate::header::{Header, Task};
 use crate::lock::MonitorMutex;
 use crate::priority::Priority;
 use crate::slot::Slot;
@@ -45,6 +50,10 @@ const LOOKS_APART: u32 = 16;
 
 /// What a turn costs: a normal one's weight, so that it has one in each round.
 const TURN_COST: u32 = Priority::Normal.turns();
+
+/// So often one of those that were let go gets a turn of a millisecond although others want to run, in milliseconds: 3 % of
+/// one core for all of them. Chosen by feel: a lock that one of them holds comes free some day.
+pub const CONDEMNED_INTERVAL_MS: u64 = 32;
 
 const FREE: u32 = 0;
 const READY: u32 = 1;
@@ -84,6 +93,8 @@ pub(crate) struct Standing {
     /// It was bound by force and has had no turn yet.
     new: AtomicBool,
     demoted: AtomicBool,
+    /// Nobody waits for the task any more.
+    is_condemned: AtomicBool,
     /// Looks that passed over a sleeper, and how many shall.
     passed: AtomicU32,
     patience: AtomicU32,
@@ -117,10 +128,13 @@ impl Standing {
 #[derive(Debug)]
 pub(crate) struct Bound {
     queues: MonitorMutex<Queues>,
-    /// Length of the queue.
+    /// Lengths of the queues.
     ready: AtomicUsize,
     /// Those in it that are new: they stand in front.
     new: AtomicUsize,
+    condemned: AtomicUsize,
+    /// When one that is condemned was put into the other queue.
+    condemned_at: AtomicU64,
     /// Bound threads in all.
     count: AtomicUsize,
     /// The sum of their weights.
@@ -140,6 +154,8 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 struct Queues {
     ready: VecDeque<&'static Slot>,
+    /// As `ready`, of those that were let go.
+    condemned: VecDeque<&'static Slot>,
     asleep: Vec<&'static Slot>,
     /// All that are bound.
     all: Vec<&'static Slot>,
@@ -157,12 +173,15 @@ impl Bound {
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
                 ready: VecDeque::with_capacity(limit),
+                condemned: VecDeque::with_capacity(limit),
                 asleep: Vec::with_capacity(limit),
                 all: Vec::with_capacity(limit),
                 ended: false,
             }),
             ready: AtomicUsize::new(0),
             new: AtomicUsize::new(0),
+            condemned: AtomicUsize::new(0),
+            condemned_at: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             weight: AtomicU32::new(0),
             limit,
@@ -182,6 +201,19 @@ impl Bound {
     /// True if a thread waits that was bound by force and has had no turn yet.
     pub(crate) fn has_new(&self) -> bool {
         self.new.load(Ordering::Relaxed) > 0
+    }
+
+    /// True if one that was let go waits.
+    #[inline]
+    pub(crate) fn has_condemned(&self) -> bool {
+        self.condemned.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many bound threads were let go.
+    pub(crate) fn condemned(&self) -> usize {
+        let queues = self.queues.lock();
+        let is_condemned = |slot: &&&Slot| slot.gate().bound.is_condemned.load(Ordering::Relaxed);
+        queues.all.iter().filter(is_condemned).count()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -217,6 +249,8 @@ impl Bound {
             return None;
         }
         let local = slot.local_pointer();
+        // SAFETY: it was taken away just now, and whoever it is given to comes later.
+        unsafe { &*local }.leaves_behind(slot.running());
         self.add(core, &mut queues, slot, slot.task_priority());
         if asleep {
             self.put_to_sleep(&mut queues, slot);
@@ -244,12 +278,13 @@ impl Bound {
 
     /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if
     /// there are as many as may be.
-    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, priority: Priority) -> bool {
+    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, task: Task) -> bool {
         let mut queues = self.queues.lock();
         if queues.all.len() >= self.limit {
             return false;
         }
-        self.add(core, &mut queues, slot, priority);
+        slot.will_run(task);
+        self.add(core, &mut queues, slot, task.priority());
         self.put_last(&mut queues, slot);
         true
     }
@@ -257,9 +292,8 @@ impl Bound {
     fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
         core.bound_begins();
         let gate = slot.gate();
-        gate.bound.weight.store(priority.turns(), Ordering::Relaxed);
         gate.bound.credit.store(0, Ordering::Relaxed);
-        self.weight.fetch_add(priority.turns(), Ordering::Relaxed);
+        self.weigh(slot, priority.turns());
         gate.bound.turns.store(0, Ordering::Relaxed);
         gate::set_kernel_slice(gate.thread(), 0);
         gate.bound
@@ -269,6 +303,13 @@ impl Bound {
         self.count.store(queues.all.len(), Ordering::Relaxed);
     }
 
+    /// Under the lock.
+    fn weigh(&self, slot: &Slot, weight: u32) {
+        let before = slot.gate().bound.weight.swap(weight, Ordering::Relaxed);
+        let sum = self.weight.load(Ordering::Relaxed) + weight - before;
+        self.weight.store(sum, Ordering::Relaxed);
+    }
+
     fn put_last(&self, queues: &mut Queues, slot: &'static Slot) {
         let Some(signal) = self.signal.filter(|_| !queues.ended) else {
             slot.gate().bound.set(LET_GO);
@@ -276,8 +317,79 @@ impl Bound {
         };
         slot.gate().bound.set(READY);
         slot.gate().close(signal);
-        queues.ready.push_back(slot);
+        if slot.gate().bound.is_condemned.load(Ordering::Relaxed) {
+            queues.condemned.push_back(slot);
+        } else {
+            queues.ready.push_back(slot);
+        }
+        self.count_waiting(queues);
+    }
+
+    fn count_waiting(&self, queues: &Queues) {
         self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.condemned
+            .store(queues.condemned.len(), Ordering::Relaxed);
+    }
+
+    /// The thread bound to a task. The fence: see [`Scheduler::bound_thread`](crate::Scheduler::bound_thread).
+    pub(crate) fn thread_of(&self, task: NonNull<Header>) -> Option<i32> {
+        fence(Ordering::SeqCst);
+        if self.count() == 0 {
+            return None;
+        }
+        let queues = self.queues.lock();
+        let slot = queues.all.iter().find(|slot| slot.runs(task))?;
+        Some(slot.gate().thread())
+    }
+
+    /// See [`Scheduler::condemn`](crate::Scheduler::condemn).
+    pub(crate) fn condemn(&self, task: NonNull<Header>) {
+        let mut queues = self.queues.lock();
+        let Some(&slot) = queues.all.iter().find(|slot| slot.runs(task)) else {
+            return;
+        };
+        let gate = slot.gate();
+        if gate.bound.is_condemned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.demote_for_good(gate);
+        self.weigh(slot, 0);
+        if let Some(place) = queues.ready.iter().position(|&one| std::ptr::eq(one, slot)) {
+            queues.ready.remove(place);
+            queues.condemned.push_back(slot);
+            self.count_waiting(&queues);
+        }
+    }
+
+    fn demote_for_good(&self, gate: &Gate) {
+        if self.policy != Policy::Normal && !gate.bound.is_demoted() {
+            gate.demote();
+            gate.bound.demoted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// It is the end, and these don't come back: they run on, in the lowest class, behind no gate.
+    pub(crate) fn leave_alone(&self) {
+        let queues = self.queues.lock();
+        if queues.ended {
+            for slot in &queues.all {
+                self.demote_for_good(slot.gate());
+            }
+        }
+    }
+
+    /// By the monitor.
+    pub(crate) fn look_at_condemned(&self, now: u64) {
+        let since = self.condemned_at.load(Ordering::Relaxed);
+        if !self.has_condemned() || now < since + CONDEMNED_INTERVAL_MS * 1_000_000 {
+            return;
+        }
+        self.condemned_at.store(now, Ordering::Relaxed);
+        let mut queues = self.queues.lock();
+        if let Some(slot) = queues.condemned.pop_front() {
+            queues.ready.push_back(slot);
+            self.count_waiting(&queues);
+        }
     }
 
     /// By the monitor, for a thread that was taken its scheduler: its first turn comes at once. The thread may have been
@@ -308,25 +420,13 @@ impl Bound {
     }
 
     /// Gives the turn to the first in the queue whose credit suffices. Each that is passed over gets its weight's worth.
-    pub(crate) fn begin_turn(&self, scheduler: usize) -> Option<&'static Slot> {
+    pub(crate) fn begin_turn(&self, scheduler: usize, nothing_else: bool) -> Option<&'static Slot> {
         let mut queues = self.queues.lock();
-        let slot = loop {
-            let slot = queues.ready.pop_front()?;
-            let bound = &slot.gate().bound;
-            let mut credit = bound.credit.load(Ordering::Relaxed);
-            if credit < TURN_COST {
-                credit += bound.weight.load(Ordering::Relaxed);
-            }
-            let rest = credit.checked_sub(TURN_COST);
-            bound
-                .credit
-                .store(rest.unwrap_or(credit), Ordering::Relaxed);
-            if rest.is_some() {
-                break slot;
-            }
-            queues.ready.push_back(slot);
-        };
-        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        let slot = match next_in_turn(&mut queues.ready) {
+            None if nothing_else => queues.condemned.pop_front(),
+            next => next,
+        }?;
+        self.count_waiting(&queues);
         self.grow_old(slot);
         let gate = slot.gate();
         gate.bound.set(TURN + scheduler as u32);
@@ -425,17 +525,20 @@ impl Bound {
         let mut queues = self.queues.lock();
         let standing = slot.gate().bound.standing.swap(FREE, Ordering::Relaxed);
         match standing {
-            READY => queues.ready.retain(|&one| !std::ptr::eq(one, slot)),
+            READY => {
+                queues.ready.retain(|&one| !std::ptr::eq(one, slot));
+                queues.condemned.retain(|&one| !std::ptr::eq(one, slot));
+            }
             ASLEEP => queues.asleep.retain(|&one| !std::ptr::eq(one, slot)),
             _ => {}
         }
         queues.all.retain(|&one| !std::ptr::eq(one, slot));
         self.grow_old(slot);
-        let weight = slot.gate().bound.weight.load(Ordering::Relaxed);
-        self.weight.fetch_sub(weight, Ordering::Relaxed);
-        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.weigh(slot, 0);
+        self.count_waiting(&queues);
         self.count.store(queues.all.len(), Ordering::Relaxed);
         let gate = slot.gate();
+        gate.bound.is_condemned.store(false, Ordering::Relaxed);
         gate.open();
         if gate.bound.is_demoted() {
             if gate.promote() {
@@ -486,7 +589,7 @@ impl Bound {
     /// After an emergency: who waits for a turn waits again.
     pub(crate) fn close_all(&self) {
         let queues = self.queues.lock();
-        for slot in &queues.ready {
+        for slot in queues.ready.iter().chain(&queues.condemned) {
             slot.gate().close(self.signal.unwrap_or(0));
         }
     }
@@ -495,10 +598,12 @@ impl Bound {
     pub(crate) fn end(&self) {
         let mut queues = self.queues.lock();
         queues.ended = true;
-        while let Some(slot) = queues.ready.pop_front() {
+        for slot in queues.ready.iter().chain(&queues.condemned) {
             slot.gate().bound.set(LET_GO);
         }
-        self.ready.store(0, Ordering::Relaxed);
+        queues.ready.clear();
+        queues.condemned.clear();
+        self.count_waiting(&queues);
         for slot in &queues.all {
             slot.gate().open();
         }
@@ -521,3 +626,24 @@ fn was_asleep(gate: &Gate, lasted_ns: u64, used_ns: u64) -> bool {
 
 /// CPU time in a millisecond that a thread may use and still count as asleep.
 const SLEEPER_MAY_USE_NS: u64 = 50_000;
+
+/// Takes out the first whose credit suffices; those passed over go to the back.
+fn next_in_turn(ready: &mut VecDeque<&'static Slot>) -> Option<&'static Slot> {
+    loop {
+        let slot = ready.pop_front()?;
+        let bound = &slot.gate().bound;
+        let mut credit = bound.credit.load(Ordering::Relaxed);
+        if credit < TURN_COST {
+            credit += bound.weight.load(Ordering::Relaxed);
+        }
+        let rest = credit.checked_sub(TURN_COST);
+        bound
+            .credit
+            .store(rest.unwrap_or(credit), Ordering::Relaxed);
+        // One that is condemned is in this queue since it is its turn.
+        if rest.is_some() || bound.is_condemned.load(Ordering::Relaxed) {
+            return Some(slot);
+        }
+        ready.push_back(slot);
+    }
+}

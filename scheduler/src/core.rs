@@ -360,6 +360,7 @@ impl Core {
                 continue;
             };
             if self.ended.wait_until(&mut running, until) {
+                self.bound.leave_alone();
                 return Err(late);
             }
         }
@@ -405,6 +406,7 @@ impl Core {
             sources: self.driver.sources(),
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),
             bound: self.bound.count(),
+            condemned: self.bound.condemned(),
             taken_away: self.taken_away.load(Ordering::Relaxed),
             given_away: self.given_away.load(Ordering::Relaxed),
             held_up: self.held_up.load(Ordering::Relaxed),

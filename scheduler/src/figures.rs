@@ -21,6 +21,9 @@ pub struct Figures {
     pub outside_wakes: u64,
     /// Threads bound to tasks that don't give way.
     pub bound: usize,
+    /// Those of them that were let go ([`Scheduler::condemn`](crate::Scheduler::condemn)): their tasks count as ended for
+    /// everybody else, and they get the lowest share.
+    pub condemned: usize,
     /// Times that a scheduler was taken from a thread whose task did not give way.
     pub taken_away: u64,
     /// Times that a thread gave its scheduler away at a [`checkpoint`](crate::checkpoint).

@@ -42,6 +42,16 @@ pub struct VTable {
     ///
     /// The pointer is the one given to [`Scheduler::wake`] or [`Scheduler::start`].
     pub run: unsafe fn(NonNull<Header>) -> Step,
+    /// Called, if there is one, when the task's slice lasted for so long that its thread lost its scheduler: by the
+    /// thread that has that scheduler now. It should only take a note, for instance wake another task.
+    ///
+    /// It may come late, when the task is done and another lies in its memory.
+    ///
+    /// # Safety
+    ///
+    /// As for `run`, of a header in type-stable memory that stays until the scheduler's threads have ended
+    /// ([`Scheduler::join`]). Tasks in other memory must not have one.
+    pub bound: Option<unsafe fn(NonNull<Header>)>,
 }
 
 /// The first field of every schedulable task (`#[repr(C)]`).

@@ -87,7 +87,7 @@ mod wheel;
 mod worker;
 
 pub use accounting::{AccountingAllocator, allocated_bytes, counts_allocations, uncounted};
-pub use bound::Policy;
+pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
 pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;

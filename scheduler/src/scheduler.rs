@@ -120,6 +120,24 @@ impl Scheduler {
         });
     }
 
+    /// The kernel's id of the thread that is bound to the task, if its slice lasted for so long that one is. Follows
+    /// nothing: the pointer may be stale.
+    ///
+    /// Of a note that was left for a task before this call, and the task's own look for such notes when it begins its
+    /// slice, or the call of [`VTable::bound`](crate::VTable::bound), at least one side sees the other: either this
+    /// gives the thread, or they find the note. (Those who look after `bound` was called use a `SeqCst` fence before.)
+    pub fn bound_thread(&self, task: NonNull<Header>) -> Option<i32> {
+        self.core.bound.thread_of(task)
+    }
+
+    /// Lets the thread go that is bound to the task, since nobody waits for the task any more: until it gives way it gets
+    /// a turn where nothing else is to be run, and one in [`CONDEMNED_INTERVAL_MS`](crate::CONDEMNED_INTERVAL_MS), shared with
+    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`], the kernel's idle class. It does
+    /// nothing if no thread is bound to the task. Follows nothing: the pointer may be stale.
+    pub fn condemn(&self, task: NonNull<Header>) {
+        self.core.bound.condemn(task);
+    }
+
     /// Nanoseconds since the scheduler was built, monotonic. Costs some 23 ns.
     pub fn now(&self) -> u64 {
         self.core.clock.now()

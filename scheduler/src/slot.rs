@@ -49,7 +49,7 @@ use crate::accounting;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
-use crate::header::{Header, Task};
+use crate::header::{Header, Task, VTable};
 use crate::lock::Mutex;
 use crate::priority::Priority;
 use crate::sync;
@@ -96,6 +96,8 @@ struct Own {
     allocated: AtomicI64,
     /// The task that runs on the thread, never followed, with its priority in the lowest bits; null between slices.
     task: AtomicPtr<Header>,
+    /// That task's, for others: they must not look into the task, which may end at any moment.
+    vtable: AtomicPtr<VTable>,
     /// The scheduler that the thread owns, or owned when it was taken away; null if there is none.
     local: AtomicPtr<Local>,
     /// The set of schedulers that the thread works for; set while it has the slot.
@@ -204,6 +206,7 @@ impl Slot {
                 allocating: AtomicBool::new(false),
                 allocated: AtomicI64::new(0),
                 task: AtomicPtr::new(ptr::null_mut()),
+                vtable: AtomicPtr::new(ptr::null_mut()),
                 local: AtomicPtr::new(ptr::null_mut()),
                 core: AtomicPtr::new(ptr::null_mut()),
                 set: AtomicPtr::new(ptr::null_mut()),
@@ -331,7 +334,12 @@ impl Slot {
 
     /// Runs a task's own code from inside the outermost section.
     #[inline]
-    pub(crate) fn in_user_code<R>(&self, task: Task, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn in_user_code<R>(
+        &self,
+        task: Task,
+        vtable: &'static VTable,
+        f: impl FnOnce() -> R,
+    ) -> R {
         struct Back<'a>(&'a Slot);
         impl Drop for Back<'_> {
             #[inline]
@@ -340,6 +348,9 @@ impl Slot {
                 std::mem::forget(self.0.enter());
             }
         }
+        self.own
+            .vtable
+            .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         let priority = task.priority() as usize;
         let marked = task.0.as_ptr().map_addr(|address| address | priority);
         self.own.task.store(marked, Ordering::Relaxed);
@@ -429,6 +440,31 @@ impl Slot {
         Priority::of_number((self.own.task.load(Ordering::Relaxed).addr() & PRIORITY) as u8)
     }
 
+    fn task_pointer(&self) -> *mut Header {
+        let marked = self.own.task.load(Ordering::Relaxed);
+        marked.map_addr(|address| address & !PRIORITY)
+    }
+
+    /// By who takes the scheduler away, or on the thread itself: the task that runs on the thread, and its table. It may be
+    /// done by now.
+    pub(crate) fn running(&self) -> Option<(Task, &'static VTable)> {
+        let task = NonNull::new(self.task_pointer())?;
+        // SAFETY: null or a table, stored before the task by the thread; who took the scheduler away has acquired what
+        // the thread wrote when it went into user code, and it writes no other before it is unbound.
+        let vtable = unsafe { self.own.vtable.load(Ordering::Relaxed).as_ref() }?;
+        Some((Task(task), vtable))
+    }
+
+    /// Under the lock of the bound threads: whether this one's task is that. Nothing is followed.
+    pub(crate) fn runs(&self, task: NonNull<Header>) -> bool {
+        ptr::eq(self.task_pointer(), task.as_ptr())
+    }
+
+    /// Under the lock of the bound threads, for a spare that is about to be given that task.
+    pub(crate) fn will_run(&self, task: Task) {
+        self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+    }
+
     // Spares.
 
     /// On the slot's own thread: waits until it is given something.
@@ -438,7 +474,7 @@ impl Slot {
                 NOTHING => futex::wait(&self.given, NOTHING, None),
                 SCHEDULER => return Given::Scheduler(self.local_pointer()),
                 TASK => {
-                    let task = self.own.task.swap(ptr::null_mut(), Ordering::Relaxed);
+                    let task = self.own.task.load(Ordering::Relaxed);
                     return Given::Task(Task(NonNull::new(task).expect("a task was given")));
                 }
                 _ => return Given::End,

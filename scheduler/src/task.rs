@@ -198,6 +198,7 @@ where
 {
     const VTABLE: VTable = VTable {
         run: Plain::<F>::run,
+        bound: None,
     };
 
     const WAKER: RawWakerVTable = RawWakerVTable::new(

@@ -218,6 +218,7 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
         threads.return_spare(core, spare);
         return Way::Kept;
     }
+    local.leaves_behind(slot.running());
     core.remotes[local.index()].set_runner(None);
     core.given_away.fetch_add(1, Ordering::Relaxed);
     // This thread has no reference to it from here on. At the end, too: the spare finds that, and ends the scheduler.

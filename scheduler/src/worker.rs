@@ -19,12 +19,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
 use crate::core::{Core, Remote, forget_payload, panic_text};
 use crate::driver::{Polled, Wait};
-use crate::header::{Step, Task};
+use crate::header::{Step, Task, VTable};
 use crate::idle::Place;
 use crate::priority::Priority;
 use crate::random::Random;
@@ -89,6 +89,8 @@ pub(crate) struct Local {
     balanced_at: Cell<u64>,
     /// The bound thread that has its turn, and since when.
     guest: Cell<Option<&'static Slot>>,
+    /// The task that its last thread was left with, and bound to; its owner is to be told.
+    left_behind: Cell<Option<(Task, &'static VTable)>>,
     turn_began: Cell<u64>,
     /// Virtual times of the queue and of the bound threads, and when the former was last brought up to date.
     queue_time: Cell<u64>,
@@ -129,6 +131,7 @@ impl Local {
             coarse_now: Cell::new(now),
             balanced_at: Cell::new(now),
             guest: Cell::new(None),
+            left_behind: Cell::new(None),
             turn_began: Cell::new(0),
             queue_time: Cell::new(0),
             bound_time: Cell::new(0),
@@ -386,7 +389,7 @@ impl Local {
         let core = &self.core;
         let until = match self.guest.get() {
             Some(_) => self.turn_began.get() + TURN_NS,
-            None if self.begin_turn() => self.turn_began.get() + TURN_NS,
+            None if self.begin_turn(true) => self.turn_began.get() + TURN_NS,
             None => u64::MAX,
         };
         self.wait(until, || core.has_work());
@@ -498,23 +501,39 @@ impl Local {
         };
         if (time_ahead > 0 || bound.has_new())
             && !is_pressing()
-            && (self.guest.get().is_some() || self.begin_turn())
+            && (self.guest.get().is_some() || self.begin_turn(false))
         {
             self.wait(self.turn_began.get() + TURN_NS, is_pressing);
         }
     }
 
-    fn begin_turn(&self) -> bool {
-        if self.core.bound.ready() == 0 {
+    /// Where nothing else is to be run, those that were let go get turns, too.
+    fn begin_turn(&self, nothing_else: bool) -> bool {
+        let bound = &self.core.bound;
+        if bound.ready() == 0 && !(nothing_else && bound.has_condemned()) {
             return false;
         }
-        let Some(slot) = self.core.bound.begin_turn(self.index) else {
+        let Some(slot) = bound.begin_turn(self.index, nothing_else) else {
             return false;
         };
         self.guest.set(Some(slot));
         self.remote().told.set_hosting(true);
         self.turn_began.set(self.core.clock.now());
         true
+    }
+
+    /// What the scheduler's thread was left with when it was taken or given away.
+    pub(crate) fn leaves_behind(&self, task: Option<(Task, &'static VTable)>) {
+        self.left_behind.set(task);
+    }
+
+    fn tell_of_left_behind(&self) {
+        if let Some((task, vtable)) = self.left_behind.take()
+            && let Some(bound) = vtable.bound
+        {
+            // SAFETY: the owner promises that the task's memory still holds a header, since its table has this entry.
+            unsafe { bound(task.0) };
+        }
     }
 
     fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
@@ -584,6 +603,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         local.remote().set_runner(Some(slot));
         // What its last thread did with its last task is not the queue's.
         local.turns_seen.set(core.clock.now());
+        local.tell_of_left_behind();
     }
     loop {
         let (task, left) = {
@@ -629,8 +649,11 @@ fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
     let step = unsafe {
         header.as_ref().state.begin();
-        let run = header.as_ref().vtable.run;
-        slot.in_user_code(task, || catch_unwind(AssertUnwindSafe(|| run(header))))
+        let vtable = header.as_ref().vtable;
+        let run = vtable.run;
+        slot.in_user_code(task, vtable, || {
+            catch_unwind(AssertUnwindSafe(|| run(header)))
+        })
     };
     step.unwrap_or_else(|payload| {
         match slot.local() {
@@ -671,7 +694,7 @@ fn start_bound(core: &Core, task: Task) -> bool {
         return false;
     };
     // Before it has the task: it might be done with it, and bound no more.
-    if !core.bound.bind_spare(core, spare, task.priority()) {
+    if !core.bound.bind_spare(core, spare, task) {
         core.threads.return_spare(core, spare);
         return false;
     }
@@ -682,6 +705,8 @@ fn start_bound(core: &Core, task: Task) -> bool {
 /// Runs a slice of a task on a thread that is bound to it from the start, and waits for its turn first.
 pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
     slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    // Who asked before whether the task is bound, and was told that it isn't, did so before it looks about itself.
+    fence(Ordering::SeqCst);
     let step = run_slice(core, slot, task);
     let offends = slot.gate().bound.has_had_turns();
     hand_in(core, slot, task, step, offends);

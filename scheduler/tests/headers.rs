@@ -3,10 +3,10 @@
 mod common;
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
 use otp_scheduler::{Header, Scheduler, Step, VTable};
@@ -26,7 +26,7 @@ enum Action {
     Panic,
 }
 
-static VTABLE: VTable = VTable { run };
+static VTABLE: VTable = VTable { run, bound: None };
 
 unsafe fn run(header: NonNull<Header>) -> Step {
     // SAFETY: all headers with this table are those of a `Scripted`, which is never freed.
@@ -144,4 +144,100 @@ fn stale_wakes_do_no_harm() {
     // SAFETY: as above.
     unsafe { scheduler.wake(pointer) };
     while next(&runs) <= before {}
+}
+
+/// As [`Scripted`], with one slice that lasts until it is told to end.
+#[repr(C)]
+struct Long {
+    header: Header,
+    count: AtomicU64,
+    stop: AtomicBool,
+    bound: AtomicU32,
+}
+
+impl Long {
+    fn start(scheduler: &Scheduler) -> (&'static Long, NonNull<Header>) {
+        static VTABLE: VTable = VTable {
+            run: Long::run,
+            bound: Some(Long::bound),
+        };
+        let task: &'static mut Long = Box::leak(Box::new(Long {
+            header: Header::new(scheduler, &VTABLE),
+            count: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            bound: AtomicU32::new(0),
+        }));
+        let pointer = NonNull::from(&mut *task).cast();
+        // SAFETY: leaked, idle, and made for this scheduler.
+        unsafe { scheduler.wake(pointer) };
+        // SAFETY: leaked just now; shared from here on.
+        (unsafe { pointer.cast().as_ref() }, pointer)
+    }
+
+    unsafe fn run(header: NonNull<Header>) -> Step {
+        // SAFETY: the table is that of a `Long`, which is never freed.
+        let task = unsafe { header.cast::<Long>().as_ref() };
+        let begun = Instant::now();
+        while !task.stop.load(Ordering::Relaxed) && begun.elapsed() < 3 * LIMIT {
+            task.count.fetch_add(1, Ordering::Relaxed);
+        }
+        Step::Done
+    }
+
+    unsafe fn bound(header: NonNull<Header>) {
+        // SAFETY: as above.
+        let task = unsafe { header.cast::<Long>().as_ref() };
+        task.bound.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < LIMIT, "in vain: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn the_owner_of_a_task_is_told_that_it_was_bound_and_may_condemn_its_thread() {
+    let scheduler = scheduler(1);
+    let (doomed, pointer) = Long::start(&scheduler);
+    until("it is told", || doomed.bound.load(Ordering::Relaxed) == 1);
+    assert!(scheduler.bound_thread(pointer).is_some());
+    assert_eq!(scheduler.figures().condemned, 0);
+    scheduler.condemn(pointer);
+    scheduler.condemn(pointer);
+    assert_eq!(scheduler.figures().condemned, 1);
+    // Where nothing else is to be run it gets on: by more than its share beside others.
+    let before = doomed.count();
+    until("it gets on", || doomed.count() > before + 1000);
+
+    let (other, other_pointer) = Long::start(&scheduler);
+    until("both are bound", || scheduler.figures().bound == 2);
+    let (before, other_before) = (doomed.count(), other.count());
+    until("it gets a turn now and then", || {
+        other.count() - other_before > 1_000_000 && doomed.count() > before
+    });
+    thread::sleep(Duration::from_secs(1));
+    let (made, other_made) = (doomed.count() - before, other.count() - other_before);
+    assert!(made < other_made / 5, "{made} beside {other_made}");
+
+    doomed.stop.store(true, Ordering::Relaxed);
+    until("its thread comes back", || {
+        let figures = scheduler.figures();
+        (figures.bound, figures.condemned) == (1, 0)
+    });
+    assert_eq!(scheduler.bound_thread(pointer), None);
+    assert!(scheduler.bound_thread(other_pointer).is_some());
+    // Nobody's any more.
+    scheduler.condemn(pointer);
+    assert_eq!(scheduler.figures().condemned, 0);
+    other.stop.store(true, Ordering::Relaxed);
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
 }

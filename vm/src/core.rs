@@ -47,6 +47,7 @@ pub(crate) struct Core {
 pub(crate) struct Counts {
     pub(crate) spawned: AtomicU64,
     pub(crate) crashed: AtomicU64,
+    pub(crate) discarded_sends: AtomicU64,
 }
 
 /// References are handed to threads by the block, so that making one needs no shared line.
@@ -98,10 +99,14 @@ impl Core {
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
         };
+        let is_urgent = parcel.header().kind.is_urgent();
         match process.mailbox.push(parcel) {
             Push::First => process.wake(),
             Push::Behind => {}
             Push::Closed(parcel) => return Err(parcel),
+        }
+        if is_urgent {
+            process.call_deputy_if_bound(to);
         }
         Ok(())
     }

@@ -58,6 +58,14 @@ pub(crate) enum Kind {
     AliveRequest,
 }
 
+impl Kind {
+    /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, and the
+    /// question whether it lives.
+    pub(crate) const fn is_urgent(self) -> bool {
+        matches!(self, Self::Exit | Self::LinkExit | Self::AliveRequest)
+    }
+}
+
 impl Envelope {
     pub(crate) const fn new(kind: Kind, from: Pid, reference: Ref) -> Self {
         Self {

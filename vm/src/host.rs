@@ -26,7 +26,7 @@ pub struct Run<T> {
 #[non_exhaustive]
 pub enum RunError {
     /// The process ended without a result: it panicked, was killed, or a link took it along; or
-    /// the VM was shut down and its code did not return (`killed` as well).
+    /// the VM was shut down and its code did not return (`shutdown` or `killed`).
     #[error("the process ended without a result: {0}")]
     Exit(ExitReason),
     /// The process could not be made.

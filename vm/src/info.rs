@@ -71,7 +71,7 @@ pub struct SystemInfo {
     pub version: &'static str,
     /// Scheduler threads.
     pub schedulers: usize,
-    /// Processes alive.
+    /// Processes alive or exiting; those that were ended while they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
     pub process_limit: usize,
@@ -79,6 +79,8 @@ pub struct SystemInfo {
     pub spawned: u64,
     /// Processes that ended with another reason than `normal` or `shutdown`.
     pub crashed: u64,
+    /// Messages and exit signals that were discarded since their sender had been ended while it was in native code.
+    pub discarded_sends: u64,
     /// Tables.
     pub table_count: usize,
     /// Most tables at once.
@@ -109,6 +111,7 @@ impl Vm {
             process_limit: core.processes.limit(),
             spawned: core.counts.spawned.load(Ordering::Relaxed),
             crashed: core.counts.crashed.load(Ordering::Relaxed),
+            discarded_sends: core.counts.discarded_sends.load(Ordering::Relaxed),
             table_count: core.tables.count(),
             table_limit: core.tables.limit(),
             uptime: Duration::from_nanos(core.scheduler.now()),

@@ -41,7 +41,8 @@
 //!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
-//! - A process in code that never returns can't be ended: a kill takes effect when it next awaits.
+//! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until it
+//!   next awaits.
 //!
 //! The behaviours (GenServer, Supervisor, …) are in the crate `otp-stdlib`.
 

@@ -25,6 +25,7 @@ use crate::core::Core;
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
+use crate::process::table::Left;
 use crate::process::{quietly, report};
 
 /// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
@@ -39,9 +40,11 @@ pub struct ShutdownReport {
     pub ended: usize,
     /// Processes that had to be killed.
     pub killed: usize,
-    /// Processes that even a kill did not end: their code does not return.
+    /// Processes that even a kill did not end: their code does not return. For everybody else they are gone. Their
+    /// threads run on, in the lowest class of the kernel (unless the policy is [`Policy::Normal`](crate::Policy::Normal))
+    /// and behind no gate; their memory, and the VM's, is never freed.
     pub stuck: Vec<Pid>,
-    /// Threads that still run.
+    /// Threads that still run, and the process that each runs: its pid and, if it has one, its label.
     pub threads: Vec<String>,
 }
 
@@ -185,9 +188,14 @@ fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
         kill_all(core);
         core.wait_until(Instant::now().checked_add(KILL_LIMIT), nobody_left);
     }
-    let stuck: Vec<Pid> = core.processes.pids().collect();
+    let left = core.processes.left();
+    let stuck: Vec<Pid> = left.iter().map(|process| process.pid).collect();
     core.scheduler.stop();
     let threads = core.scheduler.join(KILL_LIMIT).err().unwrap_or_default();
+    let threads: Vec<String> = threads
+        .into_iter()
+        .map(|thread| name_process(thread, &left))
+        .collect();
     if threads.is_empty() && stuck.is_empty() {
         core.let_go();
     } else {
@@ -205,6 +213,23 @@ fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
         killed,
         stuck,
         threads,
+    }
+}
+
+/// Adds the process that a bound thread runs to the thread's name.
+fn name_process(thread: String, left: &[Left]) -> String {
+    let is_its = |process: &&Left| {
+        let id = process.thread.map(|id| format!("bound thread {id}"));
+        id.is_some_and(|id| thread.ends_with(&id))
+    };
+    match left.iter().find(is_its) {
+        Some(Left {
+            pid,
+            label: Some(label),
+            ..
+        }) => format!("{thread}: process {pid} ({label})"),
+        Some(Left { pid, .. }) => format!("{thread}: process {pid}"),
+        None => thread,
     }
 }
 

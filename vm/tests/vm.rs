@@ -321,7 +321,13 @@ fn a_run_whose_process_outlives_the_vm_has_an_end() {
     let (done, is_done) = mpsc::channel();
     std::thread::spawn(move || done.send(running.wait()));
     let result = is_done.recv_timeout(LIMIT).expect("an end in time");
-    assert_eq!(result, Err(RunError::Exit(ExitReason::killed())));
+    // The first signal that it got; or the kill, if it lost its scheduler too late for the other.
+    let reasons = [ExitReason::shutdown(), ExitReason::killed()];
+    assert!(
+        reasons
+            .map(|reason| Err(RunError::Exit(reason)))
+            .contains(&result)
+    );
 }
 
 #[test]

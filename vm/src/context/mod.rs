@@ -8,6 +8,7 @@ mod time;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
 use otp_scheduler::Priority;
@@ -35,6 +36,12 @@ pub use time::{Sleep, Tick, TimerRef};
 ///
 /// There is one for each process. It may be moved to another thread, and outlive its process:
 /// then sends still work, and operations on the process itself do nothing, or say so.
+///
+/// A process that an exit signal ends while it is in native code is gone for everybody else at once, though its code runs
+/// on until it next awaits. Meanwhile what it does here is discarded: messages and exit signals that it sends are counted
+/// (`SystemInfo::discarded_sends`) and dropped, links and monitors are not made, timers send nothing, and what has an
+/// error to answer does so: spawning, registering, calling, making tables and writing to them. Its next await does not
+/// return, and its destructors run.
 pub struct Context {
     vm: Vm,
     process: NonNull<Process>,
@@ -78,11 +85,33 @@ impl Context {
         (process.is(self.pid) && !state.exiting).then_some(state)
     }
 
-    /// As [`Context::state`], for operations that have nothing to answer once the process ended.
-    fn living_state(&self) -> MutexGuard<'_, State> {
-        self.state().unwrap_or_else(|| {
-            panic!("process {} ended, and its Context was used to receive: move the Context back into the body", self.pid)
-        })
+    /// As [`Context::state`], for operations that have nothing to answer once the process ended. None in the process's own
+    /// slice if it was ended from outside: then it waits, and the end of the slice is its own.
+    fn waiting_state(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.is_none() && !(self.was_ended() && crate::process::is_running(self.pid)) {
+            panic!(
+                "process {} ended, and its Context was used to receive: move the Context back into the body",
+                self.pid
+            )
+        }
+        state
+    }
+
+    /// The process was ended while it was in native code, where it still is.
+    #[inline]
+    pub(crate) fn was_ended(&self) -> bool {
+        self.process().was_ended(self.pid)
+    }
+
+    /// Whether what the process sends is discarded, and counts that.
+    fn discards(&self) -> bool {
+        let discards = self.was_ended();
+        if discards {
+            let counts = &self.core().counts;
+            counts.discarded_sends.fetch_add(1, Ordering::Relaxed);
+        }
+        discards
     }
 
     /// The process's own pid. `self/0`.
@@ -141,6 +170,9 @@ impl Context {
     /// Delivers a parcel and charges for it; gives it back when nobody is there.
     fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
+        if self.discards() {
+            return Ok(());
+        }
         self.core().deliver(to, parcel)
     }
 
@@ -259,8 +291,12 @@ impl Context {
     /// Sends an exit signal. `exit/2`.
     ///
     /// `kill` can't be trapped; `normal` is ignored by a process that doesn't trap exits. A
-    /// signal to oneself acts at the next await.
+    /// signal to oneself acts at the next await. A signal that ends a process in native code does so at once for
+    /// everybody else: the process is gone, though its code runs on until it next awaits ([`Context`]).
     pub fn exit_process(&self, pid: Pid, reason: impl Into<ExitReason>) {
+        if self.discards() {
+            return;
+        }
         let parcel = envelope::exit(Kind::Exit, self.pid, &reason.into());
         self.core().signal(pid, parcel);
     }
@@ -305,11 +341,17 @@ impl Context {
     /// # Errors
     /// When the name is taken or reserved, or the process has a name already or is gone.
     pub fn register(&self, name: &str, pid: Pid) -> Result<(), RegisterError> {
+        if self.was_ended() {
+            return Err(RegisterError::NoProcess);
+        }
         self.vm.register(name, pid)
     }
 
     /// Takes a name away. Gives who had it. `unregister/1`.
     pub fn unregister(&self, name: &str) -> Option<Pid> {
+        if self.was_ended() {
+            return None;
+        }
         self.vm.unregister(name)
     }
 
@@ -322,7 +364,7 @@ impl Context {
     /// `is_process_alive/1`.
     pub async fn is_alive(&mut self, pid: Pid) -> bool {
         if pid == self.pid {
-            return true;
+            return !self.was_ended();
         }
         let reference = self.make_ref();
         let question = envelope::signal(Kind::AliveRequest, self.pid, reference);
@@ -344,6 +386,9 @@ impl Context {
     /// # Errors
     /// When the name is taken or the VM's limit of tables is reached.
     pub fn table_new(&self, name: &str, options: TableOptions) -> Result<Table, TableError> {
+        if self.was_ended() {
+            return Err(TableError::OwnerGone);
+        }
         let table = self.core().tables.create(self.pid, name, options)?;
         // Asked afterwards: either the process's end sees the table on its list, or this sees
         // the end (the Context may be on another thread).

@@ -109,7 +109,9 @@ fn poll_receive(
     if let Some(alarm) = &mut alarm {
         alarm.arm_foreign(cx, task);
     }
-    let mut state = cx.living_state();
+    let Some(mut state) = cx.waiting_state() else {
+        return Poll::Pending;
+    };
     let leftovers = cx.process().drain(&mut state);
     let message = if state.exit.is_some() {
         None
@@ -186,12 +188,16 @@ where
         let this = &mut *self;
         if !this.started {
             this.started = true;
-            merge_skipped(&mut this.cx.living_state());
+            if let Some(mut state) = this.cx.waiting_state() {
+                merge_skipped(&mut state);
+            }
         }
         let mut waiter = Waiter::new(this.cx, task);
         this.alarm.arm_foreign(this.cx, task);
         loop {
-            let mut state = this.cx.living_state();
+            let Some(mut state) = this.cx.waiting_state() else {
+                return Poll::Pending;
+            };
             let leftovers = this.cx.process().drain(&mut state);
             if state.exit.is_some() {
                 drop(state);

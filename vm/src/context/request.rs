@@ -217,7 +217,9 @@ impl Waiting<'_> {
         ready!(otp_scheduler::poll_proceed(task));
         let mut waiter = Waiter::new(self.cx, task);
         alarm.arm_foreign(self.cx, task);
-        let mut state = self.cx.living_state();
+        let Some(mut state) = self.cx.waiting_state() else {
+            return Poll::Pending;
+        };
         let leftovers = self.cx.process().drain(&mut state);
         let answer = if state.exit.is_some() {
             Poll::Pending

@@ -90,6 +90,9 @@ pub enum SpawnError {
     /// The VM is being shut down.
     #[error("the VM is shutting down: no new process is made")]
     ShuttingDown,
+    /// The process that spawns was ended while it was in native code. `killed` in OTP, which ends it here.
+    #[error("the process was ended while its code ran on: it makes no process any more")]
+    MakerEnded,
 }
 
 impl From<SpawnError> for ExitReason {
@@ -188,6 +191,9 @@ where
     F: Future<Output: IntoExit> + Send + 'static,
 {
     let core = vm.core();
+    if maker.is_some_and(Context::was_ended) {
+        return Err(SpawnError::MakerEnded);
+    }
     let Some((slot, serial)) = core.processes.allocate(core) else {
         return Err(SpawnError::ProcessLimit {
             limit: core.processes.limit(),

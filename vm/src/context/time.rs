@@ -255,9 +255,14 @@ impl Context {
         let parcel = envelope::message(self.pid, message)?;
         let core = self.core();
         let at = later(core.scheduler.now(), after);
+        let to = if self.discards() {
+            Destination::Nobody
+        } else {
+            to.into()
+        };
         let fire = SendLater {
             core: NonNull::from(core),
-            to: to.into(),
+            to,
             parcel,
         };
         Ok(TimerRef(start_timer(core, at, fire)))
@@ -331,7 +336,9 @@ impl Future for Sleep<'_> {
     fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.alarm.arm_foreign(this.cx, task);
-        let mut state = this.cx.living_state();
+        let Some(mut state) = this.cx.waiting_state() else {
+            return Poll::Pending;
+        };
         this.alarm.poll(this.cx, &mut state, task)
     }
 }

@@ -103,6 +103,7 @@ impl Process {
             Kind::Exit => {
                 let reason = envelope::reason_of(&parcel);
                 if reason.is_kill() {
+                    state.killed = true;
                     self.doom(state, ExitReason::killed());
                     return Some(parcel);
                 }

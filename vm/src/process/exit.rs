@@ -8,6 +8,9 @@
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
 //! 6. Only now is anybody told: links, and the holders of monitors.
 //! 7. After the epoch the slot may hold another process.
+//!
+//! Steps 3 to 6 are the outside part. For a process in native code its deputy does it (`deputy.rs`), before step 2, and
+//! whoever is through last sees to step 7.
 
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -28,17 +31,43 @@ impl Process {
     /// Ends the process. Called by its last slice, outside the lock.
     pub(super) fn end(&self, pid: Pid, reason: ExitReason) {
         let core = self.core();
-        let (name, owns_tables) = {
+        {
             let mut state = self.lock();
-            state.exiting = true;
-            let rare = state.rare.as_deref_mut();
-            rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables))
-        };
+            if !self.was_ended(pid) {
+                state.exiting = true;
+                state.exit = Some(reason);
+            }
+        }
 
         // SAFETY: this slice is the only one that reaches the body.
         let body = unsafe { (*self.body.get()).take() };
         drop_quietly(pid, body);
 
+        let reason = {
+            let mut state = self.lock();
+            if self.was_ended(pid) {
+                None
+            } else {
+                state.claimed = true;
+                state.exit.take()
+            }
+        };
+        let Some(reason) = reason else {
+            self.part_is_over(core, pid);
+            return;
+        };
+        let on_exit = self.leave(core, pid, &reason);
+        self.vacate(core, pid);
+        on_exit.call(pid, &reason);
+    }
+
+    /// Steps 3 to 6, by who has claimed the end.
+    pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
+        let (name, owns_tables) = {
+            let mut state = self.lock();
+            let rare = state.rare.as_deref_mut();
+            rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables))
+        };
         if let Some(name) = name {
             core.names.forget(name, pid);
         }
@@ -48,13 +77,37 @@ impl Process {
 
         self.serial.store(0, Ordering::Release);
         let late = self.mailbox.close();
-        let mut state = mem::take(&mut *self.lock());
+        let mut state = {
+            let mut state = self.lock();
+            // It stays, for who has to name a process that was ended and still runs.
+            let label = state.label;
+            mem::replace(
+                &mut *state,
+                State {
+                    label,
+                    ..State::default()
+                },
+            )
+        };
 
-        self.tell(core, pid, &state, late, &reason);
+        self.tell(core, pid, &state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
         self.discard(core, pid, state);
-        core.ended_with(&reason);
+        core.ended_with(reason);
+        AtExit(on_exit)
+    }
 
+    /// The outside or the inside part of an end from outside is over: the second one sees to step 7.
+    pub(super) fn part_is_over(&self, core: &Core, pid: Pid) {
+        if self.half_gone.swap(true, Ordering::AcqRel) {
+            self.half_gone.store(false, Ordering::Relaxed);
+            self.ended.store(0, Ordering::Release);
+            self.vacate(core, pid);
+        }
+    }
+
+    /// Step 7.
+    fn vacate(&self, core: &Core, pid: Pid) {
         let weak = core.weak();
         let index = self.index;
         let section = otp_scheduler::lock::section();
@@ -70,10 +123,6 @@ impl Process {
         drop(guard);
         drop(section);
         core.count_out();
-        if let Some(OnExit(on_exit)) = on_exit {
-            // Wakes the host's waker, or drops a result that nobody wants any more.
-            quietly(pid, || on_exit(&reason));
-        }
     }
 
     /// Step 6, and the answers of step 5.
@@ -134,6 +183,19 @@ impl Process {
             }
         }
         drop_quietly(pid, state);
+    }
+}
+
+/// What is called once everybody was told.
+#[must_use]
+pub(super) struct AtExit(Option<OnExit>);
+
+impl AtExit {
+    pub(super) fn call(self, pid: Pid, reason: &ExitReason) {
+        if let Some(OnExit(on_exit)) = self.0 {
+            // Wakes the host's waker, or drops a result that nobody wants any more.
+            quietly(pid, || on_exit(reason));
+        }
     }
 }
 

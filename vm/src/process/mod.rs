@@ -5,6 +5,7 @@
 //! is bounded by an epoch: see [`table`].
 
 pub(crate) mod body;
+mod deputy;
 mod drain;
 mod exit;
 mod panics;
@@ -30,7 +31,9 @@ use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
 
-pub(crate) use panics::{ExitPayload, install_panic_hook, quietly, reason_of_panic, report};
+pub(crate) use panics::{
+    ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
+};
 use run::VTABLE;
 pub(crate) use waker::own_waker_matches;
 
@@ -44,6 +47,8 @@ pub(crate) struct Process {
     header: Header,
     /// The incarnation: a pid names this slot only while its serial is here. 0 while nobody is.
     serial: AtomicU32,
+    /// The incarnation that another thread has ended while its own is in native code; 0 else. Set under the lock.
+    ended: AtomicU32,
     pub(crate) index: u32,
     pub(crate) mailbox: Mailbox,
     /// The VM that the slot belongs to; it outlives its slots.
@@ -56,6 +61,10 @@ pub(crate) struct Process {
     pub(crate) native_memory: AtomicU64,
     /// Whether `State::exit` is set: spares each slice a look under the lock. Changed under it.
     doomed: AtomicBool,
+    /// A deputy is on its way.
+    deputy_called: AtomicBool,
+    /// One of the two parts of an end from outside is over.
+    half_gone: AtomicBool,
     /// A plain lock, unlike the VM's others: a message takes it several times, and those who would wait for its holder
     /// at a gate want something of this one process, which stands there anyway.
     state: Mutex<State>,
@@ -98,6 +107,10 @@ pub(crate) struct State {
     pub(crate) exit: Option<ExitReason>,
     /// The body is being dropped, or the process is gone.
     pub(crate) exiting: bool,
+    /// A thread has taken on to tell everybody of the end.
+    claimed: bool,
+    /// The signal was `kill`.
+    killed: bool,
     pub(crate) trap_exit: bool,
     /// The waker of a receive that waits inside a foreign combinator. One is enough: a receive
     /// borrows the Context mutably.
@@ -160,6 +173,7 @@ impl Process {
         Self {
             header: Header::new(&core.scheduler, &VTABLE),
             serial: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
             index,
             mailbox: Mailbox::closed(),
             core: NonNull::from(core),
@@ -167,6 +181,8 @@ impl Process {
             reductions: AtomicU64::new(0),
             native_memory: AtomicU64::new(0),
             doomed: AtomicBool::new(false),
+            deputy_called: AtomicBool::new(false),
+            half_gone: AtomicBool::new(false),
             state: Mutex::new(State::default()),
         }
     }
@@ -192,6 +208,21 @@ impl Process {
         self.serial.load(Ordering::Acquire) == pid.serial()
     }
 
+    /// True if that incarnation was ended by another thread while its own is in native code: for everybody else it is
+    /// gone, and what it does is discarded.
+    #[inline]
+    pub(crate) fn was_ended(&self, pid: Pid) -> bool {
+        self.ended.load(Ordering::Relaxed) == pid.serial()
+    }
+
+    /// The incarnation that was ended so and still runs, if there is one.
+    pub(crate) fn ended_pid(&self) -> Option<Pid> {
+        match self.ended.load(Ordering::Acquire) {
+            0 => None,
+            serial => Some(Pid::from_parts(self.index, serial)),
+        }
+    }
+
     /// Moves a new process into a vacant slot. Its first slice comes with [`Process::wake`].
     ///
     /// # Safety
@@ -207,6 +238,7 @@ impl Process {
         self.native_memory.store(0, Ordering::Relaxed);
         self.doomed.store(false, Ordering::Relaxed);
         self.header.set_priority(start.priority);
+        self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.wake_at = NEVER;
         state.parent = Some(start.parent);

@@ -26,6 +26,11 @@ struct SeenPanic {
     backtrace: Backtrace,
 }
 
+/// Whether the calling thread runs a slice of that process.
+pub(crate) fn is_running(pid: Pid) -> bool {
+    CURRENT.get().is_some_and(|(current, _)| current == pid)
+}
+
 /// A payload that ends the process with a reason: how `Context::exit` unwinds.
 pub(crate) struct ExitPayload(pub(crate) ExitReason);
 

@@ -9,11 +9,14 @@ use otp_heap::Pid;
 use otp_scheduler::{Header, Step, VTable};
 
 use super::panics::{CURRENT, quietly, reason_of_panic};
-use super::{Process, waker};
+use super::{Process, deputy, waker};
 use crate::exit_reason::ExitReason;
 
 /// How the scheduler runs processes.
-pub(crate) static VTABLE: VTable = VTable { run };
+pub(crate) static VTABLE: VTable = VTable {
+    run,
+    bound: Some(deputy::bound),
+};
 
 /// Runs one slice.
 ///
@@ -22,7 +25,7 @@ pub(crate) static VTABLE: VTable = VTable { run };
 unsafe fn run(header: NonNull<Header>) -> Step {
     // SAFETY: the header is the first field of a `repr(C)` Process, and slots outlive slices.
     let process = unsafe { header.cast::<Process>().as_ref() };
-    let Some(pid) = process.pid() else {
+    let Some(pid) = process.pid().or_else(|| process.ended_pid()) else {
         // Only a stale wake of a slot that ended comes here.
         return Step::Done;
     };
@@ -48,6 +51,9 @@ unsafe fn run(header: NonNull<Header>) -> Step {
 
 /// Drains, polls the body once, and says whether the process ends.
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
+    if process.doomed.load(Ordering::Acquire) {
+        return Some(process.reason_to_end(pid));
+    }
     if let Some(reason) = take_in(process, pid) {
         return Some(reason);
     }
@@ -59,7 +65,9 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
         // A signal that the body's own receive took in may have decided the end.
-        Ok(Poll::Pending) if process.doomed.load(Ordering::Acquire) => process.lock().exit.take(),
+        Ok(Poll::Pending) if process.doomed.load(Ordering::Acquire) => {
+            Some(process.reason_to_end(pid))
+        }
         Ok(Poll::Pending) => None,
         Err(payload) => Some(reason_of_panic(payload)),
     }
@@ -71,9 +79,22 @@ fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
     }
     let (leftovers, exit) = {
         let mut state = process.lock();
+        if process.was_ended(pid) {
+            return Some(ExitReason::killed());
+        }
         let leftovers = process.drain(&mut state);
-        (leftovers, state.exit.take())
+        (leftovers, state.exit.clone())
     };
     quietly(pid, || leftovers.finish());
     exit
+}
+
+impl Process {
+    /// Of one that is doomed. Left where it is: until the process claims its end, its deputy may.
+    fn reason_to_end(&self, pid: Pid) -> ExitReason {
+        let reason = self.lock().exit.clone();
+        debug_assert!(reason.is_some() || self.was_ended(pid));
+        // One that was ended has been told of already, with its reason.
+        reason.unwrap_or_else(ExitReason::killed)
+    }
 }

@@ -12,7 +12,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use otp_heap::Pid;
+use otp_heap::{Atom, Pid};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::uncounted;
 
@@ -151,6 +151,31 @@ impl ProcessTable {
     /// meanwhile may be missing or present.
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
         (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index)?.pid())
+    }
+}
+
+/// A process that is left at the end of its VM.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) pid: Pid,
+    pub(crate) label: Option<Atom>,
+    /// The kernel's id of the thread that is bound to it.
+    pub(crate) thread: Option<i32>,
+}
+
+impl ProcessTable {
+    /// All that are there: also those that were ended, but whose code runs on.
+    pub(crate) fn left(&self) -> Vec<Left> {
+        let slots = (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index));
+        slots
+            .filter_map(|slot| {
+                Some(Left {
+                    pid: slot.pid().or_else(|| slot.ended_pid())?,
+                    label: slot.lock().label,
+                    thread: slot.bound_thread(),
+                })
+            })
+            .collect()
     }
 }
 

@@ -20,6 +20,9 @@ pub enum TableError {
     /// The process that would own the table has ended.
     #[error("the process that would own the table has ended; create it from a living one")]
     OwnerGone,
+    /// The process that writes was ended while its code ran on ([`Context`](crate::Context)).
+    #[error("the process was ended while its code ran on: what it writes is discarded")]
+    Ended,
     /// A named table of that name exists already.
     #[error("a table named {0} exists already; choose another name, or do not name this one")]
     NameTaken(Atom),

@@ -588,6 +588,9 @@ impl Table {
     }
 
     fn may_write(&self, cx: &Context) -> Result<(), TableError> {
+        if cx.was_ended() {
+            return Err(TableError::Ended);
+        }
         match self.0.access {
             Access::Public => Ok(()),
             Access::Protected | Access::Private => self.by_owner(cx.pid()),
