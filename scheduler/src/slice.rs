@@ -7,6 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
+use crate::simulation;
 use crate::slot::{self, Slot, UNLIMITED};
 use crate::threads::{self, Way};
 use crate::worker::Local;
@@ -146,10 +147,7 @@ pub fn on_scheduler_thread() -> bool {
 ///
 /// In a simulation it is 0.
 pub fn current_scheduler() -> Option<usize> {
-    with_current(|local| local.index()).or_else(|| {
-        let simulated = slot::with_core(|core| core.simulated.is_some())?;
-        simulated.then_some(0)
-    })
+    with_current(|local| local.index()).or_else(|| simulation::is_running().then_some(0))
 }
 
 /// Gives way when the slice is over: wakes the task and answers `Pending`, so that it goes to the back of the queue.

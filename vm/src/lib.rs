@@ -35,6 +35,9 @@
 //!   nor ticks, or that blocks, loses its scheduler after some milliseconds and takes turns with
 //!   the others on a thread of its own: see `docs/scheduler.md`.
 //!
+//! - **Simulation.** A VM can run on one thread in virtual time, in an order that a seed decides and replays:
+//!   [`VmBuilder::simulate`].
+//!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
 //! - A process in code that never returns can't be ended: a kill takes effect when it next awaits.
@@ -65,7 +68,9 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
+pub use otp_scheduler::{
+    Policy, REDUCTIONS_PER_SLICE, RandomState, checkpoint, net, proceed, random, simulation, tick,
+};
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
 ///

@@ -481,7 +481,9 @@ impl Simulation {
             JITTER_NS
         };
         let passed = reductions * NS_PER_REDUCTION + self.random.below(jitter);
-        core.clock.set(core.clock.now().saturating_add(passed));
+        // The last instant never comes: timers for it are those that never fire.
+        let now = core.clock.now().saturating_add(passed);
+        core.clock.set(now.min(u64::MAX - 1));
     }
 
     fn fire(&mut self, core: &Core, deadline: u64, fire: Box<dyn Fire>) {
@@ -497,6 +499,11 @@ impl Simulation {
             forget_payload(payload);
         }
     }
+}
+
+/// True on a thread that runs a simulation, in its tasks and timers.
+pub fn is_running() -> bool {
+    slot::with_core(|core| core.simulated.is_some()).unwrap_or(false)
 }
 
 impl Drop for Simulation {

@@ -24,6 +24,16 @@ use crate::host::OnExit;
 use crate::mailbox::Queue;
 
 impl Process {
+    /// Ends a process that will never run again.
+    ///
+    /// # Safety
+    /// No slice of the process runs, now or later.
+    pub(crate) unsafe fn end_unrun(&self) {
+        if let Some(pid) = self.pid() {
+            self.end(pid, ExitReason::killed());
+        }
+    }
+
     /// Ends the process. Called by its last slice, outside the lock.
     pub(super) fn end(&self, pid: Pid, reason: ExitReason) {
         let core = self.core();
@@ -54,9 +64,25 @@ impl Process {
         self.discard(core, pid, state);
         core.ended_with(&reason);
 
+        if core.scheduler.is_simulated() {
+            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it, those
+            // of other simulations as well: that would decide which slot, and so which pid, the next process gets.
+            core.processes.release(self.index, pid.serial());
+        } else {
+            self.release_after_epoch(core, pid);
+        }
+        core.count_out();
+        if let Some(OnExit(on_exit)) = on_exit {
+            // Wakes the host's waker, or drops a result that nobody wants any more.
+            quietly(pid, || on_exit(&reason));
+        }
+    }
+
+    /// Step 7.
+    fn release_after_epoch(&self, core: &Core, pid: Pid) {
         let weak = core.weak();
         let index = self.index;
-        let section = otp_scheduler::lock::section();
+        let _section = otp_scheduler::lock::section();
         let guard = epoch::pin();
         // SAFETY: the closure owns what it uses, and may run on any thread.
         unsafe {
@@ -65,13 +91,6 @@ impl Process {
                     core.processes.release(index, pid.serial());
                 }
             });
-        }
-        drop(guard);
-        drop(section);
-        core.count_out();
-        if let Some(OnExit(on_exit)) = on_exit {
-            // Wakes the host's waker, or drops a result that nobody wants any more.
-            quietly(pid, || on_exit(&reason));
         }
     }
 
