@@ -454,3 +454,27 @@ fn a_process_that_panics_ends_as_elsewhere() {
     });
     assert!(reason.contains("planned"), "{reason}");
 }
+
+#[test]
+fn a_vm_that_is_dropped_is_shut_down_when_the_simulation_runs_on_or_ends() {
+    let held = Arc::new(());
+    for runs_on in [true, false] {
+        let mut simulation = Simulation::new(1).unwrap();
+        let vm = Vm::builder().simulate(&simulation).build().unwrap();
+        let kept = Arc::clone(&held);
+        vm.spawn(async move |mut cx: Context| {
+            cx.receive().await;
+            drop(kept);
+        })
+        .unwrap();
+        simulation.run().unwrap();
+        drop(vm);
+        assert_eq!(Arc::strong_count(&held), 2);
+        if runs_on {
+            assert_eq!(simulation.run().unwrap().waiting, 0);
+        } else {
+            drop(simulation);
+        }
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
