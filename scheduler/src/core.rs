@@ -21,6 +21,7 @@ use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
 use crate::run_queue::{Injectors, Stealers};
+use crate::simulation::Simulated;
 use crate::slice;
 use crate::slot::{self, Slot};
 use crate::task::Owned;
@@ -107,6 +108,8 @@ pub(crate) struct Options {
     pub(crate) gate_signal: Option<i32>,
     pub(crate) max_bound: usize,
     pub(crate) policy: Policy,
+    /// It is a simulation, with this seed.
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -118,6 +121,8 @@ pub(crate) struct Core {
     pub(crate) monitor: Monitor,
     pub(crate) clock: Clock,
     pub(crate) owned: Owned,
+    /// No thread runs it: a [`Simulation`](crate::simulation::Simulation) does.
+    pub(crate) simulated: Option<Box<Simulated>>,
     stopping: AtomicBool,
     /// Public handles; with the last one the workers are told to stop.
     handles: AtomicUsize,
@@ -142,7 +147,11 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(stealers: Vec<Stealers>, options: Options) -> io::Result<Core> {
-        let clock = Clock::new();
+        let simulated = options.seed.map(|seed| Box::new(Simulated::new(seed)));
+        let clock = match &simulated {
+            None => Clock::new(),
+            Some(_) => Clock::simulated(),
+        };
         let workers = stealers.len();
         let remotes: Box<[Remote]> = stealers
             .into_iter()
@@ -159,9 +168,10 @@ impl Core {
             idle: CachePadded::new(Idle::new(workers)),
             remotes,
             monitor: Monitor::default(),
-            driver: Driver::new(clock)?,
+            driver: Driver::new(clock.clone())?,
             clock,
             owned: Owned::default(),
+            simulated,
             stopping: AtomicBool::new(false),
             handles: AtomicUsize::new(1),
             outside_wakes: AtomicU64::new(0),
@@ -207,6 +217,10 @@ impl Core {
     }
 
     pub(crate) fn inject(&self, task: Task) {
+        if let Some(simulated) = &self.simulated {
+            simulated.push(task);
+            return;
+        }
         // Those who take tasks out spin while a push is half done, so none must be stopped at a gate.
         let _section = section();
         self.injectors.push(task);
@@ -240,6 +254,14 @@ impl Core {
                 .remotes
                 .iter()
                 .any(|remote| !remote.stealers.is_empty())
+    }
+
+    /// Sources of events are the world's, and a simulation has none.
+    pub(crate) fn real_io(&self) -> io::Result<()> {
+        match &self.simulated {
+            None => Ok(()),
+            Some(simulated) => Err(simulated.refuse_io()),
+        }
     }
 
     // Timers.
@@ -355,6 +377,10 @@ impl Core {
             if late.is_empty() {
                 break;
             }
+            if self.simulated.is_some() {
+                // It ends with its owner, who may be waiting here.
+                return Err(late);
+            }
             let Some(until) = until else {
                 self.ended.wait(&mut running);
                 continue;
@@ -386,7 +412,10 @@ impl Core {
     fn late(&self, running: &[bool], own: Option<usize>) -> Vec<String> {
         let schedulers = (0..running.len())
             .filter(|&index| running[index] && Some(index) != own)
-            .map(|index| format!("otp-{}, scheduler {index}", self.name));
+            .map(|index| match &self.simulated {
+                None => format!("otp-{}, scheduler {index}", self.name),
+                Some(simulated) => format!("the simulation of seed {}", simulated.seed()),
+            });
         let bound = self.bound.threads().into_iter();
         schedulers
             .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))

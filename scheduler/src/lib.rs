@@ -56,6 +56,10 @@
 //! - Timers of different workers, and those due within 32.8 us of each other when more than a thousand are due at
 //!   once, fire in no order.
 //!
+//! # Tests
+//!
+//! A [`simulation`] runs tasks on one thread, in virtual time, in an order that a seed decides and replays.
+//!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
 mod accounting;
@@ -76,6 +80,7 @@ mod random;
 mod registration;
 mod run_queue;
 mod scheduler;
+pub mod simulation;
 mod slice;
 mod slot;
 mod state;
@@ -134,6 +139,7 @@ pub use mio::event::Source;
 /// ```
 pub use otp_scheduler_macros::reductions;
 pub use priority::Priority;
+pub use random::{RandomState, random};
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
 pub use slice::{

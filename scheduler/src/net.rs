@@ -39,12 +39,14 @@ fn charge(bytes: usize) {
 }
 
 fn current_core() -> io::Result<Arc<Core>> {
-    slot::with_core(Arc::clone).ok_or_else(|| {
+    let core = slot::with_core(Arc::clone).ok_or_else(|| {
         io::Error::other(
             "no scheduler on this thread to register the socket with; call it from a task, or name one with the \
              `_on` function",
         )
-    })
+    })?;
+    core.real_io()?;
+    Ok(core)
 }
 
 /// Tries `operation` until it is anything but `WouldBlock`, and waits for readiness in between.
@@ -134,6 +136,7 @@ impl TcpListener {
         scheduler: &Scheduler,
         addresses: impl ToSocketAddrs,
     ) -> io::Result<TcpListener> {
+        scheduler.core().real_io()?;
         first_address(addresses, |address| {
             TcpListener::new(scheduler.core(), mio::net::TcpListener::bind(address)?)
         })
@@ -224,6 +227,7 @@ impl TcpStream {
     }
 
     async fn connect_in_turn(core: Arc<Core>, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+        core.real_io()?;
         let mut result = first_address(&[][..], |_| unreachable!("there is no address"));
         for address in addresses {
             result = TcpStream::connect_one(&core, address).await;

@@ -150,6 +150,7 @@ impl Registration {
         source: &mut S,
         interest: Interest,
     ) -> io::Result<Registration> {
+        core.real_io()?;
         let (entry, token) = core.driver.register(source, interest)?;
         Ok(Registration {
             core: Arc::clone(core),

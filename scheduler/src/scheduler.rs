@@ -24,6 +24,7 @@ use crate::figures::Figures;
 use crate::gate;
 use crate::header::{Header, Task};
 use crate::priority::Priority;
+use crate::random;
 use crate::registration::Registration;
 use crate::run_queue::RunQueue;
 use crate::slice;
@@ -72,6 +73,20 @@ impl Drop for Scheduler {
 }
 
 impl Scheduler {
+    /// The one of a simulation: nobody runs it yet.
+    pub(crate) fn simulated(name: String, seed: u64) -> io::Result<Scheduler> {
+        let options = Options {
+            name,
+            gate_signal: None,
+            max_bound: 0,
+            policy: Policy::default(),
+            seed: Some(seed),
+        };
+        let stealers = vec![RunQueue::new().stealers()];
+        let core = Arc::new(Core::new(stealers, options)?);
+        Ok(Scheduler { core })
+    }
+
     /// A builder with the defaults.
     pub fn builder() -> Builder {
         Builder::default()
@@ -172,11 +187,24 @@ impl Scheduler {
         self.core.timers(key)?.deadline(key.entry)
     }
 
+    /// A random number: in a simulation from its seed, elsewhere as [`random`](crate::random).
+    pub fn random(&self) -> u64 {
+        match &self.core.simulated {
+            None => random::random(),
+            Some(simulated) => simulated.random(),
+        }
+    }
+
+    /// True for the scheduler of a [`Simulation`](crate::simulation::Simulation).
+    pub fn is_simulated(&self) -> bool {
+        self.core.simulated.is_some()
+    }
+
     /// Registers a source with the poller, edge triggered.
     ///
     /// # Errors
     ///
-    /// What the system says: too many descriptors watched, or one that cannot be.
+    /// `Unsupported` in a simulation. What the system says: too many descriptors watched, or one that cannot be.
     pub fn register<S: Source + ?Sized>(
         &self,
         source: &mut S,
@@ -222,7 +250,8 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// The names of the threads that still run (one is stuck in a slice, or [`Scheduler::stop`] was not called).
+    /// The names of the threads that still run (one is stuck in a slice, or [`Scheduler::stop`] was not called). At once
+    /// for a simulation: it ends when it is dropped.
     pub fn join(&self, limit: Duration) -> Result<(), Vec<String>> {
         self.core.join(limit)
     }
@@ -326,6 +355,7 @@ impl Builder {
             gate_signal: self.gate_signal,
             max_bound: self.max_bound,
             policy: self.policy,
+            seed: None,
         };
         let core = Arc::new(Core::new(stealers, options)?);
         // Dropped, it ends the threads already there.

@@ -7,6 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 
+use crate::simulation;
 use crate::slot::{self, Slot, UNLIMITED};
 use crate::threads::{self, Way};
 use crate::worker::Local;
@@ -35,8 +36,8 @@ pub fn tick(n: u32) -> bool {
 /// slice, or has been waiting when a slice ended by the clock (1 ms); and not if another scheduler is idle, which is
 /// woken instead. If nothing else wants to run, a new slice begins.
 ///
-/// Otherwise it only charges, as [`tick`] does: within a section of the VM ([`section`](crate::lock::section)), while no
-/// spare thread is at hand, past the limit of bound threads
+/// Otherwise it only charges, as [`tick`] does: within a section of the VM ([`section`](crate::lock::section)), in a
+/// [simulation](crate::simulation), while no spare thread is at hand, past the limit of bound threads
 /// ([`Builder::max_bound`](crate::Builder::max_bound)), and on a thread that is bound already, whose turns its
 /// schedulers end. Off a scheduler thread it does nothing.
 ///
@@ -143,8 +144,10 @@ pub fn on_scheduler_thread() -> bool {
 /// The number of the scheduler that the calling thread runs, from 0; `None` if it runs none: on a thread of somebody
 /// else's, and on one whose task kept it for so long that the scheduler went on without it. Mirrors
 /// `erlang:system_info(scheduler_id)`, which counts from 1.
+///
+/// In a simulation it is 0.
 pub fn current_scheduler() -> Option<usize> {
-    with_current(|local| local.index())
+    with_current(|local| local.index()).or_else(|| simulation::is_running().then_some(0))
 }
 
 /// Gives way when the slice is over: wakes the task and answers `Pending`, so that it goes to the back of the queue.

@@ -42,6 +42,11 @@ pub enum JoinError {
     /// `wait` was called on a scheduler thread, which would stand still.
     #[error("`wait` would block a scheduler thread; use `.await` on the handle instead")]
     WouldBlock,
+    /// `wait` was called on a task of a simulation that has not ended: waiting does not run it.
+    #[error(
+        "`wait` does not run a simulation; hand the handle to `Simulation::block_on`, or `Simulation::run` before"
+    )]
+    Simulated,
 }
 
 /// The result of a plain task: to await, or to [`wait`](JoinHandle::wait) for. Dropping it lets the task go on.
@@ -60,7 +65,7 @@ impl<T: Send + 'static> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The task panicked or was cancelled, or this is a scheduler thread.
+    /// The task panicked or was cancelled; this is a scheduler thread; the task is one of a simulation and has not ended.
     pub fn wait(self) -> Result<T, JoinError> {
         if slice::on_scheduler_thread() {
             return Err(JoinError::WouldBlock);
@@ -70,6 +75,9 @@ impl<T: Send + 'static> JoinHandle<T> {
         loop {
             if let Some(result) = slot.result.take() {
                 return result;
+            }
+            if self.joined.is_simulated() {
+                return Err(JoinError::Simulated);
             }
             join.ended.wait(&mut slot);
         }
@@ -131,6 +139,7 @@ impl<T> Join<T> {
 
 trait Joined<T>: Send + Sync {
     fn join(&self) -> &Join<T>;
+    fn is_simulated(&self) -> bool;
 }
 
 #[repr(C)]
@@ -156,6 +165,10 @@ where
 {
     fn join(&self) -> &Join<F::Output> {
         &self.join
+    }
+
+    fn is_simulated(&self) -> bool {
+        self.core.simulated.is_some()
     }
 }
 

@@ -643,7 +643,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
 
 /// Runs a slice of a task, in user code.
 #[inline]
-fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
+pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     let header = task.0;
     slot.set_left(slot.left() - i64::from(RESUME_REDUCTIONS));
     // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
@@ -673,7 +673,7 @@ fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
 
 /// Says in the task's state that its slice is over. True: it wants to be queued.
 #[inline]
-fn leave_off(task: Task, step: Step) -> bool {
+pub(crate) fn leave_off(task: Task, step: Step) -> bool {
     match step {
         // SAFETY: it is not done, so its memory is still the owner's promise.
         Step::Idle => unsafe { task.0.as_ref() }.state.rest(),

@@ -56,7 +56,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Native, Pid, Timeout};
+use otp_vm::{Context, ExitReason, Native, Pid, RandomState, Timeout};
 use serde::{Deserialize, Serialize};
 
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, ServerRef, Start};
@@ -114,7 +114,8 @@ impl Default for DynamicSupervisorFlags {
 pub struct DynamicSupervisor {
     intensity: Intensity,
     max_children: u64,
-    children: HashMap<Pid, Child>,
+    // By a state that a simulation decides: its order is that of the shut-down.
+    children: HashMap<Pid, Child, RandomState>,
 }
 
 struct Child {
@@ -188,7 +189,7 @@ impl GenServer for DynamicSupervisor {
             Ok(intensity) => Init::ok(Self {
                 intensity,
                 max_children: flags.max_children,
-                children: HashMap::new(),
+                children: HashMap::default(),
             }),
             Err(reason) => Init::stop(reason),
         }

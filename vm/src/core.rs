@@ -1,21 +1,23 @@
 //! What the processes of one VM share.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use crossbeam_epoch as epoch;
 use otp_heap::{OwnedTerm, Pid, Ref};
-use otp_scheduler::Scheduler;
 use otp_scheduler::lock::{Condvar, Mutex, section};
+use otp_scheduler::{Fire, Scheduler};
 
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
 use crate::names::Names;
 use crate::process::table::ProcessTable;
-use crate::process::{Process, State};
+use crate::process::{NEVER, Process, State};
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
 
@@ -35,11 +37,35 @@ pub(crate) struct Core {
     pub(crate) closed: AtomicBool,
     /// How many wait for [`Core::ended`].
     waiting: AtomicU32,
-    ended: Mutex<()>,
+    /// Who waits for it in a simulation; threads wait for the condition.
+    ended: Mutex<Option<Waker>>,
     ended_changed: Condvar,
     this: Weak<Core>,
     /// Keeps the core alive while its scheduler threads run; taken out by the end of shut-down.
     keep: Mutex<Option<Arc<Core>>>,
+}
+
+/// Keeps the core of a simulated VM until the simulation is dropped, since its tasks and timers point into it. Then it ends
+/// the processes that are left: their bodies hold the core in turn.
+struct KeptBySimulation(Arc<Core>);
+
+impl Fire for KeptBySimulation {
+    fn fire(self: Box<Self>, _now: u64) {
+        // Only at the end of time; and not even then may the core go.
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for KeptBySimulation {
+    fn drop(&mut self) {
+        let core = &self.0;
+        core.closed.store(true, Ordering::SeqCst);
+        let left: Vec<Pid> = core.processes.pids().collect();
+        for process in left.iter().filter_map(|&pid| core.processes.get(pid)) {
+            // SAFETY: timers are dropped when nobody runs tasks any more, and so no slice of this VM.
+            unsafe { process.end_unrun() };
+        }
+    }
 }
 
 /// What happened in a VM so far.
@@ -69,7 +95,11 @@ impl Core {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Serials of VMs start a million apart, so that a pid carried from one VM into another
         // is nobody's there, until a slot has been used that often.
-        let first_serial = ((number - 1) as u32).wrapping_shl(20) | 1;
+        let first_serial = if scheduler.is_simulated() {
+            scheduler.random() as u32
+        } else {
+            ((number - 1) as u32).wrapping_shl(20) | 1
+        };
         let core = Arc::new_cyclic(|this| Self {
             name,
             scheduler,
@@ -82,12 +112,18 @@ impl Core {
             number,
             closed: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
-            ended: Mutex::new(()),
+            ended: Mutex::new(None),
             ended_changed: Condvar::new(),
             this: Weak::clone(this),
             keep: Mutex::new(None),
         });
-        *core.keep.lock() = Some(Arc::clone(&core));
+        if core.scheduler.is_simulated() {
+            // Nobody has the key, and the time never comes.
+            let until_the_end = Box::new(KeptBySimulation(Arc::clone(&core)));
+            core.scheduler.start_timer(NEVER, until_the_end);
+        } else {
+            *core.keep.lock() = Some(Arc::clone(&core));
+        }
         core
     }
 
@@ -159,15 +195,32 @@ impl Core {
     pub(crate) fn count_out(&self) {
         self.processes.count_out();
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.ended.lock());
+            let waker = self.ended.lock().take();
             self.ended_changed.notify_all();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
-    /// Waits until enough processes have ended for `enough` to hold, or until `deadline`
-    /// (None: for ever). Whether it came to that. `enough` is asked after each end.
-    pub(crate) fn wait_until(&self, deadline: Option<Instant>, enough: impl Fn() -> bool) -> bool {
+    /// Waits until enough processes have ended for `enough` to hold, or until `deadline` (on the scheduler's clock;
+    /// [`NEVER`]: for ever). Whether it came to that. `enough` is asked after each end.
+    ///
+    /// It blocks the thread, except in a simulation.
+    pub(crate) async fn wait_until(&self, deadline: u64, enough: impl Fn() -> bool) -> bool {
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        if self.scheduler.is_simulated() {
+            self.wait_in_simulation(deadline, &enough).await;
+        } else {
+            self.block_until(deadline, &enough);
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        enough()
+    }
+
+    fn block_until(&self, deadline: u64, enough: &impl Fn() -> bool) {
+        let left = Duration::from_nanos(deadline.saturating_sub(self.scheduler.now()));
+        let deadline = (deadline != NEVER).then(|| Instant::now() + left);
         let mut ended = self.ended.lock();
         while !enough() {
             match deadline {
@@ -179,9 +232,26 @@ impl Core {
                 None => self.ended_changed.wait(&mut ended),
             }
         }
-        drop(ended);
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        enough()
+    }
+
+    async fn wait_in_simulation(&self, deadline: u64, enough: &impl Fn() -> bool) {
+        let mut timer = None;
+        poll_fn(|cx| {
+            *self.ended.lock() = Some(cx.waker().clone());
+            if enough() || self.scheduler.now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.get_or_insert_with(|| {
+                let waker = cx.waker().clone();
+                self.scheduler
+                    .start_timer(deadline, Box::new(move |_: u64| waker.wake()))
+            });
+            Poll::Pending
+        })
+        .await;
+        if let Some(timer) = timer {
+            drop(self.scheduler.cancel_timer(timer));
+        }
     }
 
     /// Hands the tables of a dead process to their heirs.

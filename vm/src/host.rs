@@ -19,6 +19,7 @@ use crate::vm::Vm;
 #[must_use = "the process runs all the same, but nobody learns its result"]
 pub struct Run<T> {
     outcome: Arc<Outcome<T>>,
+    simulated: bool,
 }
 
 /// Why [`Vm::run`] gave no result.
@@ -35,6 +36,9 @@ pub enum RunError {
     /// [`Run::wait`] was called on a thread that runs processes, and would stop it.
     #[error("waiting would block a scheduler thread: use `.await`")]
     OnSchedulerThread,
+    /// [`Run::wait`] was called on a process of a simulated VM that has not ended: waiting does not run it.
+    #[error("waiting does not run a simulation: hand this to `Simulation::block_on`")]
+    Simulated,
 }
 
 struct Outcome<T> {
@@ -94,13 +98,16 @@ impl<T: Send + 'static> Run<T> {
         if let Err(error) = spawned {
             outcome.set(Err(error.into()));
         }
-        Self { outcome }
+        Self {
+            outcome,
+            simulated: vm.core().scheduler.is_simulated(),
+        }
     }
 
     /// Blocks the thread until the result is there.
     ///
     /// # Errors
-    /// See [`RunError`]; at once on a thread that runs processes.
+    /// See [`RunError`]; at once on a thread that runs processes, and in a simulation.
     pub fn wait(self) -> Result<T, RunError> {
         if otp_scheduler::on_scheduler_thread() {
             return Err(RunError::OnSchedulerThread);
@@ -109,6 +116,9 @@ impl<T: Send + 'static> Run<T> {
         loop {
             if let Some(result) = state.result.take() {
                 return result;
+            }
+            if self.simulated {
+                return Err(RunError::Simulated);
             }
             self.outcome.there.wait(&mut state);
         }

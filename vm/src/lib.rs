@@ -35,6 +35,9 @@
 //!   nor ticks, or that blocks, loses its scheduler after some milliseconds and takes turns with
 //!   the others on a thread of its own: see `docs/scheduler.md`.
 //!
+//! - **Simulation.** A VM can run on one thread in virtual time, in an order that a seed decides and replays:
+//!   [`VmBuilder::simulate`].
+//!
 //! # Memory
 //! [`ProcessInfo::memory`] is what the VM holds for a process. What the process's own code allocates is counted, in
 //! [`ProcessInfo::native_memory`], if the program installs [`AccountingAllocator`] as its global allocator.
@@ -71,7 +74,8 @@ pub use otp_heap::{
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
 pub use otp_scheduler::{
-    AccountingAllocator, Policy, Priority, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick,
+    AccountingAllocator, Policy, Priority, REDUCTIONS_PER_SLICE, RandomState, checkpoint, net,
+    proceed, random, simulation, tick,
 };
 /// ```
 /// use otp_vm::{Context, Vm, reductions};

@@ -9,14 +9,15 @@
 //!    returns is named in the report and left alone; then the VM's memory is left as well.
 //! 5. The core is let go: it is freed when the last handle is.
 //!
-//! A thread of its own does all this, so that neither a drop nor an async caller ever blocks.
+//! A thread of its own does all this, so that neither a drop nor an async caller ever blocks. In a simulation a plain task
+//! does, and point 4 is left out: the simulation goes on, and keeps the core until it is dropped.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use otp_heap::Pid;
 use otp_scheduler::lock::{Condvar, Mutex};
@@ -26,7 +27,7 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::process::table::Left;
-use crate::process::{quietly, report};
+use crate::process::{NEVER, quietly, report};
 
 /// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
 /// feel: both take microseconds, unless native code doesn't return.
@@ -59,6 +60,7 @@ impl ShutdownReport {
 #[must_use = "the shut-down goes on all the same; await it to know when it is over"]
 pub struct Shutdown {
     progress: Arc<Progress>,
+    simulated: bool,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +75,7 @@ pub(crate) struct ShutdownSlot(Mutex<Option<Arc<Progress>>>);
 
 impl Shutdown {
     /// Blocks the thread until the VM is down. None on a thread that runs processes, which would
-    /// wait for itself.
+    /// wait for itself, and in a simulation, which waiting does not run.
     pub fn wait(self) -> Option<ShutdownReport> {
         if otp_scheduler::on_scheduler_thread() {
             return None;
@@ -82,6 +84,9 @@ impl Shutdown {
         loop {
             if let Some(report) = &state.0 {
                 return Some(report.clone());
+            }
+            if self.simulated {
+                return None;
             }
             self.progress.over.wait(&mut state);
         }
@@ -115,19 +120,44 @@ impl fmt::Debug for Shutdown {
 
 /// Begins the shut-down of a VM, or joins the one that has begun.
 pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
+    let simulated = core.scheduler.is_simulated();
     let mut slot = core.shutdown.0.lock();
     if let Some(progress) = &*slot {
         return Shutdown {
             progress: Arc::clone(progress),
+            simulated,
         };
     }
     let progress = Arc::new(Progress::default());
     *slot = Some(Arc::clone(&progress));
     drop(slot);
+    if simulated {
+        let unfinished = Unfinished {
+            core: Arc::clone(core),
+            progress: Arc::clone(&progress),
+        };
+        drop(core.scheduler.spawn(async move {
+            let report = conduct(&unfinished.core, limit).await;
+            finish(&unfinished.core, &unfinished.progress, report);
+        }));
+        return Shutdown {
+            progress,
+            simulated,
+        };
+    }
     let conductor = {
         let core = Arc::clone(core);
         let progress = Arc::clone(&progress);
-        move || finish(&core, &progress, conduct(&core, limit))
+        move || {
+            // On this thread all waits block, so it comes to its end at once.
+            let mut conduct = pin!(conduct(&core, limit));
+            if let Poll::Ready(report) = conduct
+                .as_mut()
+                .poll(&mut task::Context::from_waker(Waker::noop()))
+            {
+                finish(&core, &progress, report);
+            }
+        }
     };
     let thread = std::thread::Builder::new().name(format!("otp-{}-shutdown", core.name));
     if let Err(error) = thread.spawn(conductor) {
@@ -145,7 +175,28 @@ pub(crate) fn begin(core: &Arc<Core>, limit: Duration) -> Shutdown {
             },
         );
     }
-    Shutdown { progress }
+    Shutdown {
+        progress,
+        simulated,
+    }
+}
+
+/// A simulated shut-down. If the simulation is dropped before it is over, who waits for it is told all the same.
+struct Unfinished {
+    core: Arc<Core>,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.progress.state.lock().0.is_none() {
+            let report = ShutdownReport {
+                stuck: self.core.processes.pids().collect(),
+                ..Default::default()
+            };
+            finish(&self.core, &self.progress, report);
+        }
+    }
 }
 
 fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
@@ -165,8 +216,12 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
-    let deadline = Instant::now().checked_add(limit);
+async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
+    let from_now = |limit: Duration| {
+        let limit = u64::try_from(limit.as_nanos()).unwrap_or(NEVER);
+        core.scheduler.now().saturating_add(limit)
+    };
+    let deadline = from_now(limit);
     let before = core.processes.live();
     let is_root = |&pid: &Pid| {
         core.with_process(pid, |process| process.lock().parent)
@@ -176,22 +231,27 @@ fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     let roots: Vec<Pid> = core.processes.pids().filter(is_root).collect();
     send_exit(core, roots.iter().copied(), &ExitReason::shutdown());
     let is_there = |&pid: &Pid| core.with_process(pid, |_| ()).is_some();
-    core.wait_until(deadline, || !roots.iter().any(is_there));
+    core.wait_until(deadline, || !roots.iter().any(is_there))
+        .await;
     send_exit(core, core.processes.pids(), &ExitReason::shutdown());
     let nobody_left = || core.processes.live() == 0;
     let mut killed = 0;
-    core.wait_until(deadline, nobody_left);
+    core.wait_until(deadline, nobody_left).await;
     // From here on whoever spawns sees this, or is counted already.
     core.closed.store(true, Ordering::SeqCst);
     if !nobody_left() {
         killed = core.processes.live();
         kill_all(core);
-        core.wait_until(Instant::now().checked_add(KILL_LIMIT), nobody_left);
+        core.wait_until(from_now(KILL_LIMIT), nobody_left).await;
     }
     let left = core.processes.left();
     let stuck: Vec<Pid> = left.iter().map(|process| process.pid).collect();
-    core.scheduler.stop();
-    let threads = core.scheduler.join(KILL_LIMIT).err().unwrap_or_default();
+    let threads = if core.scheduler.is_simulated() {
+        Vec::new()
+    } else {
+        core.scheduler.stop();
+        core.scheduler.join(KILL_LIMIT).err().unwrap_or_default()
+    };
     let threads: Vec<String> = threads
         .into_iter()
         .map(|thread| name_process(thread, &left))

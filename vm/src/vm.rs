@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
+use otp_scheduler::simulation::Simulation;
 use otp_scheduler::{Policy, Scheduler};
 use serde::Serialize;
 
@@ -62,6 +63,7 @@ impl fmt::Debug for Vm {
 pub struct VmBuilder {
     name: String,
     scheduler: otp_scheduler::Builder,
+    simulated: Option<Scheduler>,
     max_processes: usize,
     max_tables: usize,
 }
@@ -127,6 +129,44 @@ impl VmBuilder {
         self
     }
 
+    /// Has the VM run in a simulation, instead of on threads of its own: when the simulation runs, on the thread that runs
+    /// it, in virtual time, in an order that the seed decides. What concerns threads is without effect then.
+    ///
+    /// [`Run`] and [`Shutdown`] are for [`Simulation::block_on`]; their `wait` runs nothing. The simulation ends what
+    /// processes there are when it is dropped. Several VMs may share one. Messages from other threads, and processes whose
+    /// `Context` was moved to one, are no part of what a seed decides: see [`otp_scheduler::simulation`].
+    ///
+    /// ```
+    /// use otp_vm::Vm;
+    /// use otp_vm::simulation::Simulation;
+    /// use std::time::Duration;
+    ///
+    /// Simulation::builder().explore(0..20, |simulation| {
+    ///     let vm = Vm::builder().simulate(simulation).build()?;
+    ///     let answer = simulation.block_on(vm.run(|mut cx| async move {
+    ///         let parent = cx.pid();
+    ///         for name in ["a", "b"] {
+    ///             cx.spawn(move |cx| async move {
+    ///                 cx.sleep(Duration::from_secs(3600)).await;
+    ///                 cx.send(parent, name).unwrap();
+    ///             }).unwrap();
+    ///         }
+    ///         // In one order under some seeds, in the other under others; and no hour passes.
+    ///         let mut names = [cx.receive().await, cx.receive().await].map(|name| name.to_string());
+    ///         names.sort();
+    ///         names.concat()
+    ///     }))??;
+    ///     assert_eq!(answer, r#"<<"a">><<"b">>"#);
+    ///     assert!(simulation.block_on(vm.shutdown(Duration::from_secs(5)))?.is_orderly());
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn simulate(mut self, simulation: &Simulation) -> Self {
+        self.simulated = Some(simulation.scheduler().clone());
+        self
+    }
+
     /// Starts the VM.
     ///
     /// # Errors
@@ -140,7 +180,10 @@ impl VmBuilder {
             });
         }
         install_panic_hook();
-        let scheduler = self.scheduler.name(&self.name).build()?;
+        let scheduler = match self.simulated {
+            Some(simulated) => simulated,
+            None => self.scheduler.name(&self.name).build()?,
+        };
         let core = Core::new(self.name, scheduler, self.max_processes, self.max_tables);
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         Ok(Vm { core, host })
@@ -153,6 +196,7 @@ impl Vm {
         VmBuilder {
             name: "vm".to_owned(),
             scheduler: Scheduler::builder(),
+            simulated: None,
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
         }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Pid, Timeout};
+use otp_vm::{Context, ExitReason, Pid, RandomState, Timeout};
 
 use super::child::{ChildId, Restart, Shutdown};
 use crate::proc_lib::{await_down, unlink_flush};
@@ -80,7 +80,8 @@ pub(crate) struct Ending {
 /// meanwhile is dropped.
 pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) {
     let begun_ns = cx.monotonic_time();
-    let mut waited_for = HashMap::with_capacity(children.len());
+    // By a state that a simulation decides: its order is that of the kills.
+    let mut waited_for = HashMap::with_capacity_and_hasher(children.len(), RandomState::new());
     let mut limits = BTreeSet::new();
     for child in children {
         let monitor = cx.monitor(child.pid);

@@ -136,6 +136,18 @@ impl Context {
         self.core().make_ref()
     }
 
+    /// A random number: in a simulation the seed's. Not for secrets. `rand:uniform/1`.
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build().unwrap();
+    /// let dice = vm.run(|cx| async move { cx.random() % 6 + 1 }).wait().unwrap();
+    /// assert!((1..=6).contains(&dice));
+    /// ```
+    pub fn random(&self) -> u64 {
+        self.core().scheduler.random()
+    }
+
     /// Sends a message. `erlang:send/2`.
     ///
     /// The message is serialised into a block of its own, and so copied. Sending to a process

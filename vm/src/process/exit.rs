@@ -28,6 +28,16 @@ use crate::host::OnExit;
 use crate::mailbox::Queue;
 
 impl Process {
+    /// Ends a process that will never run again.
+    ///
+    /// # Safety
+    /// No slice of the process runs, now or later.
+    pub(crate) unsafe fn end_unrun(&self) {
+        if let Some(pid) = self.pid() {
+            self.end(pid, ExitReason::killed());
+        }
+    }
+
     /// Ends the process. Called by its last slice, outside the lock.
     pub(super) fn end(&self, pid: Pid, reason: ExitReason) {
         let core = self.core();
@@ -108,9 +118,20 @@ impl Process {
 
     /// Step 7.
     fn vacate(&self, core: &Core, pid: Pid) {
+        if core.scheduler.is_simulated() {
+            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it, those
+            // of other simulations as well: that would decide which slot, and so which pid, the next process gets.
+            core.processes.release(self.index, pid.serial());
+        } else {
+            self.release_after_epoch(core, pid);
+        }
+        core.count_out();
+    }
+
+    fn release_after_epoch(&self, core: &Core, pid: Pid) {
         let weak = core.weak();
         let index = self.index;
-        let section = otp_scheduler::lock::section();
+        let _section = otp_scheduler::lock::section();
         let guard = epoch::pin();
         // SAFETY: the closure owns what it uses, and may run on any thread.
         unsafe {
@@ -120,9 +141,6 @@ impl Process {
                 }
             });
         }
-        drop(guard);
-        drop(section);
-        core.count_out();
     }
 
     /// Step 6, and the answers of step 5.

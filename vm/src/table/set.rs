@@ -3,10 +3,13 @@
 use std::hash::{BuildHasher, Hash};
 
 use crossbeam_utils::CachePadded;
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use otp_heap::{OwnedTerm, Term};
 use otp_scheduler::lock::{RwLock, RwLockWriteGuard};
+use otp_scheduler::{random, simulation};
 
 use super::TableError;
 use super::row::Row;
@@ -81,7 +84,7 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct SetRows {
     shards: Box<[CachePadded<RwLock<Shard>>]>,
-    hash: foldhash::quality::RandomState,
+    hash: SeedableRandomState,
 }
 
 /// One step of a scan: the rows, and where the next one goes on; `None` at the end.
@@ -91,7 +94,12 @@ impl SetRows {
     pub(super) fn new() -> SetRows {
         SetRows {
             shards: (0..SHARDS).map(|_| CachePadded::default()).collect(),
-            hash: foldhash::quality::RandomState::default(),
+            // In a simulation the seed decides the order of a scan as well.
+            hash: if simulation::is_running() {
+                SeedableRandomState::with_seed(random(), SharedSeed::global_fixed())
+            } else {
+                SeedableRandomState::random()
+            },
         }
     }
 
