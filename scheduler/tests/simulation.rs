@@ -12,8 +12,8 @@ use otp_scheduler::simulation::{
     Builder, End, Event, Failure, SEED_VARIABLE, Simulation, SimulationError,
 };
 use otp_scheduler::{
-    Fire, JoinError, RandomState, Scheduler, TimerKey, checkpoint, current_scheduler, net, proceed,
-    random, tick, yield_now,
+    Fire, JoinError, Priority, RandomState, Scheduler, TimerKey, checkpoint, current_scheduler,
+    net, proceed, random, tick, yield_now,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -599,4 +599,30 @@ fn a_wake_from_another_thread_is_taken_in() {
     .join()
     .unwrap();
     simulation.block_on(handle).unwrap().unwrap();
+}
+
+#[test]
+fn the_urgent_go_first_under_every_seed() {
+    let run = |simulation: &mut Simulation| -> Result {
+        let order: Arc<Mutex<Vec<Priority>>> = Arc::default();
+        for priority in [
+            Priority::Low,
+            Priority::High,
+            Priority::Normal,
+            Priority::Max,
+        ] {
+            let order = Arc::clone(&order);
+            simulation.scheduler().spawn_at(priority, async move {
+                for _ in 0..3 {
+                    order.lock().unwrap().push(priority);
+                    yield_now().await;
+                }
+            });
+        }
+        simulation.run()?;
+        let order = order.lock().unwrap();
+        assert!(order.starts_with(&[Priority::Max; 3]) && order[3..6] == [Priority::High; 3]);
+        Ok(())
+    };
+    Simulation::builder().explore(0..50, run).unwrap();
 }

@@ -35,9 +35,9 @@
 //!
 //! # What is simulated
 //!
-//! - *Order*: the next to run is any task that is ready (of the highest priority, if one is max or high), or any timer
-//!   that is due; each is as likely. No fixed order of
-//!   queues is kept, nor priorities: whatever a set of schedulers could do, one of many seeds does.
+//! - *Order*: the next to run is any task that is ready, or any timer that is due; each is as likely. While tasks of
+//!   priority max or high are ready it is one of the highest among them. Nothing else of the queues' order is kept:
+//!   whatever a set of schedulers could do, one of many seeds does.
 //! - *Preemption*: each slice gets a number of reductions at random, often so few that nearly each await gives way. As
 //!   everywhere, a task gives way at awaits only; a [`checkpoint`](crate::checkpoint) charges.
 //! - *Time*: stands still in a slice, goes on by its reductions and something at random after it, now and then by as much
@@ -67,6 +67,7 @@ use std::time::Duration;
 
 use crate::core::{Core, forget_payload, panic_text};
 use crate::header::{Step as Slice, Task};
+use crate::priority::Priority;
 use crate::random::SplitMix;
 use crate::scheduler::Scheduler;
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
