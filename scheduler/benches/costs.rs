@@ -226,6 +226,13 @@ fn delay(number: u64) -> Duration {
     Duration::from_millis(10_000 + number * 7_919 % 3_590_000)
 }
 
+/// A task that keeps its scheduler for milliseconds is no usual one.
+async fn give_way_at_times(number: u64) {
+    if number.is_multiple_of(1_000) {
+        otp_scheduler::yield_now().await;
+    }
+}
+
 /// Measures starts and cancels of many timers; asks for one of the two.
 async fn start_and_cancel<T>(
     cancel_it: bool,
@@ -234,10 +241,16 @@ async fn start_and_cancel<T>(
 ) -> Duration {
     let mut timers = Vec::with_capacity(TIMERS as usize);
     let began = Instant::now();
-    timers.extend((0..TIMERS).map(|number| start(delay(number))));
+    for number in 0..TIMERS {
+        timers.push(start(delay(number)));
+        give_way_at_times(number).await;
+    }
     let starting = began.elapsed();
     let began = Instant::now();
-    timers.into_iter().for_each(&mut cancel);
+    for (timer, number) in timers.into_iter().zip(0..) {
+        cancel(timer);
+        give_way_at_times(number).await;
+    }
     let cancelling = began.elapsed();
     if cancel_it { cancelling } else { starting }
 }
@@ -248,26 +261,32 @@ fn timers(criterion: &mut Criterion) {
     for (name, cancel) in [("timer start", false), ("timer cancel", true)] {
         let each = move |rounds: u64, all: Duration| all.mul_f64(rounds as f64 / TIMERS as f64);
         let mut group = criterion.benchmark_group(name);
-        // The clock is read for each, and each would wake a task.
-        group.bench_function("otp", |bencher| {
-            bencher.iter_custom(|rounds| {
-                let inner = scheduler.clone();
-                let all = timed(&scheduler, async move {
-                    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-                    start_and_cancel(
-                        cancel,
-                        |delay| {
-                            let (at, waker) =
-                                (inner.now() + delay.as_nanos() as u64, waker.clone());
-                            inner.start_timer(at, Box::new(move |_| waker.wake()))
-                        },
-                        |timer| drop(black_box(inner.cancel_timer(timer))),
-                    )
-                    .await
+        // Each would wake a task. As a program does it, with a look at the clock; and for a deadline that is known.
+        for (name, by_clock) in [("otp", true), ("otp, deadline known", false)] {
+            group.bench_function(name, |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let inner = scheduler.clone();
+                    let all = timed(&scheduler, async move {
+                        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+                        let begun = inner.now();
+                        start_and_cancel(
+                            cancel,
+                            |delay| {
+                                let now = if by_clock { inner.now() } else { begun };
+                                let waker = waker.clone();
+                                let at = now + delay.as_nanos() as u64;
+                                inner.start_timer(at, move |_| waker.wake())
+                            },
+                            |timer| {
+                                black_box(inner.cancel_timer(timer));
+                            },
+                        )
+                        .await
+                    });
+                    each(rounds, all)
                 });
-                each(rounds, all)
             });
-        });
+        }
         group.bench_function("tokio", |bencher| {
             bencher.iter_custom(|rounds| {
                 let all = timed_by_tokio(&runtime, async move {
@@ -300,7 +319,7 @@ fn lateness(timers: u64, over_ns: u64) {
     for delay in delays() {
         let (out, clock, at) = (out.clone(), scheduler.clone(), start + delay);
         let fire = move |_| out.send(clock.now() - at).expect("it is awaited");
-        scheduler.start_timer(at, Box::new(fire));
+        scheduler.start_timer(at, fire);
     }
     drop(out);
     report("otp, a closure", late.iter().collect());

@@ -63,6 +63,7 @@ mod clock;
 mod core;
 mod driver;
 mod figures;
+mod fire;
 mod futex;
 mod gate;
 mod header;
@@ -85,6 +86,7 @@ mod worker;
 
 pub use bound::Policy;
 pub use figures::{Figures, WorkerFigures};
+pub use fire::Fire;
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;
 pub use mio::event::Source;
@@ -136,4 +138,4 @@ pub use slice::{
     proceed, reductions_left, slice_is_over, tick, yield_now,
 };
 pub use task::{JoinError, JoinHandle};
-pub use timers::{Fire, TimerKey};
+pub use timers::TimerKey;

@@ -22,13 +22,14 @@ use mio::event::Source;
 use crate::bound::Policy;
 use crate::core::{Core, Options};
 use crate::figures::Figures;
+use crate::fire::{AnyFire, Fire};
 use crate::gate;
 use crate::header::{Header, Task};
 use crate::registration::Registration;
 use crate::slice;
 use crate::task::{self, JoinHandle};
 use crate::threads::KERNEL_SLICE_NS;
-use crate::timers::{Fire, TimerKey};
+use crate::timers::TimerKey;
 use crate::worker::Local;
 
 /// Worker threads of one scheduler at most: OTP's own limit of schedulers.
@@ -138,14 +139,18 @@ impl Scheduler {
     /// # Panics
     ///
     /// With four thousand million timers in one worker's wheel.
-    pub fn start_timer(&self, at: u64, fire: Box<dyn Fire>) -> TimerKey {
-        self.core.start_timer(at, fire)
+    pub fn start_timer<F: Fire>(&self, at: u64, fire: F) -> TimerKey {
+        // After the end it is dropped here, and the key finds nothing.
+        self.core
+            .start_timer(at, AnyFire::new(fire))
+            .unwrap_or(TimerKey::NOTHING)
     }
 
-    /// Takes a timer out before it fires: its deadline and what it would have fired. `None` if it has fired (or is
-    /// about to: it was taken out for it) or was cancelled. Mirrors `erlang:cancel_timer/1`.
-    pub fn cancel_timer(&self, key: TimerKey) -> Option<(u64, Box<dyn Fire>)> {
-        self.core.timers(key)?.cancel(key.entry)
+    /// Takes a timer out before it fires, from any thread, and drops what it would have fired: gives its deadline, so
+    /// the time left is that less [`Scheduler::now`]. `None` if it has fired (or is about to: it was taken out for it)
+    /// or was cancelled. Mirrors `erlang:cancel_timer/1`.
+    pub fn cancel_timer(&self, key: TimerKey) -> Option<u64> {
+        self.core.cancel_timer(key)
     }
 
     /// The deadline of a timer that has neither fired nor was cancelled. Mirrors `erlang:read_timer/1`.

@@ -43,7 +43,7 @@ struct ForeignAlarm {
 
 impl Drop for ForeignAlarm {
     fn drop(&mut self) {
-        drop(self.core.scheduler.cancel_timer(self.timer));
+        self.core.scheduler.cancel_timer(self.timer);
     }
 }
 
@@ -84,7 +84,7 @@ impl Alarm {
             return;
         }
         let core = cx.core();
-        let fire = Box::new(WakeForeign(waker.clone()));
+        let fire = WakeForeign(waker.clone());
         self.foreign = Some(ForeignAlarm {
             timer: core.scheduler.start_timer(self.at, fire),
             waker: waker.clone(),
@@ -135,7 +135,7 @@ fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64)
     match state.armed {
         Some((armed_at, _)) if armed_at <= at => {}
         Some((_, timer)) => {
-            drop(core.scheduler.cancel_timer(timer));
+            core.scheduler.cancel_timer(timer);
             arm(core, process, pid, state, at);
         }
         None => arm(core, process, pid, state, at),
@@ -143,10 +143,10 @@ fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64)
 }
 
 fn arm(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64) {
-    let fire = Box::new(WakeProcess {
+    let fire = WakeProcess {
         process: NonNull::from(process),
         pid,
-    });
+    };
     state.armed = Some((at, core.scheduler.start_timer(at, fire)));
 }
 
@@ -161,7 +161,7 @@ struct WakeProcess {
 unsafe impl Send for WakeProcess {}
 
 impl Fire for WakeProcess {
-    fn fire(self: Box<Self>, now: u64) {
+    fn fire(self, now: u64) {
         // SAFETY: as above.
         let process = unsafe { self.process.as_ref() };
         let mut state = process.lock();
@@ -183,7 +183,7 @@ impl Fire for WakeProcess {
 struct WakeForeign(Waker);
 
 impl Fire for WakeForeign {
-    fn fire(self: Box<Self>, _now: u64) {
+    fn fire(self, _now: u64) {
         self.0.wake();
     }
 }
@@ -202,7 +202,7 @@ struct SendLater {
 unsafe impl Send for SendLater {}
 
 impl Fire for SendLater {
-    fn fire(self: Box<Self>, _now: u64) {
+    fn fire(self, _now: u64) {
         // SAFETY: as for `WakeProcess`.
         let core = unsafe { self.core.as_ref() };
         // Whoever is gone by now gets nothing, as in OTP.
@@ -250,19 +250,18 @@ impl Context {
         let parcel = envelope::message(self.pid, message)?;
         let core = self.core();
         let at = later(core.scheduler.now(), after);
-        let fire = Box::new(SendLater {
+        let fire = SendLater {
             core: NonNull::from(core),
             to: to.into(),
             parcel,
-        });
+        };
         Ok(TimerRef(core.scheduler.start_timer(at, fire)))
     }
 
     /// Takes a timer back; gives the time that was left, or None if it has fired (its message
     /// may wait in the mailbox). `erlang:cancel_timer/1`.
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let (at, fire) = self.core().scheduler.cancel_timer(timer.0)?;
-        drop(fire);
+        let at = self.core().scheduler.cancel_timer(timer.0)?;
         Some(self.left(at))
     }
 
