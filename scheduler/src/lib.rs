@@ -71,9 +71,11 @@ mod idle;
 pub mod lock;
 mod monitor;
 pub mod net;
+mod periodic;
 mod random;
 mod registration;
 mod scheduler;
+mod sleep;
 mod slice;
 mod slot;
 mod state;
@@ -131,8 +133,10 @@ pub use mio::event::Source;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use otp_scheduler_macros::reductions;
+pub use periodic::{Beat, PeriodicTimer, ZeroPeriod};
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
+pub use sleep::{Elapsed, Interval, Sleep, interval, sleep, timeout};
 pub use slice::{
     REDUCTIONS_PER_SLICE, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
     proceed, reductions_left, slice_is_over, tick, yield_now,

@@ -3,10 +3,11 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, OnceLock, mpsc};
 use std::time::Duration;
 
-use common::{next, scheduler};
+use common::{LIMIT, next, scheduler};
+use otp_scheduler::{Scheduler, current_scheduler};
 
 const MS: u64 = 1_000_000;
 
@@ -63,6 +64,48 @@ fn a_cancelled_timer_gives_its_deadline_and_drops() {
     assert!(dropped.load(Ordering::Relaxed));
     assert_eq!(scheduler.cancel_timer(key), None);
     assert_eq!(scheduler.read_timer(key), None);
+}
+
+/// Two tasks that meet at a barrier, which blocks, are on two schedulers.
+#[test]
+fn a_cancel_from_another_scheduler_gives_the_time_left() {
+    // Nobody loses a scheduler at the barrier.
+    let scheduler = Scheduler::builder().schedulers(2).max_bound(0).build();
+    let scheduler = scheduler.expect("worker threads start");
+    let (meeting, started) = (Arc::new(Barrier::new(2)), Arc::new(OnceLock::new()));
+    let starter = {
+        let (scheduler, meeting) = (scheduler.clone(), Arc::clone(&meeting));
+        let started = Arc::clone(&started);
+        let at = scheduler.now() + 3_600_000 * MS;
+        scheduler.clone().spawn(async move {
+            let key = scheduler.start_timer(at, |_| panic!("it is cancelled"));
+            started.set((at, key)).expect("one starts it");
+            meeting.wait();
+            let own = current_scheduler();
+            meeting.wait();
+            (own, scheduler.read_timer(key))
+        })
+    };
+    let canceller = scheduler.spawn({
+        let scheduler = scheduler.clone();
+        async move {
+            meeting.wait();
+            let &(at, key) = started.get().expect("it is started");
+            let (read, cancelled) = (scheduler.read_timer(key), scheduler.cancel_timer(key));
+            let left = cancelled.map(|deadline| deadline - scheduler.now());
+            let again = scheduler.cancel_timer(key);
+            let own = current_scheduler();
+            meeting.wait();
+            (own, read == Some(at), left, again)
+        }
+    });
+    let (elsewhere, read, left, again) = canceller.wait().unwrap();
+    let (own, read_later) = starter.wait().unwrap();
+    assert!(own.is_some() && elsewhere.is_some() && own != elsewhere);
+    assert!(read);
+    let left = left.expect("it was far off");
+    assert!(left <= 3_600_000 * MS && left > 3_600_000 * MS - LIMIT.as_nanos() as u64);
+    assert_eq!((again, read_later), (None, None));
 }
 
 #[test]
