@@ -97,8 +97,8 @@ pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, 
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,
-    SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    CallError, Context, IntervalError, IntervalRef, Priority, Receive, ReceiveWhere, RequestId,
+    Sleep, SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

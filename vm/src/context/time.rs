@@ -5,21 +5,22 @@
 //! too early, because the wait that armed it is over, it is armed anew: so a call with a limit of
 //! five seconds costs no timer, only every five seconds one.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
-use otp_heap::Pid;
-use otp_scheduler::{Fire, TimerKey};
+use otp_heap::{EncodeError, Pid};
+use otp_scheduler::{Beat, Fire, PeriodicTimer, TimerKey, ZeroPeriod};
 use serde::Serialize;
 
 use super::Context;
 use super::receive::Timeout;
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
-use crate::envelope::{self, Parcel};
+use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
 use crate::process::{NEVER, Process, State, own_waker_matches};
 
 /// The coarse clock may be this far behind, and a limit taken from it must not be early. The
@@ -212,6 +213,58 @@ impl Fire for SendLater {
     }
 }
 
+/// A timer that sends a message again and again: see [`Context::send_interval`]. A clone is the
+/// same timer. It goes on when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct IntervalRef(PeriodicTimer);
+
+/// Why no messages are sent at intervals.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntervalError {
+    /// The interval is zero. `badarg` in OTP.
+    #[error("the interval is zero: give at least a nanosecond")]
+    Zero,
+    /// The message could not be serialised, or can't be copied for each interval.
+    #[error("the message could not be encoded: {0}")]
+    Encode(#[from] EncodeError),
+}
+
+struct SendEach {
+    core: NonNull<Core>,
+    to: Destination,
+    /// Whose end is the interval's.
+    linked: Pid,
+    message: Parcel,
+}
+
+// SAFETY: as for `WakeProcess`.
+unsafe impl Send for SendEach {}
+
+impl SendEach {
+    /// One message for each interval that is over, as in OTP.
+    fn fire(&self, beat: Beat) -> ControlFlow<()> {
+        // SAFETY: as for `WakeProcess`.
+        let core = unsafe { self.core.as_ref() };
+        for _ in 0..=beat.missed {
+            // Without a look at its state, whose lock may be held for long.
+            if core.with_process(self.linked, |_| ()).is_none() {
+                return ControlFlow::Break(());
+            }
+            // It was copied when the interval began, so it can be.
+            if let (Ok(to), Ok(parcel)) = (core.resolve(self.to), copy_of(&self.message)) {
+                drop(core.deliver(to, parcel));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn copy_of(message: &Parcel) -> Result<Parcel, EncodeError> {
+    let envelope = Envelope::new(Kind::Message, message.header().from, NO_REF);
+    Ok(Parcel::copy_of(envelope, message.root())?)
+}
+
 impl Context {
     /// Waits for `duration`, not less. `timer:sleep/1`.
     pub fn sleep(&self, duration: Duration) -> Sleep<'_> {
@@ -269,6 +322,50 @@ impl Context {
     pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
         let at = self.core().scheduler.read_timer(timer.0)?;
         Some(self.left(at))
+    }
+
+    /// Sends a message every `interval`, from one interval on. It does not drift: if the VM is
+    /// late by several intervals, as many messages are sent at once. `timer:send_interval/3`.
+    ///
+    /// It ends by [`Context::cancel_interval`], or with the process that gets the messages; if
+    /// that is given by name, which is resolved for each message, with this process.
+    ///
+    /// # Errors
+    /// [`IntervalError::Zero`]; [`IntervalError::Encode`] when the message can't be serialised, or
+    /// has a native resource, of which there is only one.
+    pub fn send_interval<M: Serialize + ?Sized>(
+        &self,
+        interval: Duration,
+        to: impl Into<Destination>,
+        message: &M,
+    ) -> Result<IntervalRef, IntervalError> {
+        let message = envelope::message(self.pid, message)?;
+        drop(copy_of(&message)?);
+        let core = self.core();
+        let to = to.into();
+        let each = SendEach {
+            core: NonNull::from(core),
+            to,
+            linked: match to {
+                Destination::Pid(pid) => pid,
+                _ => self.pid,
+            },
+            message,
+        };
+        let period = later(0, interval);
+        let first_at = core.scheduler.now().saturating_add(period);
+        let timer = core
+            .scheduler
+            .start_periodic(first_at, period, move |beat| each.fire(beat))
+            .map_err(|ZeroPeriod| IntervalError::Zero)?;
+        Ok(IntervalRef(timer))
+    }
+
+    /// Ends an interval, from any process; gives the time that was left until its next message, or
+    /// None if it was over already. A message sent before may wait in the mailbox.
+    /// `timer:cancel/1`.
+    pub fn cancel_interval(&self, interval: &IntervalRef) -> Option<Duration> {
+        Some(self.left(interval.0.cancel()?))
     }
 
     fn left(&self, at: u64) -> Duration {
