@@ -42,6 +42,28 @@ pub(crate) fn cpu_seconds() -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
+/// Context switches of all threads of this program that still run, by choice or not.
+///
+/// # Panics
+/// Where there is no Linux `/proc`.
+pub(crate) fn context_switches() -> u64 {
+    let threads =
+        fs::read_dir("/proc/self/task").expect("threads are read from /proc, which needs Linux");
+    threads
+        // One that ended since has nothing to tell.
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
+        .map(|status| {
+            let counts = status.lines().filter_map(|line| {
+                let (name, count) = line.split_once(':')?;
+                let count = count.trim().parse::<u64>();
+                name.ends_with("voluntary_ctxt_switches")
+                    .then(|| count.expect("switches are counted"))
+            });
+            counts.sum::<u64>()
+        })
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -72,5 +94,28 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(cpu_seconds() > before);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_switched() {
+        let before = context_switches();
+        let (out, told) = std::sync::mpsc::channel();
+        let (end, is_over) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            out.send(()).expect("it is awaited");
+            // Ends with its sender.
+            is_over.recv().unwrap_err();
+        });
+        told.recv().expect("the thread begins");
+        let began = Instant::now();
+        while context_switches() <= before {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "it waits, and no switch is counted"
+            );
+            std::thread::yield_now();
+        }
+        drop(end);
+        thread.join().expect("it ends");
     }
 }

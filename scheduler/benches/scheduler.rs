@@ -107,7 +107,7 @@ fn timers(criterion: &mut Criterion) {
                 let at = inner.now() + 3_600_000_000_000;
                 let start = Instant::now();
                 for _ in 0..rounds {
-                    let key = inner.start_timer(at, Box::new(|_| {}));
+                    let key = inner.start_timer(at, |_| {});
                     black_box(inner.cancel_timer(key));
                 }
                 start.elapsed()
@@ -125,7 +125,7 @@ fn timers(criterion: &mut Criterion) {
                     let start = Instant::now();
                     for number in 0..MANY {
                         let at = at + number * 7_919;
-                        keys.push(inner.start_timer(at, Box::new(|_| {})));
+                        keys.push(inner.start_timer(at, |_| {}));
                     }
                     let started = start.elapsed();
                     let start = Instant::now();

@@ -15,6 +15,7 @@ use crate::bound::{Bound, Policy};
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::figures::{Counters, Figures};
+use crate::fire::AnyFire;
 use crate::futex;
 use crate::header::Task;
 use crate::idle::{Idle, Place};
@@ -26,7 +27,7 @@ use crate::slice;
 use crate::slot::{self, Slot};
 use crate::task::Owned;
 use crate::threads::Threads;
-use crate::timers::{Fire, TimerKey, Timers};
+use crate::timers::{TimerKey, Timers};
 
 /// The part of a worker that other threads reach.
 #[derive(Debug)]
@@ -266,21 +267,29 @@ impl Core {
 
     // Timers.
 
-    pub(crate) fn start_timer(&self, at: u64, fire: Box<dyn Fire>) -> TimerKey {
+    /// After the end, the caller gets back what would have fired.
+    pub(crate) fn start_timer(&self, at: u64, fire: AnyFire) -> Result<TimerKey, AnyFire> {
         let worker = slice::with_current(|local| local.belongs_to(self).then(|| local.index()))
             .flatten()
             .unwrap_or(0);
-        let (entry, is_next) = self.remotes[worker].timers.start(at, fire);
+        let (entry, is_next) = self.remotes[worker].timers.start(at, fire)?;
         if is_next {
             fence(Ordering::SeqCst);
             if self.idle.is_attended() {
                 self.driver.arm(at);
             }
         }
-        TimerKey {
+        Ok(TimerKey {
             worker: worker as u32,
             entry,
-        }
+        })
+    }
+
+    /// The deadline of a timer that had neither fired nor was cancelled; what it would have fired is dropped.
+    pub(crate) fn cancel_timer(&self, key: TimerKey) -> Option<u64> {
+        let (at, fire) = self.timers(key)?.cancel(key.entry)?;
+        drop(fire);
+        Some(at)
     }
 
     pub(crate) fn timers(&self, key: TimerKey) -> Option<&Timers> {

@@ -68,6 +68,7 @@ mod clock;
 mod core;
 mod driver;
 mod figures;
+mod fire;
 mod futex;
 mod gate;
 mod header;
@@ -75,12 +76,14 @@ mod idle;
 pub mod lock;
 mod monitor;
 pub mod net;
+mod periodic;
 mod priority;
 mod random;
 mod registration;
 mod run_queue;
 mod scheduler;
 pub mod simulation;
+mod sleep;
 mod slice;
 mod slot;
 mod state;
@@ -94,6 +97,7 @@ mod worker;
 pub use accounting::{AccountingAllocator, allocated_bytes, counts_allocations, uncounted};
 pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
 pub use figures::{Figures, WorkerFigures};
+pub use fire::Fire;
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;
 pub use mio::event::Source;
@@ -138,13 +142,15 @@ pub use mio::event::Source;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use otp_scheduler_macros::reductions;
+pub use periodic::{Beat, PeriodicTimer, ZeroPeriod};
 pub use priority::Priority;
 pub use random::{RandomState, random};
 pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
+pub use sleep::{Elapsed, Interval, Sleep, interval, sleep, timeout};
 pub use slice::{
     REDUCTIONS_PER_SLICE, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
     proceed, reductions_left, slice_is_over, tick, yield_now,
 };
 pub use task::{JoinError, JoinHandle};
-pub use timers::{Fire, TimerKey};
+pub use timers::TimerKey;

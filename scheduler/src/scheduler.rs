@@ -10,6 +10,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::thread;
@@ -21,16 +22,19 @@ use mio::event::Source;
 use crate::bound::Policy;
 use crate::core::{Core, Options};
 use crate::figures::Figures;
+use crate::fire::{AnyFire, Fire};
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
 use crate::priority::Priority;
 use crate::random;
 use crate::registration::Registration;
 use crate::run_queue::RunQueue;
+use crate::sleep::{Interval, Sleep};
 use crate::slice;
 use crate::task::{self, JoinHandle};
 use crate::threads::KERNEL_SLICE_NS;
-use crate::timers::{Fire, TimerKey};
+use crate::timers::TimerKey;
 use crate::worker::Local;
 
 /// Worker threads of one scheduler at most: OTP's own limit of schedulers.
@@ -172,14 +176,18 @@ impl Scheduler {
     /// # Panics
     ///
     /// With four thousand million timers in one worker's wheel.
-    pub fn start_timer(&self, at: u64, fire: Box<dyn Fire>) -> TimerKey {
-        self.core.start_timer(at, fire)
+    pub fn start_timer<F: Fire>(&self, at: u64, fire: F) -> TimerKey {
+        // After the end it is dropped here, and the key finds nothing.
+        self.core
+            .start_timer(at, AnyFire::new(fire))
+            .unwrap_or(TimerKey::NOTHING)
     }
 
-    /// Takes a timer out before it fires: its deadline and what it would have fired. `None` if it has fired (or is
-    /// about to: it was taken out for it) or was cancelled. Mirrors `erlang:cancel_timer/1`.
-    pub fn cancel_timer(&self, key: TimerKey) -> Option<(u64, Box<dyn Fire>)> {
-        self.core.timers(key)?.cancel(key.entry)
+    /// Takes a timer out before it fires, from any thread, and drops what it would have fired: gives its deadline, so
+    /// the time left is that less [`Scheduler::now`]. `None` if it has fired (or is about to: it was taken out for it)
+    /// or was cancelled. Mirrors `erlang:cancel_timer/1`.
+    pub fn cancel_timer(&self, key: TimerKey) -> Option<u64> {
+        self.core.cancel_timer(key)
     }
 
     /// The deadline of a timer that has neither fired nor was cancelled. Mirrors `erlang:read_timer/1`.
@@ -198,6 +206,69 @@ impl Scheduler {
     /// True for the scheduler of a [`Simulation`](crate::simulation::Simulation).
     pub fn is_simulated(&self) -> bool {
         self.core.simulated.is_some()
+    }
+
+    /// Starts a timer that fires at `first_at` (on [`Scheduler::now`]'s clock) and each `period` nanoseconds from there,
+    /// until it is cancelled, or answers `Break`. Mirrors `timer:send_interval/2`.
+    ///
+    /// It does not drift: beats are due at multiples of the period, and none fires before its time. If the scheduler is
+    /// late by whole periods, they are fired as one, with the number of those missed: who wants them all makes up for
+    /// them (as `timer:send_interval` does), who wants the next one only needs nothing.
+    ///
+    /// `fire` runs as a timer does ([`Fire`]): on a scheduler thread, between slices, never twice at a time, and should do
+    /// little. If it panics, the panic is logged and counted, and the timer is over. A firing allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ZeroPeriod`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Scheduler::start_timer`].
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+    /// let (out, beats) = std::sync::mpsc::channel();
+    /// let start = scheduler.now();
+    /// let timer = scheduler.start_periodic(start, 1_000_000, move |beat| match out.send(beat) {
+    ///     Ok(()) => ControlFlow::Continue(()),
+    ///     Err(_) => ControlFlow::Break(()),
+    /// })?;
+    /// for beat in beats.iter().take(3) {
+    ///     assert_eq!((beat.at - start) % 1_000_000, 0);
+    /// }
+    /// let next = timer.cancel().expect("it goes on");
+    /// assert_eq!((next - start) % 1_000_000, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_periodic<F>(
+        &self,
+        first_at: u64,
+        period: u64,
+        fire: F,
+    ) -> Result<PeriodicTimer, ZeroPeriod>
+    where
+        F: FnMut(Beat) -> ControlFlow<()> + Send + 'static,
+    {
+        PeriodicTimer::start(&self.core, first_at, period, fire)
+    }
+
+    /// Waits until `at` (on [`Scheduler::now`]'s clock), not less: for any task, also one of another scheduler.
+    /// Inside a task, [`sleep`](crate::sleep) needs no handle.
+    pub fn sleep_until(&self, at: u64) -> Sleep {
+        Sleep::until(&self.core, at)
+    }
+
+    /// Beats at `first_at` (on [`Scheduler::now`]'s clock) and each `period` nanoseconds from there, for a task to wait
+    /// for. Inside a task, [`interval`](crate::interval) needs no handle.
+    ///
+    /// # Errors
+    ///
+    /// [`ZeroPeriod`].
+    pub fn interval_at(&self, first_at: u64, period: u64) -> Result<Interval, ZeroPeriod> {
+        Interval::new(&self.core, first_at, period)
     }
 
     /// Registers a source with the poller, edge triggered.

@@ -1,7 +1,7 @@
 //! Atomics and the lock of the types that loom tries: the real ones, or loom's where every interleaving is tried.
 
 #[cfg(not(loom))]
-pub(crate) use crate::lock::MonitorMutex as Mutex;
+pub(crate) use crate::lock::{MonitorMutex as Mutex, Mutex as LockMutex};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
@@ -17,7 +17,10 @@ pub(crate) fn fence_of_barrier() {
     fence(Ordering::SeqCst);
 }
 
-/// loom's lock with the interface of the other.
+#[cfg(loom)]
+pub(crate) use Mutex as LockMutex;
+
+/// loom's lock with the interface of the others.
 #[cfg(loom)]
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);

@@ -12,26 +12,9 @@
 //! Race: *start against attending.* `start` publishes, fence, reads whether anyone attends; the worker says that it
 //! attends, fence, reads the deadlines. So one of the two arms the descriptor.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use crate::lock::Mutex;
+use crate::fire::AnyFire;
+use crate::sync::{AtomicU64, LockMutex as Mutex, Ordering};
 use crate::wheel::{EntryKey, Wheel};
-
-/// What a timer does when it is due. Runs on a scheduler thread, between slices, outside every lock of the timers.
-///
-/// It should do little: wake a task, push a message. It may start and cancel timers. If it panics, the panic is
-/// logged and counted.
-pub trait Fire: Send {
-    /// `now` is the clock's reading, in nanoseconds since the scheduler was built; never before the deadline.
-    fn fire(self: Box<Self>, now: u64);
-}
-
-impl<F: FnOnce(u64) + Send> Fire for F {
-    fn fire(self: Box<Self>, now: u64) {
-        (*self)(now);
-    }
-}
 
 /// A started timer, as an index and not as a reference: it may be kept for ever, and finds nothing once the timer
 /// has fired or was cancelled.
@@ -41,58 +24,64 @@ pub struct TimerKey {
     pub(crate) entry: EntryKey,
 }
 
+impl TimerKey {
+    /// Finds nothing.
+    pub(crate) const NOTHING: TimerKey = TimerKey {
+        worker: 0,
+        entry: EntryKey::NOTHING,
+    };
+}
+
 /// Timers fired between two looks at anything else; one lock of the wheel takes so many out. Chosen by feel: some
 /// 50 us of wakes.
 pub(crate) const FIRES_AT_ONCE: usize = 1024;
 
-pub(crate) struct Timers {
-    wheel: Mutex<Wheel<Box<dyn Fire>>>,
-    /// Set under the lock: no worker is left to fire anything.
-    closed: AtomicBool,
+#[derive(Debug)]
+pub(crate) struct Timers<T = AnyFire> {
+    guarded: Mutex<Guarded<T>>,
+    /// The earliest deadline, or an earlier one after a cancel. Written under the lock.
     next: AtomicU64,
 }
 
-impl fmt::Debug for Timers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Timers")
-            .field("next", &self.next)
-            .finish_non_exhaustive()
-    }
+#[derive(Debug)]
+struct Guarded<T> {
+    wheel: Wheel<T>,
+    /// No worker is left to fire anything.
+    closed: bool,
 }
 
-impl Timers {
-    pub(crate) fn new() -> Timers {
+impl<T> Timers<T> {
+    pub(crate) fn new() -> Timers<T> {
         Timers {
-            wheel: Mutex::new(Wheel::new()),
-            closed: AtomicBool::new(false),
+            guarded: Mutex::new(Guarded {
+                wheel: Wheel::new(),
+                closed: false,
+            }),
             next: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// True with the key if the timer is the wheel's next.
-    pub(crate) fn start(&self, at: u64, fire: Box<dyn Fire>) -> (EntryKey, bool) {
-        let mut wheel = self.wheel.lock();
-        if self.closed.load(Ordering::Relaxed) {
-            drop(wheel);
-            drop(fire);
-            return (EntryKey::NOTHING, false);
+    /// True with the key if the timer is the wheel's next. After the end, the caller gets it back.
+    pub(crate) fn start(&self, at: u64, fire: T) -> Result<(EntryKey, bool), T> {
+        let mut guarded = self.guarded.lock();
+        if guarded.closed {
+            return Err(fire);
         }
-        let key = wheel.insert(at, fire);
+        let key = guarded.wheel.insert(at, fire);
         let is_next = at < self.next.load(Ordering::Relaxed);
         if is_next {
             self.next.store(at, Ordering::Relaxed);
         }
-        (key, is_next)
+        Ok((key, is_next))
     }
 
     /// The published deadline stays as it is: a look too many costs less than the search for the next.
-    pub(crate) fn cancel(&self, key: EntryKey) -> Option<(u64, Box<dyn Fire>)> {
-        self.wheel.lock().remove(key)
+    pub(crate) fn cancel(&self, key: EntryKey) -> Option<(u64, T)> {
+        self.guarded.lock().wheel.remove(key)
     }
 
     pub(crate) fn deadline(&self, key: EntryKey) -> Option<u64> {
-        self.wheel.lock().deadline(key)
+        self.guarded.lock().wheel.deadline(key)
     }
 
     /// Nothing is due before it.
@@ -102,21 +91,23 @@ impl Timers {
     }
 
     /// True if more is due.
-    pub(crate) fn take_due(&self, now: u64, due: &mut Vec<(u64, Box<dyn Fire>)>) -> bool {
-        let mut wheel = self.wheel.lock();
-        let more = wheel.take_due(now, due, FIRES_AT_ONCE);
-        self.next.store(wheel.next_deadline(), Ordering::Relaxed);
+    pub(crate) fn take_due(&self, now: u64, due: &mut Vec<(u64, T)>) -> bool {
+        let mut guarded = self.guarded.lock();
+        let more = guarded.wheel.take_due(now, due, FIRES_AT_ONCE);
+        let next = guarded.wheel.next_deadline();
+        self.next.store(next, Ordering::Relaxed);
         more
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.wheel.lock().len()
+        self.guarded.lock().wheel.len()
     }
 
-    /// Takes all timers out, for the caller to drop outside the lock; those started later are dropped at once.
-    pub(crate) fn close(&self) -> Vec<Box<dyn Fire>> {
-        let mut wheel = self.wheel.lock();
-        self.closed.store(true, Ordering::Relaxed);
-        wheel.clear()
+    /// Takes all timers out, for the caller to drop outside the lock; none is started later.
+    pub(crate) fn close(&self) -> Vec<T> {
+        let mut guarded = self.guarded.lock();
+        guarded.closed = true;
+        self.next.store(u64::MAX, Ordering::Relaxed);
+        guarded.wheel.clear()
     }
 }

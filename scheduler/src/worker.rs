@@ -24,6 +24,7 @@ use std::task::Waker;
 
 use crate::core::{Core, Remote, forget_payload, panic_text};
 use crate::driver::{Polled, Wait};
+use crate::fire::AnyFire;
 use crate::header::{Step, Task, VTable};
 use crate::idle::Place;
 use crate::priority::Priority;
@@ -31,7 +32,6 @@ use crate::random::Random;
 use crate::run_queue::{Lane, Origin, RunQueue};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Given, Slot};
-use crate::timers::Fire;
 
 /// A busy worker looks at the clock, the timers and the poller after so many slices, or so many reductions,
 /// whichever comes first. The clock costs 23 ns, so it is not read for each slice.
@@ -104,7 +104,7 @@ pub(crate) struct Local {
     slices_since_look: Cell<u32>,
     reductions_since_look: Cell<i64>,
     random: Random,
-    due: RefCell<Vec<(u64, Box<dyn Fire>)>>,
+    due: RefCell<Vec<(u64, AnyFire)>>,
     wakers: RefCell<Vec<Waker>>,
 }
 

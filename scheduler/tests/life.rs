@@ -94,7 +94,7 @@ fn the_last_handle_ends_the_threads_without_waiting() {
     let inner = scheduler.clone();
     // A timer, a task that waits for ever, and one that holds a worker (and a handle, until it ends).
     let far = Told(told.0.clone());
-    scheduler.start_timer(u64::MAX, Box::new(move |_| drop(far)));
+    scheduler.start_timer(u64::MAX, move |_| drop(far));
     scheduler.spawn(async move {
         let _told = told;
         pending::<()>().await

@@ -50,7 +50,7 @@ pub(crate) struct Core {
 struct KeptBySimulation(Arc<Core>);
 
 impl Fire for KeptBySimulation {
-    fn fire(self: Box<Self>, _now: u64) {
+    fn fire(self, _now: u64) {
         // Only at the end of time; and not even then may the core go.
         std::mem::forget(self);
     }
@@ -119,7 +119,7 @@ impl Core {
         });
         if core.scheduler.is_simulated() {
             // Nobody has the key, and the time never comes.
-            let until_the_end = Box::new(KeptBySimulation(Arc::clone(&core)));
+            let until_the_end = KeptBySimulation(Arc::clone(&core));
             core.scheduler.start_timer(NEVER, until_the_end);
         } else {
             *core.keep.lock() = Some(Arc::clone(&core));
@@ -244,13 +244,13 @@ impl Core {
             timer.get_or_insert_with(|| {
                 let waker = cx.waker().clone();
                 self.scheduler
-                    .start_timer(deadline, Box::new(move |_: u64| waker.wake()))
+                    .start_timer(deadline, move |_: u64| waker.wake())
             });
             Poll::Pending
         })
         .await;
         if let Some(timer) = timer {
-            drop(self.scheduler.cancel_timer(timer));
+            self.scheduler.cancel_timer(timer);
         }
     }
 

@@ -108,8 +108,8 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, Receive, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, Spawned,
-    Tick, Timeout, TimerRef,
+    CallError, Context, IntervalError, IntervalRef, Receive, ReceiveWhere, RequestId, Sleep,
+    SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{LIMIT, expect, idle, run};
 use otp_vm::{
-    BuildError, ExitReason, RegisterError, RunError, SpawnError, SpawnOptions, Status, Vm,
+    BuildError, Context, ExitReason, IntervalError, RegisterError, RunError, SpawnError,
+    SpawnOptions, Status, Vm,
 };
 
 fn vm() -> Vm {
@@ -150,6 +151,78 @@ fn timers_send_and_can_be_taken_back() {
         assert_eq!(expect::<String>(&mut cx).await, "second");
         assert!(cx.monotonic_time() - before >= 20_000_000);
         assert_eq!(cx.message_queue_len(), 0);
+    });
+}
+
+#[test]
+fn intervals_send_until_they_are_cancelled() {
+    run(|mut cx| async move {
+        let period = Duration::from_millis(2);
+        let before = cx.monotonic_time();
+        let interval = cx.send_interval(period, cx.pid(), "tick").unwrap();
+        for count in 1..=5 {
+            assert_eq!(expect::<String>(&mut cx).await, "tick");
+            assert!(cx.monotonic_time() - before >= count * 2_000_000);
+        }
+        // From another process.
+        let (same, parent) = (interval.clone(), cx.pid());
+        cx.spawn(move |cx| async move {
+            let left = cx.cancel_interval(&same).expect("it goes on");
+            cx.send(parent, &("cancelled", left <= period)).unwrap();
+        })
+        .unwrap();
+        loop {
+            let message = cx.receive().await;
+            if let Ok((what, within)) = message.decode::<(String, bool)>() {
+                assert_eq!((what.as_str(), within), ("cancelled", true));
+                break;
+            }
+        }
+        assert_eq!(cx.cancel_interval(&interval), None);
+        // At most the message that was under way follows.
+        cx.sleep(5 * period).await;
+        let queued = cx.message_queue_len();
+        cx.sleep(5 * period).await;
+        assert_eq!(cx.message_queue_len(), queued);
+    });
+}
+
+#[test]
+fn an_interval_ends_with_who_gets_it_and_a_name_s_with_who_asked() {
+    run(|mut cx| async move {
+        let period = Duration::from_micros(100);
+        let until_told = |mut cx: Context| async move {
+            cx.receive().await;
+        };
+        let sink = cx.spawn(until_told).unwrap();
+        let to_pid = cx.send_interval(period, sink, "tick").unwrap();
+        cx.register("gets_ticks", cx.pid()).unwrap();
+        let asker = cx
+            .spawn(move |mut cx| async move {
+                cx.send_interval(period, "gets_ticks", "tick").unwrap();
+                cx.receive().await;
+            })
+            .unwrap();
+        while cx.is_alive(sink).await {
+            cx.yield_now().await;
+        }
+        // Without a limit, whose timer would stay for a while.
+        let tick: String = cx.receive().await.decode().unwrap();
+        assert_eq!(tick, "tick");
+        cx.send(asker, "end").unwrap();
+        // Both are over at the next beat, and the VM has no timer any more.
+        while cx.vm().system_info().schedulers_figures.timers > 0 {
+            cx.yield_now().await;
+        }
+        assert_eq!(cx.cancel_interval(&to_pid), None);
+    });
+}
+
+#[test]
+fn an_interval_of_nought_is_an_error() {
+    run(|cx| async move {
+        let zero = cx.send_interval(Duration::ZERO, cx.pid(), "tick");
+        assert!(matches!(zero, Err(IntervalError::Zero)));
     });
 }
 

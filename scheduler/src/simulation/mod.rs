@@ -66,6 +66,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::{Core, forget_payload, panic_text};
+use crate::fire::AnyFire;
 use crate::header::{Step as Slice, Task};
 use crate::priority::Priority;
 use crate::random::SplitMix;
@@ -73,7 +74,6 @@ use crate::scheduler::Scheduler;
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Seat, Slot};
 use crate::task::JoinError;
-use crate::timers::Fire;
 use crate::worker::{leave_off, run_slice};
 
 pub use explore::{Failure, SEED_VARIABLE};
@@ -107,7 +107,7 @@ pub struct Simulation {
     /// Tasks that could run now.
     ready: Vec<Task>,
     /// Timers that could fire now.
-    due: Vec<(u64, Box<dyn Fire>)>,
+    due: Vec<(u64, AnyFire)>,
     /// The numbers of tasks that are not done, by address.
     numbers: HashMap<usize, u64>,
     next_number: u64,
@@ -498,7 +498,7 @@ impl Simulation {
         core.clock.set(now.min(u64::MAX - 1));
     }
 
-    fn fire(&mut self, core: &Core, deadline: u64, fire: Box<dyn Fire>) {
+    fn fire(&mut self, core: &Core, deadline: u64, fire: AnyFire) {
         let now = core.clock.now();
         self.trace.add(now, Event::Timer { deadline });
         let fired = catch_unwind(AssertUnwindSafe(|| fire.fire(now)));

@@ -184,8 +184,7 @@ fn a_scheduler_that_waits_for_a_lock_behind_a_gate_gets_it() {
             drop(lock.lock().unwrap());
             fired_now.fetch_add(1, Ordering::Relaxed);
         };
-        rig.scheduler
-            .start_timer(rig.scheduler.now(), Box::new(fire));
+        rig.scheduler.start_timer(rig.scheduler.now(), fire);
         until("the timer waits for ever", || {
             fired.load(Ordering::Relaxed) > before
         });

@@ -54,7 +54,7 @@ pub async fn sleep_until(scheduler: &Scheduler, at: u64) {
                 due.store(true, Ordering::Release);
                 waker.wake();
             };
-            scheduler.start_timer(at, Box::new(fire));
+            scheduler.start_timer(at, fire);
         }
         Poll::Pending
     })

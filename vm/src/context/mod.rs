@@ -29,7 +29,7 @@ pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub(crate) use spawn::spawn_process;
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
-pub use time::{Sleep, Tick, TimerRef};
+pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
 /// behaviours get `&mut Context`.

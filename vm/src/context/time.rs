@@ -5,21 +5,22 @@
 //! too early, because the wait that armed it is over, it is armed anew: so a call with a limit of
 //! five seconds costs no timer, only every five seconds one.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
-use otp_heap::Pid;
-use otp_scheduler::{Fire, TimerKey, uncounted};
+use otp_heap::{EncodeError, Pid};
+use otp_scheduler::{Beat, Fire, PeriodicTimer, TimerKey, ZeroPeriod, uncounted};
 use serde::Serialize;
 
 use super::Context;
 use super::receive::Timeout;
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
-use crate::envelope::{self, Parcel};
+use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
 use crate::process::{NEVER, Process, State, own_waker_matches};
 
 /// The coarse clock may be this far behind, and a limit taken from it must not be early. The
@@ -43,7 +44,7 @@ struct ForeignAlarm {
 
 impl Drop for ForeignAlarm {
     fn drop(&mut self) {
-        uncounted(|| drop(self.core.scheduler.cancel_timer(self.timer)));
+        uncounted(|| self.core.scheduler.cancel_timer(self.timer));
     }
 }
 
@@ -135,7 +136,7 @@ fn wake_at(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64)
     match state.armed {
         Some((armed_at, _)) if armed_at <= at => {}
         Some((_, timer)) => {
-            uncounted(|| drop(core.scheduler.cancel_timer(timer)));
+            uncounted(|| core.scheduler.cancel_timer(timer));
             arm(core, process, pid, state, at);
         }
         None => arm(core, process, pid, state, at),
@@ -151,8 +152,8 @@ fn arm(core: &Core, process: &Process, pid: Pid, state: &mut State, at: u64) {
 }
 
 /// A timer's memory is no process's: it is made in a slice and dropped between slices.
-fn start_timer(core: &Core, at: u64, fire: impl Fire + 'static) -> TimerKey {
-    uncounted(|| core.scheduler.start_timer(at, Box::new(fire)))
+fn start_timer(core: &Core, at: u64, fire: impl Fire) -> TimerKey {
+    uncounted(|| core.scheduler.start_timer(at, fire))
 }
 
 /// The one timer of a process.
@@ -166,7 +167,7 @@ struct WakeProcess {
 unsafe impl Send for WakeProcess {}
 
 impl Fire for WakeProcess {
-    fn fire(self: Box<Self>, now: u64) {
+    fn fire(self, now: u64) {
         // SAFETY: as above.
         let process = unsafe { self.process.as_ref() };
         let mut state = process.lock();
@@ -188,7 +189,7 @@ impl Fire for WakeProcess {
 struct WakeForeign(Waker);
 
 impl Fire for WakeForeign {
-    fn fire(self: Box<Self>, _now: u64) {
+    fn fire(self, _now: u64) {
         self.0.wake();
     }
 }
@@ -207,7 +208,7 @@ struct SendLater {
 unsafe impl Send for SendLater {}
 
 impl Fire for SendLater {
-    fn fire(self: Box<Self>, _now: u64) {
+    fn fire(self, _now: u64) {
         // SAFETY: as for `WakeProcess`.
         let core = unsafe { self.core.as_ref() };
         // Whoever is gone by now gets nothing, as in OTP.
@@ -215,6 +216,58 @@ impl Fire for SendLater {
             drop(core.deliver(pid, self.parcel));
         }
     }
+}
+
+/// A timer that sends a message again and again: see [`Context::send_interval`]. A clone is the
+/// same timer. It goes on when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct IntervalRef(PeriodicTimer);
+
+/// Why no messages are sent at intervals.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntervalError {
+    /// The interval is zero. `badarg` in OTP.
+    #[error("the interval is zero: give at least a nanosecond")]
+    Zero,
+    /// The message could not be serialised, or can't be copied for each interval.
+    #[error("the message could not be encoded: {0}")]
+    Encode(#[from] EncodeError),
+}
+
+struct SendEach {
+    core: NonNull<Core>,
+    to: Destination,
+    /// Whose end is the interval's.
+    linked: Pid,
+    message: Parcel,
+}
+
+// SAFETY: as for `WakeProcess`.
+unsafe impl Send for SendEach {}
+
+impl SendEach {
+    /// One message for each interval that is over, as in OTP.
+    fn fire(&self, beat: Beat) -> ControlFlow<()> {
+        // SAFETY: as for `WakeProcess`.
+        let core = unsafe { self.core.as_ref() };
+        for _ in 0..=beat.missed {
+            // Without a look at its state, whose lock may be held for long.
+            if core.with_process(self.linked, |_| ()).is_none() {
+                return ControlFlow::Break(());
+            }
+            // It was copied when the interval began, so it can be.
+            if let (Ok(to), Ok(parcel)) = (core.resolve(self.to), copy_of(&self.message)) {
+                drop(core.deliver(to, parcel));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn copy_of(message: &Parcel) -> Result<Parcel, EncodeError> {
+    let envelope = Envelope::new(Kind::Message, message.header().from, NO_REF);
+    Ok(Parcel::copy_of(envelope, message.root())?)
 }
 
 impl Context {
@@ -271,8 +324,8 @@ impl Context {
     /// Takes a timer back; gives the time that was left, or None if it has fired (its message
     /// may wait in the mailbox). `erlang:cancel_timer/1`.
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let (at, fire) = self.core().scheduler.cancel_timer(timer.0)?;
-        uncounted(|| drop(fire));
+        let core = self.core();
+        let at = uncounted(|| core.scheduler.cancel_timer(timer.0))?;
         Some(self.left(at))
     }
 
@@ -280,6 +333,54 @@ impl Context {
     pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
         let at = self.core().scheduler.read_timer(timer.0)?;
         Some(self.left(at))
+    }
+
+    /// Sends a message every `interval`, from one interval on. It does not drift: if the VM is
+    /// late by several intervals, as many messages are sent at once. `timer:send_interval/3`.
+    ///
+    /// It ends by [`Context::cancel_interval`], or with the process that gets the messages; if
+    /// that is given by name, which is resolved for each message, with this process.
+    ///
+    /// # Errors
+    /// [`IntervalError::Zero`]; [`IntervalError::Encode`] when the message can't be serialised, or
+    /// has a native resource, of which there is only one.
+    pub fn send_interval<M: Serialize + ?Sized>(
+        &self,
+        interval: Duration,
+        to: impl Into<Destination>,
+        message: &M,
+    ) -> Result<IntervalRef, IntervalError> {
+        let message = envelope::message(self.pid, message)?;
+        drop(copy_of(&message)?);
+        let core = self.core();
+        let to = if self.discards() {
+            Destination::Nobody
+        } else {
+            to.into()
+        };
+        let each = SendEach {
+            core: NonNull::from(core),
+            to,
+            linked: match to {
+                Destination::Pid(pid) => pid,
+                _ => self.pid,
+            },
+            message,
+        };
+        let period = later(0, interval);
+        let first_at = core.scheduler.now().saturating_add(period);
+        let timer = core
+            .scheduler
+            .start_periodic(first_at, period, move |beat| each.fire(beat))
+            .map_err(|ZeroPeriod| IntervalError::Zero)?;
+        Ok(IntervalRef(timer))
+    }
+
+    /// Ends an interval, from any process; gives the time that was left until its next message, or
+    /// None if it was over already. A message sent before may wait in the mailbox.
+    /// `timer:cancel/1`.
+    pub fn cancel_interval(&self, interval: &IntervalRef) -> Option<Duration> {
+        Some(self.left(interval.0.cancel()?))
     }
 
     fn left(&self, at: u64) -> Duration {

@@ -183,7 +183,7 @@ impl Process {
     /// Drops what the process still held; natives in messages may run the program's code.
     fn discard(&self, core: &Core, pid: Pid, mut state: State) {
         if let Some((_, timer)) = state.armed.take() {
-            uncounted(|| drop(core.scheduler.cancel_timer(timer)));
+            uncounted(|| core.scheduler.cancel_timer(timer));
         }
         for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
             while let Some(parcel) = queue.pop_front() {
