@@ -7,11 +7,13 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
 
+use crate::blocking::{Limits, Pool};
 use crate::bound::{Bound, Policy};
 use crate::clock::Clock;
 use crate::driver::Driver;
@@ -107,6 +109,7 @@ pub(crate) struct Options {
     pub(crate) gate_signal: Option<i32>,
     pub(crate) max_bound: usize,
     pub(crate) policy: Policy,
+    pub(crate) blocking: Limits,
 }
 
 #[derive(Debug)]
@@ -126,6 +129,7 @@ pub(crate) struct Core {
     name: String,
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
+    pub(crate) blocking: Pool,
     pub(crate) offenders: Offenders,
     /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
     pub(crate) taken_away: AtomicU64,
@@ -169,6 +173,7 @@ impl Core {
             name: options.name,
             threads: Threads::default(),
             bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
+            blocking: Pool::new(options.blocking),
             offenders: Offenders::default(),
             taken_away: AtomicU64::new(0),
             given_away: AtomicU64::new(0),
@@ -296,6 +301,7 @@ impl Core {
         self.monitor.wake();
         self.threads.dismiss();
         self.bound.end();
+        self.blocking.close();
     }
 
     /// A scheduler has ended, or could not begin.
@@ -314,9 +320,14 @@ impl Core {
     pub(crate) fn bound_ended(&self) {
         self.one_less();
         if self.is_stopping() {
-            let _running = self.running.lock();
-            self.ended.notify_all();
+            self.thread_ended();
         }
+    }
+
+    /// For those who wait in `join`: one thread less.
+    pub(crate) fn thread_ended(&self) {
+        let _running = self.running.lock();
+        self.ended.notify_all();
     }
 
     fn one_less(&self) {
@@ -329,6 +340,9 @@ impl Core {
     /// cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
     fn finish(&self) {
         self.owned.cancel_all();
+        // Again: it may be that nobody has told the pool yet.
+        self.blocking.close();
+        self.blocking.clear();
         for remote in &self.remotes {
             for fire in remote.timers.close() {
                 drop_quietly(fire);
@@ -364,11 +378,16 @@ impl Core {
         if !slice::on_scheduler_thread() {
             // Again for a spare that came while the others ended.
             loop {
-                let handles = self.threads.take_handles();
-                if handles.is_empty() {
+                let (own, others): (Vec<_>, Vec<_>) = self
+                    .threads
+                    .take_handles()
+                    .into_iter()
+                    .partition(|handle| handle.thread().id() == thread::current().id());
+                own.into_iter().for_each(|own| self.threads.keep(own));
+                if others.is_empty() {
                     break;
                 }
-                for handle in handles {
+                for handle in others {
                     // A worker catches what its tasks throw; its own panic is on standard error already.
                     let _ = handle.join();
                 }
@@ -383,13 +402,19 @@ impl Core {
             .filter(|&index| running[index] && Some(index) != own)
             .map(|index| format!("otp-{}, scheduler {index}", self.name));
         let bound = self.bound.threads().into_iter();
+        let blocking = self.blocking.threads().into_iter();
         schedulers
             .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))
+            .chain(blocking.map(|number| format!("otp-{}, blocking thread {number}", self.name)))
             .collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {
+        let blocking = self.blocking.figures();
         Figures {
+            blocking_threads: blocking.threads,
+            blocking_busy: blocking.busy,
+            blocking_queued: blocking.queued,
             workers: self
                 .remotes
                 .iter()
@@ -411,7 +436,7 @@ impl Core {
 }
 
 /// Drops what may have a destructor of the user's.
-fn drop_quietly<T>(value: T) {
+pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         tracing::error!(panic = panic_text(&*payload), "a destructor panicked");
         forget_payload(payload);

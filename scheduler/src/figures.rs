@@ -32,6 +32,12 @@ pub struct Figures {
     pub emergencies: u64,
     /// Panics that left the `run` of a task while it was bound.
     pub bound_panics: u64,
+    /// Threads of the blocking pool.
+    pub blocking_threads: usize,
+    /// Closures that run on them.
+    pub blocking_busy: usize,
+    /// Closures that wait for one of them.
+    pub blocking_queued: usize,
 }
 
 /// Figures of one worker thread, counted since the scheduler was built unless said otherwise.

@@ -58,6 +58,7 @@
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
+mod blocking;
 mod bound;
 mod clock;
 mod core;
@@ -83,6 +84,10 @@ mod timers;
 mod wheel;
 mod worker;
 
+pub use blocking::{
+    Blocking, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_QUEUE, DEFAULT_BLOCKING_THREADS,
+    MAX_BLOCKING_QUEUE, MAX_BLOCKING_THREADS, QueueFull, blocking,
+};
 pub use bound::Policy;
 pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};

@@ -19,6 +19,7 @@ use crossbeam_deque::Worker;
 use mio::Interest;
 use mio::event::Source;
 
+use crate::blocking::{Blocking, Limits, QueueFull};
 use crate::bound::Policy;
 use crate::core::{Core, Options};
 use crate::figures::Figures;
@@ -175,13 +176,67 @@ impl Scheduler {
         task::spawn(&self.core, future)
     }
 
+    /// Runs a closure that may block (files, a database's client, a long computation) on a thread of the blocking pool,
+    /// and gives its result. Awaiting it costs no thread; if the pool's queue is full, it waits for room.
+    ///
+    /// Nothing happens before the first poll. Dropped before the closure is in the queue, the future drops it; later the
+    /// closure runs all the same, and its result is dropped. Threads of the pool may block as they like,
+    /// [`JoinHandle::wait`] included; they run beside the schedulers, as the kernel sees fit, and
+    /// [`checkpoint`](crate::checkpoint) does nothing there.
+    ///
+    /// The result is an error if the closure panicked, or if the scheduler was stopped before it began. One that runs by
+    /// then goes on; [`Scheduler::join`] waits for it.
+    ///
+    /// ```
+    /// # use otp_scheduler::Scheduler;
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let handle = scheduler.clone();
+    /// let names = scheduler.spawn(async move {
+    ///     let listed = handle.blocking(|| std::fs::read_dir("/").map(Iterator::count));
+    ///     listed.await.expect("it does not panic")
+    /// });
+    /// assert!(names.wait()?? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Blocking::new(Some(Arc::clone(&self.core)), closure)
+    }
+
+    /// As [`Scheduler::blocking`], but the closure is in the queue at once; with a full queue it is given back. For threads
+    /// outside as well: [`JoinHandle::wait`]. Dropping the handle lets the closure run.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`], with the closure and the limit
+    /// ([`Builder::blocking_queue`]).
+    ///
+    /// ```
+    /// # use otp_scheduler::Scheduler;
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let sum = scheduler.try_blocking(|| (1..=10).sum::<u32>())?;
+    /// assert_eq!(sum.wait()?, 55);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, QueueFull<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.blocking.try_submit(&self.core, closure)
+    }
+
     /// Tells the workers to end, each after the slice that it runs. Tasks in the queues run no more: they are their
-    /// owners' to drop. Does not wait.
+    /// owners' to drop. Closures in the blocking pool's queue are dropped. Does not wait.
     pub fn stop(&self) {
         self.core.stop();
     }
 
-    /// Waits until the workers have ended, at most for `limit`. On a worker's own thread it waits for the others.
+    /// Waits until the workers have ended, at most for `limit`, and all other threads of the scheduler. On one of them it
+    /// waits for the others.
     ///
     /// # Errors
     ///
@@ -204,6 +259,7 @@ pub struct Builder {
     gate_signal: Option<i32>,
     max_bound: usize,
     policy: Policy,
+    blocking: Limits,
 }
 
 impl Default for Builder {
@@ -214,6 +270,7 @@ impl Default for Builder {
             gate_signal: Some(gate::default_signal()),
             max_bound: MAX_BOUND,
             policy: Policy::default(),
+            blocking: Limits::default(),
         }
     }
 }
@@ -255,11 +312,32 @@ impl Builder {
         self
     }
 
+    /// Threads of the blocking pool at most, 1 to [`MAX_BLOCKING_THREADS`](crate::MAX_BLOCKING_THREADS); they are made
+    /// when they are needed. Default: [`DEFAULT_BLOCKING_THREADS`](crate::DEFAULT_BLOCKING_THREADS).
+    pub fn blocking_threads(mut self, n: usize) -> Builder {
+        self.blocking.threads = n;
+        self
+    }
+
+    /// Closures that may wait for a thread of the blocking pool, 1 to [`MAX_BLOCKING_QUEUE`](crate::MAX_BLOCKING_QUEUE).
+    /// Default: [`DEFAULT_BLOCKING_QUEUE`](crate::DEFAULT_BLOCKING_QUEUE).
+    pub fn blocking_queue(mut self, n: usize) -> Builder {
+        self.blocking.queue = n;
+        self
+    }
+
+    /// A thread of the blocking pool that had nothing to do for so long ends. Default:
+    /// [`DEFAULT_BLOCKING_IDLE`](crate::DEFAULT_BLOCKING_IDLE).
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking.idle = idle;
+        self
+    }
+
     /// Starts the worker threads.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number of schedulers out of range or a name with a nul byte; otherwise what the system
+    /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
     /// says to a new thread or descriptor.
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
@@ -278,6 +356,7 @@ impl Builder {
                 "the scheduler's name has a nul byte; thread names cannot have one",
             ));
         }
+        self.blocking.check()?;
         gate::prepare_barriers()?;
         if let Some(signal) = self.gate_signal {
             gate::install(signal)?;
@@ -289,6 +368,7 @@ impl Builder {
             gate_signal: self.gate_signal,
             max_bound: self.max_bound,
             policy: self.policy,
+            blocking: self.blocking,
         };
         let core = Arc::new(Core::new(stealers, options)?);
         // Dropped, it ends the threads already there.

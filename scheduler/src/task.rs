@@ -41,6 +41,11 @@ pub enum JoinError {
     /// `wait` was called on a scheduler thread, which would stand still.
     #[error("`wait` would block a scheduler thread; use `.await` on the handle instead")]
     WouldBlock,
+    /// [`blocking`](crate::blocking) was awaited off a scheduler's threads.
+    #[error(
+        "no scheduler runs on this thread; use `Scheduler::blocking` of the one whose pool is meant"
+    )]
+    NoScheduler,
 }
 
 /// The result of a plain task: to await, or to [`wait`](JoinHandle::wait) for. Dropping it lets the task go on.
@@ -55,6 +60,10 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl<T: Send + 'static> JoinHandle<T> {
+    pub(crate) fn new(joined: Arc<Join<T>>) -> JoinHandle<T> {
+        JoinHandle { joined }
+    }
+
     /// Blocks the thread until the task has ended.
     ///
     /// # Errors
@@ -104,7 +113,7 @@ impl<T: Send + 'static> Future for JoinHandle<T> {
     }
 }
 
-struct Join<T> {
+pub(crate) struct Join<T> {
     slot: Mutex<Slot<T>>,
     ended: Condvar,
 }
@@ -116,7 +125,18 @@ struct Slot<T> {
 }
 
 impl<T> Join<T> {
-    fn end(&self, result: Result<T, JoinError>) {
+    pub(crate) fn new() -> Join<T> {
+        Join {
+            slot: Mutex::new(Slot {
+                result: None,
+                taken: false,
+                waker: None,
+            }),
+            ended: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn end(&self, result: Result<T, JoinError>) {
         let mut slot = self.slot.lock();
         slot.result = Some(result);
         let waker = slot.waker.take();
@@ -130,6 +150,12 @@ impl<T> Join<T> {
 
 trait Joined<T>: Send + Sync {
     fn join(&self) -> &Join<T>;
+}
+
+impl<T: Send> Joined<T> for Join<T> {
+    fn join(&self) -> &Join<T> {
+        self
+    }
 }
 
 #[repr(C)]
@@ -169,14 +195,7 @@ where
         core: Arc::clone(core),
         place: AtomicU32::new(0),
         future: UnsafeCell::new(Some(future)),
-        join: Join {
-            slot: Mutex::new(Slot {
-                result: None,
-                taken: false,
-                waker: None,
-            }),
-            ended: Condvar::new(),
-        },
+        join: Join::new(),
     });
     if core.owned.add(&task) {
         core.schedule_if(Task(task.pointer()), || {
@@ -273,7 +292,7 @@ where
     }
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
     let text = panic_text(&*payload).to_owned();
     forget_payload(payload);
     JoinError::Panicked(text)

@@ -18,7 +18,7 @@
 use std::io;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::core::Core;
@@ -34,6 +34,9 @@ const SPARES_AHEAD: usize = 2;
 /// Threads that become spares when there are so many retire.
 const SPARES_KEPT: usize = 8;
 
+/// When the system refused a thread, the maker tries again after so long. Chosen by feel.
+const RETRY_NS: u64 = 100_000_000;
+
 /// So long must something have waited for the end of a slice whose reductions are used up before the scheduler is given
 /// away. Three times what that costs, there and back; chosen by feel.
 const PATIENCE_NS: u64 = 100_000;
@@ -47,6 +50,8 @@ pub(crate) struct Threads {
     spares: MonitorMutex<Vec<&'static Slot>>,
     /// Calls of the maker: a futex.
     calls: AtomicU32,
+    /// A spare was wanted, ever.
+    wants_spares: AtomicBool,
     /// The maker's kernel id while it makes a thread, else 0.
     making: AtomicI32,
     /// Threads made, for their names.
@@ -59,6 +64,7 @@ impl Default for Threads {
         Threads {
             spares: MonitorMutex::new(Vec::with_capacity(8 * SPARES_KEPT)),
             calls: AtomicU32::new(0),
+            wants_spares: AtomicBool::new(false),
             making: AtomicI32::new(0),
             made: AtomicUsize::new(0),
             handles: Mutex::default(),
@@ -93,7 +99,14 @@ impl Threads {
             if core.is_stopping() {
                 return;
             }
-            if calls > 0 && self.spares.lock().len() < SPARES_AHEAD {
+            self.making.store(own, Ordering::Relaxed);
+            let others = core.blocking.make_wanted(core);
+            self.making.store(0, Ordering::Relaxed);
+            let retry = others.err().map(|error| {
+                tracing::error!(%error, "no thread could be made for blocking code; it waits, and is tried again");
+                RETRY_NS
+            });
+            if self.wants_spares.load(Ordering::SeqCst) && self.spares.lock().len() < SPARES_AHEAD {
                 self.making.store(own, Ordering::Relaxed);
                 let made = self.make(core, None);
                 self.making.store(0, Ordering::Relaxed);
@@ -101,16 +114,22 @@ impl Threads {
                     tracing::error!(%error, "no spare thread could be made; slices may be held up");
                 } else {
                     // It enters the spares by itself, and calls.
-                    futex::wait(&self.calls, calls, None);
+                    futex::wait(&self.calls, calls, retry);
                     continue;
                 }
             }
-            futex::wait(&self.calls, calls, None);
+            futex::wait(&self.calls, calls, retry);
         }
     }
 
     /// Calls the maker: a spare is wanted, or has come, or it is the end.
     pub(crate) fn call_maker(&self) {
+        self.wants_spares.store(true, Ordering::SeqCst);
+        self.wake_maker();
+    }
+
+    /// The same for threads of other kinds.
+    pub(crate) fn wake_maker(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
         futex::wake_one(&self.calls);
     }
@@ -146,7 +165,7 @@ impl Threads {
         for slot in self.spares.lock().drain(..) {
             slot.give(Given::End);
         }
-        self.call_maker();
+        self.wake_maker();
     }
 
     pub(crate) fn take_handles(&self) -> Vec<thread::JoinHandle<()>> {
@@ -238,7 +257,7 @@ fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
         let work = match given.take() {
             Some(work) => work,
             None if core.threads.enter_spares(core, slot) => {
-                core.threads.call_maker();
+                core.threads.wake_maker();
                 slot.await_work()
             }
             None => break,

@@ -65,7 +65,10 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
-pub use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, checkpoint, net, proceed, tick};
+pub use otp_scheduler::{
+    Blocking, JoinError, JoinHandle, Policy, QueueFull, REDUCTIONS_PER_SLICE, checkpoint, net,
+    proceed, tick,
+};
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
-use otp_scheduler::{Policy, Scheduler};
+use otp_scheduler::{Blocking, JoinHandle, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
 use crate::context::{Context, SpawnError, SpawnOptions, spawn_process};
@@ -106,6 +106,18 @@ impl VmBuilder {
     /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
+        self
+    }
+
+    /// Most threads of the blocking pool: see [`otp_scheduler::Builder::blocking_threads`].
+    pub fn blocking_threads(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.blocking_threads(max);
+        self
+    }
+
+    /// Most closures that wait for one: see [`otp_scheduler::Builder::blocking_queue`].
+    pub fn blocking_queue(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.blocking_queue(max);
         self
     }
 
@@ -219,6 +231,27 @@ impl Vm {
         T: Send + 'static,
     {
         Run::start(self, body)
+    }
+
+    /// Runs a closure that may block on a thread of the VM's pool. See [`Context::blocking`].
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.scheduler.blocking(closure)
+    }
+
+    /// As [`Vm::blocking`], but at once or not at all: for threads of the host program.
+    ///
+    /// # Errors
+    /// [`QueueFull`], which has the closure.
+    pub fn try_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, QueueFull<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.scheduler.try_blocking(closure)
     }
 
     /// Sends a message from the host program. See [`Context::send`].

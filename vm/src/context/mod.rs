@@ -10,6 +10,7 @@ use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_scheduler::Blocking;
 use parking_lot::MutexGuard;
 use serde::Serialize;
 
@@ -308,6 +309,31 @@ impl Context {
             Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// Runs a closure that may block (files, a database's client, a long computation) on a thread of
+    /// the VM's pool, and gives its result. While it is awaited the process waits as in a receive,
+    /// and costs no thread; with a full queue it waits for room.
+    ///
+    /// A process that ends, or is killed, meanwhile lets the closure run on; its result is dropped.
+    /// The closure is not the process: a panic in it is an error here, and ends nobody.
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|cx| async move {
+    ///     let host = cx.blocking(|| std::fs::read_to_string("/etc/hostname")).await;
+    ///     host.expect("it does not panic").is_ok()
+    /// });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.vm.blocking(closure)
     }
 
     /// Names the process in reports. `proc_lib:set_label/1`.
