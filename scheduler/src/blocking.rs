@@ -537,6 +537,7 @@ fn wake_quietly(waker: Waker) {
 fn live(core: &Arc<Core>, number: usize) {
     // The maker has a scheduler's.
     gate::set_kernel_slice(0, 0);
+    let _tokio = core.enter_tokio();
     let pool = &core.blocking;
     pool.enter(number);
     loop {

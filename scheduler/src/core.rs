@@ -110,6 +110,8 @@ pub(crate) struct Options {
     pub(crate) max_bound: usize,
     pub(crate) policy: Policy,
     pub(crate) blocking: Limits,
+    #[cfg(feature = "tokio")]
+    pub(crate) tokio: Option<tokio::runtime::Handle>,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,8 @@ pub(crate) struct Core {
     outside_wakes: AtomicU64,
     pub(crate) bound_panics: AtomicU64,
     name: String,
+    #[cfg(feature = "tokio")]
+    tokio: Option<tokio::runtime::Handle>,
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
     pub(crate) blocking: Pool,
@@ -171,6 +175,8 @@ impl Core {
             outside_wakes: AtomicU64::new(0),
             bound_panics: AtomicU64::new(0),
             name: options.name,
+            #[cfg(feature = "tokio")]
+            tokio: options.tokio,
             threads: Threads::default(),
             bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
             blocking: Pool::new(options.blocking),
@@ -187,6 +193,18 @@ impl Core {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// By a thread that is about to run code of the program's: while what this gives lives, tokio's libraries find their
+    /// runtime on it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn enter_tokio(&self) -> Option<tokio::runtime::EnterGuard<'_>> {
+        self.tokio.as_ref().map(tokio::runtime::Handle::enter)
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    pub(crate) fn enter_tokio(&self) -> Option<()> {
+        None
     }
 
     // Tasks.

@@ -260,6 +260,8 @@ pub struct Builder {
     max_bound: usize,
     policy: Policy,
     blocking: Limits,
+    #[cfg(feature = "tokio")]
+    tokio: Option<tokio::runtime::Handle>,
 }
 
 impl Default for Builder {
@@ -271,6 +273,8 @@ impl Default for Builder {
             max_bound: MAX_BOUND,
             policy: Policy::default(),
             blocking: Limits::default(),
+            #[cfg(feature = "tokio")]
+            tokio: None,
         }
     }
 }
@@ -333,6 +337,41 @@ impl Builder {
         self
     }
 
+    /// Lets tasks, and blocking closures, use tokio's libraries: the runtime is *entered* on every thread that runs code of
+    /// the program's. Feature `tokio`. Default: none.
+    ///
+    /// Timers and sockets of tokio's are served by the runtime's own driver, which must run: a multi-thread runtime does by
+    /// itself, a current-thread one only while somebody is inside its `block_on`. The scheduler runs the tasks all the
+    /// same; what they start by `tokio::spawn` runs on the runtime's threads.
+    ///
+    /// A handle keeps no runtime up: the host keeps the `Runtime` until the scheduler has ended
+    /// ([`Scheduler::join`]). If it is shut down first, tokio's operations fail or panic as they do in a task of its own,
+    /// and tasks that wait for a timer or socket of it are never woken or fail; no other task is touched.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] {
+    /// use otp_scheduler::Scheduler;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = tokio::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .enable_all()
+    ///     .build()?;
+    /// let scheduler = Scheduler::builder()
+    ///     .schedulers(1)
+    ///     .tokio(runtime.handle().clone())
+    ///     .build()?;
+    /// let slept = scheduler.spawn(async { tokio::time::sleep(Duration::from_millis(1)).await });
+    /// slept.wait()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Builder {
+        self.tokio = Some(handle);
+        self
+    }
+
     /// Starts the worker threads.
     ///
     /// # Errors
@@ -369,6 +408,8 @@ impl Builder {
             max_bound: self.max_bound,
             policy: self.policy,
             blocking: self.blocking,
+            #[cfg(feature = "tokio")]
+            tokio: self.tokio,
         };
         let core = Arc::new(Core::new(stealers, options)?);
         // Dropped, it ends the threads already there.

@@ -250,6 +250,7 @@ fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
     if let Some(signal) = core.bound.signal() {
         gate::unblock(signal);
     }
+    let _tokio = core.enter_tokio();
     let seat = Seat::take(core);
     let slot = seat.slot();
     let mut given = first.map(|local| Given::Scheduler(Box::into_raw(local)));

@@ -121,6 +121,13 @@ impl VmBuilder {
         self
     }
 
+    /// Lets processes use tokio's libraries: see [`otp_scheduler::Builder::tokio`]. Feature `tokio`.
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.scheduler = self.scheduler.tokio(handle);
+        self
+    }
+
     /// Most processes at once; see [`DEFAULT_MAX_PROCESSES`]. `erl +P`.
     pub fn max_processes(mut self, max: usize) -> Self {
         self.max_processes = max.max(1);
