@@ -23,6 +23,7 @@ use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
+use crate::native::Natives;
 use crate::slice;
 use crate::slot::{self, Slot};
 use crate::task::Owned;
@@ -108,6 +109,7 @@ pub(crate) struct Options {
     /// The signal of the gates; none if there shall be no gates.
     pub(crate) gate_signal: Option<i32>,
     pub(crate) max_bound: usize,
+    pub(crate) max_native: usize,
     pub(crate) policy: Policy,
     pub(crate) blocking: Limits,
     #[cfg(feature = "tokio")]
@@ -134,6 +136,7 @@ pub(crate) struct Core {
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
     pub(crate) blocking: Pool,
+    pub(crate) natives: Natives,
     pub(crate) offenders: Offenders,
     /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
     pub(crate) taken_away: AtomicU64,
@@ -144,7 +147,7 @@ pub(crate) struct Core {
     /// Schedulers that have not ended.
     running: Mutex<Vec<bool>>,
     ended: Condvar,
-    /// Schedulers that have not ended, and bound threads.
+    /// Schedulers that have not ended, bound threads, and native tasks.
     left: AtomicUsize,
 }
 
@@ -178,8 +181,14 @@ impl Core {
             #[cfg(feature = "tokio")]
             tokio: options.tokio,
             threads: Threads::default(),
-            bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
+            bound: Bound::new(
+                options.max_bound,
+                options.max_native,
+                options.gate_signal,
+                options.policy,
+            ),
             blocking: Pool::new(options.blocking),
+            natives: Natives::new(options.max_native),
             offenders: Offenders::default(),
             taken_away: AtomicU64::new(0),
             given_away: AtomicU64::new(0),
@@ -214,19 +223,30 @@ impl Core {
     #[inline]
     pub(crate) fn schedule_if(&self, task: Task, change: impl FnOnce() -> bool) {
         let Some(slot) = slot::current() else {
-            if change() {
+            if change() && !self.wake_native(task) {
                 self.inject(task);
             }
             return;
         };
         let _section = slot.enter();
-        if !change() {
+        if !change() || self.wake_native(task) {
             return;
         }
         match slot.local() {
             Some(local) if local.belongs_to(self) => local.push_woken(task, slot),
             _ => self.inject(task),
         }
+    }
+
+    /// For who would push the task: a native one stands in no queue, its thread is woken instead.
+    #[inline]
+    fn wake_native(&self, task: Task) -> bool {
+        // SAFETY: who may push a task keeps it from running, and with it from its end. So the mark is this task's, too.
+        let mark = unsafe { task.0.as_ref() }.native();
+        if mark != 0 {
+            self.natives.push(mark);
+        }
+        mark != 0
     }
 
     pub(crate) fn inject(&self, task: Task) {
@@ -320,6 +340,7 @@ impl Core {
         self.threads.dismiss();
         self.bound.end();
         self.blocking.close();
+        self.natives.close(self);
     }
 
     /// A scheduler has ended, or could not begin.
@@ -357,6 +378,11 @@ impl Core {
     /// Lets go of everything that could hold this core in a circle, once no thread runs a task any more: plain tasks are
     /// cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
     fn finish(&self) {
+        self.natives.close(self);
+        if self.left.load(Ordering::Acquire) > 0 {
+            // One began in this moment, the last. Its end comes here again.
+            return;
+        }
         self.owned.cancel_all();
         // Again: it may be that nobody has told the pool yet.
         self.blocking.close();
@@ -419,10 +445,14 @@ impl Core {
         let schedulers = (0..running.len())
             .filter(|&index| running[index] && Some(index) != own)
             .map(|index| format!("otp-{}, scheduler {index}", self.name));
-        let bound = self.bound.threads().into_iter();
+        let own_thread = slot::current().map(|slot| slot.gate().thread());
+        let is_other = |&id: &i32| Some(id) != own_thread;
+        let bound = self.bound.threads().into_iter().filter(is_other);
+        let natives = self.natives.threads().into_iter().filter(is_other);
         let blocking = self.blocking.threads().into_iter();
         schedulers
             .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))
+            .chain(natives.map(|id| format!("otp-{}, native thread {id}", self.name)))
             .chain(blocking.map(|number| format!("otp-{}, blocking thread {number}", self.name)))
             .collect()
     }
@@ -430,6 +460,7 @@ impl Core {
     pub(crate) fn figures(&self) -> Figures {
         let blocking = self.blocking.figures();
         Figures {
+            native: self.natives.count(),
             blocking_threads: blocking.threads,
             blocking_busy: blocking.busy,
             blocking_queued: blocking.queued,

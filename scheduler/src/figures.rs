@@ -19,7 +19,7 @@ pub struct Figures {
     pub sources: usize,
     /// Wake-ups of an idle worker asked for by threads that are no workers.
     pub outside_wakes: u64,
-    /// Threads bound to tasks that don't give way.
+    /// Threads bound to tasks that don't give way, and those of native tasks that don't wait.
     pub bound: usize,
     /// Times that a scheduler was taken from a thread whose task did not give way.
     pub taken_away: u64,
@@ -32,6 +32,8 @@ pub struct Figures {
     pub emergencies: u64,
     /// Panics that left the `run` of a task while it was bound.
     pub bound_panics: u64,
+    /// Native tasks.
+    pub native: usize,
     /// Threads of the blocking pool.
     pub blocking_threads: usize,
     /// Closures that run on them.

@@ -70,6 +70,7 @@ mod header;
 mod idle;
 pub mod lock;
 mod monitor;
+mod native;
 pub mod net;
 mod random;
 mod registration;
@@ -93,6 +94,10 @@ pub use figures::{Figures, WorkerFigures};
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;
 pub use mio::event::Source;
+pub use native::{
+    DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace, Stopped, WouldBlock, block_on,
+    enter_native,
+};
 /// ```
 /// use otp_scheduler::{Scheduler, reductions, yield_now};
 ///

@@ -25,10 +25,11 @@ use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
 use crate::registration::Registration;
 use crate::slice;
 use crate::task::{self, JoinHandle};
-use crate::threads::KERNEL_SLICE_NS;
+use crate::threads::{First, KERNEL_SLICE_NS};
 use crate::timers::{Fire, TimerKey};
 use crate::worker::Local;
 
@@ -176,6 +177,36 @@ impl Scheduler {
         task::spawn(&self.core, future)
     }
 
+    /// Runs a closure on a thread of its own, as a *native task*: plain code that blocks as it likes, and shares the
+    /// schedulers' cores by turns with all tasks, as one does that never gives way. Within it [`block_on`](crate::block_on)
+    /// waits for futures.
+    ///
+    /// It costs a thread from its start to its end. For many short ones there is [`Scheduler::blocking`].
+    ///
+    /// When the scheduler is stopped, one that waits in `block_on` unwinds, and its result is
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled); one that runs, or sleeps in the kernel, is waited for by
+    /// [`Scheduler::join`], which names its thread if it is late.
+    ///
+    /// # Errors
+    ///
+    /// There are as many as may be ([`Builder::max_native`]), or the scheduler was stopped.
+    pub fn spawn_native<F, T>(&self, body: F) -> Result<JoinHandle<T>, NativeError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        native::spawn(&self.core, body)
+    }
+
+    /// A place for a native task whose header and `run` are the caller's: see [`NativePlace::start`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scheduler::spawn_native`].
+    pub fn native_place(&self) -> Result<NativePlace, NativeError> {
+        NativePlace::take(&self.core)
+    }
+
     /// Runs a closure that may block (files, a database's client, a long computation) on a thread of the blocking pool,
     /// and gives its result. Awaiting it costs no thread; if the pool's queue is full, it waits for room.
     ///
@@ -258,6 +289,7 @@ pub struct Builder {
     name: String,
     gate_signal: Option<i32>,
     max_bound: usize,
+    max_native: usize,
     policy: Policy,
     blocking: Limits,
     #[cfg(feature = "tokio")]
@@ -271,6 +303,7 @@ impl Default for Builder {
             name: DEFAULT_NAME.to_owned(),
             gate_signal: Some(gate::default_signal()),
             max_bound: MAX_BOUND,
+            max_native: DEFAULT_MAX_NATIVE,
             policy: Policy::default(),
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
@@ -307,6 +340,13 @@ impl Builder {
     /// Default: 256.
     pub fn max_bound(mut self, n: usize) -> Builder {
         self.max_bound = n;
+        self
+    }
+
+    /// Native tasks at once, 0 to [`MAX_NATIVE`](crate::MAX_NATIVE); apart from `max_bound`. Default:
+    /// [`DEFAULT_MAX_NATIVE`](crate::DEFAULT_MAX_NATIVE).
+    pub fn max_native(mut self, n: usize) -> Builder {
+        self.max_native = n;
         self
     }
 
@@ -395,6 +435,15 @@ impl Builder {
                 "the scheduler's name has a nul byte; thread names cannot have one",
             ));
         }
+        if self.max_native > MAX_NATIVE {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} native tasks asked for; give a number up to {MAX_NATIVE}",
+                    self.max_native
+                ),
+            ));
+        }
         self.blocking.check()?;
         gate::prepare_barriers()?;
         if let Some(signal) = self.gate_signal {
@@ -406,6 +455,7 @@ impl Builder {
             name: self.name,
             gate_signal: self.gate_signal,
             max_bound: self.max_bound,
+            max_native: self.max_native,
             policy: self.policy,
             blocking: self.blocking,
             #[cfg(feature = "tokio")]
@@ -418,7 +468,7 @@ impl Builder {
         };
         for (index, queue) in queues.into_iter().enumerate() {
             let local = Box::new(Local::new(Arc::clone(&core), index, queue));
-            if let Err(error) = core.threads.make(&core, Some(local)) {
+            if let Err(error) = core.threads.make(&core, First::Scheduler(local)) {
                 for missing in index..count {
                     core.worker_ended(missing);
                 }

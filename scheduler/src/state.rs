@@ -75,6 +75,18 @@ impl State {
         self.0.swap(WAKE, Ordering::AcqRel);
     }
 
+    /// IDLE to RUNNING, if nobody has woken the task, or is about to push it.
+    pub(crate) fn begin_idle(&self) -> bool {
+        self.0
+            .compare_exchange(0, RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// A new or done task to RUNNING, until `start`: wakes push nothing.
+    pub(crate) fn hold(&self) {
+        self.0.swap(RUNNING, Ordering::AcqRel);
+    }
+
     pub(crate) fn activity(&self) -> Activity {
         match self.0.load(Ordering::Relaxed) {
             0 => Activity::Idle,

@@ -26,6 +26,7 @@ use slab::Slab;
 use crate::core::{Core, forget_payload, panic_text};
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::{Condvar, Mutex};
+use crate::native::{NativePlace, Stopped};
 use crate::slice;
 
 /// Why a plain task has no result.
@@ -190,18 +191,32 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let task = Arc::new(Plain {
-        header: Header::of_core(core, &Plain::<F>::VTABLE),
-        core: Arc::clone(core),
-        place: AtomicU32::new(0),
-        future: UnsafeCell::new(Some(future)),
-        join: Join::new(),
-    });
+    let task = Plain::make(core, future);
     if core.owned.add(&task) {
         core.schedule_if(Task(task.pointer()), || {
             task.header.state.start();
             true
         });
+    } else {
+        task.cancel();
+    }
+    JoinHandle { joined: task }
+}
+
+/// Starts a plain task on a thread of its own. The future is ready when it is polled first.
+pub(crate) fn spawn_native<F>(
+    core: &Arc<Core>,
+    place: NativePlace,
+    future: F,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = Plain::make(core, future);
+    if core.owned.add(&task) {
+        // SAFETY: a whole new task, kept by the owned list until it is done.
+        unsafe { place.start(task.pointer()) };
     } else {
         task.cancel();
     }
@@ -223,6 +238,16 @@ where
         Plain::<F>::waker_wake_by_ref,
         Plain::<F>::waker_drop,
     );
+
+    fn make(core: &Arc<Core>, future: F) -> Arc<Plain<F>> {
+        Arc::new(Plain {
+            header: Header::of_core(core, &Plain::<F>::VTABLE),
+            core: Arc::clone(core),
+            place: AtomicU32::new(0),
+            future: UnsafeCell::new(Some(future)),
+            join: Join::new(),
+        })
+    }
 
     fn pointer(self: &Arc<Self>) -> NonNull<Header> {
         // The header is the first field, and the pointer has the provenance of the whole task.
@@ -293,6 +318,9 @@ where
 }
 
 pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+    if payload.is::<Stopped>() {
+        return JoinError::Cancelled;
+    }
     let text = panic_text(&*payload).to_owned();
     forget_payload(payload);
     JoinError::Panicked(text)

@@ -12,6 +12,8 @@
 //! done so for a while: a hand-over costs two wake-ups of threads, some 30 us, so a slice of 4000 reductions, which may
 //! last for 5 us, is no reason alone. An idle scheduler is told first; it costs one wake-up.
 //!
+//! A native task's thread is made for it (`native.rs`), and then a spare, or it retires.
+//!
 //! Spares are made ahead by the maker, a thread of its own that is called when the first slice is overdue: the monitor
 //! must not wait for a thread to be made, and who makes a thread hands down its kernel policy to it.
 
@@ -24,7 +26,9 @@ use std::thread;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
+use crate::header::Task;
 use crate::lock::{MonitorMutex, Mutex};
+use crate::native;
 use crate::slot::{Given, Seat, Slot};
 use crate::worker::{self, Left, Local};
 
@@ -73,13 +77,12 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// Makes a thread that runs `local` at first, or is a spare.
-    pub(crate) fn make(&self, core: &Arc<Core>, local: Option<Box<Local>>) -> io::Result<()> {
+    pub(crate) fn make(&self, core: &Arc<Core>, first: First) -> io::Result<()> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let core = Arc::clone(core);
         let handle = thread::Builder::new()
             .name(format!("otp-{}-{number}", core.name()))
-            .spawn(move || live(&core, local))?;
+            .spawn(move || live(&core, first))?;
         self.keep(handle);
         Ok(())
     }
@@ -100,7 +103,10 @@ impl Threads {
                 return;
             }
             self.making.store(own, Ordering::Relaxed);
-            let others = core.blocking.make_wanted(core);
+            let others = core
+                .blocking
+                .make_wanted(core)
+                .and_then(|()| core.natives.make_wanted(core));
             self.making.store(0, Ordering::Relaxed);
             let retry = others.err().map(|error| {
                 tracing::error!(%error, "no thread could be made for blocking code; it waits, and is tried again");
@@ -108,7 +114,7 @@ impl Threads {
             });
             if self.wants_spares.load(Ordering::SeqCst) && self.spares.lock().len() < SPARES_AHEAD {
                 self.making.store(own, Ordering::Relaxed);
-                let made = self.make(core, None);
+                let made = self.make(core, First::Spare);
                 self.making.store(0, Ordering::Relaxed);
                 if let Err(error) = made {
                     tracing::error!(%error, "no spare thread could be made; slices may be held up");
@@ -242,8 +248,19 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     Way::Given
 }
 
+/// What a thread is made for.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// To run a scheduler.
+    Scheduler(Box<Local>),
+    /// To run a native task.
+    Native(Task),
+    /// To wait for something.
+    Spare,
+}
+
 /// A thread's whole life.
-fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
+fn live(core: &Arc<Core>, first: First) {
     // The kernel's default of 50 us would come on top of every sleep (p50 of a 1 ms ticker: 65 us against 15).
     // SAFETY: a call without pointers, about the calling thread only.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
@@ -253,7 +270,14 @@ fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
     let _tokio = core.enter_tokio();
     let seat = Seat::take(core);
     let slot = seat.slot();
-    let mut given = first.map(|local| Given::Scheduler(Box::into_raw(local)));
+    let mut given = match first {
+        First::Scheduler(local) => Some(Given::Scheduler(Box::into_raw(local))),
+        First::Native(task) => {
+            native::run(core, slot, task);
+            None
+        }
+        First::Spare => None,
+    };
     loop {
         let work = match given.take() {
             Some(work) => work,

@@ -585,7 +585,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
 
 /// Runs a slice of a task, in user code.
 #[inline]
-fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
+pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     let header = task.0;
     slot.set_left(slot.left() - i64::from(RESUME_REDUCTIONS));
     // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
@@ -663,8 +663,12 @@ fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bo
     if leave_off(task, step) {
         core.inject(task);
     }
+    end_unused_turn(core, scheduler);
+}
+
+/// After a thread was unbound: tells the scheduler that gave it its turn, and sleeps until the end of it.
+pub(crate) fn end_unused_turn(core: &Core, scheduler: Option<usize>) {
     if let Some(scheduler) = scheduler {
-        // It sleeps until the end of a turn that nobody uses.
         core.remotes[scheduler].told.call();
         core.driver.wake();
     }
