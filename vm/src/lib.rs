@@ -100,8 +100,8 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, Priority, Receive, ReceiveWhere, RequestId, Sleep, SpawnError,
-    SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    CallError, Context, NativeContext, Priority, Receive, ReceiveWhere, RequestId, Sleep,
+    SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

@@ -8,7 +8,9 @@ use otp_heap::{Atom, Pid};
 use otp_scheduler::{Blocking, JoinHandle, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
-use crate::context::{Context, SpawnError, SpawnOptions, spawn_process};
+use crate::context::{
+    Context, NativeContext, SpawnError, SpawnOptions, spawn_native_process, spawn_process,
+};
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
@@ -106,6 +108,12 @@ impl VmBuilder {
     /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
+        self
+    }
+
+    /// Most native processes at once: see [`otp_scheduler::Builder::max_native`].
+    pub fn max_native(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.max_native(max);
         self
     }
 
@@ -238,6 +246,18 @@ impl Vm {
         T: Send + 'static,
     {
         Run::start(self, body)
+    }
+
+    /// Makes a native process without a parent: see [`Context::spawn_native`].
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_native<B, E>(&self, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(NativeContext) -> E + Send + 'static,
+        E: IntoExit,
+    {
+        spawn_native_process(self, None, Start::default(), body)
     }
 
     /// Runs a closure that may block on a thread of the VM's pool. See [`Context::blocking`].

@@ -1,5 +1,6 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod native;
 mod receive;
 mod request;
 mod spawn;
@@ -24,10 +25,11 @@ use crate::process::{Process, State};
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
+pub use native::NativeContext;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
-pub(crate) use spawn::spawn_process;
 pub use spawn::{Priority, SpawnError, SpawnOptions, Spawned};
+pub(crate) use spawn::{spawn_native_process, spawn_process};
 pub use time::{Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
