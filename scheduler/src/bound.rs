@@ -15,6 +15,8 @@
 //!
 //! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
 //! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
+//! Threads of native tasks (`native.rs`) come whenever they have something to do, and leave to wait; they have a limit of
+//! their own.
 //!
 //! Standings and gates change under one lock, so a gate is never closed on a thread that is free. Only schedulers and
 //! the monitor take the lock, and threads that become bound by choice, or free; none of them stands behind a gate

@@ -92,7 +92,7 @@ fn tasks_start_tasks_of_tokios_and_await_them() {
 }
 
 #[test]
-fn spares_and_blocking_threads_have_the_runtime_too() {
+fn spares_blocking_threads_and_native_ones_have_the_runtime_too() {
     let runtime = runtime();
     let scheduler = scheduler(&runtime, 1);
     let stop = Arc::new(AtomicBool::new(false));
@@ -126,6 +126,17 @@ fn spares_and_blocking_threads_have_the_runtime_too() {
         })
     }));
     assert_eq!(on_the_pool.wait(), Ok(Ok(7)));
+    let native = scheduler.spawn_native(|| {
+        otp_scheduler::block_on(async {
+            let (sender, mut receiver) = unbounded_channel();
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(1)).await;
+                sender.send(7).unwrap();
+            });
+            receiver.recv().await
+        })
+    });
+    assert_eq!(native.unwrap().wait(), Ok(Ok(Some(7))));
     end(&scheduler);
 }
 
