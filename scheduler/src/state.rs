@@ -217,4 +217,59 @@ mod loom_tests {
             );
         });
     }
+
+    const PUSHED: usize = 1;
+    const STOPPED: usize = 2;
+
+    /// The wait of a native task (`native.rs`), against a wake and the end.
+    fn native_wait(model: &Model) -> (bool, usize) {
+        let mut stopped = false;
+        if model.state.rest() {
+            model.state.begin();
+        } else {
+            loop {
+                let word = model.queued.load(Ordering::SeqCst);
+                if word & PUSHED != 0 {
+                    model.queued.fetch_and(!PUSHED, Ordering::SeqCst);
+                    model.state.begin();
+                    break;
+                }
+                if word & STOPPED != 0 && model.state.begin_idle() {
+                    stopped = true;
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
+        (stopped, model.messages[0].load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn loom_a_native_task_goes_on_by_its_one_push_or_the_end_and_none_is_left_over() {
+        loom::model(|| {
+            let model = Arc::new(Model::new());
+            model.state.hold();
+            let waker = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.messages[0].store(1, Ordering::Relaxed);
+                    if model.state.wake() {
+                        model.queued.fetch_or(PUSHED, Ordering::SeqCst);
+                    }
+                })
+            };
+            let stopper = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.queued.fetch_or(STOPPED, Ordering::SeqCst);
+                })
+            };
+            let (stopped, message) = native_wait(&model);
+            assert!(stopped || message == 1, "it went on for no reason");
+            waker.join().unwrap();
+            stopper.join().unwrap();
+            assert_eq!(model.queued.load(Ordering::SeqCst), STOPPED);
+            assert_eq!(model.state.activity(), Activity::Running);
+        });
+    }
 }
