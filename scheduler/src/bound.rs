@@ -18,6 +18,8 @@
 //!
 //! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
 //! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
+//! Threads of native tasks (`native.rs`) come whenever they have something to do, and leave to wait; they have a limit of
+//! their own.
 //!
 //! Standings and gates change under one lock, so a gate is never closed on a thread that is free. Only schedulers and
 //! the monitor take the lock, and threads that become bound by choice, or free; none of them stands behind a gate
@@ -95,6 +97,8 @@ pub(crate) struct Standing {
     demoted: AtomicBool,
     /// Nobody waits for the task any more.
     is_condemned: AtomicBool,
+    /// Its task is a native one, which does not count against the limit.
+    native: AtomicBool,
     /// Looks that passed over a sleeper, and how many shall.
     passed: AtomicU32,
     patience: AtomicU32,
@@ -135,8 +139,9 @@ pub(crate) struct Bound {
     condemned: AtomicUsize,
     /// When one that is condemned was put into the other queue.
     condemned_at: AtomicU64,
-    /// Bound threads in all.
+    /// Bound threads in all, and those of native tasks among them.
     count: AtomicUsize,
+    natives: AtomicUsize,
     /// The sum of their weights.
     weight: AtomicU32,
     limit: usize,
@@ -164,7 +169,13 @@ struct Queues {
 }
 
 impl Bound {
-    pub(crate) fn new(limit: usize, signal: Option<i32>, policy: Policy) -> Bound {
+    pub(crate) fn new(
+        limit: usize,
+        max_native: usize,
+        signal: Option<i32>,
+        policy: Policy,
+    ) -> Bound {
+        let places = limit + max_native;
         Bound {
             policy,
             offered_ns: AtomicU64::new(0),
@@ -172,10 +183,10 @@ impl Bound {
             no_way_back: AtomicBool::new(false),
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
-                ready: VecDeque::with_capacity(limit),
-                condemned: VecDeque::with_capacity(limit),
-                asleep: Vec::with_capacity(limit),
-                all: Vec::with_capacity(limit),
+                ready: VecDeque::with_capacity(places),
+                condemned: VecDeque::with_capacity(places),
+                asleep: Vec::with_capacity(places),
+                all: Vec::with_capacity(places),
                 ended: false,
             }),
             ready: AtomicUsize::new(0),
@@ -184,6 +195,7 @@ impl Bound {
             condemned_at: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             weight: AtomicU32::new(0),
+            natives: AtomicUsize::new(0),
             limit,
             signal,
         }
@@ -229,7 +241,7 @@ impl Bound {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.count() >= self.limit
+        self.count() >= self.limit + self.natives.load(Ordering::Relaxed)
     }
 
     /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task. Its
@@ -245,7 +257,7 @@ impl Bound {
         asleep: bool,
     ) -> Option<*mut Local> {
         let mut queues = self.queues.lock();
-        if queues.all.len() >= self.limit || !slot.take_away(core) {
+        if self.is_full() || !slot.take_away(core) {
             return None;
         }
         let local = slot.local_pointer();
@@ -264,7 +276,7 @@ impl Bound {
     /// done.
     pub(crate) fn bind_own(&self, core: &Core, slot: &'static Slot) -> bool {
         let mut queues = self.queues.lock();
-        if queues.all.len() >= self.limit {
+        if self.is_full() {
             return false;
         }
         self.add(core, &mut queues, slot, slot.task_priority());
@@ -280,7 +292,7 @@ impl Bound {
     /// there are as many as may be.
     pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, task: Task) -> bool {
         let mut queues = self.queues.lock();
-        if queues.all.len() >= self.limit {
+        if self.is_full() {
             return false;
         }
         slot.will_run(task);
@@ -289,13 +301,34 @@ impl Bound {
         true
     }
 
+    /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the kernel,
+    /// or when its turn comes; then it passes its gate afterwards.
+    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, at_once: bool) {
+        let mut queues = self.queues.lock();
+        slot.gate().bound.native.store(true, Ordering::Relaxed);
+        self.natives.fetch_add(1, Ordering::Relaxed);
+        self.enlist(core, &mut queues, slot, slot.task_priority());
+        if at_once {
+            self.put_to_sleep(&mut queues, slot);
+            return;
+        }
+        if self.signal.is_some() && !queues.ended {
+            slot.gate().close_own();
+        }
+        self.put_last(&mut queues, slot);
+    }
+
     fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
+        gate::set_kernel_slice(slot.gate().thread(), 0);
+        self.enlist(core, queues, slot, priority);
+    }
+
+    fn enlist(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
         core.bound_begins();
         let gate = slot.gate();
         gate.bound.credit.store(0, Ordering::Relaxed);
         self.weigh(slot, priority.turns());
         gate.bound.turns.store(0, Ordering::Relaxed);
-        gate::set_kernel_slice(gate.thread(), 0);
         gate.bound
             .cpu_ns
             .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
@@ -533,6 +566,9 @@ impl Bound {
             _ => {}
         }
         queues.all.retain(|&one| !std::ptr::eq(one, slot));
+        if slot.gate().bound.native.swap(false, Ordering::Relaxed) {
+            self.natives.fetch_sub(1, Ordering::Relaxed);
+        }
         self.grow_old(slot);
         self.weigh(slot, 0);
         self.count_waiting(&queues);
@@ -609,11 +645,13 @@ impl Bound {
         }
     }
 
-    /// Kernel ids of all bound threads.
+    /// Kernel ids of all bound threads, but for those of native tasks.
     pub(crate) fn threads(&self) -> Vec<i32> {
         let mut threads = Vec::with_capacity(self.limit);
         let queues = self.queues.lock();
-        threads.extend(queues.all.iter().map(|slot| slot.gate().thread()));
+        let gates = queues.all.iter().map(|slot| slot.gate());
+        let others = gates.filter(|gate| !gate.bound.native.load(Ordering::Relaxed));
+        threads.extend(others.map(Gate::thread));
         threads
     }
 }
@@ -625,7 +663,7 @@ fn was_asleep(gate: &Gate, lasted_ns: u64, used_ns: u64) -> bool {
 }
 
 /// CPU time in a millisecond that a thread may use and still count as asleep.
-const SLEEPER_MAY_USE_NS: u64 = 50_000;
+pub(crate) const SLEEPER_MAY_USE_NS: u64 = 50_000;
 
 /// Takes out the first whose credit suffices; those passed over go to the back.
 fn next_in_turn(ready: &mut VecDeque<&'static Slot>) -> Option<&'static Slot> {

@@ -7,10 +7,12 @@ use std::ptr;
 use std::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
+use crate::blocking::{Limits, Pool};
 use crate::bound::{Bound, Policy};
 use crate::clock::Clock;
 use crate::driver::Driver;
@@ -21,6 +23,7 @@ use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
+use crate::native::Natives;
 use crate::run_queue::{Injectors, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
@@ -108,9 +111,13 @@ pub(crate) struct Options {
     /// The signal of the gates; none if there shall be no gates.
     pub(crate) gate_signal: Option<i32>,
     pub(crate) max_bound: usize,
+    pub(crate) max_native: usize,
     pub(crate) policy: Policy,
     /// It is a simulation, with this seed.
     pub(crate) seed: Option<u64>,
+    pub(crate) blocking: Limits,
+    #[cfg(feature = "tokio")]
+    pub(crate) tokio: Option<tokio::runtime::Handle>,
 }
 
 #[derive(Debug)]
@@ -130,8 +137,12 @@ pub(crate) struct Core {
     outside_wakes: AtomicU64,
     pub(crate) bound_panics: AtomicU64,
     name: String,
+    #[cfg(feature = "tokio")]
+    tokio: Option<tokio::runtime::Handle>,
     pub(crate) threads: Threads,
     pub(crate) bound: Bound,
+    pub(crate) blocking: Pool,
+    pub(crate) natives: Natives,
     pub(crate) offenders: Offenders,
     /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
     pub(crate) taken_away: AtomicU64,
@@ -142,7 +153,7 @@ pub(crate) struct Core {
     /// Schedulers that have not ended.
     running: Mutex<Vec<bool>>,
     ended: Condvar,
-    /// Schedulers that have not ended, and bound threads.
+    /// Schedulers that have not ended, bound threads, and native tasks.
     left: AtomicUsize,
 }
 
@@ -178,8 +189,17 @@ impl Core {
             outside_wakes: AtomicU64::new(0),
             bound_panics: AtomicU64::new(0),
             name: options.name,
+            #[cfg(feature = "tokio")]
+            tokio: options.tokio,
             threads: Threads::default(),
-            bound: Bound::new(options.max_bound, options.gate_signal, options.policy),
+            bound: Bound::new(
+                options.max_bound,
+                options.max_native,
+                options.gate_signal,
+                options.policy,
+            ),
+            blocking: Pool::new(options.blocking),
+            natives: Natives::new(options.max_native),
             offenders: Offenders::default(),
             taken_away: AtomicU64::new(0),
             given_away: AtomicU64::new(0),
@@ -195,6 +215,18 @@ impl Core {
         &self.name
     }
 
+    /// By a thread that is about to run code of the program's: while what this gives lives, tokio's libraries find their
+    /// runtime on it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn enter_tokio(&self) -> Option<tokio::runtime::EnterGuard<'_>> {
+        self.tokio.as_ref().map(tokio::runtime::Handle::enter)
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    pub(crate) fn enter_tokio(&self) -> Option<()> {
+        None
+    }
+
     // Tasks.
 
     /// Changes a task's state, and if that answers true, puts the task where it will be run. In one section: a bound
@@ -202,19 +234,30 @@ impl Core {
     #[inline]
     pub(crate) fn schedule_if(&self, task: Task, change: impl FnOnce() -> bool) {
         let Some(slot) = slot::current() else {
-            if change() {
+            if change() && !self.wake_native(task) {
                 self.inject(task);
             }
             return;
         };
         let _section = slot.enter();
-        if !change() {
+        if !change() || self.wake_native(task) {
             return;
         }
         match slot.local() {
             Some(local) if local.belongs_to(self) => local.push_woken(task, slot),
             _ => self.inject(task),
         }
+    }
+
+    /// For who would push the task: a native one stands in no queue, its thread is woken instead.
+    #[inline]
+    fn wake_native(&self, task: Task) -> bool {
+        // SAFETY: who may push a task keeps it from running, and with it from its end. So the mark is this task's, too.
+        let mark = unsafe { task.0.as_ref() }.native();
+        if mark != 0 {
+            self.natives.push(mark);
+        }
+        mark != 0
     }
 
     pub(crate) fn inject(&self, task: Task) {
@@ -331,6 +374,8 @@ impl Core {
         self.monitor.wake();
         self.threads.dismiss();
         self.bound.end();
+        self.blocking.close();
+        self.natives.close(self);
     }
 
     /// A scheduler has ended, or could not begin.
@@ -349,9 +394,14 @@ impl Core {
     pub(crate) fn bound_ended(&self) {
         self.one_less();
         if self.is_stopping() {
-            let _running = self.running.lock();
-            self.ended.notify_all();
+            self.thread_ended();
         }
+    }
+
+    /// For those who wait in `join`: one thread less.
+    pub(crate) fn thread_ended(&self) {
+        let _running = self.running.lock();
+        self.ended.notify_all();
     }
 
     fn one_less(&self) {
@@ -363,7 +413,15 @@ impl Core {
     /// Lets go of everything that could hold this core in a circle, once no thread runs a task any more: plain tasks are
     /// cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
     fn finish(&self) {
+        self.natives.close(self);
+        if self.left.load(Ordering::Acquire) > 0 {
+            // One began in this moment, the last. Its end comes here again.
+            return;
+        }
         self.owned.cancel_all();
+        // Again: it may be that nobody has told the pool yet.
+        self.blocking.close();
+        self.blocking.clear();
         for remote in &self.remotes {
             for fire in remote.timers.close() {
                 drop_quietly(fire);
@@ -404,11 +462,16 @@ impl Core {
         if !slice::on_scheduler_thread() {
             // Again for a spare that came while the others ended.
             loop {
-                let handles = self.threads.take_handles();
-                if handles.is_empty() {
+                let (own, others): (Vec<_>, Vec<_>) = self
+                    .threads
+                    .take_handles()
+                    .into_iter()
+                    .partition(|handle| handle.thread().id() == thread::current().id());
+                own.into_iter().for_each(|own| self.threads.keep(own));
+                if others.is_empty() {
                     break;
                 }
-                for handle in handles {
+                for handle in others {
                     // A worker catches what its tasks throw; its own panic is on standard error already.
                     let _ = handle.join();
                 }
@@ -425,14 +488,25 @@ impl Core {
                 None => format!("otp-{}, scheduler {index}", self.name),
                 Some(simulated) => format!("the simulation of seed {}", simulated.seed()),
             });
-        let bound = self.bound.threads().into_iter();
+        let own_thread = slot::current().map(|slot| slot.gate().thread());
+        let is_other = |&id: &i32| Some(id) != own_thread;
+        let bound = self.bound.threads().into_iter().filter(is_other);
+        let natives = self.natives.threads().into_iter().filter(is_other);
+        let blocking = self.blocking.threads().into_iter();
         schedulers
             .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))
+            .chain(natives.map(|id| format!("otp-{}, native thread {id}", self.name)))
+            .chain(blocking.map(|number| format!("otp-{}, blocking thread {number}", self.name)))
             .collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {
+        let blocking = self.blocking.figures();
         Figures {
+            native: self.natives.count(),
+            blocking_threads: blocking.threads,
+            blocking_busy: blocking.busy,
+            blocking_queued: blocking.queued,
             workers: self
                 .remotes
                 .iter()
@@ -455,7 +529,7 @@ impl Core {
 }
 
 /// Drops what may have a destructor of the user's.
-fn drop_quietly<T>(value: T) {
+pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         tracing::error!(panic = panic_text(&*payload), "a destructor panicked");
         forget_payload(payload);

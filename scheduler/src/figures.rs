@@ -19,7 +19,7 @@ pub struct Figures {
     pub sources: usize,
     /// Wake-ups of an idle worker asked for by threads that are no workers.
     pub outside_wakes: u64,
-    /// Threads bound to tasks that don't give way.
+    /// Threads bound to tasks that don't give way, and those of native tasks that don't wait.
     pub bound: usize,
     /// Those of them that were let go ([`Scheduler::condemn`](crate::Scheduler::condemn)): their tasks count as ended for
     /// everybody else, and they get the lowest share.
@@ -35,6 +35,14 @@ pub struct Figures {
     pub emergencies: u64,
     /// Panics that left the `run` of a task while it was bound.
     pub bound_panics: u64,
+    /// Native tasks.
+    pub native: usize,
+    /// Threads of the blocking pool.
+    pub blocking_threads: usize,
+    /// Closures that run on them.
+    pub blocking_busy: usize,
+    /// Closures that wait for one of them.
+    pub blocking_queued: usize,
 }
 
 /// Figures of one worker thread, counted since the scheduler was built unless said otherwise.

@@ -4,6 +4,7 @@
 //! wake allocates nothing and counts no reference. The life cycle is told in `state.rs`.
 
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::core::Core;
 use crate::priority::{AtomicPriority, Priority};
@@ -62,6 +63,8 @@ pub struct Header {
     pub(crate) vtable: &'static VTable,
     core: *const Core,
     pub(crate) priority: AtomicPriority,
+    /// The mark of a native task (`native.rs`); 0 for all others.
+    native: AtomicU32,
 }
 
 // SAFETY: `core` is only followed in `Header::wake`, whose caller promises that the scheduler is still there, and a
@@ -84,13 +87,24 @@ impl Header {
             vtable,
             core,
             priority: AtomicPriority::new(),
+            native: AtomicU32::new(0),
         }
+    }
+
+    #[inline]
+    pub(crate) fn native(&self) -> u32 {
+        self.native.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_native(&self, mark: u32) {
+        self.native.store(mark, Ordering::Relaxed);
     }
 
     /// Makes the header of a task that is done idle again, for the next task in the same memory.
     ///
     /// Call it last: a stale wake of the former task may push the new one from here on (a spurious run).
     pub fn reset(&self) {
+        self.set_native(0);
         self.state.reset();
     }
 

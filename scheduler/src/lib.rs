@@ -63,6 +63,7 @@
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
 mod accounting;
+mod blocking;
 mod bound;
 mod clock;
 mod core;
@@ -75,6 +76,7 @@ mod header;
 mod idle;
 pub mod lock;
 mod monitor;
+mod native;
 pub mod net;
 mod periodic;
 mod priority;
@@ -95,12 +97,20 @@ mod wheel;
 mod worker;
 
 pub use accounting::{AccountingAllocator, allocated_bytes, counts_allocations, uncounted};
+pub use blocking::{
+    Blocking, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_QUEUE, DEFAULT_BLOCKING_THREADS,
+    MAX_BLOCKING_QUEUE, MAX_BLOCKING_THREADS, QueueFull, blocking,
+};
 pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
 pub use figures::{Figures, WorkerFigures};
 pub use fire::Fire;
 pub use header::{Activity, Header, Step, VTable};
 pub use mio::Interest;
 pub use mio::event::Source;
+pub use native::{
+    DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace, Stopped, WouldBlock, block_on,
+    enter_native,
+};
 /// ```
 /// use otp_scheduler::{Scheduler, reductions, yield_now};
 ///

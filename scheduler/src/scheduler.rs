@@ -19,12 +19,14 @@ use std::time::Duration;
 use mio::Interest;
 use mio::event::Source;
 
+use crate::blocking::{Blocking, Limits, QueueFull};
 use crate::bound::Policy;
 use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::fire::{AnyFire, Fire};
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
 use crate::priority::Priority;
 use crate::random;
@@ -33,7 +35,7 @@ use crate::run_queue::RunQueue;
 use crate::sleep::{Interval, Sleep};
 use crate::slice;
 use crate::task::{self, JoinHandle};
-use crate::threads::KERNEL_SLICE_NS;
+use crate::threads::{First, KERNEL_SLICE_NS};
 use crate::timers::TimerKey;
 use crate::worker::Local;
 
@@ -84,6 +86,10 @@ impl Scheduler {
             gate_signal: None,
             max_bound: 0,
             policy: Policy::default(),
+            max_native: 0,
+            blocking: Limits::default(),
+            #[cfg(feature = "tokio")]
+            tokio: None,
             seed: Some(seed),
         };
         let stealers = vec![RunQueue::new().stealers()];
@@ -311,13 +317,97 @@ impl Scheduler {
         task::spawn(&self.core, priority, future)
     }
 
+    /// Runs a closure on a thread of its own, as a *native task*: plain code that blocks as it likes, and shares the
+    /// schedulers' cores by turns with all tasks, as one does that never gives way. Within it [`block_on`](crate::block_on)
+    /// waits for futures.
+    ///
+    /// It costs a thread from its start to its end. For many short ones there is [`Scheduler::blocking`].
+    ///
+    /// When the scheduler is stopped, one that waits in `block_on` unwinds, and its result is
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled); one that runs, or sleeps in the kernel, is waited for by
+    /// [`Scheduler::join`], which names its thread if it is late.
+    ///
+    /// # Errors
+    ///
+    /// There are as many as may be ([`Builder::max_native`]), or the scheduler was stopped.
+    pub fn spawn_native<F, T>(&self, body: F) -> Result<JoinHandle<T>, NativeError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        native::spawn(&self.core, body)
+    }
+
+    /// A place for a native task whose header and `run` are the caller's: see [`NativePlace::start`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scheduler::spawn_native`].
+    pub fn native_place(&self) -> Result<NativePlace, NativeError> {
+        NativePlace::take(&self.core)
+    }
+
+    /// Runs a closure that may block (files, a database's client, a long computation) on a thread of the blocking pool,
+    /// and gives its result. Awaiting it costs no thread; if the pool's queue is full, it waits for room.
+    ///
+    /// Nothing happens before the first poll. Dropped before the closure is in the queue, the future drops it; later the
+    /// closure runs all the same, and its result is dropped. Threads of the pool may block as they like,
+    /// [`JoinHandle::wait`] included; they run beside the schedulers, as the kernel sees fit, and
+    /// [`checkpoint`](crate::checkpoint) does nothing there.
+    ///
+    /// The result is an error if the closure panicked, or if the scheduler was stopped before it began. One that runs by
+    /// then goes on; [`Scheduler::join`] waits for it.
+    ///
+    /// ```
+    /// # use otp_scheduler::Scheduler;
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let handle = scheduler.clone();
+    /// let names = scheduler.spawn(async move {
+    ///     let listed = handle.blocking(|| std::fs::read_dir("/").map(Iterator::count));
+    ///     listed.await.expect("it does not panic")
+    /// });
+    /// assert!(names.wait()?? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Blocking::new(Some(Arc::clone(&self.core)), closure)
+    }
+
+    /// As [`Scheduler::blocking`], but the closure is in the queue at once; with a full queue it is given back. For threads
+    /// outside as well: [`JoinHandle::wait`]. Dropping the handle lets the closure run.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`], with the closure and the limit
+    /// ([`Builder::blocking_queue`]).
+    ///
+    /// ```
+    /// # use otp_scheduler::Scheduler;
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let sum = scheduler.try_blocking(|| (1..=10).sum::<u32>())?;
+    /// assert_eq!(sum.wait()?, 55);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, QueueFull<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.blocking.try_submit(&self.core, closure)
+    }
+
     /// Tells the workers to end, each after the slice that it runs. Tasks in the queues run no more: they are their
-    /// owners' to drop. Does not wait.
+    /// owners' to drop. Closures in the blocking pool's queue are dropped. Does not wait.
     pub fn stop(&self) {
         self.core.stop();
     }
 
-    /// Waits until the workers have ended, at most for `limit`. On a worker's own thread it waits for the others.
+    /// Waits until the workers have ended, at most for `limit`, and all other threads of the scheduler. On one of them it
+    /// waits for the others.
     ///
     /// # Errors
     ///
@@ -340,7 +430,11 @@ pub struct Builder {
     name: String,
     gate_signal: Option<i32>,
     max_bound: usize,
+    max_native: usize,
     policy: Policy,
+    blocking: Limits,
+    #[cfg(feature = "tokio")]
+    tokio: Option<tokio::runtime::Handle>,
 }
 
 impl Default for Builder {
@@ -350,7 +444,11 @@ impl Default for Builder {
             name: DEFAULT_NAME.to_owned(),
             gate_signal: Some(gate::default_signal()),
             max_bound: MAX_BOUND,
+            max_native: DEFAULT_MAX_NATIVE,
             policy: Policy::default(),
+            blocking: Limits::default(),
+            #[cfg(feature = "tokio")]
+            tokio: None,
         }
     }
 }
@@ -386,9 +484,72 @@ impl Builder {
         self
     }
 
+    /// Native tasks at once, 0 to [`MAX_NATIVE`](crate::MAX_NATIVE); apart from `max_bound`. Default:
+    /// [`DEFAULT_MAX_NATIVE`](crate::DEFAULT_MAX_NATIVE).
+    pub fn max_native(mut self, n: usize) -> Builder {
+        self.max_native = n;
+        self
+    }
+
     /// What the kernel shall make of threads bound to tasks that don't give way. Default: [`Policy::Auto`].
     pub fn kernel_policy(mut self, policy: Policy) -> Builder {
         self.policy = policy;
+        self
+    }
+
+    /// Threads of the blocking pool at most, 1 to [`MAX_BLOCKING_THREADS`](crate::MAX_BLOCKING_THREADS); they are made
+    /// when they are needed. Default: [`DEFAULT_BLOCKING_THREADS`](crate::DEFAULT_BLOCKING_THREADS).
+    pub fn blocking_threads(mut self, n: usize) -> Builder {
+        self.blocking.threads = n;
+        self
+    }
+
+    /// Closures that may wait for a thread of the blocking pool, 1 to [`MAX_BLOCKING_QUEUE`](crate::MAX_BLOCKING_QUEUE).
+    /// Default: [`DEFAULT_BLOCKING_QUEUE`](crate::DEFAULT_BLOCKING_QUEUE).
+    pub fn blocking_queue(mut self, n: usize) -> Builder {
+        self.blocking.queue = n;
+        self
+    }
+
+    /// A thread of the blocking pool that had nothing to do for so long ends. Default:
+    /// [`DEFAULT_BLOCKING_IDLE`](crate::DEFAULT_BLOCKING_IDLE).
+    pub fn blocking_idle(mut self, idle: Duration) -> Builder {
+        self.blocking.idle = idle;
+        self
+    }
+
+    /// Lets tasks, and blocking closures, use tokio's libraries: the runtime is *entered* on every thread that runs code of
+    /// the program's. Feature `tokio`. Default: none.
+    ///
+    /// Timers and sockets of tokio's are served by the runtime's own driver, which must run: a multi-thread runtime does by
+    /// itself, a current-thread one only while somebody is inside its `block_on`. The scheduler runs the tasks all the
+    /// same; what they start by `tokio::spawn` runs on the runtime's threads.
+    ///
+    /// A handle keeps no runtime up: the host keeps the `Runtime` until the scheduler has ended
+    /// ([`Scheduler::join`]). If it is shut down first, tokio's operations fail or panic as they do in a task of its own,
+    /// and tasks that wait for a timer or socket of it are never woken or fail; no other task is touched.
+    ///
+    /// ```
+    /// # #[cfg(feature = "tokio")] {
+    /// use otp_scheduler::Scheduler;
+    /// use std::time::Duration;
+    ///
+    /// let runtime = tokio::runtime::Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .enable_all()
+    ///     .build()?;
+    /// let scheduler = Scheduler::builder()
+    ///     .schedulers(1)
+    ///     .tokio(runtime.handle().clone())
+    ///     .build()?;
+    /// let slept = scheduler.spawn(async { tokio::time::sleep(Duration::from_millis(1)).await });
+    /// slept.wait()?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Builder {
+        self.tokio = Some(handle);
         self
     }
 
@@ -396,7 +557,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number of schedulers out of range or a name with a nul byte; otherwise what the system
+    /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
     /// says to a new thread or descriptor.
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
@@ -415,6 +576,16 @@ impl Builder {
                 "the scheduler's name has a nul byte; thread names cannot have one",
             ));
         }
+        if self.max_native > MAX_NATIVE {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} native tasks asked for; give a number up to {MAX_NATIVE}",
+                    self.max_native
+                ),
+            ));
+        }
+        self.blocking.check()?;
         gate::prepare_barriers()?;
         if let Some(signal) = self.gate_signal {
             gate::install(signal)?;
@@ -425,8 +596,12 @@ impl Builder {
             name: self.name,
             gate_signal: self.gate_signal,
             max_bound: self.max_bound,
+            max_native: self.max_native,
             policy: self.policy,
             seed: None,
+            blocking: self.blocking,
+            #[cfg(feature = "tokio")]
+            tokio: self.tokio,
         };
         let core = Arc::new(Core::new(stealers, options)?);
         // Dropped, it ends the threads already there.
@@ -435,7 +610,7 @@ impl Builder {
         };
         for (index, queue) in queues.into_iter().enumerate() {
             let local = Box::new(Local::new(Arc::clone(&core), index, queue));
-            if let Err(error) = core.threads.make(&core, Some(local)) {
+            if let Err(error) = core.threads.make(&core, First::Scheduler(local)) {
                 for missing in index..count {
                     core.worker_ended(missing);
                 }

@@ -429,6 +429,11 @@ impl Slot {
         }
     }
 
+    /// The task that runs on the thread.
+    pub(crate) fn task(&self) -> Option<NonNull<Header>> {
+        NonNull::new(self.task_pointer())
+    }
+
     /// True while a task runs on the thread.
     #[inline]
     pub(crate) fn in_slice(&self) -> bool {
@@ -544,6 +549,11 @@ impl Slot {
     /// Makes the thread the owner.
     pub(crate) fn set_local(&self, local: *mut Local) {
         self.own.local.store(local, Ordering::Relaxed);
+    }
+
+    /// On the slot's own thread, which owns no scheduler: it is bound from the start.
+    pub(crate) fn begin_bound(&self) {
+        self.own.taken.store(TAKEN, Ordering::Relaxed);
     }
 
     /// On the slot's own thread, which is bound to nothing any more.

@@ -75,6 +75,18 @@ impl State {
         self.0.swap(WAKE, Ordering::AcqRel);
     }
 
+    /// IDLE to RUNNING, if nobody has woken the task, or is about to push it.
+    pub(crate) fn begin_idle(&self) -> bool {
+        self.0
+            .compare_exchange(0, RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// A new or done task to RUNNING, until `start`: wakes push nothing.
+    pub(crate) fn hold(&self) {
+        self.0.swap(RUNNING, Ordering::AcqRel);
+    }
+
     pub(crate) fn activity(&self) -> Activity {
         match self.0.load(Ordering::Relaxed) {
             0 => Activity::Idle,
@@ -203,6 +215,61 @@ mod loom_tests {
                 model.state.wake(),
                 "idle in the end, whatever the stale wake did"
             );
+        });
+    }
+
+    const PUSHED: usize = 1;
+    const STOPPED: usize = 2;
+
+    /// The wait of a native task (`native.rs`), against a wake and the end.
+    fn native_wait(model: &Model) -> (bool, usize) {
+        let mut stopped = false;
+        if model.state.rest() {
+            model.state.begin();
+        } else {
+            loop {
+                let word = model.queued.load(Ordering::SeqCst);
+                if word & PUSHED != 0 {
+                    model.queued.fetch_and(!PUSHED, Ordering::SeqCst);
+                    model.state.begin();
+                    break;
+                }
+                if word & STOPPED != 0 && model.state.begin_idle() {
+                    stopped = true;
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
+        (stopped, model.messages[0].load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn loom_a_native_task_goes_on_by_its_one_push_or_the_end_and_none_is_left_over() {
+        loom::model(|| {
+            let model = Arc::new(Model::new());
+            model.state.hold();
+            let waker = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.messages[0].store(1, Ordering::Relaxed);
+                    if model.state.wake() {
+                        model.queued.fetch_or(PUSHED, Ordering::SeqCst);
+                    }
+                })
+            };
+            let stopper = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.queued.fetch_or(STOPPED, Ordering::SeqCst);
+                })
+            };
+            let (stopped, message) = native_wait(&model);
+            assert!(stopped || message == 1, "it went on for no reason");
+            waker.join().unwrap();
+            stopper.join().unwrap();
+            assert_eq!(model.queued.load(Ordering::SeqCst), STOPPED);
+            assert_eq!(model.state.activity(), Activity::Running);
         });
     }
 }

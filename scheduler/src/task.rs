@@ -26,6 +26,7 @@ use slab::Slab;
 use crate::core::{Core, forget_payload, panic_text};
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::{Condvar, Mutex};
+use crate::native::{NativePlace, Stopped};
 use crate::priority::Priority;
 use crate::slice;
 
@@ -47,6 +48,11 @@ pub enum JoinError {
         "`wait` does not run a simulation; hand the handle to `Simulation::block_on`, or `Simulation::run` before"
     )]
     Simulated,
+    /// [`blocking`](crate::blocking) was awaited off a scheduler's threads.
+    #[error(
+        "no scheduler runs on this thread; use `Scheduler::blocking` of the one whose pool is meant"
+    )]
+    NoScheduler,
 }
 
 /// The result of a plain task: to await, or to [`wait`](JoinHandle::wait) for. Dropping it lets the task go on.
@@ -61,6 +67,10 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl<T: Send + 'static> JoinHandle<T> {
+    pub(crate) fn new(joined: Arc<Join<T>>) -> JoinHandle<T> {
+        JoinHandle { joined }
+    }
+
     /// Blocks the thread until the task has ended.
     ///
     /// # Errors
@@ -113,7 +123,7 @@ impl<T: Send + 'static> Future for JoinHandle<T> {
     }
 }
 
-struct Join<T> {
+pub(crate) struct Join<T> {
     slot: Mutex<Slot<T>>,
     ended: Condvar,
 }
@@ -125,7 +135,18 @@ struct Slot<T> {
 }
 
 impl<T> Join<T> {
-    fn end(&self, result: Result<T, JoinError>) {
+    pub(crate) fn new() -> Join<T> {
+        Join {
+            slot: Mutex::new(Slot {
+                result: None,
+                taken: false,
+                waker: None,
+            }),
+            ended: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn end(&self, result: Result<T, JoinError>) {
         let mut slot = self.slot.lock();
         slot.result = Some(result);
         let waker = slot.waker.take();
@@ -140,6 +161,17 @@ impl<T> Join<T> {
 trait Joined<T>: Send + Sync {
     fn join(&self) -> &Join<T>;
     fn is_simulated(&self) -> bool;
+}
+
+/// Of a closure on the blocking pool, which a simulation has none of.
+impl<T: Send> Joined<T> for Join<T> {
+    fn join(&self) -> &Join<T> {
+        self
+    }
+
+    fn is_simulated(&self) -> bool {
+        false
+    }
 }
 
 #[repr(C)]
@@ -178,26 +210,33 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let task = Arc::new(Plain {
-        header: Header::of_core(core, &Plain::<F>::VTABLE),
-        core: Arc::clone(core),
-        place: AtomicU32::new(0),
-        future: UnsafeCell::new(Some(future)),
-        join: Join {
-            slot: Mutex::new(Slot {
-                result: None,
-                taken: false,
-                waker: None,
-            }),
-            ended: Condvar::new(),
-        },
-    });
+    let task = Plain::make(core, future);
     task.header.set_priority(priority);
     if core.owned.add(&task) {
         core.schedule_if(Task(task.pointer()), || {
             task.header.state.start();
             true
         });
+    } else {
+        task.cancel();
+    }
+    JoinHandle { joined: task }
+}
+
+/// Starts a plain task on a thread of its own. The future is ready when it is polled first.
+pub(crate) fn spawn_native<F>(
+    core: &Arc<Core>,
+    place: NativePlace,
+    future: F,
+) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = Plain::make(core, future);
+    if core.owned.add(&task) {
+        // SAFETY: a whole new task, kept by the owned list until it is done.
+        unsafe { place.start(task.pointer()) };
     } else {
         task.cancel();
     }
@@ -220,6 +259,16 @@ where
         Plain::<F>::waker_wake_by_ref,
         Plain::<F>::waker_drop,
     );
+
+    fn make(core: &Arc<Core>, future: F) -> Arc<Plain<F>> {
+        Arc::new(Plain {
+            header: Header::of_core(core, &Plain::<F>::VTABLE),
+            core: Arc::clone(core),
+            place: AtomicU32::new(0),
+            future: UnsafeCell::new(Some(future)),
+            join: Join::new(),
+        })
+    }
 
     fn pointer(self: &Arc<Self>) -> NonNull<Header> {
         // The header is the first field, and the pointer has the provenance of the whole task.
@@ -289,7 +338,10 @@ where
     }
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+    if payload.is::<Stopped>() {
+        return JoinError::Cancelled;
+    }
     let text = panic_text(&*payload).to_owned();
     forget_payload(payload);
     JoinError::Panicked(text)

@@ -12,19 +12,23 @@
 //! done so for a while: a hand-over costs two wake-ups of threads, some 30 us, so a slice of 4000 reductions, which may
 //! last for 5 us, is no reason alone. An idle scheduler is told first; it costs one wake-up.
 //!
+//! A native task's thread is made for it (`native.rs`), and then a spare, or it retires.
+//!
 //! Spares are made ahead by the maker, a thread of its own that is called when the first slice is overdue: the monitor
 //! must not wait for a thread to be made, and who makes a thread hands down its kernel policy to it.
 
 use std::io;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
+use crate::header::Task;
 use crate::lock::{MonitorMutex, Mutex};
+use crate::native;
 use crate::slot::{Given, Seat, Slot};
 use crate::worker::{self, Left, Local};
 
@@ -33,6 +37,9 @@ const SPARES_AHEAD: usize = 4;
 
 /// Threads that become spares when there are so many retire.
 const SPARES_KEPT: usize = 8;
+
+/// When the system refused a thread, the maker tries again after so long. Chosen by feel.
+const RETRY_NS: u64 = 100_000_000;
 
 /// So long must something have waited for the end of a slice whose reductions are used up before the scheduler is given
 /// away. Three times what that costs, there and back; chosen by feel.
@@ -47,6 +54,8 @@ pub(crate) struct Threads {
     spares: MonitorMutex<Vec<&'static Slot>>,
     /// Calls of the maker: a futex.
     calls: AtomicU32,
+    /// A spare was wanted, ever.
+    wants_spares: AtomicBool,
     /// The maker's kernel id while it makes a thread, else 0.
     making: AtomicI32,
     /// Threads made, for their names.
@@ -59,6 +68,7 @@ impl Default for Threads {
         Threads {
             spares: MonitorMutex::new(Vec::with_capacity(8 * SPARES_KEPT)),
             calls: AtomicU32::new(0),
+            wants_spares: AtomicBool::new(false),
             making: AtomicI32::new(0),
             made: AtomicUsize::new(0),
             handles: Mutex::default(),
@@ -67,13 +77,12 @@ impl Default for Threads {
 }
 
 impl Threads {
-    /// Makes a thread that runs `local` at first, or is a spare.
-    pub(crate) fn make(&self, core: &Arc<Core>, local: Option<Box<Local>>) -> io::Result<()> {
+    pub(crate) fn make(&self, core: &Arc<Core>, first: First) -> io::Result<()> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let core = Arc::clone(core);
         let handle = thread::Builder::new()
             .name(format!("otp-{}-{number}", core.name()))
-            .spawn(move || live(&core, local))?;
+            .spawn(move || live(&core, first))?;
         self.keep(handle);
         Ok(())
     }
@@ -93,24 +102,40 @@ impl Threads {
             if core.is_stopping() {
                 return;
             }
-            if calls > 0 && self.spares.lock().len() < SPARES_AHEAD {
+            self.making.store(own, Ordering::Relaxed);
+            let others = core
+                .blocking
+                .make_wanted(core)
+                .and_then(|()| core.natives.make_wanted(core));
+            self.making.store(0, Ordering::Relaxed);
+            let retry = others.err().map(|error| {
+                tracing::error!(%error, "no thread could be made for blocking code; it waits, and is tried again");
+                RETRY_NS
+            });
+            if self.wants_spares.load(Ordering::SeqCst) && self.spares.lock().len() < SPARES_AHEAD {
                 self.making.store(own, Ordering::Relaxed);
-                let made = self.make(core, None);
+                let made = self.make(core, First::Spare);
                 self.making.store(0, Ordering::Relaxed);
                 if let Err(error) = made {
                     tracing::error!(%error, "no spare thread could be made; slices may be held up");
                 } else {
                     // It enters the spares by itself, and calls.
-                    futex::wait(&self.calls, calls, None);
+                    futex::wait(&self.calls, calls, retry);
                     continue;
                 }
             }
-            futex::wait(&self.calls, calls, None);
+            futex::wait(&self.calls, calls, retry);
         }
     }
 
     /// Calls the maker: a spare is wanted, or has come, or it is the end.
     pub(crate) fn call_maker(&self) {
+        self.wants_spares.store(true, Ordering::SeqCst);
+        self.wake_maker();
+    }
+
+    /// The same for threads of other kinds.
+    pub(crate) fn wake_maker(&self) {
         self.calls.fetch_add(1, Ordering::SeqCst);
         futex::wake_one(&self.calls);
     }
@@ -151,7 +176,7 @@ impl Threads {
         for slot in self.spares.lock().drain(..) {
             slot.give(Given::End);
         }
-        self.call_maker();
+        self.wake_maker();
     }
 
     pub(crate) fn take_handles(&self) -> Vec<thread::JoinHandle<()>> {
@@ -229,22 +254,41 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     Way::Given
 }
 
+/// What a thread is made for.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// To run a scheduler.
+    Scheduler(Box<Local>),
+    /// To run a native task.
+    Native(Task),
+    /// To wait for something.
+    Spare,
+}
+
 /// A thread's whole life.
-fn live(core: &Arc<Core>, first: Option<Box<Local>>) {
+fn live(core: &Arc<Core>, first: First) {
     // The kernel's default of 50 us would come on top of every sleep (p50 of a 1 ms ticker: 65 us against 15).
     // SAFETY: a call without pointers, about the calling thread only.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
     if let Some(signal) = core.bound.signal() {
         gate::unblock(signal);
     }
+    let _tokio = core.enter_tokio();
     let seat = Seat::take(core);
     let slot = seat.slot();
-    let mut given = first.map(|local| Given::Scheduler(Box::into_raw(local)));
+    let mut given = match first {
+        First::Scheduler(local) => Some(Given::Scheduler(Box::into_raw(local))),
+        First::Native(task) => {
+            native::run(core, slot, task);
+            None
+        }
+        First::Spare => None,
+    };
     loop {
         let work = match given.take() {
             Some(work) => work,
             None if core.threads.enter_spares(core, slot) => {
-                core.threads.call_maker();
+                core.threads.wake_maker();
                 slot.await_work()
             }
             None => break,

@@ -726,8 +726,12 @@ fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bo
     if leave_off(task, step) {
         core.inject(task);
     }
+    end_unused_turn(core, scheduler);
+}
+
+/// After a thread was unbound: tells the scheduler that gave it its turn, and sleeps until the end of it.
+pub(crate) fn end_unused_turn(core: &Core, scheduler: Option<usize>) {
     if let Some(scheduler) = scheduler {
-        // It sleeps until the end of a turn that nobody uses.
         core.remotes[scheduler].told.call();
         core.driver.wake();
     }

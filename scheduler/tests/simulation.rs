@@ -12,8 +12,8 @@ use otp_scheduler::simulation::{
     Builder, End, Event, Failure, SEED_VARIABLE, Simulation, SimulationError,
 };
 use otp_scheduler::{
-    JoinError, Priority, RandomState, Scheduler, TimerKey, checkpoint, current_scheduler, net,
-    proceed, random, tick, yield_now,
+    JoinError, NativeError, Priority, RandomState, Scheduler, TimerKey, checkpoint,
+    current_scheduler, net, proceed, random, tick, yield_now,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -72,7 +72,7 @@ fn workload(simulation: &mut Simulation, log: &Log) -> Result {
                 let ended = child.await;
                 assert_eq!(ended.is_err(), round == 3);
                 if random().is_multiple_of(2) {
-                    drop(scheduler.cancel_timer(timer));
+                    scheduler.cancel_timer(timer);
                 }
             }
         });
@@ -625,4 +625,14 @@ fn the_urgent_go_first_under_every_seed() {
         Ok(())
     };
     Simulation::builder().explore(0..50, run).unwrap();
+}
+
+#[test]
+fn blocking_closures_run_in_one_step_and_native_tasks_are_refused() {
+    let mut simulation = Simulation::new(1).unwrap();
+    let scheduler = simulation.scheduler().clone();
+    let refused = scheduler.spawn_native(|| ()).map(drop).unwrap_err();
+    assert_eq!(refused, NativeError::Simulated);
+    let answer = simulation.block_on(async move { scheduler.blocking(|| 42).await });
+    assert_eq!(answer.unwrap().unwrap(), 42);
 }

@@ -74,8 +74,8 @@ pub use otp_heap::{
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
 pub use otp_scheduler::{
-    AccountingAllocator, Policy, Priority, REDUCTIONS_PER_SLICE, RandomState, checkpoint, net,
-    proceed, random, simulation, tick,
+    AccountingAllocator, Blocking, JoinError, JoinHandle, Policy, Priority, QueueFull,
+    REDUCTIONS_PER_SLICE, RandomState, checkpoint, net, proceed, random, simulation, tick,
 };
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
@@ -108,8 +108,8 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, IntervalError, IntervalRef, Receive, ReceiveWhere, RequestId, Sleep,
-    SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    CallError, Context, IntervalError, IntervalRef, NativeContext, Receive, ReceiveWhere,
+    RequestId, Sleep, SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{Policy, Scheduler};
+use otp_scheduler::{Blocking, JoinHandle, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
-use crate::context::{Context, SpawnError, SpawnOptions, spawn_process};
+use crate::context::{
+    Context, NativeContext, SpawnError, SpawnOptions, spawn_native_process, spawn_process,
+};
 use crate::core::Core;
 use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
@@ -108,6 +110,31 @@ impl VmBuilder {
     /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
+        self
+    }
+
+    /// Most native processes at once: see [`otp_scheduler::Builder::max_native`].
+    pub fn max_native(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.max_native(max);
+        self
+    }
+
+    /// Most threads of the blocking pool: see [`otp_scheduler::Builder::blocking_threads`].
+    pub fn blocking_threads(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.blocking_threads(max);
+        self
+    }
+
+    /// Most closures that wait for one: see [`otp_scheduler::Builder::blocking_queue`].
+    pub fn blocking_queue(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.blocking_queue(max);
+        self
+    }
+
+    /// Lets processes use tokio's libraries: see [`otp_scheduler::Builder::tokio`]. Feature `tokio`.
+    #[cfg(feature = "tokio")]
+    pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
+        self.scheduler = self.scheduler.tokio(handle);
         self
     }
 
@@ -263,6 +290,39 @@ impl Vm {
         T: Send + 'static,
     {
         Run::start(self, body)
+    }
+
+    /// Makes a native process without a parent: see [`Context::spawn_native`].
+    ///
+    /// # Errors
+    /// See [`SpawnError`].
+    pub fn spawn_native<B, E>(&self, body: B) -> Result<Pid, SpawnError>
+    where
+        B: FnOnce(NativeContext) -> E + Send + 'static,
+        E: IntoExit,
+    {
+        spawn_native_process(self, None, Start::default(), body)
+    }
+
+    /// Runs a closure that may block on a thread of the VM's pool. See [`Context::blocking`].
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.scheduler.blocking(closure)
+    }
+
+    /// As [`Vm::blocking`], but at once or not at all: for threads of the host program.
+    ///
+    /// # Errors
+    /// [`QueueFull`], which has the closure.
+    pub fn try_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, QueueFull<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.scheduler.try_blocking(closure)
     }
 
     /// Sends a message from the host program. See [`Context::send`].

@@ -46,6 +46,7 @@
 //!
 //! # What is not
 //!
+//! - Threads: a [`blocking`](crate::blocking()) closure runs at once, in one step, and native tasks are refused.
 //! - Parallelism: one thread runs everything, so there are no data races to find. (loom finds those.)
 //! - The monitor, gates and bound threads. Code that never gives way never ends, and the simulation neither.
 //! - Sockets and other sources of events: they answer `Unsupported`.
@@ -336,11 +337,13 @@ impl Simulation {
             Err(JoinError::Panicked(text)) => Err(SimulationError::Panicked(text)),
             Err(JoinError::Cancelled) => Err(SimulationError::Stopped),
             // Not finished, and nothing left that could run.
-            Err(JoinError::Simulated | JoinError::WouldBlock) => Err(SimulationError::Stalled {
-                now: self.now(),
-                waiting: self.waiting(),
-                trace: Box::new(self.trace.clone()),
-            }),
+            Err(JoinError::Simulated | JoinError::WouldBlock | JoinError::NoScheduler) => {
+                Err(SimulationError::Stalled {
+                    now: self.now(),
+                    waiting: self.waiting(),
+                    trace: Box::new(self.trace.clone()),
+                })
+            }
         }
     }
 

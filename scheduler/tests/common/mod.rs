@@ -8,6 +8,7 @@ use otp_scheduler::Scheduler;
 /// Long enough for a machine under load; only a failing test waits so long.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
+#[allow(dead_code, reason = "some build their own")]
 pub fn scheduler(schedulers: usize) -> Scheduler {
     Scheduler::builder()
         .schedulers(schedulers)

@@ -183,3 +183,46 @@ fn long_locking_and_allocation() {
     }
     rig.end();
 }
+
+#[test]
+fn native_tasks_that_burn_share_evenly() {
+    let _alone = alone();
+    let ordinary = Scheduler::builder().kernel_policy(Policy::Normal);
+    let mut rig = Rig::with(ordinary.schedulers(2));
+    (0..50).for_each(|_| rig.native(kinds::arithmetic));
+    rig.until_all_have_begun();
+    rig.watch(TIME);
+    rig.check_shares(5 * TIME);
+    rig.end();
+}
+
+/// Their bursts are shorter than a turn, and each comes out of a wait.
+#[test]
+fn native_tasks_that_burn_and_wait_in_turn_hold_up_nobody() {
+    let _alone = alone();
+    let mut rig = Rig::new(2);
+    for _ in 0..50 {
+        rig.native(|flag| {
+            while flag.goes_on() {
+                let begun = std::time::Instant::now();
+                while begun.elapsed() < Duration::from_micros(900) {
+                    std::hint::spin_loop();
+                }
+                otp_scheduler::block_on(otp_scheduler::yield_now()).expect("it may block");
+            }
+        });
+    }
+    // A green task that never waits gets on as well, though it gives way all the time.
+    let turns = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = Arc::clone(&turns);
+    rig.task(async move |flag| {
+        while flag.goes_on() {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            otp_scheduler::yield_now().await;
+        }
+    });
+    rig.until_all_have_begun();
+    rig.watch(2 * TIME);
+    assert!(turns.load(std::sync::atomic::Ordering::Relaxed) > 100);
+    rig.end();
+}

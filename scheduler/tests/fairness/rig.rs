@@ -187,6 +187,20 @@ impl Rig {
         }));
     }
 
+    /// The same for a native task.
+    pub fn native(&mut self, hog: impl FnOnce(&Flag) + Send + 'static) {
+        let flag = Arc::clone(&self.flag);
+        let thread = Arc::new(AtomicI32::new(0));
+        self.threads.push(Arc::clone(&thread));
+        let native = self.scheduler.spawn_native(move || {
+            // SAFETY: a call without arguments.
+            let id = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+            thread.store(id, Ordering::Relaxed);
+            hog(&flag);
+        });
+        self.hogs.push(native.expect("there is a place for it"));
+    }
+
     pub fn until_all_have_begun(&self) {
         until("a hog does not begin", || {
             self.threads

@@ -1,5 +1,6 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod native;
 mod receive;
 mod request;
 mod spawn;
@@ -11,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
-use otp_scheduler::Priority;
+use otp_scheduler::{Blocking, Priority};
 use parking_lot::MutexGuard;
 use serde::Serialize;
 
@@ -25,10 +26,11 @@ use crate::process::{Process, State};
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
+pub use native::NativeContext;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
-pub(crate) use spawn::spawn_process;
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
+pub(crate) use spawn::{spawn_native_process, spawn_process};
 pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
@@ -384,6 +386,31 @@ impl Context {
             Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// Runs a closure that may block (files, a database's client, a long computation) on a thread of
+    /// the VM's pool, and gives its result. While it is awaited the process waits as in a receive,
+    /// and costs no thread; with a full queue it waits for room.
+    ///
+    /// A process that ends, or is killed, meanwhile lets the closure run on; its result is dropped.
+    /// The closure is not the process: a panic in it is an error here, and ends nobody.
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|cx| async move {
+    ///     let host = cx.blocking(|| std::fs::read_to_string("/etc/hostname")).await;
+    ///     host.expect("it does not panic").is_ok()
+    /// });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn blocking<F, T>(&self, closure: F) -> Blocking<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.vm.blocking(closure)
     }
 
     /// Names the process in reports. `proc_lib:set_label/1`.

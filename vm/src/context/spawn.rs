@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
-use otp_scheduler::Priority;
+use otp_scheduler::{NativeError, NativePlace, Priority};
 
-use super::Context;
+use super::{Context, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
-use crate::process::Start;
-use crate::process::body::LazyBody;
+use crate::process::body::{LazyBody, NativeBody};
+use crate::process::{Body, Start};
 use crate::vm::Vm;
 
 /// How to spawn a process. The options of `spawn_opt/2`.
@@ -87,12 +87,34 @@ pub enum SpawnError {
         /// The limit in force.
         limit: usize,
     },
+    /// As many native processes are alive as the VM was built for.
+    #[error(
+        "the limit of {limit} native processes is reached: end some, build the VM with `max_native` higher, or use \
+         `blocking`, whose closures wait for a thread"
+    )]
+    NativeLimit {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// A simulated VM runs on one thread.
+    #[error("a simulated VM makes no native process: spawn one with an async body there")]
+    NativeInSimulation,
     /// The VM is being shut down.
     #[error("the VM is shutting down: no new process is made")]
     ShuttingDown,
     /// The process that spawns was ended while it was in native code. `killed` in OTP, which ends it here.
     #[error("the process was ended while its code ran on: it makes no process any more")]
     MakerEnded,
+}
+
+impl From<NativeError> for SpawnError {
+    fn from(error: NativeError) -> Self {
+        match error {
+            NativeError::Limit { limit } => Self::NativeLimit { limit },
+            NativeError::Simulated => Self::NativeInSimulation,
+            _ => Self::ShuttingDown,
+        }
+    }
 }
 
 impl From<SpawnError> for ExitReason {
@@ -158,7 +180,7 @@ impl Context {
         spawn_process(self.vm(), Some(self), start, body).map(|pid| Spawned { pid, monitor })
     }
 
-    fn start(&self, options: SpawnOptions, monitor: Option<Ref>) -> Start {
+    pub(super) fn start(&self, options: SpawnOptions, monitor: Option<Ref>) -> Start {
         Start {
             parent: self.pid,
             link: options.link,
@@ -169,6 +191,10 @@ impl Context {
 }
 
 impl SpawnOptions {
+    pub(super) fn has_monitor(&self) -> bool {
+        self.monitor
+    }
+
     /// Without a maker: link and monitor need one.
     pub(crate) fn start(self) -> Start {
         Start {
@@ -190,6 +216,44 @@ where
     B: FnOnce(Context) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
+    let make = |cx| {
+        (
+            Box::pin(LazyBody::new(body, cx)) as Body,
+            size_of::<LazyBody<B, F>>(),
+        )
+    };
+    spawn_body(vm, maker, start, None, make)
+}
+
+/// The same for a native process.
+pub(crate) fn spawn_native_process<B, E>(
+    vm: &Vm,
+    maker: Option<&Context>,
+    start: Start,
+    body: B,
+) -> Result<Pid, SpawnError>
+where
+    B: FnOnce(NativeContext) -> E + Send + 'static,
+    E: IntoExit,
+{
+    let place = vm.core().scheduler.native_place()?;
+    let make = |cx| {
+        (
+            Box::pin(NativeBody::new(body, cx)) as Body,
+            size_of::<NativeBody<B>>(),
+        )
+    };
+    spawn_body(vm, maker, start, Some(place), make)
+}
+
+#[inline]
+fn spawn_body(
+    vm: &Vm,
+    maker: Option<&Context>,
+    start: Start,
+    native: Option<NativePlace>,
+    make: impl FnOnce(Context) -> (Body, usize),
+) -> Result<Pid, SpawnError> {
     let core = vm.core();
     if maker.is_some_and(Context::was_ended) {
         return Err(SpawnError::MakerEnded);
@@ -208,9 +272,7 @@ where
     }
     let pid = Pid::from_parts(slot.index, serial);
     let cx = Context::new(vm.for_process(), slot, pid);
-    // The new process's, not its maker's; `ProcessInfo::memory` has it.
-    let body = otp_scheduler::uncounted(|| Box::pin(LazyBody::new(body, cx)));
-    let body_bytes = size_of::<LazyBody<B, F>>() as u32;
+    let (body, body_bytes) = make(cx);
     let (link, parent) = (start.link, start.parent);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it
     // may end, before this thread gets on.
@@ -225,8 +287,11 @@ where
     otp_scheduler::tick(SPAWN_REDUCTIONS);
     core.counts.spawned.fetch_add(1, Ordering::Relaxed);
     // SAFETY: `allocate` handed the slot to this thread alone.
-    unsafe { slot.occupy(serial, body, body_bytes, start) };
-    slot.wake();
+    unsafe { slot.occupy(serial, body, body_bytes as u32, start, native.as_ref()) };
+    match native {
+        None => slot.wake(),
+        Some(place) => slot.start_native(place),
+    }
     // The maker may have ended meanwhile, if its Context is elsewhere; its end told nobody here.
     if link && maker.is_some_and(|maker| maker.state().is_none()) {
         let noproc = ExitReason::noproc();

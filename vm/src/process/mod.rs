@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::{Activity, Header, Priority, TimerKey};
+use otp_scheduler::{Activity, Header, NativePlace, Priority, TimerKey};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::core::Core;
@@ -35,6 +35,7 @@ pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
+pub(crate) use run::end_of_native;
 pub(crate) use waker::own_waker_matches;
 
 /// What a process runs.
@@ -223,11 +224,19 @@ impl Process {
         }
     }
 
-    /// Moves a new process into a vacant slot. Its first slice comes with [`Process::wake`].
+    /// Moves a new process into a vacant slot. Its first slice comes with [`Process::wake`], or with
+    /// [`Process::start_native`] if it has a place for that.
     ///
     /// # Safety
     /// The slot is vacant and the caller's alone, as `ProcessTable::allocate` hands it out.
-    pub(crate) unsafe fn occupy(&self, serial: u32, body: Body, body_bytes: u32, start: Start) {
+    pub(crate) unsafe fn occupy(
+        &self,
+        serial: u32,
+        body: Body,
+        body_bytes: u32,
+        start: Start,
+        native: Option<&NativePlace>,
+    ) {
         // A slot never used before is idle, and must not be reset below: whoever lists the
         // processes may wake this one as soon as its serial is there, and a reset would let it
         // be pushed a second time.
@@ -255,9 +264,12 @@ impl Process {
             state.monitored_by.insert(reference, start.parent);
         }
         drop(state);
+        if let Some(place) = native {
+            place.mark(&self.header);
+        }
         self.mailbox.open();
         self.serial.store(serial, Ordering::Release);
-        if used_before {
+        if used_before && native.is_none() {
             // Last: from here on, a stale wake may run the process.
             self.header.reset();
         }
@@ -289,6 +301,12 @@ impl Process {
             self.native_memory
                 .store(held.saturating_add_signed(change), Ordering::Relaxed);
         }
+    }
+
+    /// Starts a process that was marked for the place.
+    pub(crate) fn start_native(&self, place: NativePlace) {
+        // SAFETY: the slot lives as long as the VM, and the process in it was just made: no slice of it ran.
+        unsafe { place.start(NonNull::from(&self.header)) }
     }
 
     /// Makes the process run, now or again.

@@ -41,6 +41,10 @@ pub(crate) fn reason_of_panic(payload: Box<dyn Any + Send>) -> ExitReason {
         Ok(exit) => return exit.0,
         Err(payload) => payload,
     };
+    if payload.is::<otp_scheduler::Stopped>() {
+        // The scheduler ended while it waited, after all else had failed.
+        return ExitReason::killed();
+    }
     let (pid, name, label) = match CURRENT.get() {
         Some((pid, process)) => {
             // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.

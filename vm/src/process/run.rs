@@ -73,6 +73,16 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     }
 }
 
+/// For the body of a native process, between its waits: the reason that a signal ends it with. It stays: who catches
+/// the unwinding is told again.
+pub(crate) fn end_of_native() -> Option<ExitReason> {
+    let (pid, process) = CURRENT.get()?;
+    // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
+    let process = unsafe { process.as_ref() };
+    let is_doomed = || process.doomed.load(Ordering::Acquire);
+    take_in(process, pid).or_else(|| is_doomed().then(|| process.reason_to_end(pid)))
+}
+
 fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
     if process.mailbox.is_empty() {
         return None;
