@@ -34,6 +34,11 @@
 //! at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
 //! system call but to wake an idle thread. [`Scheduler::spawn`] makes plain tasks out of futures that way.
 //!
+//! # Time
+//!
+//! [`Scheduler::start_timer`] runs a closure once, [`Scheduler::start_periodic`] again and again; both are cancelled from
+//! any thread. In tasks there are [`sleep()`], [`timeout`] and [`interval`].
+//!
 //! # What is promised
 //!
 //! - Code with [`macro@reductions`], or with a [`checkpoint`] here and there, gives way without an await, too.

@@ -111,3 +111,128 @@ impl<T> Timers<T> {
         guarded.wheel.clear()
     }
 }
+
+/// Every interleaving, under `RUSTFLAGS="--cfg loom" cargo test --release --lib loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::idle::{Idle, Place};
+    use crate::sync::fence;
+
+    fn timers() -> Arc<Timers<u32>> {
+        Arc::new(Timers::new())
+    }
+
+    fn started(timers: &Timers<u32>, at: u64, value: u32) -> EntryKey {
+        let (key, _) = timers.start(at, value).expect("it is not closed");
+        key
+    }
+
+    fn fired(timers: &Timers<u32>, now: u64) -> Vec<(u64, u32)> {
+        let mut due = Vec::new();
+        timers.take_due(now, &mut due);
+        due
+    }
+
+    #[test]
+    fn loom_a_cancel_or_the_firing_gets_the_timer() {
+        loom::model(|| {
+            let timers = timers();
+            let key = started(&timers, 5, 1);
+            let later = started(&timers, 9, 2);
+            let canceller = {
+                let timers = Arc::clone(&timers);
+                thread::spawn(move || timers.cancel(key))
+            };
+            let due = fired(&timers, 5);
+            match canceller.join().unwrap() {
+                Some(cancelled) => assert_eq!((cancelled, due.len()), ((5, 1), 0)),
+                None => assert_eq!(due, [(5, 1)]),
+            }
+            assert_eq!(timers.cancel(key), None);
+            assert!(timers.next() <= 9, "the other is not forgotten");
+            assert_eq!(timers.deadline(later), Some(9));
+        });
+    }
+
+    #[test]
+    fn loom_two_that_fire_share_what_is_due() {
+        loom::model(|| {
+            let timers = timers();
+            started(&timers, 5, 1);
+            started(&timers, 6, 2);
+            let other = {
+                let timers = Arc::clone(&timers);
+                thread::spawn(move || fired(&timers, 6))
+            };
+            let mut due = fired(&timers, 6);
+            due.extend(other.join().unwrap());
+            due.sort_unstable();
+            assert_eq!(due, [(5, 1), (6, 2)]);
+            assert_eq!(timers.next(), u64::MAX);
+        });
+    }
+
+    #[test]
+    fn loom_the_published_deadline_is_never_too_late() {
+        loom::model(|| {
+            let timers = timers();
+            started(&timers, 5, 1);
+            let starter = {
+                let timers = Arc::clone(&timers);
+                thread::spawn(move || {
+                    started(&timers, 7, 2);
+                    // It is there until it fires, and nobody fires it.
+                    assert!(timers.next() <= 7);
+                    started(&timers, 6, 3);
+                    assert!(timers.next() <= 6);
+                })
+            };
+            assert_eq!(fired(&timers, 5), [(5, 1)]);
+            starter.join().unwrap();
+            assert_eq!(timers.next(), 6);
+        });
+    }
+
+    /// As in `Core::start_timer`, and in `Local::wait`.
+    #[test]
+    fn loom_a_start_against_attending_arms_the_descriptor() {
+        loom::model(|| {
+            let model = Arc::new((Timers::<u32>::new(), Idle::new(1)));
+            let starter = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    let (timers, idle) = &*model;
+                    let (_, is_next) = timers.start(5, 1).expect("it is not closed");
+                    assert!(is_next);
+                    fence(Ordering::SeqCst);
+                    idle.is_attended()
+                })
+            };
+            let (timers, idle) = &*model;
+            assert_eq!(idle.enter(0, 1, false, false), Place::Attendant);
+            let armed_for = timers.next();
+            let starter_arms = starter.join().unwrap();
+            assert!(starter_arms || armed_for == 5, "nobody wakes for the timer");
+        });
+    }
+
+    #[test]
+    fn loom_what_is_started_while_all_ends_comes_back_or_is_taken_out() {
+        loom::model(|| {
+            let timers = timers();
+            let starter = {
+                let timers = Arc::clone(&timers);
+                thread::spawn(move || timers.start(5, 1).err())
+            };
+            let mut values = timers.close();
+            values.extend(starter.join().unwrap());
+            assert_eq!(values, [1]);
+            assert_eq!(timers.start(6, 2), Err(2));
+            assert_eq!((timers.len(), timers.next()), (0, u64::MAX));
+        });
+    }
+}
