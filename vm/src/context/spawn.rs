@@ -272,7 +272,8 @@ fn spawn_body(
     }
     let pid = Pid::from_parts(slot.index, serial);
     let cx = Context::new(vm.for_process(), slot, pid);
-    let (body, body_bytes) = make(cx);
+    // The new process's, not its maker's; `ProcessInfo::memory` has it.
+    let (body, body_bytes) = otp_scheduler::uncounted(|| make(cx));
     let (link, parent) = (start.link, start.parent);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it
     // may end, before this thread gets on.
