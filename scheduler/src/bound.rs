@@ -302,12 +302,13 @@ impl Bound {
     }
 
     /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the kernel,
-    /// or when its turn comes; then it passes its gate afterwards.
-    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, at_once: bool) {
+    /// or when its turn comes; then it passes its gate afterwards. With the priority that the task has by now.
+    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
         let mut queues = self.queues.lock();
+        slot.will_run(task);
         slot.gate().bound.native.store(true, Ordering::Relaxed);
         self.natives.fetch_add(1, Ordering::Relaxed);
-        self.enlist(core, &mut queues, slot, slot.task_priority());
+        self.enlist(core, &mut queues, slot, task.priority());
         if at_once {
             self.put_to_sleep(&mut queues, slot);
             return;

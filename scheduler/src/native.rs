@@ -290,7 +290,7 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
     place.thread.store(slot.gate().thread(), Ordering::Relaxed);
     gate::set_kernel_slice(0, 0);
     slot.begin_bound();
-    bind(core, slot, false);
+    bind(core, slot, task, false);
     slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
     worker::run_slice(core, slot, task);
     unbind(core, slot);
@@ -299,8 +299,8 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
 }
 
 /// Binds the thread; unless `at_once`, it waits for its turn.
-fn bind(core: &Core, slot: &'static Slot, at_once: bool) {
-    core.bound.bind_native(core, slot, at_once);
+fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
+    core.bound.bind_native(core, slot, task, at_once);
     core.monitor.wake();
     if !at_once {
         core.wake_one();
@@ -397,10 +397,9 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
     let Some(slot) = slot::current() else {
         return Ok(block_foreign(future));
     };
-    let header = slot.task().ok_or(WouldBlock)?;
+    let task = Task(slot.task().ok_or(WouldBlock)?);
     // SAFETY: this thread runs the task, which is not done.
-    let header = unsafe { header.as_ref() };
-    let mark = header.native();
+    let mark = unsafe { task.0.as_ref() }.native();
     // SAFETY: null, or set by an `enter_native` that this thread is in: what it points to is on its stack.
     let inside = unsafe { INSIDE.get().as_ref() };
     let (Some(inside), 1..) = (inside, mark) else {
@@ -420,7 +419,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
         if core.is_stopping() && !thread::panicking() {
             resume_unwind(Box::new(Stopped));
         }
-        rest(&core, slot, header, mark, &inside.pace);
+        rest(&core, slot, task, mark, &inside.pace);
     }
 }
 
@@ -434,7 +433,9 @@ fn end_if_told(inside: &Inside<'_>) {
 }
 
 /// Waits until the task is woken, or for no reason.
-fn rest(core: &Core, slot: &'static Slot, header: &Header, mark: u32, pace: &Cell<Pace>) {
+fn rest(core: &Core, slot: &'static Slot, task: Task, mark: u32, pace: &Cell<Pace>) {
+    // SAFETY: this thread runs the task, which is not done.
+    let header = unsafe { task.0.as_ref() };
     if header.state.rest() {
         header.state.begin();
         return;
@@ -457,7 +458,7 @@ fn rest(core: &Core, slot: &'static Slot, header: &Header, mark: u32, pace: &Cel
     let is_modest = so_far.is_modest(core, slot);
     pace.set(so_far);
     let is_free = || core.remotes.iter().any(|remote| remote.told.could_host());
-    bind(core, slot, is_modest || is_free());
+    bind(core, slot, task, is_modest || is_free());
 }
 
 /// How much a native task uses beside its waits.

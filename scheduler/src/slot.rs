@@ -351,9 +351,7 @@ impl Slot {
         self.own
             .vtable
             .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
-        let priority = task.priority() as usize;
-        let marked = task.0.as_ptr().map_addr(|address| address | priority);
-        self.own.task.store(marked, Ordering::Relaxed);
+        self.will_run(task);
         self.leave();
         let _back = Back(self);
         f()
@@ -465,9 +463,12 @@ impl Slot {
         ptr::eq(self.task_pointer(), task.as_ptr())
     }
 
-    /// Under the lock of the bound threads, for a spare that is about to be given that task.
+    /// On the slot's own thread; or for a spare that is about to be given that task, under the lock of the bound threads.
+    #[inline]
     pub(crate) fn will_run(&self, task: Task) {
-        self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+        let priority = task.priority() as usize;
+        let marked = task.0.as_ptr().map_addr(|address| address | priority);
+        self.own.task.store(marked, Ordering::Relaxed);
     }
 
     // Spares.
@@ -479,8 +480,7 @@ impl Slot {
                 NOTHING => futex::wait(&self.given, NOTHING, None),
                 SCHEDULER => return Given::Scheduler(self.local_pointer()),
                 TASK => {
-                    let task = self.own.task.load(Ordering::Relaxed);
-                    return Given::Task(Task(NonNull::new(task).expect("a task was given")));
+                    return Given::Task(Task(self.task().expect("a task was given")));
                 }
                 _ => return Given::End,
             }
@@ -495,7 +495,7 @@ impl Slot {
                 SCHEDULER
             }
             Given::Task(task) => {
-                self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+                self.will_run(task);
                 // It runs it as one that was taken the scheduler from in the task's first moment.
                 self.own.taken.store(TAKEN, Ordering::Relaxed);
                 TASK

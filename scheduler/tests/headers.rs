@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{Header, Scheduler, Step, VTable};
+use otp_scheduler::{Header, Priority, Scheduler, Step, VTable};
 
 /// A task whose steps are written down before. It tells each run.
 #[repr(C)]
@@ -240,4 +240,59 @@ fn the_owner_of_a_task_is_told_that_it_was_bound_and_may_condemn_its_thread() {
     other.stop.store(true, Ordering::Relaxed);
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// Starts the task on a thread of its own, which is bound when this answers, and waits for its turn.
+fn start_native(scheduler: &Scheduler, pointer: NonNull<Header>) {
+    let place = scheduler.native_place().expect("a place");
+    // SAFETY: the memory is never freed; no slice of the task was started.
+    unsafe { place.start(pointer) };
+    let begun = Instant::now();
+    while scheduler.bound_thread(pointer).is_none() {
+        assert!(begun.elapsed() < LIMIT, "it is not known as bound");
+        thread::yield_now();
+    }
+}
+
+/// Keeps the only scheduler until the sender is dropped, whatever the monitor thinks of it.
+fn held() -> (Scheduler, mpsc::Sender<()>) {
+    let built = Scheduler::builder().schedulers(1).max_bound(0).build();
+    let scheduler = built.expect("worker threads start");
+    let (release, released) = mpsc::channel::<()>();
+    let (began, begin) = mpsc::channel();
+    scheduler.spawn(async move {
+        began.send(()).expect("the test listens");
+        let _ = released.recv();
+    });
+    next(&begin);
+    (scheduler, release)
+}
+
+#[test]
+fn a_native_task_that_waits_for_its_first_turn_has_its_priority() {
+    let (scheduler, release) = held();
+    let (told, order) = mpsc::channel();
+    for (priority, runs) in [(Priority::Low, 100), (Priority::Normal, 200)] {
+        let task: &'static mut Scripted = Box::leak(Box::new(Scripted {
+            header: Header::new(&scheduler, &VTABLE),
+            script: &[],
+            runs: AtomicU32::new(runs),
+            told: told.clone(),
+        }));
+        task.header.set_priority(priority);
+        start_native(&scheduler, NonNull::from(task).cast());
+    }
+    drop(release);
+    assert_eq!([next(&order), next(&order)], [201, 101]);
+}
+
+#[test]
+fn a_native_task_that_waits_for_its_first_turn_can_be_condemned() {
+    let (scheduler, release) = held();
+    let (_, pointer, runs) = task(&scheduler, &[Action::Step(Step::Done)]);
+    start_native(&scheduler, pointer);
+    scheduler.condemn(pointer);
+    assert_eq!(scheduler.figures().condemned, 1);
+    drop(release);
+    assert_eq!(next(&runs), 1);
 }
