@@ -339,6 +339,8 @@ struct Inside<'a> {
     waker: &'a Waker,
     ends: &'a dyn Fn() -> Option<Box<dyn Any + Send>>,
     pace: Cell<Pace>,
+    /// Calls of [`block_on`], one within the other.
+    depth: Cell<u32>,
 }
 
 thread_local! {
@@ -365,6 +367,7 @@ pub fn enter_native<R>(
         waker,
         ends,
         pace: Cell::new(Pace::default()),
+        depth: Cell::new(0),
     };
     let _back = Back(INSIDE.replace((&raw const inside).cast()));
     body()
@@ -406,6 +409,7 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
         return Err(WouldBlock);
     };
     let core = slot::with_core(Arc::clone).ok_or(WouldBlock)?;
+    let _nested = Nested::begin(inside);
     let mut future = pin!(future);
     let mut cx = Context::from_waker(inside.waker);
     loop {
@@ -420,6 +424,27 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
             resume_unwind(Box::new(Stopped));
         }
         rest(&core, slot, task, mark, &inside.pace);
+    }
+}
+
+/// A [`block_on`], maybe within the future of another. All share the task's wakes, so at its end an inner one passes on
+/// those that it took.
+struct Nested<'a>(&'a Inside<'a>);
+
+impl<'a> Nested<'a> {
+    fn begin(inside: &'a Inside<'a>) -> Nested<'a> {
+        inside.depth.set(inside.depth.get() + 1);
+        Nested(inside)
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        let depth = self.0.depth.get() - 1;
+        self.0.depth.set(depth);
+        if depth > 0 {
+            self.0.waker.wake_by_ref();
+        }
     }
 }
 
