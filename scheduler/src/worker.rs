@@ -269,6 +269,7 @@ impl Local {
     fn take_injected(&self) -> Option<(Task, Lane)> {
         self.queue.take_injected(&self.core.injectors)
     }
+            self.queue.take_injected_low(&self.core.injectors);
 
     fn steal(&self) -> Option<(Task, Lane)> {
         let remotes = &self.core.remotes;

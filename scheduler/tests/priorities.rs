@@ -193,6 +193,32 @@ fn hundreds_of_normal_tasks_keep_no_scheduler_from_the_low_on_another() {
     assert!(each > 0 && each < normal, "{each} beside {normal}");
 }
 
+/// Tasks from outside that never end keep no low one from its queue, where its turns count.
+#[test]
+fn a_low_task_from_outside_waits_for_no_flood_of_normal_ones_from_there() {
+    const FLOOD: u64 = 10_000;
+    let scheduler = scheduler(1);
+    let (release, holder) = hold(&scheduler);
+    let ran = Arc::new(AtomicU64::new(0));
+    let flood: Vec<_> = (0..FLOOD)
+        .map(|_| {
+            let ran = Arc::clone(&ran);
+            scheduler.spawn(async move {
+                ran.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    let low = {
+        let ran = Arc::clone(&ran);
+        scheduler.spawn_at(Priority::Low, async move { ran.load(Ordering::Relaxed) })
+    };
+    drop(release);
+    let before = low.wait().unwrap();
+    assert!(before < FLOOD / 2, "after {before} of {FLOOD}");
+    flood.into_iter().for_each(|task| task.wait().unwrap());
+    holder.wait().unwrap();
+}
+
 /// A task that waits for wakes, counts them, and tells of the first so many.
 struct Waiter {
     waker: Mutex<Option<Waker>>,
