@@ -218,7 +218,10 @@ impl Local {
     fn next(&self, slot: &Slot) -> Option<Task> {
         let urgent = self.core.injectors.are_urgent_used();
         let (task, lane) = match urgent.then(|| self.next_urgent()).flatten() {
-            Some(found) => found,
+            Some(found) => {
+                self.clear_run_next();
+                found
+            }
             None => {
                 if let Some(task) = self.run_next.take() {
                     if !slot.is_over() {
@@ -249,6 +252,16 @@ impl Local {
         self.queue
             .pop_urgent()
             .or_else(|| self.queue.take_injected_urgent(injectors))
+    }
+
+    /// Something goes before what is in the run-next slot, for who knows how long. In the queue others may take it.
+    fn clear_run_next(&self) {
+        if let Some(task) = self.run_next.take() {
+            self.push_back(task, Origin::Waiting);
+            if self.waiting_since.get() == 0 && self.core.idle.any() {
+                self.waiting_since.set(self.core.clock.now());
+            }
+        }
     }
 
     fn next_queued(&self) -> Option<(Task, Lane)> {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
-use common::{next, scheduler};
+use common::{LIMIT, next, scheduler};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::{
     JoinHandle, Priority, REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now,
@@ -216,6 +217,36 @@ fn a_low_task_from_outside_waits_for_no_flood_of_normal_ones_from_there() {
     let before = low.wait().unwrap();
     assert!(before < FLOOD / 2, "after {before} of {FLOOD}");
     flood.into_iter().for_each(|task| task.wait().unwrap());
+    holder.wait().unwrap();
+}
+
+/// In the run-next slot nobody else could take it.
+#[test]
+fn what_was_to_run_next_is_open_to_others_while_an_urgent_task_goes_first() {
+    let built = Scheduler::builder().schedulers(2).max_bound(0).build();
+    let scheduler = built.unwrap();
+    // The other scheduler, until the urgent task runs.
+    let (release, holder) = hold(&scheduler);
+    let inner = scheduler.clone();
+    let ran = Arc::new(AtomicBool::new(false));
+    let (began, begin) = channel();
+    let maker = scheduler.spawn(async move {
+        let runs = Arc::clone(&ran);
+        let urgent = inner.spawn_at(Priority::High, async move {
+            began.send(()).unwrap();
+            let begun = Instant::now();
+            while !ran.load(Ordering::Relaxed) && begun.elapsed() < LIMIT {
+                std::hint::spin_loop();
+            }
+            ran.load(Ordering::Relaxed)
+        });
+        inner.spawn(async move { runs.store(true, Ordering::Relaxed) });
+        urgent
+    });
+    next(&begin);
+    drop(release);
+    let urgent = maker.wait().unwrap();
+    assert!(urgent.wait().unwrap(), "nobody could take it");
     holder.wait().unwrap();
 }
 
