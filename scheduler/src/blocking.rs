@@ -572,7 +572,8 @@ fn live(core: &Arc<Core>, number: usize) {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if pool.retire(number) {
-                    return;
+                    // Who waits in `join` may have counted on it.
+                    break;
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
