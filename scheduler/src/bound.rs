@@ -388,6 +388,7 @@ impl Bound {
         }
         self.demote_for_good(gate);
         self.weigh(slot, 0);
+        self.grow_old(slot);
         if let Some(place) = queues.ready.iter().position(|&one| std::ptr::eq(one, slot)) {
             queues.ready.remove(place);
             queues.condemned.push_back(slot);
@@ -524,18 +525,21 @@ impl Bound {
         }
     }
 
-    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one.
+    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one. One that was let go goes on while there
+    /// is nothing else to run at all.
     pub(crate) fn extend_turn(
         &self,
         slot: &'static Slot,
         scheduler: usize,
         lasted_ns: u64,
+        nothing_else: bool,
     ) -> bool {
-        if self.ready() > 0 {
+        let gate = slot.gate();
+        let is_condemned = gate.bound.is_condemned.load(Ordering::Relaxed);
+        if self.ready() > 0 || is_condemned && !nothing_else {
             return false;
         }
         let _queues = self.queues.lock();
-        let gate = slot.gate();
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
         let extends = gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);

@@ -269,6 +269,7 @@ impl Local {
         self.turn.set(turn);
         if turn >= TURNS_BETWEEN_INJECTOR {
             self.turn.set(0);
+            self.queue.take_injected_low(&self.core.injectors);
             if let Some(found) = self.take_injected() {
                 return Some(found);
             }
@@ -282,7 +283,6 @@ impl Local {
     fn take_injected(&self) -> Option<(Task, Lane)> {
         self.queue.take_injected(&self.core.injectors)
     }
-            self.queue.take_injected_low(&self.core.injectors);
 
     fn steal(&self) -> Option<(Task, Lane)> {
         let remotes = &self.core.remotes;
@@ -556,7 +556,8 @@ impl Local {
         let sharing = bound.sharing(self.core.remotes.len());
         self.bound_time
             .set(self.bound_time.get() + lasted / sharing);
-        if bound.extend_turn(slot, self.index, lasted) {
+        let nothing_else = !self.run_next_is_some() && !self.core.has_work();
+        if bound.extend_turn(slot, self.index, lasted, nothing_else) {
             self.turn_began.set(now);
         } else {
             self.guest.set(None);
