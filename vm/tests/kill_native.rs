@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, bounded, down, exit, expect, run};
 use otp_vm::{
-    Context, ExitReason, Pid, RegisterError, SpawnError, SpawnOptions, TableError, TableOptions, Vm,
+    Context, ExitReason, Pid, Priority, RegisterError, SpawnError, SpawnOptions, TableError,
+    TableOptions, Vm,
 };
 
 /// Native code that counts, and ends by its flag; or when the test has failed.
@@ -351,6 +352,35 @@ fn a_kill_ends_a_process_whose_destructor_does_not_return() {
         assert!(early.is_none(), "{early:?}");
         cx.exit_process(pid, ExitReason::kill());
         assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
+        hog.stop();
+    });
+}
+
+/// Whoever is told may be of a priority that keeps all others from the scheduler until then.
+#[test]
+fn a_process_of_high_priority_that_never_waits_is_told_of_the_end() {
+    bounded(1, |mut cx| async move {
+        let hog = Hog::default();
+        let spins = hog.clone();
+        let (pid, monitor) = cx
+            .spawn_monitor(move |_| async move { spins.spin() })
+            .expect("a process");
+        let figures = |cx: &Context| cx.vm().system_info().schedulers_figures;
+        until_in(&cx, "it is bound", || figures(&cx).bound >= 1).await;
+        cx.set_priority(Priority::High);
+        cx.yield_now().await;
+        cx.exit_process(pid, ExitReason::kill());
+        let begun = Instant::now();
+        loop {
+            let message = cx.receive_timeout(Duration::ZERO).await;
+            if message
+                .is_some_and(|message| message.down().is_some_and(|down| down.reference == monitor))
+            {
+                break;
+            }
+            assert!(begun.elapsed() < LIMIT, "nobody tells it");
+            cx.yield_now().await;
+        }
         hog.stop();
     });
 }
