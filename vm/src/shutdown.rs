@@ -279,7 +279,7 @@ async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
 /// Adds the process that a bound thread runs to the thread's name.
 fn name_process(thread: String, left: &[Left]) -> String {
     let is_its = |process: &&Left| {
-        let id = process.thread.map(|id| format!("bound thread {id}"));
+        let id = process.thread.map(|id| format!(" thread {id}"));
         id.is_some_and(|id| thread.ends_with(&id))
     };
     match left.iter().find(is_its) {
