@@ -230,7 +230,8 @@ fn what_was_to_run_next_is_open_to_others_while_an_urgent_task_goes_first() {
     let inner = scheduler.clone();
     let ran = Arc::new(AtomicBool::new(false));
     let (began, begin) = channel();
-    let maker = scheduler.spawn(async move {
+    let (made, urgent) = channel();
+    scheduler.spawn(async move {
         let runs = Arc::clone(&ran);
         let urgent = inner.spawn_at(Priority::High, async move {
             began.send(()).unwrap();
@@ -241,12 +242,11 @@ fn what_was_to_run_next_is_open_to_others_while_an_urgent_task_goes_first() {
             ran.load(Ordering::Relaxed)
         });
         inner.spawn(async move { runs.store(true, Ordering::Relaxed) });
-        urgent
+        made.send(urgent).unwrap();
     });
     next(&begin);
     drop(release);
-    let urgent = maker.wait().unwrap();
-    assert!(urgent.wait().unwrap(), "nobody could take it");
+    assert!(next(&urgent).wait().unwrap(), "nobody could take it");
     holder.wait().unwrap();
 }
 
