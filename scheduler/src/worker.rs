@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
-use crate::core::{Core, Remote, forget_payload, panic_text};
+use crate::core::{Core, Remote, log_panic, quietly};
 use crate::driver::{Polled, Wait};
 use crate::fire::AnyFire;
 use crate::header::{Step, Task, VTable};
@@ -388,10 +388,8 @@ impl Local {
         counters.events.add(polled.events);
         for waker in wakers.drain(..) {
             // A waker may be anybody's.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            if !quietly("a waker", || waker.wake()) {
                 counters.panics.add(1);
-                tracing::error!(panic = panic_text(&*payload), "a waker panicked");
-                forget_payload(payload);
             }
         }
         self.wakers.replace(wakers);
@@ -546,7 +544,9 @@ impl Local {
             && let Some(bound) = vtable.bound
         {
             // SAFETY: the owner promises that the task's memory still holds a header, since its table has this entry.
-            unsafe { bound(task.0) };
+            if !quietly("a task's `bound`", || unsafe { bound(task.0) }) {
+                self.remote().counters.panics.add(1);
+            }
         }
     }
 
@@ -590,10 +590,8 @@ impl Local {
         let counters = &self.remote().counters;
         counters.timers_fired.add(due.len() as u64);
         for (_, fire) in due.drain(..) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| fire.fire(now))) {
+            if !quietly("a timer", || fire.fire(now)) {
                 counters.panics.add(1);
-                tracing::error!(panic = panic_text(&*payload), "a timer panicked");
-                forget_payload(payload);
             }
         }
         self.due.replace(due);
@@ -677,11 +675,8 @@ pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
                 core.bound_panics.fetch_add(1, Ordering::Relaxed);
             }
         }
-        tracing::error!(
-            panic = panic_text(&*payload),
-            "a task's `run` panicked; the task is given up"
-        );
-        forget_payload(payload);
+        // The task is given up.
+        log_panic("a task's `run`", payload);
         Step::Done
     })
 }
