@@ -213,7 +213,10 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
     let wakers = std::mem::take(&mut state.1);
     drop(state);
     progress.over.notify_all();
-    wakers.into_iter().for_each(Waker::wake);
+    // One that panics keeps no other from being woken.
+    for waker in wakers {
+        quietly(HOST, || waker.wake());
+    }
 }
 
 async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
