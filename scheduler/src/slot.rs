@@ -88,6 +88,8 @@ struct Own {
     over_since: AtomicU64,
     depth: sync::AtomicU32,
     taken: sync::AtomicU32,
+    /// Times that the bound task was told to give way, and did not.
+    refusals: AtomicU32,
     /// The gate's handler came while the thread was in a section, or in the allocator.
     asked: AtomicBool,
     /// The thread is in the accounting allocator.
@@ -202,6 +204,7 @@ impl Slot {
                 over_since: AtomicU64::new(0),
                 depth: sync::AtomicU32::new(1),
                 taken: sync::AtomicU32::new(NONE),
+                refusals: AtomicU32::new(0),
                 asked: AtomicBool::new(false),
                 allocating: AtomicBool::new(false),
                 allocated: AtomicI64::new(0),
@@ -299,6 +302,17 @@ impl Slot {
         self.own
             .check
             .store(self.left().saturating_sub(reductions), Ordering::Relaxed);
+    }
+
+    /// On the slot's own thread, which is bound: its task is told to give way. How often it was.
+    pub(crate) fn count_refusal(&self) -> u32 {
+        let refusals = self.own.refusals.load(Ordering::Relaxed) + 1;
+        self.own.refusals.store(refusals, Ordering::Relaxed);
+        refusals
+    }
+
+    pub(crate) fn forget_refusals(&self) {
+        self.own.refusals.store(0, Ordering::Relaxed);
     }
 
     // Sections.
@@ -558,6 +572,7 @@ impl Slot {
 
     /// On the slot's own thread, which is bound to nothing any more.
     pub(crate) fn unbind(&self) {
+        self.forget_refusals();
         self.own.local.store(ptr::null_mut(), Ordering::Relaxed);
         self.own.taken.store(NONE, Ordering::Release);
     }

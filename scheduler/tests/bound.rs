@@ -6,11 +6,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{Scheduler, yield_now};
+use otp_scheduler::{REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now};
 
 fn burn(time: Duration) {
     let begun = Instant::now();
@@ -110,6 +110,26 @@ fn tasks_woken_by_bound_ones_go_on() {
     for woken in woken {
         woken.wait().expect("it ends by the flag");
     }
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// Its own executor polls again whatever it is told.
+#[test]
+fn a_task_with_an_executor_of_its_own_gets_on_once_it_is_bound() {
+    let scheduler = scheduler(1);
+    let task = scheduler.spawn(async {
+        tick(REDUCTIONS_PER_SLICE);
+        let begun = Instant::now();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..10 {
+            tick(REDUCTIONS_PER_SLICE);
+            while poll_proceed(&mut cx).is_pending() {
+                assert!(begun.elapsed() < LIMIT, "it never gets on");
+            }
+        }
+    });
+    task.wait().expect("it gets on");
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");
 }
