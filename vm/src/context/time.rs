@@ -438,7 +438,7 @@ impl Future for Sleep<'_> {
         let this = &mut *self;
         this.alarm.arm_foreign(this.cx, task);
         let Some(mut state) = this.cx.waiting_state() else {
-            return Poll::Pending;
+            return this.cx.wait_in_vain(task);
         };
         this.alarm.poll(this.cx, &mut state, task)
     }
