@@ -215,6 +215,11 @@ impl Bound {
         self.new.load(Ordering::Relaxed) > 0
     }
 
+    /// True if some thread waits for a turn.
+    pub(crate) fn waits(&self) -> bool {
+        self.ready() > 0 || self.has_condemned()
+    }
+
     /// True if one that was let go waits.
     #[inline]
     pub(crate) fn has_condemned(&self) -> bool {

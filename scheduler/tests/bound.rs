@@ -134,6 +134,44 @@ fn a_task_with_an_executor_of_its_own_gets_on_once_it_is_bound() {
     scheduler.join(LIMIT).expect("no thread is left");
 }
 
+/// Nobody is left to end the turn of one and begin that of the other, and all wait for both.
+#[test]
+fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
+    let built = Scheduler::builder().schedulers(1).max_bound(2).build();
+    let scheduler = built.expect("worker threads start");
+    let kept = Arc::new(AtomicBool::new(false));
+    let seen = Arc::new(AtomicU64::new(0));
+    let spin = |done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() && begun.elapsed() < LIMIT {
+            std::hint::spin_loop();
+        }
+        done()
+    };
+    let bound = [(); 2].map(|()| {
+        let (kept, seen) = (Arc::clone(&kept), Arc::clone(&seen));
+        scheduler.spawn(async move {
+            let goes_on = spin(&|| kept.load(Ordering::Relaxed));
+            seen.fetch_add(1, Ordering::Relaxed);
+            goes_on && spin(&|| seen.load(Ordering::Relaxed) == 2)
+        })
+    });
+    let figures = || format!("{:?}", scheduler.figures());
+    until("they are not bound", figures, || {
+        scheduler.figures().bound == 2
+    });
+    let keeps = scheduler.spawn(async move {
+        kept.store(true, Ordering::Relaxed);
+        spin(&|| seen.load(Ordering::Relaxed) == 2)
+    });
+    assert_eq!(keeps.wait(), Ok(true));
+    for bound in bound {
+        assert_eq!(bound.wait(), Ok(true));
+    }
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
+
 #[test]
 fn a_gate_signal_that_nobody_can_catch_is_refused_each_time() {
     const SIGKILL: i32 = 9;

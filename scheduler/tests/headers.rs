@@ -255,19 +255,17 @@ fn start_native(scheduler: &Scheduler, pointer: NonNull<Header>) {
     }
 }
 
-/// Keeps the only scheduler until the flag is set, whatever the monitor thinks of it. (One that waited in the kernel would
-/// open all gates.)
+/// Keeps the only scheduler from giving turns until the flag is set: an urgent task goes before all bound threads.
 fn held() -> (Scheduler, Arc<AtomicBool>) {
-    let built = Scheduler::builder().schedulers(1).max_bound(0).build();
-    let scheduler = built.expect("worker threads start");
+    let scheduler = scheduler(1);
     let release = Arc::new(AtomicBool::new(false));
     let released = Arc::clone(&release);
     let (began, begin) = mpsc::channel();
-    scheduler.spawn(async move {
+    scheduler.spawn_at(Priority::High, async move {
         began.send(()).expect("the test listens");
         let begun = Instant::now();
         while !released.load(Ordering::Relaxed) && begun.elapsed() < LIMIT {
-            std::hint::spin_loop();
+            otp_scheduler::yield_now().await;
         }
     });
     next(&begin);
