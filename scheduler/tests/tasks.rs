@@ -10,8 +10,8 @@ use std::thread;
 
 use common::{next, scheduler};
 use otp_scheduler::{
-    JoinError, REDUCTIONS_PER_SLICE, current_scheduler, on_scheduler_thread, poll_proceed,
-    slice_is_over, tick, yield_now,
+    JoinError, REDUCTIONS_PER_SLICE, Scheduler, current_scheduler, on_scheduler_thread,
+    poll_proceed, slice_is_over, tick, yield_now,
 };
 
 #[test]
