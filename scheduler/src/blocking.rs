@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::core::{Core, drop_quietly};
+use crate::core::{Core, drop_quietly, quietly};
 use crate::gate;
 use crate::lock::Mutex;
 use crate::slot;
@@ -533,13 +533,7 @@ fn take_closure<F, T>(work: &mut Work<F, T>) -> F {
 }
 
 fn wake_quietly(waker: Waker) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        tracing::error!(
-            panic = crate::core::panic_text(&*payload),
-            "a waker panicked"
-        );
-        crate::core::forget_payload(payload);
-    }
+    quietly("a waker", || waker.wake());
 }
 
 /// A thread's whole life.
@@ -558,21 +552,15 @@ fn live(core: &Arc<Core>, number: usize) {
                 }
                 // At the end it is dropped unrun. What its result does when nobody wants it, is the program's code, too.
                 let runs = !core.is_stopping();
-                let ran = catch_unwind(AssertUnwindSafe(
-                    || if runs { job.run() } else { drop(job) },
-                ));
-                if let Err(payload) = ran {
-                    tracing::error!(
-                        panic = crate::core::panic_text(&*payload),
-                        "a destructor or waker panicked on a blocking thread"
-                    );
-                    crate::core::forget_payload(payload);
-                }
+                quietly("a destructor or waker on a blocking thread", || {
+                    if runs { job.run() } else { drop(job) }
+                });
                 pool.state.lock().pending -= 1;
             }
             Err(RecvTimeoutError::Timeout) => {
                 if pool.retire(number) {
-                    return;
+                    // Who waits in `join` may have counted on it.
+                    break;
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,

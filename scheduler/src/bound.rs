@@ -215,6 +215,11 @@ impl Bound {
         self.new.load(Ordering::Relaxed) > 0
     }
 
+    /// True if some thread waits for a turn.
+    pub(crate) fn waits(&self) -> bool {
+        self.ready() > 0 || self.has_condemned()
+    }
+
     /// True if one that was let go waits.
     #[inline]
     pub(crate) fn has_condemned(&self) -> bool {
@@ -302,12 +307,13 @@ impl Bound {
     }
 
     /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the kernel,
-    /// or when its turn comes; then it passes its gate afterwards.
-    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, at_once: bool) {
+    /// or when its turn comes; then it passes its gate afterwards. With the priority that the task has by now.
+    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
         let mut queues = self.queues.lock();
+        slot.will_run(task);
         slot.gate().bound.native.store(true, Ordering::Relaxed);
         self.natives.fetch_add(1, Ordering::Relaxed);
-        self.enlist(core, &mut queues, slot, slot.task_priority());
+        self.enlist(core, &mut queues, slot, task.priority());
         if at_once {
             self.put_to_sleep(&mut queues, slot);
             return;
@@ -387,6 +393,7 @@ impl Bound {
         }
         self.demote_for_good(gate);
         self.weigh(slot, 0);
+        self.grow_old(slot);
         if let Some(place) = queues.ready.iter().position(|&one| std::ptr::eq(one, slot)) {
             queues.ready.remove(place);
             queues.condemned.push_back(slot);
@@ -523,18 +530,21 @@ impl Bound {
         }
     }
 
-    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one.
+    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one. One that was let go goes on while there
+    /// is nothing else to run at all.
     pub(crate) fn extend_turn(
         &self,
         slot: &'static Slot,
         scheduler: usize,
         lasted_ns: u64,
+        nothing_else: bool,
     ) -> bool {
-        if self.ready() > 0 {
+        let gate = slot.gate();
+        let is_condemned = gate.bound.is_condemned.load(Ordering::Relaxed);
+        if self.ready() > 0 || is_condemned && !nothing_else {
             return false;
         }
         let _queues = self.queues.lock();
-        let gate = slot.gate();
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
         let extends = gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);

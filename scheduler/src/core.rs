@@ -529,8 +529,32 @@ impl Core {
 
 /// Drops what may have a destructor of the user's.
 pub(crate) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        tracing::error!(panic = panic_text(&*payload), "a destructor panicked");
+    quietly("a destructor", || drop(value));
+}
+
+/// Runs code of the program's; a panic of it is logged, and ends here. True: it went well.
+pub(crate) fn quietly(what: &str, call: impl FnOnce()) -> bool {
+    let result = catch_unwind(AssertUnwindSafe(call));
+    match result {
+        Ok(()) => true,
+        Err(payload) => {
+            log_panic(what, payload);
+            false
+        }
+    }
+}
+
+/// Logs a panic that was caught, and disposes of its payload.
+#[cold]
+pub(crate) fn log_panic(what: &str, payload: Box<dyn Any + Send>) {
+    report(|| tracing::error!(panic = panic_text(&*payload), "{what} panicked"));
+    forget_payload(payload);
+}
+
+/// Logs. The program's `tracing` subscriber may panic as well: no thread of the scheduler's ends by it.
+#[cold]
+pub(crate) fn report(log: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {
         forget_payload(payload);
     }
 }

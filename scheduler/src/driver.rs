@@ -20,6 +20,7 @@ use mio::{Interest, Poll, Token};
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::core::report;
 use crate::lock::Mutex;
 use crate::registration::{Entry, Readiness};
 
@@ -116,7 +117,7 @@ impl Driver {
         if written < 0 {
             let error = io::Error::last_os_error();
             // Only a count near 2^64 or a descriptor that is not ours any more: a broken process, no case to handle.
-            tracing::error!(%error, "the wake-up of an idle scheduler thread failed");
+            report(|| tracing::error!(%error, "the wake-up of an idle scheduler thread failed"));
         }
     }
 
@@ -155,7 +156,9 @@ impl Driver {
         };
         if result < 0 {
             let error = io::Error::last_os_error();
-            tracing::error!(%error, "the timer of the idle scheduler threads could not be set");
+            report(
+                || tracing::error!(%error, "the timer of the idle scheduler threads could not be set"),
+            );
         }
     }
 

@@ -213,6 +213,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     }
     let take_away_ns = take_away_ns(core.bound.count());
     let mut emergency = false;
+    let mut kept = 0;
     for (index, watch) in watches.iter_mut().enumerate() {
         let remote = &core.remotes[index];
         let Some(slot) = remote.runner() else {
@@ -248,12 +249,15 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                     watch.slices = u64::MAX;
                 } else {
                     emergency |= waits || is_spare_stuck(core, lasted - take_away_ns);
+                    kept += 1;
                 }
             }
         } else {
             emergency |= waits && lasted >= EMERGENCY_NS;
         }
     }
+    // Past the limit of bound threads, with nobody left to give them turns, and one may have what the others spin for.
+    emergency |= kept == watches.len() && core.bound.is_full() && core.bound.waits();
     if emergency {
         core.emergencies
             .fetch_add(u64::from(!was_emergency), Ordering::Relaxed);

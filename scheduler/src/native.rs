@@ -290,7 +290,7 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
     place.thread.store(slot.gate().thread(), Ordering::Relaxed);
     gate::set_kernel_slice(0, 0);
     slot.begin_bound();
-    bind(core, slot, false);
+    bind(core, slot, task, false);
     slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
     worker::run_slice(core, slot, task);
     unbind(core, slot);
@@ -299,8 +299,8 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
 }
 
 /// Binds the thread; unless `at_once`, it waits for its turn.
-fn bind(core: &Core, slot: &'static Slot, at_once: bool) {
-    core.bound.bind_native(core, slot, at_once);
+fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
+    core.bound.bind_native(core, slot, task, at_once);
     core.monitor.wake();
     if !at_once {
         core.wake_one();
@@ -339,6 +339,8 @@ struct Inside<'a> {
     waker: &'a Waker,
     ends: &'a dyn Fn() -> Option<Box<dyn Any + Send>>,
     pace: Cell<Pace>,
+    /// Calls of [`block_on`], one within the other.
+    depth: Cell<u32>,
 }
 
 thread_local! {
@@ -365,6 +367,7 @@ pub fn enter_native<R>(
         waker,
         ends,
         pace: Cell::new(Pace::default()),
+        depth: Cell::new(0),
     };
     let _back = Back(INSIDE.replace((&raw const inside).cast()));
     body()
@@ -397,16 +400,16 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
     let Some(slot) = slot::current() else {
         return Ok(block_foreign(future));
     };
-    let header = slot.task().ok_or(WouldBlock)?;
+    let task = Task(slot.task().ok_or(WouldBlock)?);
     // SAFETY: this thread runs the task, which is not done.
-    let header = unsafe { header.as_ref() };
-    let mark = header.native();
+    let mark = unsafe { task.0.as_ref() }.native();
     // SAFETY: null, or set by an `enter_native` that this thread is in: what it points to is on its stack.
     let inside = unsafe { INSIDE.get().as_ref() };
     let (Some(inside), 1..) = (inside, mark) else {
         return Err(WouldBlock);
     };
     let core = slot::with_core(Arc::clone).ok_or(WouldBlock)?;
+    let _nested = Nested::begin(inside);
     let mut future = pin!(future);
     let mut cx = Context::from_waker(inside.waker);
     loop {
@@ -420,7 +423,28 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
         if core.is_stopping() && !thread::panicking() {
             resume_unwind(Box::new(Stopped));
         }
-        rest(&core, slot, header, mark, &inside.pace);
+        rest(&core, slot, task, mark, &inside.pace);
+    }
+}
+
+/// A [`block_on`], maybe within the future of another. All share the task's wakes, so at its end an inner one passes on
+/// those that it took.
+struct Nested<'a>(&'a Inside<'a>);
+
+impl<'a> Nested<'a> {
+    fn begin(inside: &'a Inside<'a>) -> Nested<'a> {
+        inside.depth.set(inside.depth.get() + 1);
+        Nested(inside)
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        let depth = self.0.depth.get() - 1;
+        self.0.depth.set(depth);
+        if depth > 0 {
+            self.0.waker.wake_by_ref();
+        }
     }
 }
 
@@ -434,7 +458,9 @@ fn end_if_told(inside: &Inside<'_>) {
 }
 
 /// Waits until the task is woken, or for no reason.
-fn rest(core: &Core, slot: &'static Slot, header: &Header, mark: u32, pace: &Cell<Pace>) {
+fn rest(core: &Core, slot: &'static Slot, task: Task, mark: u32, pace: &Cell<Pace>) {
+    // SAFETY: this thread runs the task, which is not done.
+    let header = unsafe { task.0.as_ref() };
     if header.state.rest() {
         header.state.begin();
         return;
@@ -457,7 +483,7 @@ fn rest(core: &Core, slot: &'static Slot, header: &Header, mark: u32, pace: &Cel
     let is_modest = so_far.is_modest(core, slot);
     pace.set(so_far);
     let is_free = || core.remotes.iter().any(|remote| remote.told.could_host());
-    bind(core, slot, is_modest || is_free());
+    bind(core, slot, task, is_modest || is_free());
 }
 
 /// How much a native task uses beside its waits.

@@ -209,6 +209,15 @@ impl RunQueue {
             .or_else(|| self.take_from(injectors, Lane::High))
     }
 
+    /// Low tasks from outside come into the lane here, where they count: those of other lanes may never end.
+    pub(crate) fn take_injected_low(&self, injectors: &Injectors) {
+        let injector = &injectors.lanes[Lane::Low as usize];
+        if !injector.is_empty() {
+            // If another takes some at this moment, they are that one's.
+            let _ = injector.steal_batch(self.lane(Lane::Low));
+        }
+    }
+
     fn take_from(&self, injectors: &Injectors, lane: Lane) -> Option<(Task, Lane)> {
         let injector = &injectors.lanes[lane as usize];
         if injector.is_empty() {

@@ -153,14 +153,34 @@ pub fn current_scheduler() -> Option<usize> {
 /// Gives way when the slice is over: wakes the task and answers `Pending`, so that it goes to the back of the queue.
 ///
 /// Operations that may never wait (an always-ready socket, a full mailbox) call it before each unit of work.
+///
+/// A task that has an executor of its own around this, one that polls again on the same thread, can't be made to give way
+/// so. It is bound before long, and gets on after some polls then: its turns are ended by the schedulers.
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     if slice_is_over() {
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        give_way_or_go_on(cx)
     } else {
         Poll::Ready(())
     }
+}
+
+/// On a bound thread the task is told so often to give way. More than combinators poll one future in a poll of their own;
+/// chosen by feel.
+const REFUSALS: u32 = 64;
+
+#[cold]
+fn give_way_or_go_on(cx: &mut Context<'_>) -> Poll<()> {
+    if let Some(slot) = slot::current()
+        && slot.is_taken()
+        && slot.count_refusal() > REFUSALS
+    {
+        slot.extend_slice(i64::from(REDUCTIONS_PER_SLICE));
+        slot.forget_refusals();
+        return Poll::Ready(());
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// Gives way once, whatever is left of the slice: the task goes to the back of the queue. Mirrors `erlang:yield/0`.

@@ -88,6 +88,8 @@ struct Own {
     over_since: AtomicU64,
     depth: sync::AtomicU32,
     taken: sync::AtomicU32,
+    /// Times that the bound task was told to give way, and did not.
+    refusals: AtomicU32,
     /// The gate's handler came while the thread was in a section, or in the allocator.
     asked: AtomicBool,
     /// The thread is in the accounting allocator.
@@ -202,6 +204,7 @@ impl Slot {
                 over_since: AtomicU64::new(0),
                 depth: sync::AtomicU32::new(1),
                 taken: sync::AtomicU32::new(NONE),
+                refusals: AtomicU32::new(0),
                 asked: AtomicBool::new(false),
                 allocating: AtomicBool::new(false),
                 allocated: AtomicI64::new(0),
@@ -301,6 +304,17 @@ impl Slot {
             .store(self.left().saturating_sub(reductions), Ordering::Relaxed);
     }
 
+    /// On the slot's own thread, which is bound: its task is told to give way. How often it was.
+    pub(crate) fn count_refusal(&self) -> u32 {
+        let refusals = self.own.refusals.load(Ordering::Relaxed) + 1;
+        self.own.refusals.store(refusals, Ordering::Relaxed);
+        refusals
+    }
+
+    pub(crate) fn forget_refusals(&self) {
+        self.own.refusals.store(0, Ordering::Relaxed);
+    }
+
     // Sections.
 
     /// Enters a section. The thread must be the slot's own.
@@ -351,9 +365,7 @@ impl Slot {
         self.own
             .vtable
             .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
-        let priority = task.priority() as usize;
-        let marked = task.0.as_ptr().map_addr(|address| address | priority);
-        self.own.task.store(marked, Ordering::Relaxed);
+        self.will_run(task);
         self.leave();
         let _back = Back(self);
         f()
@@ -465,9 +477,12 @@ impl Slot {
         ptr::eq(self.task_pointer(), task.as_ptr())
     }
 
-    /// Under the lock of the bound threads, for a spare that is about to be given that task.
+    /// On the slot's own thread; or for a spare that is about to be given that task, under the lock of the bound threads.
+    #[inline]
     pub(crate) fn will_run(&self, task: Task) {
-        self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+        let priority = task.priority() as usize;
+        let marked = task.0.as_ptr().map_addr(|address| address | priority);
+        self.own.task.store(marked, Ordering::Relaxed);
     }
 
     // Spares.
@@ -479,8 +494,7 @@ impl Slot {
                 NOTHING => futex::wait(&self.given, NOTHING, None),
                 SCHEDULER => return Given::Scheduler(self.local_pointer()),
                 TASK => {
-                    let task = self.own.task.load(Ordering::Relaxed);
-                    return Given::Task(Task(NonNull::new(task).expect("a task was given")));
+                    return Given::Task(Task(self.task().expect("a task was given")));
                 }
                 _ => return Given::End,
             }
@@ -495,7 +509,7 @@ impl Slot {
                 SCHEDULER
             }
             Given::Task(task) => {
-                self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
+                self.will_run(task);
                 // It runs it as one that was taken the scheduler from in the task's first moment.
                 self.own.taken.store(TAKEN, Ordering::Relaxed);
                 TASK
@@ -558,6 +572,7 @@ impl Slot {
 
     /// On the slot's own thread, which is bound to nothing any more.
     pub(crate) fn unbind(&self) {
+        self.forget_refusals();
         self.own.local.store(ptr::null_mut(), Ordering::Relaxed);
         self.own.taken.store(NONE, Ordering::Release);
     }

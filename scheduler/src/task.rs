@@ -23,7 +23,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use slab::Slab;
 
-use crate::core::{Core, forget_payload, panic_text};
+use crate::core::{Core, forget_payload, panic_text, quietly};
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::{Condvar, Mutex};
 use crate::native::{NativePlace, Stopped};
@@ -423,7 +423,8 @@ impl Owned {
         let tasks = std::mem::take(&mut list.tasks);
         drop(list);
         for (_, task) in tasks {
-            task.cancel();
+            // Who waits for it may have a waker of its own.
+            quietly("a waker", || task.cancel());
         }
     }
 }

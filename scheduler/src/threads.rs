@@ -22,8 +22,9 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::core::Core;
+use crate::core::{Core, report};
 use crate::futex;
 use crate::gate;
 use crate::header::Task;
@@ -40,6 +41,9 @@ const SPARES_KEPT: usize = 8;
 
 /// When the system refused a thread, the maker tries again after so long. Chosen by feel.
 const RETRY_NS: u64 = 100_000_000;
+
+/// Refusals are logged no more often: ten each second tell no more than the first. Chosen by feel.
+const REFUSALS_TOLD_APART: Duration = Duration::from_secs(10);
 
 /// So long must something have waited for the end of a slice whose reductions are used up before the scheduler is given
 /// away. Three times what that costs, there and back; chosen by feel.
@@ -97,6 +101,7 @@ impl Threads {
     pub(crate) fn make_spares(&self, core: &Arc<Core>) {
         // SAFETY: a call without arguments.
         let own = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
+        let mut refusals = Refusals::default();
         loop {
             let calls = self.calls.load(Ordering::SeqCst);
             if core.is_stopping() {
@@ -109,7 +114,7 @@ impl Threads {
                 .and_then(|()| core.natives.make_wanted(core));
             self.making.store(0, Ordering::Relaxed);
             let retry = others.err().map(|error| {
-                tracing::error!(%error, "no thread could be made for blocking code; it waits, and is tried again");
+                refusals.tell(&error, "blocking code waits for one");
                 RETRY_NS
             });
             if self.wants_spares.load(Ordering::SeqCst) && self.spares.lock().len() < SPARES_AHEAD {
@@ -117,7 +122,7 @@ impl Threads {
                 let made = self.make(core, First::Spare);
                 self.making.store(0, Ordering::Relaxed);
                 if let Err(error) = made {
-                    tracing::error!(%error, "no spare thread could be made; slices may be held up");
+                    refusals.tell(&error, "slices may be held up for want of a spare one");
                 } else {
                     // It enters the spares by itself, and calls.
                     futex::wait(&self.calls, calls, retry);
@@ -192,6 +197,41 @@ impl Threads {
         }
         spares.push(slot);
         true
+    }
+}
+
+/// Of threads that the system refused: told once in a while, since the maker tries again and again.
+#[derive(Debug, Default)]
+struct Refusals {
+    told_at: Option<Instant>,
+    untold: u64,
+}
+
+impl Refusals {
+    fn tell(&mut self, error: &io::Error, consequence: &str) {
+        if let Some(untold) = self.untold(Instant::now()) {
+            report(|| {
+                tracing::error!(
+                    %error,
+                    untold,
+                    "the system refuses threads, and is asked again: {consequence}; raise its limits (RLIMIT_NPROC, \
+                     pids.max)"
+                );
+            });
+        }
+    }
+
+    /// Counts one. How many were not told of since the last that was, if this one is to be told.
+    fn untold(&mut self, now: Instant) -> Option<u64> {
+        if self
+            .told_at
+            .is_some_and(|told_at| now < told_at + REFUSALS_TOLD_APART)
+        {
+            self.untold += 1;
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -316,5 +356,25 @@ fn live(core: &Arc<Core>, first: First) {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_now_and_then_and_counted_in_between() {
+        let mut refusals = Refusals::default();
+        let first = Instant::now();
+        let after = |tenths: u32| first + tenths * REFUSALS_TOLD_APART / 10;
+        let told: Vec<_> = (0..=21)
+            .map(|tenths| refusals.untold(after(tenths)))
+            .collect();
+        let some: Vec<_> = (0..)
+            .zip(told)
+            .filter_map(|(tenths, told)| Some((tenths, told?)))
+            .collect();
+        assert_eq!(some, [(0, 0), (10, 9), (20, 9)]);
     }
 }

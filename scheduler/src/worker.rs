@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
-use crate::core::{Core, Remote, forget_payload, panic_text};
+use crate::core::{Core, Remote, log_panic, quietly};
 use crate::driver::{Polled, Wait};
 use crate::fire::AnyFire;
 use crate::header::{Step, Task, VTable};
@@ -218,7 +218,10 @@ impl Local {
     fn next(&self, slot: &Slot) -> Option<Task> {
         let urgent = self.core.injectors.are_urgent_used();
         let (task, lane) = match urgent.then(|| self.next_urgent()).flatten() {
-            Some(found) => found,
+            Some(found) => {
+                self.clear_run_next();
+                found
+            }
             None => {
                 if let Some(task) = self.run_next.take() {
                     if !slot.is_over() {
@@ -251,11 +254,22 @@ impl Local {
             .or_else(|| self.queue.take_injected_urgent(injectors))
     }
 
+    /// Something goes before what is in the run-next slot, for who knows how long. In the queue others may take it.
+    fn clear_run_next(&self) {
+        if let Some(task) = self.run_next.take() {
+            self.push_back(task, Origin::Waiting);
+            if self.waiting_since.get() == 0 && self.core.idle.any() {
+                self.waiting_since.set(self.core.clock.now());
+            }
+        }
+    }
+
     fn next_queued(&self) -> Option<(Task, Lane)> {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
         if turn >= TURNS_BETWEEN_INJECTOR {
             self.turn.set(0);
+            self.queue.take_injected_low(&self.core.injectors);
             if let Some(found) = self.take_injected() {
                 return Some(found);
             }
@@ -374,10 +388,8 @@ impl Local {
         counters.events.add(polled.events);
         for waker in wakers.drain(..) {
             // A waker may be anybody's.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            if !quietly("a waker", || waker.wake()) {
                 counters.panics.add(1);
-                tracing::error!(panic = panic_text(&*payload), "a waker panicked");
-                forget_payload(payload);
             }
         }
         self.wakers.replace(wakers);
@@ -532,7 +544,9 @@ impl Local {
             && let Some(bound) = vtable.bound
         {
             // SAFETY: the owner promises that the task's memory still holds a header, since its table has this entry.
-            unsafe { bound(task.0) };
+            if !quietly("a task's `bound`", || unsafe { bound(task.0) }) {
+                self.remote().counters.panics.add(1);
+            }
         }
     }
 
@@ -542,7 +556,8 @@ impl Local {
         let sharing = bound.sharing(self.core.remotes.len());
         self.bound_time
             .set(self.bound_time.get() + lasted / sharing);
-        if bound.extend_turn(slot, self.index, lasted) {
+        let nothing_else = !self.run_next_is_some() && !self.core.has_work();
+        if bound.extend_turn(slot, self.index, lasted, nothing_else) {
             self.turn_began.set(now);
         } else {
             self.guest.set(None);
@@ -575,10 +590,8 @@ impl Local {
         let counters = &self.remote().counters;
         counters.timers_fired.add(due.len() as u64);
         for (_, fire) in due.drain(..) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| fire.fire(now))) {
+            if !quietly("a timer", || fire.fire(now)) {
                 counters.panics.add(1);
-                tracing::error!(panic = panic_text(&*payload), "a timer panicked");
-                forget_payload(payload);
             }
         }
         self.due.replace(due);
@@ -662,11 +675,8 @@ pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
                 core.bound_panics.fetch_add(1, Ordering::Relaxed);
             }
         }
-        tracing::error!(
-            panic = panic_text(&*payload),
-            "a task's `run` panicked; the task is given up"
-        );
-        forget_payload(payload);
+        // The task is given up.
+        log_panic("a task's `run`", payload);
         Step::Done
     })
 }

@@ -6,11 +6,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{Scheduler, yield_now};
+use otp_scheduler::{REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now};
 
 fn burn(time: Duration) {
     let begun = Instant::now();
@@ -109,6 +109,64 @@ fn tasks_woken_by_bound_ones_go_on() {
     wakers.iter().for_each(Waker::wake_by_ref);
     for woken in woken {
         woken.wait().expect("it ends by the flag");
+    }
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// Its own executor polls again whatever it is told.
+#[test]
+fn a_task_with_an_executor_of_its_own_gets_on_once_it_is_bound() {
+    let scheduler = scheduler(1);
+    let task = scheduler.spawn(async {
+        tick(REDUCTIONS_PER_SLICE);
+        let begun = Instant::now();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..10 {
+            tick(REDUCTIONS_PER_SLICE);
+            while poll_proceed(&mut cx).is_pending() {
+                assert!(begun.elapsed() < LIMIT, "it never gets on");
+            }
+        }
+    });
+    task.wait().expect("it gets on");
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// Nobody is left to end the turn of one and begin that of the other, and all wait for both.
+#[test]
+fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
+    let built = Scheduler::builder().schedulers(1).max_bound(2).build();
+    let scheduler = built.expect("worker threads start");
+    let kept = Arc::new(AtomicBool::new(false));
+    let seen = Arc::new(AtomicU64::new(0));
+    let spin = |done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() && begun.elapsed() < LIMIT {
+            std::hint::spin_loop();
+        }
+        done()
+    };
+    let bound = [(); 2].map(|()| {
+        let (kept, seen) = (Arc::clone(&kept), Arc::clone(&seen));
+        scheduler.spawn(async move {
+            let goes_on = spin(&|| kept.load(Ordering::Relaxed));
+            seen.fetch_add(1, Ordering::Relaxed);
+            goes_on && spin(&|| seen.load(Ordering::Relaxed) == 2)
+        })
+    });
+    let figures = || format!("{:?}", scheduler.figures());
+    until("they are not bound", figures, || {
+        scheduler.figures().bound == 2
+    });
+    let keeps = scheduler.spawn(async move {
+        kept.store(true, Ordering::Relaxed);
+        spin(&|| seen.load(Ordering::Relaxed) == 2)
+    });
+    assert_eq!(keeps.wait(), Ok(true));
+    for bound in bound {
+        assert_eq!(bound.wait(), Ok(true));
     }
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");

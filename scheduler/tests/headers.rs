@@ -3,13 +3,14 @@
 mod common;
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{Header, Scheduler, Step, VTable};
+use otp_scheduler::{Header, Policy, Priority, Scheduler, Step, VTable};
 
 /// A task whose steps are written down before. It tells each run.
 #[repr(C)]
@@ -240,4 +241,151 @@ fn the_owner_of_a_task_is_told_that_it_was_bound_and_may_condemn_its_thread() {
     other.stop.store(true, Ordering::Relaxed);
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// Starts the task on a thread of its own, which is bound when this answers, and waits for its turn.
+fn start_native(scheduler: &Scheduler, pointer: NonNull<Header>) {
+    let place = scheduler.native_place().expect("a place");
+    // SAFETY: the memory is never freed; no slice of the task was started.
+    unsafe { place.start(pointer) };
+    let begun = Instant::now();
+    while scheduler.bound_thread(pointer).is_none() {
+        assert!(begun.elapsed() < LIMIT, "it is not known as bound");
+        thread::yield_now();
+    }
+}
+
+/// Keeps the only scheduler from giving turns until the flag is set: an urgent task goes before all bound threads.
+fn held() -> (Scheduler, Arc<AtomicBool>) {
+    let scheduler = scheduler(1);
+    let release = Arc::new(AtomicBool::new(false));
+    let released = Arc::clone(&release);
+    let (began, begin) = mpsc::channel();
+    scheduler.spawn_at(Priority::High, async move {
+        began.send(()).expect("the test listens");
+        let begun = Instant::now();
+        while !released.load(Ordering::Relaxed) && begun.elapsed() < LIMIT {
+            otp_scheduler::yield_now().await;
+        }
+    });
+    next(&begin);
+    (scheduler, release)
+}
+
+#[test]
+fn a_native_task_that_waits_for_its_first_turn_has_its_priority() {
+    let (scheduler, release) = held();
+    let (told, order) = mpsc::channel();
+    for (priority, runs) in [(Priority::Low, 100), (Priority::Normal, 200)] {
+        let task: &'static mut Scripted = Box::leak(Box::new(Scripted {
+            header: Header::new(&scheduler, &VTABLE),
+            script: &[],
+            runs: AtomicU32::new(runs),
+            told: told.clone(),
+        }));
+        task.header.set_priority(priority);
+        start_native(&scheduler, NonNull::from(task).cast());
+    }
+    release.store(true, Ordering::Relaxed);
+    assert_eq!([next(&order), next(&order)], [201, 101]);
+}
+
+#[test]
+fn a_native_task_that_waits_for_its_first_turn_can_be_condemned() {
+    let (scheduler, release) = held();
+    let (_, pointer, runs) = task(&scheduler, &[Action::Step(Step::Done)]);
+    start_native(&scheduler, pointer);
+    scheduler.condemn(pointer);
+    assert_eq!(scheduler.figures().condemned, 1);
+    release.store(true, Ordering::Relaxed);
+    assert_eq!(next(&runs), 1);
+}
+
+/// Counts the CPU time of its thread, until it is told to stop.
+#[repr(C)]
+struct Burner {
+    header: Header,
+    cpu_ns: AtomicU64,
+    stop: AtomicBool,
+}
+
+static BURNS: VTable = VTable {
+    run: burn,
+    bound: None,
+};
+
+unsafe fn burn(header: NonNull<Header>) -> Step {
+    // SAFETY: all headers with this table are those of a `Burner`, which is never freed.
+    let burner = unsafe { header.cast::<Burner>().as_ref() };
+    let begun = Instant::now();
+    while !burner.stop.load(Ordering::Relaxed) && begun.elapsed() < LIMIT {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: a valid place for the answer.
+        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+        let ns = time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64;
+        burner.cpu_ns.store(ns, Ordering::Relaxed);
+    }
+    Step::Done
+}
+
+/// It has a turn when it is let go, and nobody else who is bound waits for one.
+#[test]
+fn who_is_let_go_within_a_turn_does_not_go_on_beside_the_others() {
+    let built = Scheduler::builder()
+        .schedulers(1)
+        .kernel_policy(Policy::Normal)
+        .build();
+    let scheduler = built.expect("worker threads start");
+    let burner: &'static Burner = Box::leak(Box::new(Burner {
+        header: Header::new(&scheduler, &BURNS),
+        cpu_ns: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+    }));
+    let pointer = NonNull::from(burner).cast();
+    // SAFETY: the memory is never freed.
+    unsafe { scheduler.start(pointer) };
+    let spent = || burner.cpu_ns.load(Ordering::Relaxed);
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < LIMIT, "{what}: {:?}", scheduler.figures());
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    until("it is not bound", &|| scheduler.figures().bound == 1);
+    let before = spent();
+    until("it has no turn", &|| spent() > before);
+    scheduler.condemn(pointer);
+    let stop = Arc::new(AtomicBool::new(false));
+    let rounds = Arc::new(AtomicU64::new(0));
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, rounds) = (Arc::clone(&stop), Arc::clone(&rounds));
+            scheduler.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    otp_scheduler::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    until("the others don't run", &|| {
+        rounds.load(Ordering::Relaxed) > 1000
+    });
+    let (begun, before) = (Instant::now(), spent());
+    until("no time passes", &|| {
+        begun.elapsed() > Duration::from_secs(1)
+    });
+    let (lasted, used) = (begun.elapsed(), Duration::from_nanos(spent() - before));
+    burner.stop.store(true, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
+    for other in others {
+        other.wait().expect("it ends by the flag");
+    }
+    until("it is still bound", &|| scheduler.figures().bound == 0);
+    // A turn of a millisecond in 32.
+    assert!(used < lasted / 5, "{used:?} of {lasted:?}");
 }

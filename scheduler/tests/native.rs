@@ -330,3 +330,34 @@ fn native_tasks_take_no_place_of_bound_ones() {
         .for_each(|native| native.wait().unwrap());
     end(&scheduler);
 }
+
+/// All share the task's wakes: what an inner wait took belongs to those around it as well.
+#[test]
+fn a_wake_that_an_inner_wait_took_reaches_the_outer_one() {
+    let scheduler = scheduler(1);
+    let native = scheduler.spawn_native(|| {
+        let mut polls = 0;
+        let outer = poll_fn(|cx| {
+            polls += 1;
+            if polls > 1 {
+                return Poll::Ready(());
+            }
+            // For this future, before the inner one waits.
+            cx.waker().wake_by_ref();
+            let mut waited = false;
+            let inner = poll_fn(|_| {
+                if std::mem::replace(&mut waited, true) {
+                    return Poll::Ready(());
+                }
+                Poll::Pending
+            });
+            block_on(inner).unwrap();
+            Poll::Pending
+        });
+        block_on(outer).unwrap();
+    });
+    let (done, is_done) = channel();
+    thread::spawn(move || done.send(native.unwrap().wait()));
+    assert_eq!(next(&is_done), Ok(()));
+    end(&scheduler);
+}

@@ -7,12 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
-use common::{next, scheduler};
+use common::{LIMIT, next};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::{
     JoinHandle, Priority, REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now,
 };
+
+/// Schedulers that are taken from no task, however late a loaded machine lets it run: so the order is the queues' alone.
+fn scheduler(schedulers: usize) -> Scheduler {
+    let builder = Scheduler::builder().schedulers(schedulers);
+    builder.max_bound(0).build().expect("worker threads start")
+}
 
 /// Holds the only scheduler until the sender is dropped, so that what is started meanwhile waits in the queues.
 fn hold(scheduler: &Scheduler) -> (std::sync::mpsc::Sender<()>, JoinHandle<()>) {
@@ -146,16 +153,29 @@ fn low_gets_an_eighth_of_what_a_normal_one_gets(normal: usize, low: usize) {
     let scheduler = scheduler(1);
     let (release, holder) = hold(&scheduler);
     let mut hogs = Hogs::new();
-    let normal = hogs.start(&scheduler, Priority::Normal, normal);
+    let judge_slices = ROUNDS / normal as u64;
+    let mut normal = hogs.start(&scheduler, Priority::Normal, normal - 1);
     let low = hogs.start(&scheduler, Priority::Low, low);
+    // One of the normal ones counts, in its own turn: nobody else runs meanwhile.
+    let own = Arc::new(AtomicU64::new(0));
+    normal.push(Arc::clone(&own));
+    let judge = scheduler.spawn(async move {
+        let each = |counters: &[Arc<AtomicU64>]| total(counters) as f64 / counters.len() as f64;
+        while own.fetch_add(1, Ordering::Relaxed) < judge_slices {
+            tick(REDUCTIONS_PER_SLICE);
+            poll_fn(poll_proceed_once()).await;
+        }
+        each(&normal) / each(&low)
+    });
     drop(release);
     holder.wait().unwrap();
-    until(&normal, 200 * normal.len() as u64);
-    let each = |counters: &[Arc<AtomicU64>]| total(counters) as f64 / counters.len() as f64;
-    let ratio = each(&normal) / each(&low);
+    let ratio = judge.wait().unwrap();
     hogs.end();
-    assert!((6.5..=9.5).contains(&ratio), "{ratio} turns for one");
+    assert!((7.5..=8.5).contains(&ratio), "{ratio} turns for one");
 }
+
+/// Turns of all normal tasks together.
+const ROUNDS: u64 = 200_000;
 
 #[test]
 fn wiger_one_low_beside_one_normal() {
@@ -191,6 +211,61 @@ fn hundreds_of_normal_tasks_keep_no_scheduler_from_the_low_on_another() {
     let (normal, each) = (total(&normal) / 200, total(&low) / 4);
     hogs.end();
     assert!(each > 0 && each < normal, "{each} beside {normal}");
+}
+
+/// Tasks from outside that never end keep no low one from its queue, where its turns count.
+#[test]
+fn a_low_task_from_outside_waits_for_no_flood_of_normal_ones_from_there() {
+    const FLOOD: u64 = 10_000;
+    let scheduler = scheduler(1);
+    let (release, holder) = hold(&scheduler);
+    let ran = Arc::new(AtomicU64::new(0));
+    let flood: Vec<_> = (0..FLOOD)
+        .map(|_| {
+            let ran = Arc::clone(&ran);
+            scheduler.spawn(async move {
+                ran.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    let low = {
+        let ran = Arc::clone(&ran);
+        scheduler.spawn_at(Priority::Low, async move { ran.load(Ordering::Relaxed) })
+    };
+    drop(release);
+    let before = low.wait().unwrap();
+    assert!(before < FLOOD / 2, "after {before} of {FLOOD}");
+    flood.into_iter().for_each(|task| task.wait().unwrap());
+    holder.wait().unwrap();
+}
+
+/// In the run-next slot nobody else could take it.
+#[test]
+fn what_was_to_run_next_is_open_to_others_while_an_urgent_task_goes_first() {
+    let scheduler = scheduler(2);
+    // The other scheduler, until the urgent task runs.
+    let (release, holder) = hold(&scheduler);
+    let inner = scheduler.clone();
+    let ran = Arc::new(AtomicBool::new(false));
+    let (began, begin) = channel();
+    let (made, urgent) = channel();
+    scheduler.spawn(async move {
+        let runs = Arc::clone(&ran);
+        let urgent = inner.spawn_at(Priority::High, async move {
+            began.send(()).unwrap();
+            let begun = Instant::now();
+            while !ran.load(Ordering::Relaxed) && begun.elapsed() < LIMIT {
+                std::hint::spin_loop();
+            }
+            ran.load(Ordering::Relaxed)
+        });
+        inner.spawn(async move { runs.store(true, Ordering::Relaxed) });
+        made.send(urgent).unwrap();
+    });
+    next(&begin);
+    drop(release);
+    assert!(next(&urgent).wait().unwrap(), "nobody could take it");
+    holder.wait().unwrap();
 }
 
 /// A task that waits for wakes, counts them, and tells of the first so many.

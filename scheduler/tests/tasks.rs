@@ -10,8 +10,8 @@ use std::thread;
 
 use common::{next, scheduler};
 use otp_scheduler::{
-    JoinError, REDUCTIONS_PER_SLICE, current_scheduler, on_scheduler_thread, poll_proceed,
-    slice_is_over, tick, yield_now,
+    JoinError, REDUCTIONS_PER_SLICE, Scheduler, current_scheduler, on_scheduler_thread,
+    poll_proceed, slice_is_over, tick, yield_now,
 };
 
 #[test]
@@ -236,7 +236,9 @@ fn a_slice_has_its_reductions() {
 /// Two tasks meet at a barrier on which each blocks its thread: only if the second is stolen do they pass.
 #[test]
 fn an_idle_worker_steals() {
-    let scheduler = scheduler(2);
+    // No scheduler is taken away from a thread at the barrier: it would run both.
+    let built = Scheduler::builder().schedulers(2).max_bound(0).build();
+    let scheduler = built.unwrap();
     let inner = scheduler.clone();
     let barrier = Arc::new(Barrier::new(2));
     let (out, passed) = mpsc::channel();

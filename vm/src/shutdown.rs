@@ -213,7 +213,10 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
     let wakers = std::mem::take(&mut state.1);
     drop(state);
     progress.over.notify_all();
-    wakers.into_iter().for_each(Waker::wake);
+    // One that panics keeps no other from being woken.
+    for waker in wakers {
+        quietly(HOST, || waker.wake());
+    }
 }
 
 async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
@@ -279,7 +282,7 @@ async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
 /// Adds the process that a bound thread runs to the thread's name.
 fn name_process(thread: String, left: &[Left]) -> String {
     let is_its = |process: &&Left| {
-        let id = process.thread.map(|id| format!("bound thread {id}"));
+        let id = process.thread.map(|id| format!(" thread {id}"));
         id.is_some_and(|id| thread.ends_with(&id))
     };
     match left.iter().find(is_its) {

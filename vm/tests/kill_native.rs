@@ -2,15 +2,19 @@
 
 mod common;
 
+use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::task::{self, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, bounded, down, exit, expect, run};
 use otp_vm::{
-    Context, ExitReason, Pid, RegisterError, SpawnError, SpawnOptions, TableError, TableOptions, Vm,
+    Context, ExitReason, Pid, Priority, RegisterError, SpawnError, SpawnOptions, TableError,
+    TableOptions, Vm,
 };
 
 /// Native code that counts, and ends by its flag; or when the test has failed.
@@ -353,6 +357,99 @@ fn a_kill_ends_a_process_whose_destructor_does_not_return() {
         assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
         hog.stop();
     });
+}
+
+/// Whoever is told may be of a priority that keeps all others from the scheduler until then.
+#[test]
+fn a_process_of_high_priority_that_never_waits_is_told_of_the_end() {
+    bounded(1, |mut cx| async move {
+        let hog = Hog::default();
+        let spins = hog.clone();
+        let (pid, monitor) = cx
+            .spawn_monitor(move |_| async move { spins.spin() })
+            .expect("a process");
+        let figures = |cx: &Context| cx.vm().system_info().schedulers_figures;
+        until_in(&cx, "it is bound", || figures(&cx).bound >= 1).await;
+        cx.set_priority(Priority::High);
+        cx.yield_now().await;
+        cx.exit_process(pid, ExitReason::kill());
+        let begun = Instant::now();
+        loop {
+            let message = cx.receive_timeout(Duration::ZERO).await;
+            if message
+                .is_some_and(|message| message.down().is_some_and(|down| down.reference == monitor))
+            {
+                break;
+            }
+            assert!(begun.elapsed() < LIMIT, "nobody tells it");
+            cx.yield_now().await;
+        }
+        hog.stop();
+    });
+}
+
+/// An executor of the program's own, which no scheduler knows of.
+fn block_on_by_hand<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        let mut cx = task::Context::from_waker(&waker);
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Ended before it waits there, and while it does.
+#[test]
+fn a_killed_process_leaves_the_executors_that_it_runs_by_itself() {
+    for (waits, way) in [true, false]
+        .into_iter()
+        .flat_map(|waits| (0..3).map(move |way| (waits, way)))
+    {
+        bounded(1, move |mut cx| async move {
+            let other = cx.spawn(common::idle).expect("a process");
+            let hog = Hog::default();
+            let spins = hog.clone();
+            let dropped = Arc::new(AtomicBool::new(false));
+            let tell = Tell(Arc::clone(&dropped));
+            let (pid, monitor) = cx
+                .spawn_monitor(move |mut inner| async move {
+                    let _tell = tell;
+                    if !waits {
+                        spins.spin();
+                    }
+                    match way {
+                        0 => drop(block_on_by_hand(inner.receive())),
+                        1 => {
+                            block_on_by_hand(inner.receive_where(3 * LIMIT, |_| None)).unwrap_or(())
+                        }
+                        _ => block_on_by_hand(inner.call::<_, ()>(other, &1, 3 * LIMIT))
+                            .expect("an answer"),
+                    }
+                    unreachable!("nobody sends");
+                })
+                .expect("a process");
+            let figures = |cx: &Context| cx.vm().system_info().schedulers_figures;
+            until_in(&cx, "it is bound", || figures(&cx).bound >= 1).await;
+            cx.exit_process(pid, ExitReason::kill());
+            assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
+            hog.stop();
+            until_in(&cx, "its thread comes back", || {
+                let figures = figures(&cx);
+                (figures.bound, figures.condemned) == (0, 0)
+            })
+            .await;
+            assert!(dropped.load(Ordering::Acquire));
+        });
+    }
 }
 
 /// What a supervisor does, in short.

@@ -198,7 +198,8 @@ fn a_shut_down_names_a_native_process_that_does_not_come_back() {
     begins.recv_timeout(LIMIT).unwrap();
     let report = vm.shutdown(Duration::from_millis(10)).wait().unwrap();
     assert_eq!(report.stuck, [pid]);
-    let is_native = |name: &String| name.contains("native thread");
+    let process = format!("process {pid}");
+    let is_native = |name: &String| name.contains("native thread") && name.ends_with(&process);
     assert!(report.threads.iter().any(is_native), "{report:?}");
     drop(release);
 }

@@ -2,7 +2,9 @@
 
 mod common;
 
-use std::sync::{Once, mpsc};
+use std::pin::Pin;
+use std::sync::{Arc, Once, mpsc};
+use std::task::{self, Wake, Waker};
 use std::time::Duration;
 
 use common::{Bomb, LIMIT, down, idle, run};
@@ -32,6 +34,22 @@ impl Subscriber for Panics {
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
+}
+
+struct Rings;
+
+impl Wake for Rings {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker");
+    }
+}
+
+struct Tells(mpsc::Sender<()>);
+
+impl Wake for Tells {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
 }
 
 fn install() {
@@ -76,9 +94,20 @@ fn a_shut_down_ends_all_the_same() {
     .unwrap();
     told.recv_timeout(LIMIT).unwrap();
     let shutdown = vm.shutdown(Duration::ZERO);
+    // Who else waits for it has a waker that panics, and comes first.
+    let mut other = vm.shutdown(Duration::ZERO);
+    let waker = Waker::from(Arc::new(Rings));
+    let polled = Pin::new(&mut other).poll(&mut task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let (woken, is_woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Tells(woken)));
+    let polled = Pin::new(&mut other).poll(&mut task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
     let (done, is_done) = mpsc::channel();
     std::thread::spawn(move || done.send(shutdown.wait()));
-    let report = is_done.recv_timeout(LIMIT).expect("an end in time");
+    // Each of the panics on the way prints its frames, which takes its time on a loaded machine.
+    let report = is_done.recv_timeout(3 * LIMIT).expect("an end in time");
     assert_eq!(report.unwrap().stuck.len(), 1);
+    is_woken.recv_timeout(LIMIT).expect("woken all the same");
     drop(release);
 }

@@ -5,7 +5,7 @@ mod common;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{LIMIT, expect, idle, run};
+use common::{LIMIT, bounded, expect, idle, run};
 use otp_vm::{
     BuildError, Context, ExitReason, IntervalError, RegisterError, RunError, SpawnError,
     SpawnOptions, Status, Vm,
@@ -215,6 +215,22 @@ fn an_interval_ends_with_who_gets_it_and_a_name_s_with_who_asked() {
             cx.yield_now().await;
         }
         assert_eq!(cx.cancel_interval(&to_pid), None);
+    });
+}
+
+/// Before one of its messages is sent, the next is late.
+#[test]
+fn an_interval_too_short_to_keep_leaves_others_their_turns() {
+    bounded(1, |mut cx| async move {
+        let period = Duration::from_nanos(1);
+        let interval = cx.send_interval(period, cx.pid(), &()).unwrap();
+        for _ in 0..5000 {
+            expect::<()>(&mut cx).await;
+        }
+        assert!(cx.cancel_interval(&interval).is_some());
+        let queued = cx.message_queue_len();
+        cx.yield_now().await;
+        assert_eq!(cx.message_queue_len(), queued);
     });
 }
 

@@ -62,11 +62,10 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Core, forget_payload, panic_text};
+use crate::core::{Core, drop_quietly, quietly};
 use crate::fire::AnyFire;
 use crate::header::{Step as Slice, Task};
 use crate::priority::Priority;
@@ -504,14 +503,10 @@ impl Simulation {
     fn fire(&mut self, core: &Core, deadline: u64, fire: AnyFire) {
         let now = core.clock.now();
         self.trace.add(now, Event::Timer { deadline });
-        let fired = catch_unwind(AssertUnwindSafe(|| fire.fire(now)));
+        let went_well = quietly("a timer", || fire.fire(now));
         for remote in &core.remotes {
             remote.counters.timers_fired.add(1);
-            remote.counters.panics.add(u64::from(fired.is_err()));
-        }
-        if let Err(payload) = fired {
-            tracing::error!(panic = panic_text(&*payload), "a timer panicked");
-            forget_payload(payload);
+            remote.counters.panics.add(u64::from(!went_well));
         }
     }
 }
@@ -527,9 +522,7 @@ impl Drop for Simulation {
         // Nobody is in a slice of ours: that would take the mutable borrow of a run. So what the tasks hold may go.
         core.stop();
         for (_, fire) in self.due.drain(..) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(fire))) {
-                forget_payload(payload);
-            }
+            drop_quietly(fire);
         }
         core.worker_ended(0);
     }

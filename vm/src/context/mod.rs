@@ -10,6 +10,8 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
+use std::task::{self, Poll};
+use std::thread;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
 use otp_scheduler::{Blocking, Priority};
@@ -22,7 +24,7 @@ use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
-use crate::process::{Process, State};
+use crate::process::{ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again};
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
@@ -91,13 +93,28 @@ impl Context {
     /// slice if it was ended from outside: then it waits, and the end of the slice is its own.
     fn waiting_state(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.state();
-        if state.is_none() && !(self.was_ended() && crate::process::is_running(self.pid)) {
+        if state.is_none() && !(self.was_ended() && is_running(self.pid)) {
             panic!(
                 "process {} ended, and its Context was used to receive: move the Context back into the body",
                 self.pid
             )
         }
         state
+    }
+
+    /// For a wait of a process that ends: nothing comes of it any more. The slice ends the process once the body gives
+    /// way. An executor that the body runs by itself never would: it polls again, and at last it is unwound, or its
+    /// thread would wait for ever.
+    #[cold]
+    fn wait_in_vain<T>(&self, task: &task::Context<'_>) -> Poll<T> {
+        if is_running(self.pid) && !thread::panicking() {
+            if waits_in_vain_again(self.pid) {
+                let reason = end_of_native().unwrap_or_else(ExitReason::killed);
+                resume_unwind(Box::new(ExitPayload(reason)));
+            }
+            task.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// The process was ended while it was in native code, where it still is.
@@ -319,7 +336,7 @@ impl Context {
     ///
     /// Destructors run, and `catch_unwind` in between would catch it.
     pub fn exit(&self, reason: impl Into<ExitReason>) -> ! {
-        resume_unwind(Box::new(crate::process::ExitPayload(reason.into())))
+        resume_unwind(Box::new(ExitPayload(reason.into())))
     }
 
     /// Whether exit signals arrive as messages `{'EXIT', Pid, Reason}` instead of ending the

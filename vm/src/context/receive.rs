@@ -110,10 +110,11 @@ fn poll_receive(
         alarm.arm_foreign(cx, task);
     }
     let Some(mut state) = cx.waiting_state() else {
-        return Poll::Pending;
+        return cx.wait_in_vain(task);
     };
     let leftovers = cx.process().drain(&mut state);
-    let message = if state.exit.is_some() {
+    let ends = state.exit.is_some();
+    let message = if ends {
         None
     } else {
         let skipped = state.skipped.pop_front();
@@ -122,8 +123,7 @@ fn poll_receive(
     let mut timed_out = false;
     if message.is_none() {
         waiter.wait(&mut state);
-        timed_out = state.exit.is_none()
-            && alarm.is_some_and(|alarm| alarm.poll(cx, &mut state, task).is_ready());
+        timed_out = !ends && alarm.is_some_and(|alarm| alarm.poll(cx, &mut state, task).is_ready());
     }
     drop(state);
     leftovers.finish();
@@ -133,6 +133,7 @@ fn poll_receive(
             Poll::Ready(Some(Message::new(parcel)))
         }
         None if timed_out => Poll::Ready(None),
+        None if ends => cx.wait_in_vain(task),
         None => Poll::Pending,
     }
 }
@@ -196,13 +197,13 @@ where
         this.alarm.arm_foreign(this.cx, task);
         loop {
             let Some(mut state) = this.cx.waiting_state() else {
-                return Poll::Pending;
+                return this.cx.wait_in_vain(task);
             };
             let leftovers = this.cx.process().drain(&mut state);
             if state.exit.is_some() {
                 drop(state);
                 leftovers.finish();
-                return Poll::Pending;
+                return this.cx.wait_in_vain(task);
             }
             if state.inbox.is_empty() {
                 waiter.wait(&mut state);

@@ -218,10 +218,11 @@ impl Waiting<'_> {
         let mut waiter = Waiter::new(self.cx, task);
         alarm.arm_foreign(self.cx, task);
         let Some(mut state) = self.cx.waiting_state() else {
-            return Poll::Pending;
+            return self.cx.wait_in_vain(task);
         };
         let leftovers = self.cx.process().drain(&mut state);
-        let answer = if state.exit.is_some() {
+        let ends = state.exit.is_some();
+        let answer = if ends {
             Poll::Pending
         } else {
             match state.requests.get_mut(&self.reference) {
@@ -237,12 +238,14 @@ impl Waiting<'_> {
             Poll::Ready(_) => drop(state.requests.remove(&self.reference)),
             Poll::Pending => {
                 waiter.wait(&mut state);
-                timed_out =
-                    state.exit.is_none() && alarm.poll(self.cx, &mut state, task).is_ready();
+                timed_out = !ends && alarm.poll(self.cx, &mut state, task).is_ready();
             }
         }
         drop(state);
         leftovers.finish();
+        if ends {
+            return self.cx.wait_in_vain(task);
+        }
         if timed_out {
             return Poll::Ready(Err(CallError::Timeout));
         }

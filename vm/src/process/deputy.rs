@@ -27,7 +27,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
 use otp_heap::Pid;
-use otp_scheduler::{Activity, Header};
+use otp_scheduler::{Activity, Header, Priority};
 
 use super::panics::{CURRENT, quietly};
 use super::{Process, State};
@@ -58,11 +58,13 @@ impl Process {
             return;
         }
         let core = self.core().weak();
-        drop(self.core().scheduler.spawn(async move {
+        let deputy = async move {
             if let Some(core) = core.upgrade() {
                 act(&core, pid);
             }
-        }));
+        };
+        // Whatever the others want to do: who is told of the end may be what they wait for.
+        drop(self.core().scheduler.spawn_at(Priority::Max, deputy));
     }
 
     /// Under the lock: takes the end on for another thread than the process's own.

@@ -35,7 +35,7 @@ pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
-pub(crate) use run::end_of_native;
+pub(crate) use run::{end_of_native, waits_in_vain_again};
 pub(crate) use waker::own_waker_matches;
 
 /// What a process runs.

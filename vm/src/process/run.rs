@@ -1,5 +1,6 @@
 //! A slice of a process.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
@@ -71,6 +72,24 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
         Ok(Poll::Pending) => None,
         Err(payload) => Some(reason_of_panic(payload)),
     }
+}
+
+/// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time. Chosen
+/// by feel: those known to us do it twice.
+const POLLS_IN_VAIN: u32 = 64;
+
+thread_local! {
+    /// The process whose waits on this thread are in vain, and how many were.
+    static IN_VAIN: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
+}
+
+/// Counts a poll of a wait of which nothing can come, in the process's slice on this thread. True: there were so many that
+/// whoever polls does not give way.
+pub(crate) fn waits_in_vain_again(pid: Pid) -> bool {
+    let (process, polls) = IN_VAIN.get();
+    let polls = if process == Some(pid) { polls + 1 } else { 1 };
+    IN_VAIN.set((Some(pid), polls));
+    polls > POLLS_IN_VAIN
 }
 
 /// For the body of a native process, between its waits: the reason that a signal ends it with. It stays: who catches

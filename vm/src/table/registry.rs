@@ -56,11 +56,6 @@ impl Inner {
             .store(owner.map_or(NOBODY, Pid::as_u64), Ordering::Release);
     }
 
-    pub(super) fn set_heir(&self, heir: Option<(Pid, OwnedTerm)>) {
-        let old = std::mem::replace(&mut *self.heir.write(), heir);
-        drop(old);
-    }
-
     /// `{'ETS-TRANSFER', Name, From, Data}`.
     pub(super) fn transfer_message(&self, from: Pid, data: &OwnedTerm) -> OwnedTerm {
         let with = |data: &OwnedTerm| to_term(&(atoms::ETS_TRANSFER, self.name, from, data));
@@ -218,6 +213,25 @@ impl Tables {
             self.owner_died(giver, deliver);
         }
         Err(TableError::NoProcess(receiver))
+    }
+
+    /// Names the heir of a table that `owner` asks to name. Its death may come at the same time, from another thread: then
+    /// this comes first and counts, or is refused, and says nothing to the next owner.
+    pub(super) fn set_heir(
+        &self,
+        table: &Arc<Inner>,
+        owner: Pid,
+        heir: Option<(Pid, OwnedTerm)>,
+    ) -> Result<(), TableError> {
+        let registry = self.registry.read();
+        let mut owned = registry.owned.get(&owner).into_iter().flatten();
+        if !owned.any(|owned| Arc::ptr_eq(owned, table)) {
+            return Err(TableError::Access(table.name));
+        }
+        let old = std::mem::replace(&mut *table.heir.write(), heir);
+        drop(registry);
+        drop(old);
+        Ok(())
     }
 
     /// Deletes a table that `owner` asks to delete.

@@ -520,8 +520,7 @@ impl Table {
         let heir = heir
             .map(|(pid, data)| Ok::<_, TableError>((pid, transfer_data(data)?)))
             .transpose()?;
-        self.0.set_heir(heir);
-        Ok(())
+        cx.core().tables.set_heir(&self.0, cx.pid(), heir)
     }
 
     /// Deletes the table: `ets:delete/1`. Only the owner can. The rows are the caller's to free.

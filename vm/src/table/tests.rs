@@ -317,6 +317,24 @@ fn the_heir_owns_the_table_before_it_hears_of_it() {
 }
 
 #[test]
+fn who_is_not_the_owner_any_more_names_no_heir() {
+    let tables = Tables::new(8);
+    let table = tables
+        .create(
+            PIDS[0],
+            "t",
+            TableOptions::set().heir(PIDS[1], &()).unwrap(),
+        )
+        .unwrap();
+    let name_nobody = |owner| tables.set_heir(&table.0, owner, None);
+    tables.owner_died(PIDS[0], |heir, _| {
+        assert!(matches!(name_nobody(PIDS[0]), Err(TableError::Access(_))));
+        assert!(name_nobody(heir).is_ok());
+        true
+    });
+}
+
+#[test]
 fn a_table_whose_heir_is_dead_is_deleted() {
     let tables = Tables::new(8);
     let table = tables
