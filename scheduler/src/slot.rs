@@ -450,14 +450,20 @@ impl Slot {
         marked.map_addr(|address| address & !PRIORITY)
     }
 
-    /// By who takes the scheduler away, or on the thread itself: the task that runs on the thread, and its table. It may be
-    /// done by now.
+    /// By who takes the scheduler away, under the lock of the bound threads for one that is, or on the thread itself: the
+    /// task that runs on the thread, and its table. It may be done by now.
     pub(crate) fn running(&self) -> Option<(Task, &'static VTable)> {
         let task = NonNull::new(self.task_pointer())?;
         // SAFETY: null or a table, stored before the task by the thread; who took the scheduler away has acquired what
         // the thread wrote when it went into user code, and it writes no other before it is unbound.
         let vtable = unsafe { self.own.vtable.load(Ordering::Relaxed).as_ref() }?;
         Some((Task(task), vtable))
+    }
+
+    /// On the slot's own thread: the table of the last task that ran on it.
+    pub(crate) fn vtable(&self) -> Option<&'static VTable> {
+        // SAFETY: null or a table, stored by the thread itself or before the task was given to it.
+        unsafe { self.own.vtable.load(Ordering::Relaxed).as_ref() }
     }
 
     /// Under the lock of the bound threads: whether this one's task is that. Nothing is followed.
@@ -467,6 +473,11 @@ impl Slot {
 
     /// Under the lock of the bound threads, for a spare that is about to be given that task.
     pub(crate) fn will_run(&self, task: Task) {
+        // SAFETY: it was taken out of a queue to be run, so its owner keeps it.
+        let vtable = unsafe { task.0.as_ref() }.vtable;
+        self.own
+            .vtable
+            .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         self.own.task.store(task.0.as_ptr(), Ordering::Relaxed);
     }
 
