@@ -31,8 +31,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 
 use crate::core::Core;
 use crate::gate::{self, Gate};
-use crate::header::{Header, Task};
+use crate::header::{Header, Task, VTable};
 use crate::lock::MonitorMutex;
+use crate::long::Lasted;
 use crate::priority::Priority;
 use crate::slot::Slot;
 use crate::worker::Local;
@@ -99,6 +100,11 @@ pub(crate) struct Standing {
     is_condemned: AtomicBool,
     /// Its task is a native one, which does not count against the limit.
     native: AtomicBool,
+    /// It was bound by force in a slice that the scheduler of this number ran since then; 0 if it was not.
+    overruns_since: AtomicU64,
+    scheduler: AtomicUsize,
+    /// That was reported.
+    is_told: AtomicBool,
     /// Looks that passed over a sleeper, and how many shall.
     passed: AtomicU32,
     patience: AtomicU32,
@@ -113,6 +119,28 @@ impl Standing {
     /// On the thread itself: a turn of it was over before its task gave way.
     pub(crate) fn has_had_turns(&self) -> bool {
         self.turns.load(Ordering::Relaxed) > 0
+    }
+
+    /// On the thread itself: it was bound by force. It may not see that yet.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.overruns_since.load(Ordering::Relaxed) != 0
+    }
+
+    fn overruns(&self, (scheduler, since): (usize, u64)) {
+        self.overruns_since.store(since.max(1), Ordering::Relaxed);
+        self.scheduler.store(scheduler, Ordering::Relaxed);
+        self.is_told.store(false, Ordering::Relaxed);
+    }
+
+    /// On the thread itself, which is bound no more.
+    pub(crate) fn end_overrun(&self) -> Option<Lasted> {
+        let since = self.overruns_since.swap(0, Ordering::Relaxed);
+        (since != 0).then(|| Lasted {
+            scheduler: self.scheduler.load(Ordering::Relaxed),
+            since,
+            bound: true,
+            is_told: self.is_told.load(Ordering::Relaxed),
+        })
     }
 
     /// For the slot's next thread.
@@ -250,7 +278,7 @@ impl Bound {
     }
 
     /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task. Its
-    /// turn is over at once.
+    /// turn is over at once. The `slice` is that of the scheduler with this number since then.
     ///
     /// All under the lock: a task that gives way in this very moment finds its scheduler taken, and its thread must wait
     /// in [`Bound::unbind`] until it stands in the lists. Unbound before it was bound, it would stay there for good, free
@@ -260,6 +288,7 @@ impl Bound {
         core: &Core,
         slot: &'static Slot,
         asleep: bool,
+        slice: (usize, u64),
     ) -> Option<*mut Local> {
         let mut queues = self.queues.lock();
         if self.is_full() || !slot.take_away(core) {
@@ -268,6 +297,7 @@ impl Bound {
         let local = slot.local_pointer();
         // SAFETY: it was taken away just now, and whoever it is given to comes later.
         unsafe { &*local }.leaves_behind(slot.running());
+        slot.gate().bound.overruns(slice);
         self.add(core, &mut queues, slot, slot.task_priority());
         if asleep {
             self.put_to_sleep(&mut queues, slot);
@@ -275,6 +305,23 @@ impl Bound {
             self.put_first(&mut queues, slot);
         }
         Some(local)
+    }
+
+    /// The slice that began first, of those whose tasks were bound by force.
+    pub(crate) fn oldest_overrun(&self) -> Option<Overrun> {
+        oldest(&self.queues.lock(), |_| true)
+    }
+
+    /// The same, of those that nobody was told of. One that began at `limit` or before counts as told from here on.
+    pub(crate) fn overdue(&self, limit: u64) -> Option<Overrun> {
+        let queues = self.queues.lock();
+        let mut overrun = oldest(&queues, |bound| !bound.is_told.load(Ordering::Relaxed))?;
+        if overrun.since <= limit {
+            overrun.is_told = true;
+            let told = &overrun.slot.gate().bound.is_told;
+            told.store(true, Ordering::Relaxed);
+        }
+        Some(overrun)
     }
 
     /// By a thread itself, in a section, after which it passes its gate. False: the limit is reached, and nothing was
@@ -295,12 +342,19 @@ impl Bound {
 
     /// By a scheduler, for a spare that it is about to give a task: its gate is closed until its turn comes. False if
     /// there are as many as may be.
-    pub(crate) fn bind_spare(&self, core: &Core, slot: &'static Slot, task: Task) -> bool {
+    pub(crate) fn bind_spare(
+        &self,
+        core: &Core,
+        slot: &'static Slot,
+        task: Task,
+        slice: (usize, u64),
+    ) -> bool {
         let mut queues = self.queues.lock();
         if self.is_full() {
             return false;
         }
         slot.will_run(task);
+        slot.gate().bound.overruns(slice);
         self.add(core, &mut queues, slot, task.priority());
         self.put_last(&mut queues, slot);
         true
@@ -664,6 +718,37 @@ impl Bound {
         threads.extend(others.map(Gate::thread));
         threads
     }
+}
+
+/// A slice whose task was bound by force. The task may be done by now, and another may lie in its memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overrun {
+    slot: &'static Slot,
+    pub(crate) task: Task,
+    pub(crate) vtable: &'static VTable,
+    pub(crate) scheduler: usize,
+    pub(crate) since: u64,
+    pub(crate) is_told: bool,
+}
+
+/// Those that are about to be unbound, whose task is over, are left out: they report themselves.
+fn oldest(queues: &Queues, counts: impl Fn(&Standing) -> bool) -> Option<Overrun> {
+    let overruns = queues.all.iter().filter_map(|&slot| {
+        let bound = &slot.gate().bound;
+        if !bound.is_overrun() || !counts(bound) {
+            return None;
+        }
+        let (task, vtable) = slot.running()?;
+        Some(Overrun {
+            slot,
+            task,
+            vtable,
+            scheduler: bound.scheduler.load(Ordering::Relaxed),
+            since: bound.overruns_since.load(Ordering::Relaxed),
+            is_told: bound.is_told.load(Ordering::Relaxed),
+        })
+    });
+    overruns.min_by_key(|overrun| overrun.since)
 }
 
 /// True if a thread that used so much of so long a turn waits in the kernel. One that got no core waits for its next

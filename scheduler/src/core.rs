@@ -19,6 +19,7 @@ use crate::fire::AnyFire;
 use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
+use crate::long::{LongSlices, Watch};
 use crate::monitor::{Monitor, Offenders};
 use crate::native::Natives;
 use crate::run_queue::{Injectors, Stealers};
@@ -112,6 +113,8 @@ pub(crate) struct Options {
     pub(crate) max_bound: usize,
     pub(crate) max_native: usize,
     pub(crate) policy: Policy,
+    pub(crate) long_schedule: Option<Watch>,
+    pub(crate) long_schedule_queue: usize,
     /// It is a simulation, with this seed.
     pub(crate) seed: Option<u64>,
     pub(crate) blocking: Limits,
@@ -143,6 +146,7 @@ pub(crate) struct Core {
     pub(crate) blocking: Pool,
     pub(crate) natives: Natives,
     pub(crate) offenders: Offenders,
+    pub(crate) long: LongSlices,
     /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
     pub(crate) taken_away: AtomicU64,
     pub(crate) given_away: AtomicU64,
@@ -200,6 +204,7 @@ impl Core {
             blocking: Pool::new(options.blocking),
             natives: Natives::new(options.max_native),
             offenders: Offenders::default(),
+            long: LongSlices::new(options.long_schedule, options.long_schedule_queue),
             taken_away: AtomicU64::new(0),
             given_away: AtomicU64::new(0),
             held_up: AtomicU64::new(0),
@@ -418,6 +423,7 @@ impl Core {
             return;
         }
         self.owned.cancel_all();
+        self.long.end();
         // Again: it may be that nobody has told the pool yet.
         self.blocking.close();
         self.blocking.clear();
@@ -501,6 +507,7 @@ impl Core {
 
     pub(crate) fn figures(&self) -> Figures {
         let blocking = self.blocking.figures();
+        let injector_lengths = self.injectors.lengths();
         Figures {
             native: self.natives.count(),
             blocking_threads: blocking.threads,
@@ -509,9 +516,13 @@ impl Core {
             workers: self
                 .remotes
                 .iter()
-                .map(|remote| remote.counters.read(remote.stealers.len()))
+                .map(|remote| {
+                    let lengths = remote.stealers.lengths();
+                    remote.counters.read(lengths, &self.clock)
+                })
                 .collect(),
-            injector_length: self.injectors.len(),
+            injector_length: injector_lengths.total(),
+            injector_lengths,
             idle: self.idle.count(),
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),
@@ -523,6 +534,9 @@ impl Core {
             held_up: self.held_up.load(Ordering::Relaxed),
             emergencies: self.emergencies.load(Ordering::Relaxed),
             bound_panics: self.bound_panics.load(Ordering::Relaxed),
+            long_slices: self.long.count(),
+            longest_slice: self.long.longest(self),
+            long_slices_lost: self.long.lost(),
         }
     }
 }

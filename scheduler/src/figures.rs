@@ -3,6 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::clock::Clock;
+use crate::long::{LongSlice, Mark};
+use crate::microstates::{Microstates, WallTime};
+
 /// Figures of a whole scheduler, as [`Scheduler::figures`](crate::Scheduler::figures) gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,6 +15,8 @@ pub struct Figures {
     pub workers: Vec<WorkerFigures>,
     /// Tasks that wait in the common queue (woken from outside).
     pub injector_length: usize,
+    /// The same by priority.
+    pub injector_lengths: RunQueueLengths,
     /// Workers that wait for something to do.
     pub idle: usize,
     /// Timers that are started and neither fired nor cancelled.
@@ -33,7 +39,16 @@ pub struct Figures {
     /// Times that all bound threads were let go on for a moment, since a scheduler waited for a lock that one of them
     /// may have held.
     pub emergencies: u64,
-    /// Panics that left the `run` of a task while it was bound.
+    /// Slices that lasted for a millisecond or more, as far as the monitor saw, and have ended.
+    pub long_slices: u64,
+    /// The longest of them, or one that goes on and is longer, since the scheduler was built or
+    /// [`Scheduler::forget_longest_slice`](crate::Scheduler::forget_longest_slice) was called. Native tasks have no
+    /// slices.
+    pub longest_slice: Option<LongSlice>,
+    /// Long slices that the handler of [`Builder::long_schedule`](crate::Builder::long_schedule) never heard of, since too
+    /// many waited for it.
+    pub long_slices_lost: u64,
+    /// The same of tasks that were bound.
     pub bound_panics: u64,
     /// Native tasks.
     pub native: usize,
@@ -49,7 +64,7 @@ pub struct Figures {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerFigures {
-    /// Slices run: resumptions of a task, those out of the run-next slot too.
+    /// Slices run: resumptions of a task, those out of the run-next slot too, and those that it was taken away from.
     pub slices: u64,
     /// Reductions charged.
     pub reductions: u64,
@@ -63,10 +78,36 @@ pub struct WorkerFigures {
     pub events: u64,
     /// Timers that it fired.
     pub timers_fired: u64,
-    /// Panics that left a task's `run`, a timer's `fire` or a waker.
+    /// Panics that left a task's `run`, a timer's `fire`, a waker, or the handler of
+    /// [`Builder::long_schedule`](crate::Builder::long_schedule).
     pub panics: u64,
-    /// Tasks in its queue now.
+    /// Tasks in its queue now, without the one in the run-next slot. Mirrors `statistics(run_queue_lengths)`.
     pub run_queue_length: usize,
+    /// The same by priority.
+    pub run_queue_lengths: RunQueueLengths,
+    /// What its time went into. Mirrors `statistics(scheduler_wall_time)`.
+    pub wall_time: WallTime,
+}
+
+/// Tasks in a queue, by their priority at the time they were queued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunQueueLengths {
+    /// Of priority max.
+    pub max: usize,
+    /// Of priority high.
+    pub high: usize,
+    /// Of priority normal.
+    pub normal: usize,
+    /// Of priority low.
+    pub low: usize,
+}
+
+impl RunQueueLengths {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.max + self.high + self.normal + self.low
+    }
 }
 
 /// A counter written by one thread only: an addition without a locked instruction.
@@ -97,10 +138,13 @@ pub(crate) struct Counters {
     pub(crate) events: Counter,
     pub(crate) timers_fired: Counter,
     pub(crate) panics: Counter,
+    pub(crate) time: Microstates,
+    /// The monitor's; it writes rarely.
+    pub(crate) long: Mark,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, run_queue_length: usize) -> WorkerFigures {
+    pub(crate) fn read(&self, run_queue_lengths: RunQueueLengths, clock: &Clock) -> WorkerFigures {
         WorkerFigures {
             slices: self.slices.get(),
             reductions: self.reductions.get(),
@@ -110,7 +154,9 @@ impl Counters {
             events: self.events.get(),
             timers_fired: self.timers_fired.get(),
             panics: self.panics.get(),
-            run_queue_length,
+            run_queue_length: run_queue_lengths.total(),
+            run_queue_lengths,
+            wall_time: self.time.read(|| clock.now()),
         }
     }
 }

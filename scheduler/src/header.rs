@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::core::Core;
+use crate::long::TaskName;
 use crate::priority::{AtomicPriority, Priority};
 use crate::scheduler::Scheduler;
 use crate::state::State;
@@ -53,6 +54,15 @@ pub struct VTable {
     /// As for `run`, of a header in type-stable memory that stays until the scheduler's threads have ended
     /// ([`Scheduler::join`]). Tasks in other memory must not have one.
     pub bound: Option<unsafe fn(NonNull<Header>)>,
+    /// The task's name for reports, if there is one: called when a slice of it was long, by any thread of the scheduler's,
+    /// in a section of the VM, so it should wait for nothing that the task may hold. The task may run meanwhile.
+    ///
+    /// It may come late, as `bound`: then it tells what it can.
+    ///
+    /// # Safety
+    ///
+    /// As for `bound`. Tasks in other memory may have one that does not follow the pointer.
+    pub name: Option<unsafe fn(NonNull<Header>) -> TaskName>,
 }
 
 /// The first field of every schedulable task (`#[repr(C)]`).

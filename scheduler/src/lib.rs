@@ -80,6 +80,8 @@ mod gate;
 mod header;
 mod idle;
 pub mod lock;
+mod long;
+mod microstates;
 mod monitor;
 mod native;
 pub mod net;
@@ -107,9 +109,11 @@ pub use blocking::{
     MAX_BLOCKING_QUEUE, MAX_BLOCKING_THREADS, QueueFull, blocking,
 };
 pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
-pub use figures::{Figures, WorkerFigures};
+pub use figures::{Figures, RunQueueLengths, WorkerFigures};
 pub use fire::Fire;
 pub use header::{Activity, Header, Step, VTable};
+pub use long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, TaskName, name_long_slice};
+pub use microstates::WallTime;
 pub use mio::Interest;
 pub use mio::event::Source;
 pub use native::{

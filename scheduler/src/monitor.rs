@@ -8,7 +8,7 @@
 //! - Tasks wait in a queue and a worker is idle: wakes it. (A worker tells of its queue between slices only.)
 //! - Each worker looks at timers and sockets at least once between two slices in every such millisecond.
 //! - Bound threads wait for a turn and a worker is idle: wakes it.
-//! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way.
+//! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way, and marks it as long (`long.rs`).
 //! - A slice lasts for four, in the task's own code: takes the scheduler away (`slot.rs`), gives it to a spare thread
 //!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
 //! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
@@ -39,7 +39,7 @@ const TIMER_LATE_NS: u64 = 100_000;
 const SHORTEST_NS: u64 = 50_000;
 
 /// A slice that lasts so long ends at the next tick or await.
-const SLICE_NS: u64 = 1_000_000;
+pub(crate) const SLICE_NS: u64 = 1_000_000;
 
 /// A task that is in its own code for so long loses its scheduler, if its thread used half of it, or waits in the
 /// kernel. (A thread that does neither waits for a core: it is not to blame.) With 2 ms it also met tasks whose
@@ -229,9 +229,12 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
             };
             continue;
         }
+        // It may have been idle meanwhile, and the monitor asleep.
+        watch.since = watch.since.max(remote.counters.time.changed_at());
         let lasted = now.saturating_sub(watch.since);
         if lasted >= SLICE_NS && slot.in_slice() {
             slot.end_slice();
+            remote.counters.long.set(slices + 1, watch.since);
             if core.threads.wants_spares() {
                 core.threads.call_maker();
             }
@@ -244,7 +247,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         let waits = !burns && slot.gate().is_waiting();
         if slot.in_user_state() {
             if burns || waits {
-                if take_away(core, index, slot, waits) {
+                if take_away(core, index, slot, waits, watch.since) {
                     // What it saw of this thread says nothing of the next.
                     watch.slices = u64::MAX;
                 } else {
@@ -276,7 +279,7 @@ fn is_spare_stuck(core: &Core, late: u64) -> bool {
         && (core.threads.maker_waits() || late % SPARE_LATE_NS >= SPARE_LATE_NS - INTERVAL_NS)
 }
 
-fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> bool {
+fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool, since: u64) -> bool {
     if !slot.gate().has_number() || core.bound.is_full() {
         core.held_up.fetch_add(1, Ordering::Relaxed);
         return false;
@@ -284,7 +287,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
     let Some(spare) = core.threads.take_spare() else {
         return false;
     };
-    let Some(local) = core.bound.take_away(core, slot, waits) else {
+    let Some(local) = core.bound.take_away(core, slot, waits, (index, since)) else {
         core.threads.return_spare(core, spare);
         return false;
     };

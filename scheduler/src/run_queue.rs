@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
+use crate::figures::RunQueueLengths;
 use crate::header::Task;
 use crate::priority::Priority;
 use crate::slice::REDUCTIONS_PER_SLICE;
@@ -252,8 +253,8 @@ impl Stealers {
         self.0.iter().all(Stealer::is_empty)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.iter().map(Stealer::len).sum()
+    pub(crate) fn lengths(&self) -> RunQueueLengths {
+        lengths(|lane| self.0[lane as usize].len())
     }
 }
 
@@ -299,8 +300,17 @@ impl Injectors {
         self.lanes.iter().all(Injector::is_empty)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.lanes.iter().map(Injector::len).sum()
+    pub(crate) fn lengths(&self) -> RunQueueLengths {
+        lengths(|lane| self.lanes[lane as usize].len())
+    }
+}
+
+fn lengths(of: impl Fn(Lane) -> usize) -> RunQueueLengths {
+    RunQueueLengths {
+        max: of(Lane::Max),
+        high: of(Lane::High),
+        normal: of(Lane::Woken) + of(Lane::Yielded),
+        low: of(Lane::Low),
     }
 }
 

@@ -26,6 +26,8 @@ use crate::figures::Figures;
 use crate::fire::{AnyFire, Fire};
 use crate::gate;
 use crate::header::{Header, Task};
+use crate::long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, Watch};
+use crate::monitor::SLICE_NS;
 use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
 use crate::priority::Priority;
@@ -86,6 +88,8 @@ impl Scheduler {
             gate_signal: None,
             max_bound: 0,
             policy: Policy::default(),
+            long_schedule: None,
+            long_schedule_queue: 0,
             max_native: 0,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
@@ -421,6 +425,11 @@ impl Scheduler {
     pub fn figures(&self) -> Figures {
         self.core.figures()
     }
+
+    /// [`Figures::longest_slice`] is the longest from here on; one that goes on is found again.
+    pub fn forget_longest_slice(&self) {
+        self.core.long.forget_longest();
+    }
 }
 
 /// Makes a [`Scheduler`].
@@ -432,6 +441,8 @@ pub struct Builder {
     max_bound: usize,
     max_native: usize,
     policy: Policy,
+    long_schedule: Option<Watch>,
+    long_schedule_queue: usize,
     blocking: Limits,
     #[cfg(feature = "tokio")]
     tokio: Option<tokio::runtime::Handle>,
@@ -446,6 +457,8 @@ impl Default for Builder {
             max_bound: MAX_BOUND,
             max_native: DEFAULT_MAX_NATIVE,
             policy: Policy::default(),
+            long_schedule: None,
+            long_schedule_queue: DEFAULT_LONG_SCHEDULE_QUEUE,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
             tokio: None,
@@ -494,6 +507,59 @@ impl Builder {
     /// What the kernel shall make of threads bound to tasks that don't give way. Default: [`Policy::Auto`].
     pub fn kernel_policy(mut self, policy: Policy) -> Builder {
         self.policy = policy;
+        self
+    }
+
+    /// Has `handler` called for each slice that lasts for `threshold` or more; one under a millisecond counts as one. Mirrors
+    /// `erlang:system_monitor(long_schedule)`. Default: none.
+    ///
+    /// Once for each slice: when it ends, or is given away at a [`checkpoint`](crate::checkpoint); or, if the task lost its
+    /// scheduler ([`LongSlice::bound`]), already when it has lasted for the threshold, since it may never end. The
+    /// monitor finds them, to a millisecond or so, so one of little over the threshold may go unseen. Native tasks have no
+    /// slices, and a simulation finds none.
+    ///
+    /// A plain task of the scheduler's calls it, with nothing held; it may send, log, block and take its time, and is then
+    /// treated as any task that does. Its own slices are not reported. What happens before it returns waits
+    /// ([`Builder::long_schedule_queue`]). If it panics, that is logged and counted ([`WorkerFigures::panics`]), and it is
+    /// called for the next one. Once the scheduler is stopped it is not called any more. It should hold no handle of the
+    /// scheduler's, which would keep that up.
+    ///
+    /// [`WorkerFigures::panics`]: crate::WorkerFigures::panics
+    ///
+    /// ```
+    /// use otp_scheduler::Scheduler;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (out, slices) = std::sync::mpsc::channel();
+    /// let scheduler = Scheduler::builder()
+    ///     .schedulers(1)
+    ///     .long_schedule(Duration::from_millis(20), move |slice| drop(out.send(slice)))
+    ///     .build()?;
+    /// let begun = Instant::now();
+    /// scheduler.spawn(async move { while begun.elapsed() < Duration::from_millis(50) {} });
+    /// let slice = slices.recv()?;
+    /// assert!(slice.duration >= Duration::from_millis(20) && slice.bound && !slice.is_over);
+    /// println!("{} goes on for {:?}", slice.task, slice.duration);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn long_schedule(
+        mut self,
+        threshold: Duration,
+        handler: impl Fn(LongSlice) + Send + Sync + 'static,
+    ) -> Builder {
+        let threshold_ns = u64::try_from(threshold.as_nanos()).unwrap_or(u64::MAX);
+        self.long_schedule = Some(Watch {
+            threshold_ns: threshold_ns.max(SLICE_NS),
+            handler: Arc::new(handler),
+        });
+        self
+    }
+
+    /// Long slices that may wait for that handler to return; further ones are counted
+    /// ([`Figures::long_slices_lost`]) and it never hears of them. Default:
+    /// [`DEFAULT_LONG_SCHEDULE_QUEUE`](crate::DEFAULT_LONG_SCHEDULE_QUEUE).
+    pub fn long_schedule_queue(mut self, n: usize) -> Builder {
+        self.long_schedule_queue = n;
         self
     }
 
@@ -598,6 +664,8 @@ impl Builder {
             max_bound: self.max_bound,
             max_native: self.max_native,
             policy: self.policy,
+            long_schedule: self.long_schedule,
+            long_schedule_queue: self.long_schedule_queue,
             seed: None,
             blocking: self.blocking,
             #[cfg(feature = "tokio")]

@@ -348,12 +348,7 @@ impl Slot {
 
     /// Runs a task's own code from inside the outermost section.
     #[inline]
-    pub(crate) fn in_user_code<R>(
-        &self,
-        task: Task,
-        vtable: &'static VTable,
-        f: impl FnOnce() -> R,
-    ) -> R {
+    pub(crate) fn in_user_code<R>(&self, task: Task, f: impl FnOnce() -> R) -> R {
         struct Back<'a>(&'a Slot);
         impl Drop for Back<'_> {
             #[inline]
@@ -362,9 +357,6 @@ impl Slot {
                 std::mem::forget(self.0.enter());
             }
         }
-        self.own
-            .vtable
-            .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         self.will_run(task);
         self.leave();
         let _back = Back(self);
@@ -462,14 +454,20 @@ impl Slot {
         marked.map_addr(|address| address & !PRIORITY)
     }
 
-    /// By who takes the scheduler away, or on the thread itself: the task that runs on the thread, and its table. It may be
-    /// done by now.
+    /// By who takes the scheduler away, under the lock of the bound threads for one that is, or on the thread itself: the
+    /// task that runs on the thread, and its table. It may be done by now.
     pub(crate) fn running(&self) -> Option<(Task, &'static VTable)> {
         let task = NonNull::new(self.task_pointer())?;
         // SAFETY: null or a table, stored before the task by the thread; who took the scheduler away has acquired what
         // the thread wrote when it went into user code, and it writes no other before it is unbound.
         let vtable = unsafe { self.own.vtable.load(Ordering::Relaxed).as_ref() }?;
         Some((Task(task), vtable))
+    }
+
+    /// On the slot's own thread: the table of the last task that ran on it.
+    pub(crate) fn vtable(&self) -> Option<&'static VTable> {
+        // SAFETY: null or a table, stored by the thread itself or before the task was given to it.
+        unsafe { self.own.vtable.load(Ordering::Relaxed).as_ref() }
     }
 
     /// Under the lock of the bound threads: whether this one's task is that. Nothing is followed.
@@ -480,6 +478,11 @@ impl Slot {
     /// On the slot's own thread; or for a spare that is about to be given that task, under the lock of the bound threads.
     #[inline]
     pub(crate) fn will_run(&self, task: Task) {
+        // SAFETY: it was taken out of a queue to be run, so its owner keeps it.
+        let vtable = unsafe { task.0.as_ref() }.vtable;
+        self.own
+            .vtable
+            .store(ptr::from_ref(vtable).cast_mut(), Ordering::Relaxed);
         let priority = task.priority() as usize;
         let marked = task.0.as_ptr().map_addr(|address| address | priority);
         self.own.task.store(marked, Ordering::Relaxed);

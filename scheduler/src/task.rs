@@ -26,6 +26,7 @@ use slab::Slab;
 use crate::core::{Core, forget_payload, panic_text, quietly};
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::{Condvar, Mutex};
+use crate::long::name_of_type;
 use crate::native::{NativePlace, Stopped};
 use crate::priority::Priority;
 use crate::slice;
@@ -251,6 +252,7 @@ where
     const VTABLE: VTable = VTable {
         run: Plain::<F>::run,
         bound: None,
+        name: Some(name_of_type::<F>),
     };
 
     const WAKER: RawWakerVTable = RawWakerVTable::new(

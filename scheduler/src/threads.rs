@@ -283,6 +283,9 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
         threads.return_spare(core, spare);
         return Way::Kept;
     }
+    if let (Some(since), Some((task, _))) = (local.long_since(), slot.running()) {
+        local.end_long(task, since);
+    }
     local.leaves_behind(slot.running());
     core.remotes[local.index()].set_runner(None);
     core.given_away.fetch_add(1, Ordering::Relaxed);

@@ -27,6 +27,8 @@ use crate::driver::{Polled, Wait};
 use crate::fire::AnyFire;
 use crate::header::{Step, Task, VTable};
 use crate::idle::Place;
+use crate::long::Lasted;
+use crate::microstates::State;
 use crate::priority::Priority;
 use crate::random::Random;
 use crate::run_queue::{Lane, Origin, RunQueue};
@@ -162,6 +164,11 @@ impl Local {
 
     fn remote(&self) -> &Remote {
         &self.core.remotes[self.index]
+    }
+
+    /// What it does from `now` on, for the figures.
+    fn enter(&self, state: State, now: u64) {
+        self.remote().counters.time.enter(state, now);
     }
 
     // The queue.
@@ -321,12 +328,37 @@ impl Local {
         counters.slices.add(1);
         counters.reductions.add(used as u64);
         self.queue.charge(self.lane.get(), used);
+        if counters.long.is_of(counters.slices.get()) {
+            self.end_long(task, counters.long.since());
+        }
         if leave_off(task, step) {
             self.push_back(task, Origin::Running);
         }
         if self.waiting_since.get() != 0 {
             self.tell_of_waiting();
         }
+    }
+
+    /// Since when the slice that runs is known to, if the monitor has marked it.
+    pub(crate) fn long_since(&self) -> Option<u64> {
+        let counters = &self.remote().counters;
+        let is_long = counters.long.is_of(counters.slices.get() + 1);
+        is_long.then(|| counters.long.since())
+    }
+
+    /// On the thread that ran the slice of the task, before it says that the task gave way.
+    #[cold]
+    pub(crate) fn end_long(&self, task: Task, since: u64) {
+        let Some(slot) = slot::current() else {
+            return;
+        };
+        let lasted = Lasted {
+            scheduler: self.index,
+            since,
+            bound: false,
+            is_told: false,
+        };
+        self.core.long.ended(&self.core, slot, task, lasted);
     }
 
     /// The end of the scheduler's run: what is in the run-next slot is to be found in the queue.
@@ -336,6 +368,7 @@ impl Local {
         }
         // The gate of a bound thread stays open: it is the end.
         self.guest.set(None);
+        self.enter(State::Idle, self.core.clock.now());
         self.core.remotes[self.index].set_runner(None);
     }
 
@@ -349,6 +382,7 @@ impl Local {
         self.remote().told.look.store(false, Ordering::Relaxed);
         let now = self.core.clock.now();
         self.coarse_now.set(now);
+        let mut polls = false;
         for (index, remote) in self.core.remotes.iter().enumerate() {
             let grace = if index == self.index || remote.told.asleep.load(Ordering::Relaxed) {
                 0
@@ -356,6 +390,8 @@ impl Local {
                 OTHERS_TIMERS_NS
             };
             if remote.timers.next().saturating_add(grace) <= now {
+                polls = true;
+                self.enter(State::Polling, now);
                 self.fire_due(remote);
             }
         }
@@ -366,7 +402,12 @@ impl Local {
         let driver = &self.core.driver;
         if !self.core.idle.is_attended() && driver.is_unpolled(now, POLL_INTERVAL_NS) {
             driver.set_polled(now);
+            polls = true;
+            self.enter(State::Polling, now);
             self.poll(Wait::No);
+        }
+        if polls {
+            self.enter(State::Busy, self.core.clock.now());
         }
     }
 
@@ -384,6 +425,9 @@ impl Local {
     fn poll(&self, wait: Wait) -> Polled {
         let mut wakers = self.wakers.take();
         let polled = self.core.driver.poll(wait, &mut wakers);
+        if wait == Wait::Attend {
+            self.enter(State::Polling, self.core.clock.now());
+        }
         let counters = &self.remote().counters;
         counters.events.add(polled.events);
         for waker in wakers.drain(..) {
@@ -414,7 +458,8 @@ impl Local {
         let core = &self.core;
         self.waiting_since.set(0);
         self.remote().told.set_resting(true);
-        let late = core.is_late(core.clock.now());
+        let now = core.clock.now();
+        let late = core.is_late(now);
         let was_searching = self.searching.replace(false);
         let place = core
             .idle
@@ -431,6 +476,11 @@ impl Local {
             return;
         }
         self.remote().counters.parks.add(1);
+        let state = match self.guest.get() {
+            Some(_) => State::Hosting,
+            None => State::Idle,
+        };
+        self.enter(state, now);
         let timer = match place {
             Place::Attendant => {
                 let next = self.fired_at.get() + TIMER_WAKES_APART_NS;
@@ -456,6 +506,9 @@ impl Local {
         self.reductions_since_look.set(0);
         if timer {
             self.fire_all();
+            self.enter(State::Busy, core.clock.now());
+        } else {
+            self.enter(State::Busy, now);
         }
     }
 
@@ -534,20 +587,24 @@ impl Local {
         true
     }
 
-    /// What the scheduler's thread was left with when it was taken or given away.
+    /// What the scheduler's thread was left with when it was taken or given away, by who does so. That slice is over for
+    /// the scheduler; a mark on it is not the next one's.
     pub(crate) fn leaves_behind(&self, task: Option<(Task, &'static VTable)>) {
         self.left_behind.set(task);
+        self.remote().counters.slices.add(1);
     }
 
     fn tell_of_left_behind(&self) {
-        if let Some((task, vtable)) = self.left_behind.take()
-            && let Some(bound) = vtable.bound
-        {
+        let Some((task, vtable)) = self.left_behind.take() else {
+            return;
+        };
+        if let Some(bound) = vtable.bound {
             // SAFETY: the owner promises that the task's memory still holds a header, since its table has this entry.
             if !quietly("a task's `bound`", || unsafe { bound(task.0) }) {
                 self.remote().counters.panics.add(1);
             }
         }
+        self.core.long.expect(&self.core);
     }
 
     fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
@@ -615,7 +672,9 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
     if let Some(local) = slot.local() {
         local.remote().set_runner(Some(slot));
         // What its last thread did with its last task is not the queue's.
-        local.turns_seen.set(core.clock.now());
+        let now = core.clock.now();
+        local.turns_seen.set(now);
+        local.enter(State::Busy, now);
         local.tell_of_left_behind();
     }
     loop {
@@ -638,7 +697,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
                 local.rest();
                 continue;
             };
-            if core.offenders.has(task.0.addr().get()) && start_bound(core, task) {
+            if core.offenders.has(task.0.addr().get()) && start_bound(core, local.index, task) {
                 continue;
             }
             (task, slot.left())
@@ -662,11 +721,8 @@ pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
     let step = unsafe {
         header.as_ref().state.begin();
-        let vtable = header.as_ref().vtable;
-        let run = vtable.run;
-        slot.in_user_code(task, vtable, || {
-            catch_unwind(AssertUnwindSafe(|| run(header)))
-        })
+        let run = header.as_ref().vtable.run;
+        slot.in_user_code(task, || catch_unwind(AssertUnwindSafe(|| run(header))))
     };
     step.unwrap_or_else(|payload| {
         match slot.local() {
@@ -698,17 +754,21 @@ pub(crate) fn leave_off(task: Task, step: Step) -> bool {
 
 /// Gives a task that did not give way before to a thread of its own at once. False: there is none, or no room.
 #[cold]
-fn start_bound(core: &Core, task: Task) -> bool {
+fn start_bound(core: &Arc<Core>, index: usize, task: Task) -> bool {
     let Some(spare) = core.threads.take_spare() else {
         core.threads.call_maker();
         return false;
     };
     // Before it has the task: it might be done with it, and bound no more.
-    if !core.bound.bind_spare(core, spare, task) {
+    if !core
+        .bound
+        .bind_spare(core, spare, task, (index, core.clock.now()))
+    {
         core.threads.return_spare(core, spare);
         return false;
     }
     spare.give(Given::Task(task));
+    core.long.expect(core);
     true
 }
 
@@ -733,6 +793,9 @@ fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bo
     }
     let scheduler = core.bound.unbind(slot);
     slot.unbind();
+    if let Some(lasted) = slot.gate().bound.end_overrun() {
+        slot::with_core(|core| core.long.ended(core, slot, task, lasted));
+    }
     if leave_off(task, step) {
         core.inject(task);
     }

@@ -27,7 +27,11 @@ enum Action {
     Panic,
 }
 
-static VTABLE: VTable = VTable { run, bound: None };
+static VTABLE: VTable = VTable {
+    run,
+    bound: None,
+    name: None,
+};
 
 unsafe fn run(header: NonNull<Header>) -> Step {
     // SAFETY: all headers with this table are those of a `Scripted`, which is never freed.
@@ -161,6 +165,7 @@ impl Long {
         static VTABLE: VTable = VTable {
             run: Long::run,
             bound: Some(Long::bound),
+            name: None,
         };
         let task: &'static mut Long = Box::leak(Box::new(Long {
             header: Header::new(scheduler, &VTABLE),
@@ -312,6 +317,7 @@ struct Burner {
 static BURNS: VTable = VTable {
     run: burn,
     bound: None,
+    name: None,
 };
 
 unsafe fn burn(header: NonNull<Header>) -> Step {

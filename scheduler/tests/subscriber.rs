@@ -82,6 +82,7 @@ struct Bare {
 static PANICS: VTable = VTable {
     run: panics,
     bound: None,
+    name: None,
 };
 
 unsafe fn panics(header: NonNull<Header>) -> Step {
@@ -94,6 +95,7 @@ unsafe fn panics(header: NonNull<Header>) -> Step {
 static IS_BOUND: VTable = VTable {
     run: spins,
     bound: Some(bound),
+    name: None,
 };
 
 unsafe fn spins(_: NonNull<Header>) -> Step {

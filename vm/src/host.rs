@@ -1,5 +1,6 @@
 //! Calling into the VM from outside: a process whose result goes to the host program.
 
+use std::any::type_name;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
@@ -88,6 +89,7 @@ impl<T: Send + 'static> Run<T> {
         });
         let (at_return, at_end) = (Arc::clone(&outcome), Arc::clone(&outcome));
         let start = Start {
+            initial_call: Some(type_name::<B>),
             on_exit: Some(OnExit(Box::new(move |reason| at_end.end(reason)))),
             ..Start::default()
         };

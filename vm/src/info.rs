@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::{Figures, Priority};
+use otp_scheduler::{Figures, Priority, RunQueueLengths, WallTime};
 
 use crate::context::Context;
 use crate::process::Process;
@@ -34,6 +34,9 @@ pub struct ProcessInfo {
     pub registered_name: Option<Atom>,
     /// Its label for reports.
     pub label: Option<Atom>,
+    /// The type of the function that it began with, which tells the module and the function that the closure stands in.
+    /// `process_info(Pid, initial_call)`.
+    pub initial_call: &'static str,
     /// What it is doing.
     pub status: Status,
     /// Messages that it has taken into its mailbox and not yet received. Those that arrived since
@@ -87,7 +90,8 @@ pub struct SystemInfo {
     pub table_limit: usize,
     /// Since the VM was built.
     pub uptime: Duration,
-    /// Run queues, slices, steals and so on, by scheduler.
+    /// Run queues, slices, steals, the longest slice and so on, by scheduler: `statistics(run_queue_lengths)`,
+    /// `statistics(scheduler_wall_time)` and others.
     pub schedulers_figures: Figures,
 }
 
@@ -120,6 +124,40 @@ impl Vm {
     }
 }
 
+impl Vm {
+    /// Processes that are ready to run, by priority: one entry for each scheduler's queue, then the common queue's, of those
+    /// that were woken from outside. `statistics(run_queue_lengths)`.
+    pub fn run_queue_lengths(&self) -> Vec<RunQueueLengths> {
+        let figures = self.core().scheduler.figures();
+        let own = figures
+            .workers
+            .iter()
+            .map(|worker| worker.run_queue_lengths);
+        own.chain([figures.injector_lengths]).collect()
+    }
+
+    /// What each scheduler's time went into since the VM was built; the difference of two readings is
+    /// [`WallTime::since`]. `statistics(scheduler_wall_time)`.
+    ///
+    /// ```
+    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
+    /// let before = vm.scheduler_wall_time();
+    /// // ... a minute later:
+    /// for (scheduler, (now, before)) in vm.scheduler_wall_time().iter().zip(before).enumerate() {
+    ///     println!("{scheduler}: {:.0} %", 100.0 * now.since(before).utilisation());
+    /// }
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
+    pub fn scheduler_wall_time(&self) -> Vec<WallTime> {
+        let figures = self.core().scheduler.figures();
+        figures
+            .workers
+            .iter()
+            .map(|worker| worker.wall_time)
+            .collect()
+    }
+}
+
 impl Context {
     /// As [`Vm::process_info`].
     pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
@@ -138,6 +176,7 @@ fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
         pid,
         registered_name: state.name(),
         label: state.label,
+        initial_call: state.initial_call.map_or("", |name| name()),
         status: if state.exiting {
             Status::Exiting
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{Blocking, JoinHandle, Policy, QueueFull, Scheduler};
+use otp_scheduler::{Blocking, JoinHandle, LongSlice, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
 use crate::context::{
@@ -110,6 +110,36 @@ impl VmBuilder {
     /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
+        self
+    }
+
+    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, with its pid; None for what the VM
+    /// runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
+    ///
+    /// The slice has the process's name or label, and the function that it began with, as text. For when it is called, and
+    /// on which thread, see [`otp_scheduler::Builder::long_schedule`]. It should hold no [`Vm`], which would keep that up.
+    ///
+    /// ```
+    /// use otp_vm::Vm;
+    /// use std::time::Duration;
+    ///
+    /// let vm = Vm::builder()
+    ///     .long_schedule(Duration::from_millis(50), |pid, slice| {
+    ///         eprintln!("{} ran for {:?} (pid {pid:?})", slice.task, slice.duration);
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
+    pub fn long_schedule(
+        mut self,
+        threshold: Duration,
+        handler: impl Fn(Option<Pid>, LongSlice) + Send + Sync + 'static,
+    ) -> Self {
+        let handler = move |slice: LongSlice| {
+            let id = slice.task.id;
+            handler((id != 0).then(|| Pid::from_u64(id)), slice);
+        };
+        self.scheduler = self.scheduler.long_schedule(threshold, handler);
         self
     }
 

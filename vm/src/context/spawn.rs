@@ -1,5 +1,6 @@
 //! Making processes.
 
+use std::any::type_name;
 use std::sync::atomic::Ordering;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
@@ -209,13 +210,14 @@ impl SpawnOptions {
 pub(crate) fn spawn_process<B, F>(
     vm: &Vm,
     maker: Option<&Context>,
-    start: Start,
+    mut start: Start,
     body: B,
 ) -> Result<Pid, SpawnError>
 where
     B: FnOnce(Context) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
+    start.initial_call.get_or_insert(type_name::<B>);
     let make = |cx| {
         (
             Box::pin(LazyBody::new(body, cx)) as Body,
@@ -229,7 +231,7 @@ where
 pub(crate) fn spawn_native_process<B, E>(
     vm: &Vm,
     maker: Option<&Context>,
-    start: Start,
+    mut start: Start,
     body: B,
 ) -> Result<Pid, SpawnError>
 where
@@ -237,6 +239,7 @@ where
     E: IntoExit,
 {
     let place = vm.core().scheduler.native_place()?;
+    start.initial_call.get_or_insert(type_name::<B>);
     let make = |cx| {
         (
             Box::pin(NativeBody::new(body, cx)) as Body,

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_epoch as epoch;
 use otp_heap::Pid;
-use otp_scheduler::uncounted;
+use otp_scheduler::{name_long_slice, uncounted};
 
 use super::panics::quietly;
 use super::{Answer, Process, State};
@@ -52,6 +52,8 @@ impl Process {
         // SAFETY: this slice is the only one that reaches the body.
         let body = unsafe { (*self.body.get()).take() };
         drop_quietly(pid, body);
+        // From here on it may have no name any more.
+        name_long_slice(|| self.task_name(pid));
 
         let reason = {
             let mut state = self.lock();
@@ -90,11 +92,12 @@ impl Process {
         let mut state = {
             let mut state = self.lock();
             // It stays, for who has to name a process that was ended and still runs.
-            let label = state.label;
+            let (label, initial_call) = (state.label, state.initial_call);
             mem::replace(
                 &mut *state,
                 State {
                     label,
+                    initial_call,
                     ..State::default()
                 },
             )

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::{Activity, Header, NativePlace, Priority, TimerKey};
+use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::core::Core;
@@ -37,6 +37,9 @@ pub(crate) use panics::{
 use run::VTABLE;
 pub(crate) use run::{end_of_native, waits_in_vain_again};
 pub(crate) use waker::own_waker_matches;
+
+/// The name of a type: a word, where the text would be two.
+pub(crate) type TypeName = fn() -> &'static str;
 
 /// What a process runs.
 pub(crate) type Body = Pin<Box<dyn Future<Output = ExitReason> + Send>>;
@@ -126,6 +129,8 @@ pub(crate) struct State {
     /// What most processes don't have.
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) label: Option<Atom>,
+    /// The type of the function that it began with.
+    pub(crate) initial_call: Option<TypeName>,
     pub(crate) body_bytes: u32,
 }
 
@@ -252,6 +257,7 @@ impl Process {
         state.wake_at = NEVER;
         state.parent = Some(start.parent);
         state.label = start.label;
+        state.initial_call = start.initial_call;
         state.trap_exit = start.trap_exit;
         state.body_bytes = body_bytes;
         if start.on_exit.is_some() {
@@ -282,6 +288,24 @@ impl Process {
     /// Sets the priority, from the next time on that the process is queued.
     pub(crate) fn set_priority(&self, priority: Priority) {
         self.header.set_priority(priority);
+    }
+
+    /// What reports call the process. Waits for nothing: who holds the lock may stand at a gate.
+    fn task_name(&self, pid: Pid) -> TaskName {
+        let mut name = pid.to_string();
+        if let Some(state) = self.state.try_lock() {
+            let called = state.name().or(state.label);
+            if let Some(called) = called {
+                name.push_str(&format!(" ({called})"));
+            }
+            if let Some(initial_call) = state.initial_call {
+                name.push_str(&format!(": {}", initial_call()));
+            }
+        }
+        TaskName {
+            id: pid.as_u64(),
+            name,
+        }
     }
 
     /// What the process is doing at this moment.
@@ -320,6 +344,8 @@ impl Process {
 /// What a process starts with, as its maker says.
 #[derive(Debug)]
 pub(crate) struct Start {
+    /// By default, that of the body.
+    pub(crate) initial_call: Option<TypeName>,
     pub(crate) parent: Pid,
     pub(crate) link: bool,
     pub(crate) monitor: Option<Ref>,
@@ -332,6 +358,7 @@ pub(crate) struct Start {
 impl Default for Start {
     fn default() -> Self {
         Self {
+            initial_call: None,
             parent: HOST,
             link: false,
             monitor: None,

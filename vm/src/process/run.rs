@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 
 use otp_heap::Pid;
-use otp_scheduler::{Header, Step, VTable};
+use otp_scheduler::{Header, Step, TaskName, VTable};
 
 use super::panics::{CURRENT, quietly, reason_of_panic};
 use super::{Process, deputy, waker};
@@ -17,7 +17,24 @@ use crate::exit_reason::ExitReason;
 pub(crate) static VTABLE: VTable = VTable {
     run,
     bound: Some(deputy::bound),
+    name: Some(name),
 };
+
+/// Names the process.
+///
+/// # Safety
+/// `header` is the first field of a process's slot.
+unsafe fn name(header: NonNull<Header>) -> TaskName {
+    // SAFETY: the header is the first field of a `repr(C)` Process; slots outlive the scheduler's threads.
+    let process = unsafe { header.cast::<Process>().as_ref() };
+    match process.pid().or_else(|| process.ended_pid()) {
+        Some(pid) => process.task_name(pid),
+        None => TaskName {
+            id: 0,
+            name: "a process that has ended".to_owned(),
+        },
+    }
+}
 
 /// Runs one slice.
 ///
