@@ -27,6 +27,8 @@
 //!   at the queues: the same argument.
 //! - *Wake against leaving.* Both strike out under the lock, so a worker is either woken or left by itself. A wake-up
 //!   call that comes after it left all the same (it left since it saw work) is spurious at its next sleep.
+//! - *Two in the poller.* One event wakes one of them, which takes it. So between a wake-up of the attendant and its leaving
+//!   nobody else attends, however late timers are.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
@@ -46,6 +48,9 @@ struct Waiting {
     /// The last to come is woken first: its caches are the warmest.
     sleepers: Vec<usize>,
     attendant: Option<usize>,
+    /// One that attended, was woken, and is still in the poller: until it has left nobody else may attend, who could be
+    /// woken in its place.
+    called: Option<usize>,
 }
 
 /// Where a worker waits.
@@ -72,6 +77,7 @@ impl Idle {
             waiting: Mutex::new(Waiting {
                 sleepers: Vec::with_capacity(workers),
                 attendant: None,
+                called: None,
             }),
         }
     }
@@ -108,7 +114,8 @@ impl Idle {
         if was_searching {
             change = change.wrapping_sub(SEARCHING);
         }
-        let place = if waiting.attendant.is_none() && (last || late) {
+        let is_free = waiting.attendant.is_none() && waiting.called.is_none();
+        let place = if is_free && (last || late) {
             waiting.attendant = Some(worker);
             change = change.wrapping_add(ATTENDED);
             Place::Attendant
@@ -134,6 +141,7 @@ impl Idle {
             self.word.fetch_sub(IDLE, Ordering::SeqCst);
             false
         } else {
+            waiting.called.take_if(|called| *called == worker);
             true
         }
     }
@@ -161,6 +169,7 @@ impl Idle {
             return Some((worker, Place::Sleeper));
         }
         let worker = waiting.attendant.take()?;
+        waiting.called = Some(worker);
         self.word
             .fetch_add(SEARCHING.wrapping_sub(IDLE + ATTENDED), Ordering::SeqCst);
         Some((worker, Place::Attendant))
@@ -227,6 +236,18 @@ mod tests {
         assert!(!idle.leave(1));
         assert!(!idle.is_attended());
         assert_eq!(idle.enter(1, 2, false, false), Place::Attendant);
+    }
+
+    /// Two in the poller are woken by one event, which one of them takes.
+    #[test]
+    fn nobody_attends_before_the_one_who_was_woken_has_left_the_poller() {
+        let idle = Idle::new(2);
+        idle.enter(0, 2, false, true);
+        assert_eq!(idle.wake_one(), Some((0, Place::Attendant)));
+        assert_eq!(idle.enter(1, 2, false, true), Place::Sleeper);
+        assert!(!idle.leave(1));
+        assert!(idle.leave(0), "it was woken");
+        assert_eq!(idle.enter(1, 2, false, true), Place::Attendant);
     }
 
     #[test]
