@@ -21,6 +21,7 @@ use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
 use crate::native::Natives;
+use crate::online::Online;
 use crate::run_queue::{Injectors, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
@@ -124,6 +125,7 @@ pub(crate) struct Core {
     pub(crate) injectors: Injectors,
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: CachePadded<Idle>,
+    pub(crate) online: Online,
     pub(crate) driver: Driver,
     pub(crate) monitor: Monitor,
     pub(crate) clock: Clock,
@@ -177,6 +179,7 @@ impl Core {
         Ok(Core {
             injectors: Injectors::new(),
             idle: CachePadded::new(Idle::new(workers)),
+            online: Online::new(workers),
             remotes,
             monitor: Monitor::default(),
             driver: Driver::new(clock.clone())?,
@@ -297,6 +300,13 @@ impl Core {
                 .remotes
                 .iter()
                 .any(|remote| !remote.stealers.is_empty())
+    }
+
+    /// Workers that have nothing to do, and could give a bound thread its turn.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Remote> {
+        self.remotes[..self.online.count()]
+            .iter()
+            .filter(|remote| remote.told.could_host())
     }
 
     /// Sources of events are the world's, and a simulation has none.
@@ -513,6 +523,7 @@ impl Core {
                 .collect(),
             injector_length: self.injectors.len(),
             idle: self.idle.count(),
+            offline: self.idle.offline(),
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),

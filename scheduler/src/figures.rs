@@ -13,6 +13,8 @@ pub struct Figures {
     pub injector_length: usize,
     /// Workers that wait for something to do.
     pub idle: usize,
+    /// Workers that have gone offline ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
+    pub offline: usize,
     /// Timers that are started and neither fired nor cancelled.
     pub timers: usize,
     /// Sources registered for readiness.

@@ -83,6 +83,7 @@ pub mod lock;
 mod monitor;
 mod native;
 pub mod net;
+mod online;
 mod periodic;
 mod priority;
 mod random;
@@ -116,6 +117,7 @@ pub use native::{
     DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace, Stopped, WouldBlock, block_on,
     enter_native,
 };
+pub use online::OnlineError;
 /// ```
 /// use otp_scheduler::{Scheduler, reductions, yield_now};
 ///

@@ -185,11 +185,7 @@ fn look(core: &Core) {
     if core.idle.any() && (core.is_late(now) || core.has_work()) {
         core.wake_one();
     }
-    let hosts = core
-        .remotes
-        .iter()
-        .filter(|remote| remote.told.could_host());
-    for remote in hosts.take(core.bound.ready()) {
+    for remote in core.hosts().take(core.bound.ready()) {
         remote.told.call();
         core.driver.wake();
     }
@@ -293,7 +289,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
 
 impl Core {
     fn all_idle(&self) -> bool {
-        self.idle.count() == self.remotes.len() && self.bound.count() == 0
+        self.idle.are_all(self.remotes.len()) && self.bound.count() == 0
     }
 
     /// True if nobody waits for sockets and timers, and those who should look after them between slices don't.

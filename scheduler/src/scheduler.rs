@@ -27,6 +27,7 @@ use crate::fire::{AnyFire, Fire};
 use crate::gate;
 use crate::header::{Header, Task};
 use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
+use crate::online::OnlineError;
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
 use crate::priority::Priority;
 use crate::random;
@@ -109,6 +110,34 @@ impl Scheduler {
     /// Number of worker threads.
     pub fn schedulers(&self) -> usize {
         self.core.remotes.len()
+    }
+
+    /// Number of them that run tasks: those with the lowest numbers. Mirrors
+    /// `erlang:system_info(schedulers_online)`.
+    pub fn schedulers_online(&self) -> usize {
+        self.core.online.count()
+    }
+
+    /// Has `n` of the worker threads run tasks, 1 to all, from now on, and gives the number before. Mirrors
+    /// `erlang:system_flag(schedulers_online, N)`. From any thread, also in a task.
+    ///
+    /// One that shall be offline ends its slice, gives what is in its queue to the others, and sleeps; its timers fire as
+    /// before. Nothing waits for that: [`Figures::offline`] tells how many sleep by now. A simulation has one scheduler, which
+    /// is always online.
+    ///
+    /// # Errors
+    ///
+    /// [`OnlineError`] for 0, and for more than [`Scheduler::schedulers`].
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(4).build()?;
+    /// assert_eq!(scheduler.set_schedulers_online(2)?, 4);
+    /// assert_eq!(scheduler.schedulers_online(), 2);
+    /// assert!(scheduler.set_schedulers_online(5).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_schedulers_online(&self, n: usize) -> Result<usize, OnlineError> {
+        self.core.online.set(&self.core, n)
     }
 
     /// Makes sure that the task runs once more after this call began. May be called from any thread, any number of

@@ -226,7 +226,11 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     }
     // From here on it takes others some time to answer: no look is of use before.
     slot.set_over_since(now);
-    if local.pass_on() || core.is_stopping() || core.bound.is_full() || !slot.gate().has_number() {
+    if (local.pass_on() && local.is_online())
+        || core.is_stopping()
+        || core.bound.is_full()
+        || !slot.gate().has_number()
+    {
         return Way::Kept;
     }
     let threads = &core.threads;

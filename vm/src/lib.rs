@@ -74,7 +74,7 @@ pub use otp_heap::{
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
 pub use otp_scheduler::{
-    AccountingAllocator, Blocking, JoinError, JoinHandle, Policy, Priority, QueueFull,
+    AccountingAllocator, Blocking, JoinError, JoinHandle, OnlineError, Policy, Priority, QueueFull,
     REDUCTIONS_PER_SLICE, RandomState, checkpoint, net, proceed, random, simulation, tick,
 };
 /// ```
