@@ -22,6 +22,7 @@ use crate::lock::{Condvar, Mutex, section};
 use crate::monitor::{Monitor, Offenders};
 use crate::native::Natives;
 use crate::online::Online;
+use crate::pins::Pins;
 use crate::run_queue::{Injectors, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
@@ -105,7 +106,7 @@ impl Told {
 }
 
 /// What the builder was told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) name: String,
     /// The signal of the gates; none if there shall be no gates.
@@ -113,6 +114,7 @@ pub(crate) struct Options {
     pub(crate) max_bound: usize,
     pub(crate) max_native: usize,
     pub(crate) policy: Policy,
+    pub(crate) pins: Pins,
     /// It is a simulation, with this seed.
     pub(crate) seed: Option<u64>,
     pub(crate) blocking: Limits,
@@ -199,6 +201,7 @@ impl Core {
                 options.max_native,
                 options.gate_signal,
                 options.policy,
+                options.pins,
             ),
             blocking: Pool::new(options.blocking),
             natives: Natives::new(options.max_native),
@@ -524,6 +527,7 @@ impl Core {
             injector_length: self.injectors.len(),
             idle: self.idle.count(),
             offline: self.idle.offline(),
+            pins_refused: self.bound.pins.refused(),
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),

@@ -85,6 +85,7 @@ mod native;
 pub mod net;
 mod online;
 mod periodic;
+mod pins;
 mod priority;
 mod random;
 mod registration;

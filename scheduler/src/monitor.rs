@@ -282,6 +282,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool) -> boo
     };
     core.remotes[index].set_runner(None);
     core.taken_away.fetch_add(1, Ordering::Relaxed);
+    core.bound.pins.pin(spare.gate(), index);
     // At the end, too: the spare finds that, and ends the scheduler.
     spare.give(Given::Scheduler(local));
     true

@@ -29,6 +29,7 @@ use crate::header::{Header, Task};
 use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
 use crate::online::OnlineError;
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
+use crate::pins::Pins;
 use crate::priority::Priority;
 use crate::random;
 use crate::registration::Registration;
@@ -87,6 +88,7 @@ impl Scheduler {
             gate_signal: None,
             max_bound: 0,
             policy: Policy::default(),
+            pins: Pins::default(),
             max_native: 0,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
@@ -461,6 +463,7 @@ pub struct Builder {
     max_bound: usize,
     max_native: usize,
     policy: Policy,
+    pin: bool,
     blocking: Limits,
     #[cfg(feature = "tokio")]
     tokio: Option<tokio::runtime::Handle>,
@@ -475,6 +478,7 @@ impl Default for Builder {
             max_bound: MAX_BOUND,
             max_native: DEFAULT_MAX_NATIVE,
             policy: Policy::default(),
+            pin: false,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
             tokio: None,
@@ -523,6 +527,29 @@ impl Builder {
     /// What the kernel shall make of threads bound to tasks that don't give way. Default: [`Policy::Auto`].
     pub fn kernel_policy(mut self, policy: Policy) -> Builder {
         self.policy = policy;
+        self
+    }
+
+    /// Pins each scheduler to a core: scheduler `i` to the `i`-th of those that the thread which builds it may use, round and
+    /// round. Whichever thread runs the scheduler is on that core, and so is one that it gives a turn, since its task does
+    /// not give way. More of such tasks' work gets done so, but where other programs use a core as well, a pinned scheduler
+    /// does not evade them: it is for machines (or containers with cores of their own) that run nothing else. Mirrors
+    /// `erl +sbt`. Default: false.
+    ///
+    /// **What is started in a task inherits its core**: threads, pools that a library makes when it is first used (rayon's
+    /// global one), child processes; and [`std::thread::available_parallelism`] says 1 there. Make such pools before, on a
+    /// thread of the host's, or in [`Scheduler::blocking`]: threads of that pool, and the scheduler's own helpers, are not
+    /// pinned.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().pin(true).build()?;
+    /// let cores = || std::thread::available_parallelism().map(usize::from);
+    /// assert_eq!(scheduler.spawn(async move { cores() }).wait()??, 1);
+    /// assert_eq!(scheduler.try_blocking(cores)?.wait()??, cores()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pin(mut self, pin: bool) -> Builder {
+        self.pin = pin;
         self
     }
 
@@ -587,7 +614,7 @@ impl Builder {
     /// # Errors
     ///
     /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
-    /// says to a new thread or descriptor.
+    /// says to a new thread or descriptor, or to [`Builder::pin`].
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
             Some(count) => count,
@@ -619,6 +646,11 @@ impl Builder {
         if let Some(signal) = self.gate_signal {
             gate::install(signal)?;
         }
+        let pins = if self.pin {
+            Pins::of_this_thread()?
+        } else {
+            Pins::default()
+        };
         let queues: Vec<RunQueue> = (0..count).map(|_| RunQueue::new()).collect();
         let stealers = queues.iter().map(RunQueue::stealers).collect();
         let options = Options {
@@ -627,6 +659,7 @@ impl Builder {
             max_bound: self.max_bound,
             max_native: self.max_native,
             policy: self.policy,
+            pins,
             seed: None,
             blocking: self.blocking,
             #[cfg(feature = "tokio")]

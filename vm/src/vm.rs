@@ -107,6 +107,13 @@ impl VmBuilder {
         self
     }
 
+    /// Pins each scheduler to a core, for machines that run nothing else. What a process starts inherits its core, threads
+    /// and programs: see [`otp_scheduler::Builder::pin`].
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.scheduler = self.scheduler.pin(pin);
+        self
+    }
+
     /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
