@@ -27,6 +27,9 @@ pub struct Settings {
     /// Scheduler threads [default: as many as there are cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub schedulers: Option<u16>,
+    /// Pin each scheduler to a core
+    #[arg(long, global = true)]
+    pub pin: bool,
 }
 
 /// Why a workload gave no report.
@@ -86,7 +89,10 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 impl Settings {
     /// A VM for one run.
     pub(crate) fn build(&self) -> Result<Vm, BenchError> {
-        let mut builder = Vm::builder().name("bench").max_processes(MAX_PROCESSES);
+        let mut builder = Vm::builder()
+            .name("bench")
+            .max_processes(MAX_PROCESSES)
+            .pin(self.pin);
         if let Some(schedulers) = self.schedulers {
             builder = builder.schedulers(schedulers.into());
         }
@@ -246,6 +252,7 @@ pub(crate) mod tests {
         workload
             .run(&Settings {
                 schedulers: Some(2),
+                ..Settings::default()
             })
             .expect("the workload runs")
     }
@@ -268,6 +275,7 @@ pub(crate) mod tests {
         let counter = Arc::clone(&ran);
         let settings = Settings {
             schedulers: Some(2),
+            ..Settings::default()
         };
         let driver = |mut cx: Context| async move {
             let body = {

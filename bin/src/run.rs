@@ -27,6 +27,9 @@ pub(crate) struct VmOptions {
     /// Scheduler threads [default: as many as there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     schedulers: Option<u16>,
+    /// Pin each scheduler to a core, on a machine that runs nothing else
+    #[arg(long)]
+    pin: bool,
     /// Most processes at once
     #[arg(long, value_name = "N", default_value_t = otp_vm::DEFAULT_MAX_PROCESSES)]
     max_processes: usize,
@@ -49,7 +52,8 @@ enum End {
 pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> ExitCode {
     let mut builder = Vm::builder()
         .name(name)
-        .max_processes(options.max_processes);
+        .max_processes(options.max_processes)
+        .pin(options.pin);
     if let Some(schedulers) = options.schedulers {
         builder = builder.schedulers(schedulers.into());
     }

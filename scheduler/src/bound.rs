@@ -34,6 +34,7 @@ use crate::gate::{self, Gate};
 use crate::header::{Header, Task, VTable};
 use crate::lock::MonitorMutex;
 use crate::long::Lasted;
+use crate::pins::Pins;
 use crate::priority::Priority;
 use crate::slot::Slot;
 use crate::worker::Local;
@@ -182,6 +183,7 @@ pub(crate) struct Bound {
     no_way_back: AtomicBool,
     /// The signal of the gates; without one they stay open, and nobody gets a turn.
     signal: Option<i32>,
+    pub(crate) pins: Pins,
 }
 
 #[derive(Debug)]
@@ -202,6 +204,7 @@ impl Bound {
         max_native: usize,
         signal: Option<i32>,
         policy: Policy,
+        pins: Pins,
     ) -> Bound {
         let places = limit + max_native;
         Bound {
@@ -226,6 +229,7 @@ impl Bound {
             natives: AtomicUsize::new(0),
             limit,
             signal,
+            pins,
         }
     }
 
@@ -406,6 +410,7 @@ impl Bound {
     fn put_last(&self, queues: &mut Queues, slot: &'static Slot) {
         let Some(signal) = self.signal.filter(|_| !queues.ended) else {
             slot.gate().bound.set(LET_GO);
+            self.pins.release(slot.gate());
             return;
         };
         slot.gate().bound.set(READY);
@@ -508,6 +513,7 @@ impl Bound {
     fn put_to_sleep(&self, queues: &mut Queues, slot: &'static Slot) {
         let bound = &slot.gate().bound;
         bound.set(ASLEEP);
+        self.pins.release(slot.gate());
         bound.passed.store(0, Ordering::Relaxed);
         bound.patience.store(0, Ordering::Relaxed);
         queues.asleep.push(slot);
@@ -524,6 +530,7 @@ impl Bound {
         self.grow_old(slot);
         let gate = slot.gate();
         gate.bound.set(TURN + scheduler as u32);
+        self.pins.pin(gate, scheduler);
         gate.bound
             .cpu_ns
             .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
@@ -705,6 +712,7 @@ impl Bound {
         queues.condemned.clear();
         self.count_waiting(&queues);
         for slot in &queues.all {
+            self.pins.release(slot.gate());
             slot.gate().open();
         }
     }

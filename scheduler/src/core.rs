@@ -22,6 +22,8 @@ use crate::lock::{Condvar, Mutex, section};
 use crate::long::{LongSlices, Watch};
 use crate::monitor::{Monitor, Offenders};
 use crate::native::Natives;
+use crate::online::Online;
+use crate::pins::Pins;
 use crate::run_queue::{Injectors, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
@@ -105,7 +107,7 @@ impl Told {
 }
 
 /// What the builder was told.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) name: String,
     /// The signal of the gates; none if there shall be no gates.
@@ -115,6 +117,7 @@ pub(crate) struct Options {
     pub(crate) policy: Policy,
     pub(crate) long_schedule: Option<Watch>,
     pub(crate) long_schedule_queue: usize,
+    pub(crate) pins: Pins,
     /// It is a simulation, with this seed.
     pub(crate) seed: Option<u64>,
     pub(crate) blocking: Limits,
@@ -127,6 +130,7 @@ pub(crate) struct Core {
     pub(crate) injectors: Injectors,
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: CachePadded<Idle>,
+    pub(crate) online: Online,
     pub(crate) driver: Driver,
     pub(crate) monitor: Monitor,
     pub(crate) clock: Clock,
@@ -181,6 +185,7 @@ impl Core {
         Ok(Core {
             injectors: Injectors::new(),
             idle: CachePadded::new(Idle::new(workers)),
+            online: Online::new(workers),
             remotes,
             monitor: Monitor::default(),
             driver: Driver::new(clock.clone())?,
@@ -200,6 +205,7 @@ impl Core {
                 options.max_native,
                 options.gate_signal,
                 options.policy,
+                options.pins,
             ),
             blocking: Pool::new(options.blocking),
             natives: Natives::new(options.max_native),
@@ -302,6 +308,13 @@ impl Core {
                 .remotes
                 .iter()
                 .any(|remote| !remote.stealers.is_empty())
+    }
+
+    /// Workers that have nothing to do, and could give a bound thread its turn.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Remote> {
+        self.remotes[..self.online.count()]
+            .iter()
+            .filter(|remote| remote.told.could_host())
     }
 
     /// Sources of events are the world's, and a simulation has none.
@@ -524,6 +537,8 @@ impl Core {
             injector_length: injector_lengths.total(),
             injector_lengths,
             idle: self.idle.count(),
+            offline: self.idle.offline(),
+            pins_refused: self.bound.pins.refused(),
             timers: self.remotes.iter().map(|remote| remote.timers.len()).sum(),
             sources: self.driver.sources(),
             outside_wakes: self.outside_wakes.load(Ordering::Relaxed),

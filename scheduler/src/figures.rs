@@ -19,6 +19,11 @@ pub struct Figures {
     pub injector_lengths: RunQueueLengths,
     /// Workers that wait for something to do.
     pub idle: usize,
+    /// Workers that have gone offline ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
+    pub offline: usize,
+    /// Times that the system refused to pin a thread to its scheduler's core ([`Builder::pin`](crate::Builder::pin)): the
+    /// cores that the process may use were changed since the scheduler was built.
+    pub pins_refused: u64,
     /// Timers that are started and neither fired nor cancelled.
     pub timers: usize,
     /// Sources registered for readiness.

@@ -52,6 +52,7 @@ pub(crate) struct Gate {
     /// The slot's number, plus one; 0 if there was none left.
     number: AtomicUsize,
     pub(crate) bound: crate::bound::Standing,
+    pub(crate) pin: crate::pins::Pin,
 }
 
 impl Gate {
@@ -59,6 +60,7 @@ impl Gate {
     pub(crate) fn sit_down(&self) {
         self.word.store(OPEN, Ordering::SeqCst);
         self.bound.forget();
+        self.pin.forget();
         // SAFETY: a call without arguments.
         let thread = unsafe { libc::syscall(libc::SYS_gettid) } as i32;
         self.thread.store(thread, Ordering::SeqCst);

@@ -9,6 +9,9 @@
 //! - A busy worker may be stuck in a long slice. The monitor notices sockets and timers that are late and wakes an idle
 //!   worker, which attends, until it goes idle again and finds that the busy ones do.
 //!
+//! A worker whose scheduler is offline (`online.rs`) is not idle: nobody wakes it for a task, and for the question who is
+//! the last it counts as asleep.
+//!
 //! Protocol:
 //! 1. A worker that found nothing to do enters: under the lock it writes itself down as sleeper or attendant, gives
 //!    back its searching count and counts itself idle; *then* it looks at all queues again, then sleeps.
@@ -27,16 +30,19 @@
 //!   at the queues: the same argument.
 //! - *Wake against leaving.* Both strike out under the lock, so a worker is either woken or left by itself. A wake-up
 //!   call that comes after it left all the same (it left since it saw work) is spurious at its next sleep.
+//! - *Two in the poller.* One event wakes one of them, which takes it. So between a wake-up of the attendant and its leaving
+//!   nobody else attends, however late timers are.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
 const IDLE: u64 = 1;
+const OFFLINE: u64 = 1 << 16;
 const SEARCHING: u64 = 1 << 32;
 const ATTENDED: u64 = 1 << 63;
 
 #[derive(Debug)]
 pub(crate) struct Idle {
-    /// Counts of the idle and the searching, and whether there is an attendant.
+    /// Counts of the idle, the offline and the searching, and whether there is an attendant.
     word: AtomicU64,
     waiting: Mutex<Waiting>,
 }
@@ -46,6 +52,9 @@ struct Waiting {
     /// The last to come is woken first: its caches are the warmest.
     sleepers: Vec<usize>,
     attendant: Option<usize>,
+    /// One that attended, was woken, and is still in the poller: until it has left nobody else may attend, who could be
+    /// woken in its place.
+    called: Option<usize>,
 }
 
 /// Where a worker waits.
@@ -58,7 +67,11 @@ pub(crate) enum Place {
 }
 
 fn idle(word: u64) -> usize {
-    (word & (SEARCHING - 1)) as usize
+    (word & (OFFLINE - 1)) as usize
+}
+
+fn offline(word: u64) -> usize {
+    ((word & (SEARCHING - 1)) / OFFLINE) as usize
 }
 
 fn searching(word: u64) -> usize {
@@ -72,6 +85,7 @@ impl Idle {
             waiting: Mutex::new(Waiting {
                 sleepers: Vec::with_capacity(workers),
                 attendant: None,
+                called: None,
             }),
         }
     }
@@ -87,6 +101,17 @@ impl Idle {
         idle(self.word.load(Ordering::Relaxed))
     }
 
+    /// How many are offline and sleep.
+    pub(crate) fn offline(&self) -> usize {
+        offline(self.word.load(Ordering::Relaxed))
+    }
+
+    /// True if none of `workers` runs anything.
+    pub(crate) fn are_all(&self, workers: usize) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        idle(word) + offline(word) == workers
+    }
+
     /// True if somebody waits in the poller.
     #[inline]
     pub(crate) fn is_attended(&self) -> bool {
@@ -94,7 +119,7 @@ impl Idle {
     }
 
     /// Counts a worker idle, and says where it shall wait; but it must look at the queues again first. It attends if
-    /// there is no attendant and it is the last of `workers`, or if the busy ones are `late`.
+    /// there is no attendant and it is the last of `workers` (those offline apart), or if the busy ones are `late`.
     pub(crate) fn enter(
         &self,
         worker: usize,
@@ -103,12 +128,13 @@ impl Idle {
         late: bool,
     ) -> Place {
         let mut waiting = self.waiting.lock();
-        let last = waiting.sleepers.len() + 1 == workers;
+        let last = waiting.sleepers.len() + self.offline() + 1 == workers;
         let mut change = IDLE;
         if was_searching {
             change = change.wrapping_sub(SEARCHING);
         }
-        let place = if waiting.attendant.is_none() && (last || late) {
+        let is_free = waiting.attendant.is_none() && waiting.called.is_none();
+        let place = if is_free && (last || late) {
             waiting.attendant = Some(worker);
             change = change.wrapping_add(ATTENDED);
             Place::Attendant
@@ -134,8 +160,38 @@ impl Idle {
             self.word.fetch_sub(IDLE, Ordering::SeqCst);
             false
         } else {
+            waiting.called.take_if(|called| *called == worker);
             true
         }
+    }
+
+    /// Counts a worker offline, whose queue is empty; it must look at the queues of others once more. If it was the last
+    /// awake of `workers` and nobody attends, this picks an idle one to search, and then to attend: the caller must wake
+    /// that one, a sleeper.
+    pub(crate) fn go_offline(&self, workers: usize, was_searching: bool) -> Option<usize> {
+        let mut waiting = self.waiting.lock();
+        let mut change = OFFLINE;
+        if was_searching {
+            change = change.wrapping_sub(SEARCHING);
+        }
+        self.word.fetch_add(change, Ordering::SeqCst);
+        let last = waiting.sleepers.len() + self.offline() == workers;
+        let woken = match waiting.attendant {
+            None if last => waiting.sleepers.pop(),
+            _ => None,
+        };
+        if woken.is_some() {
+            self.word.fetch_add(SEARCHING - IDLE, Ordering::SeqCst);
+        }
+        drop(waiting);
+        fence(Ordering::SeqCst);
+        woken
+    }
+
+    /// Counts a worker as offline no more.
+    pub(crate) fn come_online(&self) {
+        let _waiting = self.waiting.lock();
+        self.word.fetch_sub(OFFLINE, Ordering::SeqCst);
     }
 
     /// Picks an idle worker to search, if none searches. The caller must wake it.
@@ -161,6 +217,7 @@ impl Idle {
             return Some((worker, Place::Sleeper));
         }
         let worker = waiting.attendant.take()?;
+        waiting.called = Some(worker);
         self.word
             .fetch_add(SEARCHING.wrapping_sub(IDLE + ATTENDED), Ordering::SeqCst);
         Some((worker, Place::Attendant))
@@ -227,6 +284,50 @@ mod tests {
         assert!(!idle.leave(1));
         assert!(!idle.is_attended());
         assert_eq!(idle.enter(1, 2, false, false), Place::Attendant);
+    }
+
+    /// Two in the poller are woken by one event, which one of them takes.
+    #[test]
+    fn nobody_attends_before_the_one_who_was_woken_has_left_the_poller() {
+        let idle = Idle::new(2);
+        idle.enter(0, 2, false, true);
+        assert_eq!(idle.wake_one(), Some((0, Place::Attendant)));
+        assert_eq!(idle.enter(1, 2, false, true), Place::Sleeper);
+        assert!(!idle.leave(1));
+        assert!(idle.leave(0), "it was woken");
+        assert_eq!(idle.enter(1, 2, false, true), Place::Attendant);
+    }
+
+    #[test]
+    fn who_is_offline_is_not_woken_and_counts_as_asleep() {
+        let idle = Idle::new(3);
+        assert_eq!(idle.go_offline(3, false), None, "others are awake");
+        assert_eq!(idle.enter(0, 3, false, false), Place::Sleeper);
+        assert!(!idle.are_all(3));
+        assert_eq!(
+            idle.enter(1, 3, false, false),
+            Place::Attendant,
+            "the last of those online"
+        );
+        assert!(idle.are_all(3));
+        assert_eq!(idle.wake_one(), Some((0, Place::Sleeper)));
+        assert!(idle.leave(0) && idle.end_search());
+        assert_eq!(idle.wake_one(), Some((1, Place::Attendant)));
+        assert!(idle.leave(1) && idle.end_search());
+        assert_eq!(idle.wake_one(), None);
+        idle.come_online();
+        assert_eq!((idle.count(), idle.offline()), (0, 0));
+    }
+
+    #[test]
+    fn the_last_awake_leaves_the_poller_to_a_sleeper_when_it_goes_offline() {
+        let idle = Idle::new(2);
+        idle.enter(0, 2, false, false);
+        idle.search();
+        assert_eq!(idle.go_offline(2, true), Some(0));
+        assert!(idle.leave(0), "it was woken");
+        assert_eq!(idle.enter(0, 2, true, false), Place::Attendant);
+        assert!(idle.are_all(2));
     }
 
     #[test]
@@ -315,6 +416,68 @@ mod loom_tests {
             let sees = model.queued.load(Ordering::Relaxed) == 1;
             pusher.join().unwrap();
             assert!(sees || model.called.load(Ordering::Acquire));
+        });
+    }
+
+    /// Worker 1 goes offline, worker 0 attends.
+    #[test]
+    fn loom_a_push_against_going_offline_reaches_another() {
+        loom::model(|| {
+            let model = Arc::new(Model {
+                idle: Idle::new(2),
+                queued: AtomicUsize::new(0),
+                called: AtomicBool::new(false),
+            });
+            model.idle.enter(1, 2, false, false);
+            model.idle.enter(0, 2, false, false);
+            let call = |model: &Model| {
+                if let Some((0, _)) = model.idle.wake_one() {
+                    model.called.store(true, Ordering::Release);
+                }
+            };
+            let pusher = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || {
+                    model.queued.store(1, Ordering::Relaxed);
+                    call(&model);
+                })
+            };
+            let searching = model.idle.leave(1);
+            assert_eq!(model.idle.go_offline(2, searching), None, "one attends");
+            if model.queued.load(Ordering::Relaxed) == 1 {
+                call(&model);
+            }
+            pusher.join().unwrap();
+            assert!(
+                model.called.load(Ordering::Acquire),
+                "the task waits, and so does the worker"
+            );
+        });
+    }
+
+    #[test]
+    fn loom_somebody_attends_after_one_went_offline_as_the_other_went_idle() {
+        loom::model(|| {
+            let model = Arc::new(Model {
+                idle: Idle::new(2),
+                queued: AtomicUsize::new(0),
+                called: AtomicBool::new(false),
+            });
+            let other = {
+                let model = Arc::clone(&model);
+                thread::spawn(move || model.idle.enter(0, 2, false, false))
+            };
+            let woken = model.idle.go_offline(2, false);
+            let place = other.join().unwrap();
+            match place {
+                Place::Attendant => assert_eq!(woken, None),
+                Place::Sleeper => {
+                    assert_eq!(woken, Some(0));
+                    assert!(model.idle.leave(0));
+                    assert_eq!(model.idle.enter(0, 2, true, false), Place::Attendant);
+                }
+            }
+            assert!(model.idle.are_all(2));
         });
     }
 }

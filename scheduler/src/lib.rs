@@ -85,7 +85,9 @@ mod microstates;
 mod monitor;
 mod native;
 pub mod net;
+mod online;
 mod periodic;
+mod pins;
 mod priority;
 mod random;
 mod registration;
@@ -120,6 +122,7 @@ pub use native::{
     DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace, Stopped, WouldBlock, block_on,
     enter_native,
 };
+pub use online::OnlineError;
 /// ```
 /// use otp_scheduler::{Scheduler, reductions, yield_now};
 ///

@@ -185,11 +185,7 @@ fn look(core: &Core) {
     if core.idle.any() && (core.is_late(now) || core.has_work()) {
         core.wake_one();
     }
-    let hosts = core
-        .remotes
-        .iter()
-        .filter(|remote| remote.told.could_host());
-    for remote in hosts.take(core.bound.ready()) {
+    for remote in core.hosts().take(core.bound.ready()) {
         remote.told.call();
         core.driver.wake();
     }
@@ -293,6 +289,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool, since:
     };
     core.remotes[index].set_runner(None);
     core.taken_away.fetch_add(1, Ordering::Relaxed);
+    core.bound.pins.pin(spare.gate(), index);
     // At the end, too: the spare finds that, and ends the scheduler.
     spare.give(Given::Scheduler(local));
     true
@@ -300,7 +297,7 @@ fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool, since:
 
 impl Core {
     fn all_idle(&self) -> bool {
-        self.idle.count() == self.remotes.len() && self.bound.count() == 0
+        self.idle.are_all(self.remotes.len()) && self.bound.count() == 0
     }
 
     /// True if nobody waits for sockets and timers, and those who should look after them between slices don't.

@@ -482,8 +482,7 @@ fn rest(core: &Core, slot: &'static Slot, task: Task, mark: u32, pace: &Cell<Pac
     let mut so_far = pace.get();
     let is_modest = so_far.is_modest(core, slot);
     pace.set(so_far);
-    let is_free = || core.remotes.iter().any(|remote| remote.told.could_host());
-    bind(core, slot, task, is_modest || is_free());
+    bind(core, slot, task, is_modest || core.hosts().next().is_some());
 }
 
 /// How much a native task uses beside its waits.

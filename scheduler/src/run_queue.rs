@@ -125,6 +125,16 @@ impl RunQueue {
         lane
     }
 
+    /// Moves everything into the common queue. Nothing from outside comes into YIELDED, so normal tasks whose slice was
+    /// over come into WOKEN there, this once.
+    pub(crate) fn move_to(&self, injectors: &Injectors) {
+        for lane in LANES {
+            while let Some((task, _)) = self.pop_from(lane) {
+                injectors.push(task);
+            }
+        }
+    }
+
     /// The next of priority max or high.
     pub(crate) fn pop_urgent(&self) -> Option<(Task, Lane)> {
         self.pop_from(Lane::Max)

@@ -29,7 +29,9 @@ use crate::header::{Header, Task};
 use crate::long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, Watch};
 use crate::monitor::SLICE_NS;
 use crate::native::{self, DEFAULT_MAX_NATIVE, MAX_NATIVE, NativeError, NativePlace};
+use crate::online::OnlineError;
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
+use crate::pins::Pins;
 use crate::priority::Priority;
 use crate::random;
 use crate::registration::Registration;
@@ -90,6 +92,7 @@ impl Scheduler {
             policy: Policy::default(),
             long_schedule: None,
             long_schedule_queue: 0,
+            pins: Pins::default(),
             max_native: 0,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
@@ -113,6 +116,34 @@ impl Scheduler {
     /// Number of worker threads.
     pub fn schedulers(&self) -> usize {
         self.core.remotes.len()
+    }
+
+    /// Number of them that run tasks: those with the lowest numbers. Mirrors
+    /// `erlang:system_info(schedulers_online)`.
+    pub fn schedulers_online(&self) -> usize {
+        self.core.online.count()
+    }
+
+    /// Has `n` of the worker threads run tasks, 1 to all, from now on, and gives the number before. Mirrors
+    /// `erlang:system_flag(schedulers_online, N)`. From any thread, also in a task.
+    ///
+    /// One that shall be offline ends its slice, gives what is in its queue to the others, and sleeps; its timers fire as
+    /// before. Nothing waits for that: [`Figures::offline`] tells how many sleep by now. A simulation has one scheduler, which
+    /// is always online.
+    ///
+    /// # Errors
+    ///
+    /// [`OnlineError`] for 0, and for more than [`Scheduler::schedulers`].
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(4).build()?;
+    /// assert_eq!(scheduler.set_schedulers_online(2)?, 4);
+    /// assert_eq!(scheduler.schedulers_online(), 2);
+    /// assert!(scheduler.set_schedulers_online(5).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_schedulers_online(&self, n: usize) -> Result<usize, OnlineError> {
+        self.core.online.set(&self.core, n)
     }
 
     /// Makes sure that the task runs once more after this call began. May be called from any thread, any number of
@@ -443,6 +474,7 @@ pub struct Builder {
     policy: Policy,
     long_schedule: Option<Watch>,
     long_schedule_queue: usize,
+    pin: bool,
     blocking: Limits,
     #[cfg(feature = "tokio")]
     tokio: Option<tokio::runtime::Handle>,
@@ -459,6 +491,7 @@ impl Default for Builder {
             policy: Policy::default(),
             long_schedule: None,
             long_schedule_queue: DEFAULT_LONG_SCHEDULE_QUEUE,
+            pin: false,
             blocking: Limits::default(),
             #[cfg(feature = "tokio")]
             tokio: None,
@@ -563,6 +596,29 @@ impl Builder {
         self
     }
 
+    /// Pins each scheduler to a core: scheduler `i` to the `i`-th of those that the thread which builds it may use, round and
+    /// round. Whichever thread runs the scheduler is on that core, and so is one that it gives a turn, since its task does
+    /// not give way. More of such tasks' work gets done so, but where other programs use a core as well, a pinned scheduler
+    /// does not evade them: it is for machines (or containers with cores of their own) that run nothing else. Mirrors
+    /// `erl +sbt`. Default: false.
+    ///
+    /// **What is started in a task inherits its core**: threads, pools that a library makes when it is first used (rayon's
+    /// global one), child processes; and [`std::thread::available_parallelism`] says 1 there. Make such pools before, on a
+    /// thread of the host's, or in [`Scheduler::blocking`]: threads of that pool, and the scheduler's own helpers, are not
+    /// pinned.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().pin(true).build()?;
+    /// let cores = || std::thread::available_parallelism().map(usize::from);
+    /// assert_eq!(scheduler.spawn(async move { cores() }).wait()??, 1);
+    /// assert_eq!(scheduler.try_blocking(cores)?.wait()??, cores()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pin(mut self, pin: bool) -> Builder {
+        self.pin = pin;
+        self
+    }
+
     /// Threads of the blocking pool at most, 1 to [`MAX_BLOCKING_THREADS`](crate::MAX_BLOCKING_THREADS); they are made
     /// when they are needed. Default: [`DEFAULT_BLOCKING_THREADS`](crate::DEFAULT_BLOCKING_THREADS).
     pub fn blocking_threads(mut self, n: usize) -> Builder {
@@ -624,7 +680,7 @@ impl Builder {
     /// # Errors
     ///
     /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
-    /// says to a new thread or descriptor.
+    /// says to a new thread or descriptor, or to [`Builder::pin`].
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
             Some(count) => count,
@@ -656,6 +712,11 @@ impl Builder {
         if let Some(signal) = self.gate_signal {
             gate::install(signal)?;
         }
+        let pins = if self.pin {
+            Pins::of_this_thread()?
+        } else {
+            Pins::default()
+        };
         let queues: Vec<RunQueue> = (0..count).map(|_| RunQueue::new()).collect();
         let stealers = queues.iter().map(RunQueue::stealers).collect();
         let options = Options {
@@ -666,6 +727,7 @@ impl Builder {
             policy: self.policy,
             long_schedule: self.long_schedule,
             long_schedule_queue: self.long_schedule_queue,
+            pins,
             seed: None,
             blocking: self.blocking,
             #[cfg(feature = "tokio")]

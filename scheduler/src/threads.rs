@@ -266,7 +266,11 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     }
     // From here on it takes others some time to answer: no look is of use before.
     slot.set_over_since(now);
-    if local.pass_on() || core.is_stopping() || core.bound.is_full() || !slot.gate().has_number() {
+    if (local.pass_on() && local.is_online())
+        || core.is_stopping()
+        || core.bound.is_full()
+        || !slot.gate().has_number()
+    {
         return Way::Kept;
     }
     let threads = &core.threads;
@@ -289,6 +293,7 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     local.leaves_behind(slot.running());
     core.remotes[local.index()].set_runner(None);
     core.given_away.fetch_add(1, Ordering::Relaxed);
+    core.bound.pins.pin(spare.gate(), local.index());
     // This thread has no reference to it from here on. At the end, too: the spare finds that, and ends the scheduler.
     spare.give(Given::Scheduler(slot.local_pointer()));
     if !threads.has_spare() {
@@ -320,7 +325,10 @@ fn live(core: &Arc<Core>, first: First) {
     let seat = Seat::take(core);
     let slot = seat.slot();
     let mut given = match first {
-        First::Scheduler(local) => Some(Given::Scheduler(Box::into_raw(local))),
+        First::Scheduler(local) => {
+            core.bound.pins.pin(slot.gate(), local.index());
+            Some(Given::Scheduler(Box::into_raw(local)))
+        }
         First::Native(task) => {
             native::run(core, slot, task);
             None

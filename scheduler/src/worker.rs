@@ -297,7 +297,7 @@ impl Local {
             return None;
         }
         if !self.searching.get() {
-            if !self.core.idle.try_search(remotes.len()) {
+            if !self.core.idle.try_search(self.core.online.count()) {
                 return None;
             }
             self.searching.set(true);
@@ -464,7 +464,7 @@ impl Local {
         let place = core
             .idle
             .enter(self.index, core.remotes.len(), was_searching, late);
-        if core.is_stopping() || something() {
+        if core.is_stopping() || !self.is_online() || something() {
             if !core.idle.leave(self.index) {
                 core.idle.search();
             }
@@ -512,11 +512,50 @@ impl Local {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_online(&self) -> bool {
+        self.core.online.has(self.index)
+    }
+
+    /// Leaves everything to the other workers, and sleeps until it is online again, or it is the end. See `online.rs`.
+    #[cold]
+    fn stay_offline(&self) {
+        let core = &self.core;
+        if let Some(slot) = self.guest.take() {
+            self.remote().told.set_hosting(false);
+            let lasted = core.clock.now().saturating_sub(self.turn_began.get());
+            core.bound.end_turn(slot, self.index, lasted);
+        }
+        if let Some(task) = self.run_next.take() {
+            self.queue.push(task, Origin::Waiting);
+        }
+        self.queue.move_to(&core.injectors);
+        self.waiting_since.set(0);
+        self.remote().told.set_resting(true);
+        let was_searching = self.searching.replace(false);
+        if let Some(sleeper) = core.idle.go_offline(core.remotes.len(), was_searching) {
+            core.remotes[sleeper].told.call();
+        }
+        if core.has_work() {
+            self.wake_another();
+        }
+        while !self.is_online() && !core.is_stopping() {
+            self.remote().told.await_call(u64::MAX);
+        }
+        core.idle.come_online();
+        self.remote().told.set_resting(false);
+        core.monitor.wake();
+        let now = core.clock.now();
+        self.turns_seen.set(now);
+        self.coarse_now.set(now);
+    }
+
     // Bound threads: see `bound.rs`.
 
     /// During a slice: something waits for it to end.
     pub(crate) fn is_waited_for(&self, now: u64) -> bool {
-        self.run_next_is_some()
+        !self.is_online()
+            || self.run_next_is_some()
             || !self.queue.is_empty()
             || !self.core.injectors.is_empty()
             || self.core.bound.ready() > 0
@@ -545,7 +584,7 @@ impl Local {
         let now = self.core.clock.now();
         let ran = now - self.turns_seen.replace(now);
         let queued = self.queue.len() as u64 + 1;
-        let turn = TURN_NS / bound.sharing(self.core.remotes.len());
+        let turn = TURN_NS / bound.sharing(self.core.online.count());
         let latest = self.bound_time.get() + DEBT_TURNS * turn;
         self.queue_time
             .set((self.queue_time.get() + ran / queued).min(latest));
@@ -610,7 +649,7 @@ impl Local {
     fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
         let bound = &self.core.bound;
         let lasted = now.saturating_sub(self.turn_began.get());
-        let sharing = bound.sharing(self.core.remotes.len());
+        let sharing = bound.sharing(self.core.online.count());
         self.bound_time
             .set(self.bound_time.get() + lasted / sharing);
         let nothing_else = !self.run_next_is_some() && !self.core.has_work();
@@ -683,6 +722,10 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
             if core.is_stopping() {
                 local.end();
                 return Left::Ended;
+            }
+            if !local.is_online() {
+                local.stay_offline();
+                continue;
             }
             if local.slices_since_look.get() >= SLICES_BETWEEN_LOOKS
                 || local.reductions_since_look.get() >= REDUCTIONS_BETWEEN_LOOKS

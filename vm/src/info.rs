@@ -74,6 +74,8 @@ pub struct SystemInfo {
     pub version: &'static str,
     /// Scheduler threads.
     pub schedulers: usize,
+    /// Those of them that run processes: see [`Vm::set_schedulers_online`].
+    pub schedulers_online: usize,
     /// Processes alive or exiting; those that were ended while they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
@@ -111,6 +113,7 @@ impl Vm {
         SystemInfo {
             version: env!("CARGO_PKG_VERSION"),
             schedulers: core.scheduler.schedulers(),
+            schedulers_online: core.scheduler.schedulers_online(),
             process_count: core.processes.live(),
             process_limit: core.processes.limit(),
             spawned: core.counts.spawned.load(Ordering::Relaxed),

@@ -74,8 +74,8 @@ pub use otp_heap::{
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
 pub use otp_scheduler::{
-    AccountingAllocator, Blocking, Figures, JoinError, JoinHandle, LongSlice, Policy, Priority,
-    QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths, TaskName, WallTime,
+    AccountingAllocator, Blocking, Figures, JoinError, JoinHandle, LongSlice, OnlineError, Policy,
+    Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths, TaskName, WallTime,
     WorkerFigures, checkpoint, net, proceed, random, simulation, tick,
 };
 /// ```

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{Blocking, JoinHandle, LongSlice, Policy, QueueFull, Scheduler};
+use otp_scheduler::{Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
 use crate::context::{
@@ -104,6 +104,13 @@ impl VmBuilder {
     /// What the kernel shall make of such threads.
     pub fn kernel_policy(mut self, policy: Policy) -> Self {
         self.scheduler = self.scheduler.kernel_policy(policy);
+        self
+    }
+
+    /// Pins each scheduler to a core, for machines that run nothing else. What a process starts inherits its core, threads
+    /// and programs: see [`otp_scheduler::Builder::pin`].
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.scheduler = self.scheduler.pin(pin);
         self
     }
 
@@ -418,6 +425,29 @@ impl Vm {
     /// A named table.
     pub fn table(&self, name: &str) -> Option<Table> {
         self.core.tables.by_name(Atom::existing(name)?)
+    }
+
+    /// Number of schedulers that run processes. `system_info(schedulers_online)`.
+    pub fn schedulers_online(&self) -> usize {
+        self.core.scheduler.schedulers_online()
+    }
+
+    /// Has so many of the schedulers run processes, and gives the number before.
+    /// `system_flag(schedulers_online, N)`. See [`otp_scheduler::Scheduler::set_schedulers_online`].
+    ///
+    /// # Errors
+    /// [`OnlineError`] for 0, and for more than there are.
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// let vm = Vm::builder().schedulers(2).build()?;
+    /// assert_eq!(vm.set_schedulers_online(1)?, 2);
+    /// assert_eq!(vm.system_info().schedulers_online, 1);
+    /// assert!(vm.set_schedulers_online(0).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_schedulers_online(&self, n: usize) -> Result<usize, OnlineError> {
+        self.core.scheduler.set_schedulers_online(n)
     }
 
     /// Shuts the VM down in order: processes without a parent are asked to end with `shutdown`,

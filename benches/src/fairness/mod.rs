@@ -265,6 +265,7 @@ mod tests {
         fairness
             .run(&Settings {
                 schedulers: Some(1),
+                ..Settings::default()
             })
             .expect("the run ends, whatever the hogs do")
     }
