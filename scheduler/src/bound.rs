@@ -70,6 +70,13 @@ const TURN: u32 = 4;
 const OFFERED_REMEMBERED_NS: u64 = 1_000_000_000;
 const OFFERED_AT_LEAST_NS: u64 = 20_000_000;
 
+/// How often a first turn in which the thread got no core is repeated. (Beside other busy programs it may be long until
+/// it gets one, and the others wait meanwhile.)
+const FIRST_TURNS_AGAIN: u32 = 4;
+
+/// So many looks of the monitor's a new one has time to come to its gate.
+const LOOKS_BEFORE_ARRIVAL: u32 = 40;
+
 /// What the kernel shall make of the threads that are bound to tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,8 +101,8 @@ pub(crate) struct Standing {
     /// By its task's priority; and what it has left of a round. A turn costs [`TURN_COST`].
     weight: AtomicU32,
     credit: AtomicU32,
-    /// It was bound by force and has had no turn yet.
-    new: AtomicBool,
+    /// How often the first turn of one bound by force may still be repeated.
+    first_turns: AtomicU32,
     demoted: AtomicBool,
     /// Nobody waits for the task any more.
     is_condemned: AtomicBool,
@@ -163,7 +170,7 @@ pub(crate) struct Bound {
     queues: MonitorMutex<Queues>,
     /// Lengths of the queues.
     ready: AtomicUsize,
-    /// Those in it that are new: they stand in front.
+    /// Those among them that are new.
     new: AtomicUsize,
     condemned: AtomicUsize,
     /// When one that is condemned was put into the other queue.
@@ -189,6 +196,9 @@ pub(crate) struct Bound {
 #[derive(Debug)]
 struct Queues {
     ready: VecDeque<&'static Slot>,
+    /// As `ready`, of those that were bound by force and have had no turn yet: they go first, each as soon as it has
+    /// arrived at its gate.
+    new: VecDeque<&'static Slot>,
     /// As `ready`, of those that were let go.
     condemned: VecDeque<&'static Slot>,
     asleep: Vec<&'static Slot>,
@@ -196,6 +206,23 @@ struct Queues {
     all: Vec<&'static Slot>,
     /// It is the end: no gate is closed any more.
     ended: bool,
+}
+
+impl Queues {
+    fn waiting(&self) -> impl Iterator<Item = &&'static Slot> {
+        self.ready.iter().chain(&self.new).chain(&self.condemned)
+    }
+}
+
+/// Who may be given a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Among {
+    /// Those that are new: the queue of tasks is ahead of the others.
+    New,
+    /// All but those that were let go.
+    Waiting,
+    /// All: there is nothing else to run.
+    All,
 }
 
 impl Bound {
@@ -215,6 +242,7 @@ impl Bound {
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
                 ready: VecDeque::with_capacity(places),
+                new: VecDeque::with_capacity(places),
                 condemned: VecDeque::with_capacity(places),
                 asleep: Vec::with_capacity(places),
                 all: Vec::with_capacity(places),
@@ -306,6 +334,10 @@ impl Bound {
         if asleep {
             self.put_to_sleep(&mut queues, slot);
         } else {
+            slot.gate()
+                .bound
+                .first_turns
+                .store(FIRST_TURNS_AGAIN, Ordering::Relaxed);
             self.put_first(&mut queues, slot);
         }
         Some(local)
@@ -393,6 +425,7 @@ impl Bound {
         gate.bound.credit.store(0, Ordering::Relaxed);
         self.weigh(slot, priority.turns());
         gate.bound.turns.store(0, Ordering::Relaxed);
+        gate.bound.first_turns.store(0, Ordering::Relaxed);
         gate.bound
             .cpu_ns
             .store(gate.cpu_ns().unwrap_or(0), Ordering::Relaxed);
@@ -424,7 +457,9 @@ impl Bound {
     }
 
     fn count_waiting(&self, queues: &Queues) {
-        self.ready.store(queues.ready.len(), Ordering::Relaxed);
+        self.new.store(queues.new.len(), Ordering::Relaxed);
+        self.ready
+            .store(queues.ready.len() + queues.new.len(), Ordering::Relaxed);
         self.condemned
             .store(queues.condemned.len(), Ordering::Relaxed);
     }
@@ -452,9 +487,7 @@ impl Bound {
         }
         self.demote_for_good(gate);
         self.weigh(slot, 0);
-        self.grow_old(slot);
-        if let Some(place) = queues.ready.iter().position(|&one| std::ptr::eq(one, slot)) {
-            queues.ready.remove(place);
+        if take_out(&mut queues.ready, slot) || take_out(&mut queues.new, slot) {
             queues.condemned.push_back(slot);
             self.count_waiting(&queues);
         }
@@ -491,22 +524,33 @@ impl Bound {
         }
     }
 
-    /// By the monitor, for a thread that was taken its scheduler: its first turn comes at once. The thread may have been
-    /// kept from its core (a virtual machine's host does so for milliseconds), and need no more than a moment.
+    /// For a thread whose scheduler was taken away: its first turn comes as soon as it stands at its gate. It may have
+    /// been kept from its core (a virtual machine's host does so for milliseconds), and need no more than a moment; but
+    /// until it has its core again a turn would be lost on it.
     fn put_first(&self, queues: &mut Queues, slot: &'static Slot) {
         self.put_last(queues, slot);
-        if slot.gate().bound.is(READY) {
-            queues.ready.rotate_right(1);
-            slot.gate().bound.new.store(true, Ordering::Relaxed);
-            slot.gate().bound.credit.store(TURN_COST, Ordering::Relaxed);
-            self.new.fetch_add(1, Ordering::Relaxed);
+        if take_out(&mut queues.ready, slot) {
+            slot.gate().bound.passed.store(0, Ordering::Relaxed);
+            queues.new.push_back(slot);
+            self.count_waiting(queues);
         }
     }
 
-    /// Under the lock: whatever comes, it is new no more.
-    fn grow_old(&self, slot: &Slot) {
-        if slot.gate().bound.new.swap(false, Ordering::Relaxed) {
-            self.new.fetch_sub(1, Ordering::Relaxed);
+    /// By the monitor: who does not come to its gate for so long takes its turns as the others do. (Whatever it is about, as
+    /// one that masks the signal it is demoted after some.)
+    pub(crate) fn look_at_new(&self) {
+        if !self.has_new() {
+            return;
+        }
+        let mut queues = self.queues.lock();
+        for slot in &queues.new {
+            slot.gate().bound.passed.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_late = |slot: &mut &Slot| {
+            slot.gate().bound.passed.load(Ordering::Relaxed) >= LOOKS_BEFORE_ARRIVAL
+        };
+        while let Some(slot) = queues.new.pop_front_if(is_late) {
+            queues.ready.push_back(slot);
         }
     }
 
@@ -519,15 +563,21 @@ impl Bound {
         queues.asleep.push(slot);
     }
 
-    /// Gives the turn to the first in the queue whose credit suffices. Each that is passed over gets its weight's worth.
-    pub(crate) fn begin_turn(&self, scheduler: usize, nothing_else: bool) -> Option<&'static Slot> {
+    /// Gives the turn to one that is new, else to the first in the queue whose credit suffices. Each that is passed over gets
+    /// its weight's worth.
+    pub(crate) fn begin_turn(&self, scheduler: usize, among: Among) -> Option<&'static Slot> {
         let mut queues = self.queues.lock();
-        let slot = match next_in_turn(&mut queues.ready) {
-            None if nothing_else => queues.condemned.pop_front(),
-            next => next,
-        }?;
+        let mut slot = None;
+        if let Some(place) = queues.new.iter().position(|slot| slot.gate().has_arrived()) {
+            slot = queues.new.remove(place);
+        } else if among != Among::New {
+            slot = next_in_turn(&mut queues.ready);
+        }
+        if slot.is_none() && among == Among::All {
+            slot = queues.condemned.pop_front();
+        }
+        let slot = slot?;
         self.count_waiting(&queues);
-        self.grow_old(slot);
         let gate = slot.gate();
         gate.bound.set(TURN + scheduler as u32);
         self.pins.pin(gate, scheduler);
@@ -551,9 +601,23 @@ impl Bound {
             self.put_to_sleep(&mut queues, slot);
             return;
         }
+        if self.had_no_first_turn(&gate.bound, lasted_ns, used) {
+            self.put_first(&mut queues, slot);
+            return;
+        }
         gate.bound.turns.fetch_add(1, Ordering::Relaxed);
         self.consider_demotion(gate, lasted_ns, used);
         self.put_last(&mut queues, slot);
+    }
+
+    /// Under the lock: true if the kernel ran something else during the first turn of a thread bound by force. It gets
+    /// another one at once: a moment may be all that it needs, and a round of the others is long.
+    fn had_no_first_turn(&self, bound: &Standing, lasted_ns: u64, used_ns: u64) -> bool {
+        let left = bound.first_turns.load(Ordering::Relaxed);
+        let again = left > 0 && used_ns < lasted_ns / 2;
+        let left = if again { left - 1 } else { 0 };
+        bound.first_turns.store(left, Ordering::Relaxed);
+        again
     }
 
     /// Under the lock: demotes a thread that has had turns enough, or counts what a demoted one made of its turn.
@@ -630,8 +694,9 @@ impl Bound {
         let standing = slot.gate().bound.standing.swap(FREE, Ordering::Relaxed);
         match standing {
             READY => {
-                queues.ready.retain(|&one| !std::ptr::eq(one, slot));
-                queues.condemned.retain(|&one| !std::ptr::eq(one, slot));
+                let _ = take_out(&mut queues.ready, slot)
+                    || take_out(&mut queues.new, slot)
+                    || take_out(&mut queues.condemned, slot);
             }
             ASLEEP => queues.asleep.retain(|&one| !std::ptr::eq(one, slot)),
             _ => {}
@@ -640,7 +705,6 @@ impl Bound {
         if slot.gate().bound.native.swap(false, Ordering::Relaxed) {
             self.natives.fetch_sub(1, Ordering::Relaxed);
         }
-        self.grow_old(slot);
         self.weigh(slot, 0);
         self.count_waiting(&queues);
         self.count.store(queues.all.len(), Ordering::Relaxed);
@@ -696,7 +760,7 @@ impl Bound {
     /// After an emergency: who waits for a turn waits again.
     pub(crate) fn close_all(&self) {
         let queues = self.queues.lock();
-        for slot in queues.ready.iter().chain(&queues.condemned) {
+        for slot in queues.waiting() {
             slot.gate().close(self.signal.unwrap_or(0));
         }
     }
@@ -705,10 +769,11 @@ impl Bound {
     pub(crate) fn end(&self) {
         let mut queues = self.queues.lock();
         queues.ended = true;
-        for slot in queues.ready.iter().chain(&queues.condemned) {
+        for slot in queues.waiting() {
             slot.gate().bound.set(LET_GO);
         }
         queues.ready.clear();
+        queues.new.clear();
         queues.condemned.clear();
         self.count_waiting(&queues);
         for slot in &queues.all {
@@ -767,6 +832,12 @@ fn was_asleep(gate: &Gate, lasted_ns: u64, used_ns: u64) -> bool {
 
 /// CPU time in a millisecond that a thread may use and still count as asleep.
 pub(crate) const SLEEPER_MAY_USE_NS: u64 = 50_000;
+
+/// Takes a thread out of a queue; false if it is not there.
+fn take_out(queue: &mut VecDeque<&'static Slot>, slot: &Slot) -> bool {
+    let place = queue.iter().position(|&one| std::ptr::eq(one, slot));
+    place.is_some_and(|place| queue.remove(place).is_some())
+}
 
 /// Takes out the first whose credit suffices; those passed over go to the back.
 fn next_in_turn(ready: &mut VecDeque<&'static Slot>) -> Option<&'static Slot> {

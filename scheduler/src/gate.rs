@@ -8,7 +8,8 @@
 //! 2. The handler finds the slot, and that it is the slot of the thread that it runs on. In user code it waits while
 //!    the gate is closed. In a section of the VM it must not wait (the thread may hold what others need): it leaves a
 //!    note, and the thread waits when it leaves the section.
-//! 3. `open` stores OPEN and wakes the futex.
+//!    Before it waits it says so in the gate (WAITING).
+//! 3. `open` stores OPEN and wakes the futex, if the thread waits.
 //!
 //! A thread that gives way by choice closes its own gate, in a section, and passes it after the section: nothing needs
 //! to interrupt it.
@@ -27,6 +28,8 @@ use crate::slot::Slot;
 
 const OPEN: u32 = 0;
 const CLOSED: u32 = 1;
+/// Closed, and the thread stands at it.
+const WAITING: u32 = 2;
 
 /// Threads that can have a gate at once, in the whole program. Those past it are never taken a scheduler from.
 const MAX_GATES: usize = 8192;
@@ -90,23 +93,31 @@ impl Gate {
     /// On the gate's own thread: waits while the gate is closed.
     #[cold]
     pub(crate) fn pass(&self) {
-        while self.word.load(Ordering::SeqCst) == CLOSED {
-            futex::wait(&self.word, CLOSED, None);
+        loop {
+            let waits =
+                self.word
+                    .compare_exchange(CLOSED, WAITING, Ordering::SeqCst, Ordering::SeqCst);
+            if waits == Err(OPEN) {
+                return;
+            }
+            futex::wait(&self.word, WAITING, None);
         }
     }
 
     pub(crate) fn open(&self) {
-        if self.word.swap(OPEN, Ordering::SeqCst) == CLOSED {
+        if self.word.swap(OPEN, Ordering::SeqCst) == WAITING {
             futex::wake_one(&self.word);
         }
     }
 
     /// Makes the thread wait, from soon on.
     pub(crate) fn close(&self, signal: i32) {
-        if self.word.swap(CLOSED, Ordering::SeqCst) == CLOSED {
-            return;
+        let closed = self
+            .word
+            .compare_exchange(OPEN, CLOSED, Ordering::SeqCst, Ordering::SeqCst);
+        if closed.is_ok() {
+            self.send(signal);
         }
-        self.send(signal);
     }
 
     /// By the gate's own thread, which waits at it from soon on by its own choice: no signal.
@@ -114,9 +125,15 @@ impl Gate {
         self.word.store(CLOSED, Ordering::SeqCst);
     }
 
+    /// True if the gate is closed and its thread waits at it. One that doesn't, though the gate is closed, is in a section of
+    /// the VM, in the kernel, or gets no core.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.word.load(Ordering::SeqCst) == WAITING
+    }
+
     #[cfg(all(test, not(loom)))]
     pub(crate) fn is_closed(&self) -> bool {
-        self.word.load(Ordering::SeqCst) == CLOSED
+        self.word.load(Ordering::SeqCst) != OPEN
     }
 
     fn send(&self, signal: i32) {

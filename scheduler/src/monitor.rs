@@ -205,6 +205,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     let now = core.clock.now();
     if core.bound.count() > 0 {
         core.bound.look_at_sleepers();
+        core.bound.look_at_new();
         core.bound.look_at_condemned(now);
     }
     let take_away_ns = take_away_ns(core.bound.count());

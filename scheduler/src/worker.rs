@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
+use crate::bound::Among;
 use crate::core::{Core, Remote, log_panic, quietly};
 use crate::driver::{Polled, Wait};
 use crate::fire::AnyFire;
@@ -445,7 +446,7 @@ impl Local {
         let core = &self.core;
         let until = match self.guest.get() {
             Some(_) => self.turn_began.get() + TURN_NS,
-            None if self.begin_turn(true) => self.turn_began.get() + TURN_NS,
+            None if self.begin_turn(Among::All) => self.turn_began.get() + TURN_NS,
             None => u64::MAX,
         };
         self.wait(until, || core.has_work());
@@ -603,21 +604,25 @@ impl Local {
             self.queue.has_urgent(&core.injectors)
                 || (time_ahead <= WOKEN_TURNS * turn && self.queue.has_woken(&core.injectors))
         };
+        let among = if time_ahead > 0 {
+            Among::Waiting
+        } else {
+            Among::New
+        };
         if (time_ahead > 0 || bound.has_new())
             && !is_pressing()
-            && (self.guest.get().is_some() || self.begin_turn(false))
+            && (self.guest.get().is_some() || self.begin_turn(among))
         {
             self.wait(self.turn_began.get() + TURN_NS, is_pressing);
         }
     }
 
-    /// Where nothing else is to be run, those that were let go get turns, too.
-    fn begin_turn(&self, nothing_else: bool) -> bool {
+    fn begin_turn(&self, among: Among) -> bool {
         let bound = &self.core.bound;
-        if bound.ready() == 0 && !(nothing_else && bound.has_condemned()) {
+        if bound.ready() == 0 && !(among == Among::All && bound.has_condemned()) {
             return false;
         }
-        let Some(slot) = bound.begin_turn(self.index, nothing_else) else {
+        let Some(slot) = bound.begin_turn(self.index, among) else {
             return false;
         };
         self.guest.set(Some(slot));
@@ -749,7 +754,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         match slot.local() {
             Some(local) => local.after(task, step, left - slot.left()),
             None => {
-                hand_in(core, slot, task, step, true);
+                hand_in(core, slot, task, step);
                 return Left::TakenAway;
             }
         }
@@ -821,15 +826,16 @@ pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
     // Who asked before whether the task is bound, and was told that it isn't, did so before it looks about itself.
     fence(Ordering::SeqCst);
     let step = run_slice(core, slot, task);
-    let offends = slot.gate().bound.has_had_turns();
-    hand_in(core, slot, task, step, offends);
+    hand_in(core, slot, task, step);
 }
 
-/// A bound task gave way: it is a task like any other again, but if it `offends`, it is bound from the start next time.
+/// A bound task gave way: it is a task like any other again, but if it used up a turn, it is bound from the start next
+/// time. (One that did not may have been kept from its core by others when its scheduler was taken away. Bound from the
+/// start it would wait for a turn of everybody else.)
 #[cold]
-fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step, offends: bool) {
+fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
     let address = task.0.addr().get();
-    if offends && !slot.is_given() && step != Step::Done {
+    if slot.gate().bound.has_had_turns() && !slot.is_given() && step != Step::Done {
         core.offenders.add(address);
     } else {
         core.offenders.forgive(address);
