@@ -120,12 +120,12 @@ impl RunQueueLengths {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    /// Gives the sum.
     #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(n),
-            Ordering::Relaxed,
-        );
+    pub(crate) fn add(&self, n: u64) -> u64 {
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(n);
+        self.0.store(sum, Ordering::Relaxed);
+        sum
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -391,7 +391,7 @@ pub fn name_long_slice(name: impl FnOnce() -> TaskName) {
     let is_long = {
         let _section = slot.enter();
         match slot.local() {
-            Some(local) => local.long_since().is_some(),
+            Some(local) => local.is_long(),
             None => slot.gate().bound.is_overrun(),
         }
     };

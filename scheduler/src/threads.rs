@@ -287,8 +287,10 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
         threads.return_spare(core, spare);
         return Way::Kept;
     }
-    if let (Some(since), Some((task, _))) = (local.long_since(), slot.running()) {
-        local.end_long(task, since);
+    if local.is_long()
+        && let Some((task, _)) = slot.running()
+    {
+        local.end_long(task);
     }
     local.leaves_behind(slot.running());
     core.remotes[local.index()].set_runner(None);

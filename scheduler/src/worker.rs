@@ -326,11 +326,11 @@ impl Local {
         self.reductions_since_look
             .set(self.reductions_since_look.get() + used);
         let counters = &self.remote().counters;
-        counters.slices.add(1);
+        let slice = counters.slices.add(1);
         counters.reductions.add(used as u64);
         self.queue.charge(self.lane.get(), used);
-        if counters.long.is_of(counters.slices.get()) {
-            self.end_long(task, counters.long.since());
+        if counters.long.is_of(slice) {
+            self.end_long(task);
         }
         if leave_off(task, step) {
             self.push_back(task, Origin::Running);
@@ -340,22 +340,21 @@ impl Local {
         }
     }
 
-    /// Since when the slice that runs is known to, if the monitor has marked it.
-    pub(crate) fn long_since(&self) -> Option<u64> {
+    /// The monitor has marked the slice that runs.
+    pub(crate) fn is_long(&self) -> bool {
         let counters = &self.remote().counters;
-        let is_long = counters.long.is_of(counters.slices.get() + 1);
-        is_long.then(|| counters.long.since())
+        counters.long.is_of(counters.slices.get() + 1)
     }
 
     /// On the thread that ran the slice of the task, before it says that the task gave way.
     #[cold]
-    pub(crate) fn end_long(&self, task: Task, since: u64) {
+    pub(crate) fn end_long(&self, task: Task) {
         let Some(slot) = slot::current() else {
             return;
         };
         let lasted = Lasted {
             scheduler: self.index,
-            since,
+            since: self.remote().counters.long.since(),
             bound: false,
             is_told: false,
         };
@@ -745,7 +744,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
                 local.rest();
                 continue;
             };
-            if core.offenders.has(task.0.addr().get()) && start_bound(core, local.index, task) {
+            if core.offenders.has(task.0.addr().get()) && start_bound(core, slot, task) {
                 continue;
             }
             (task, slot.left())
@@ -774,7 +773,9 @@ pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     };
     step.unwrap_or_else(|payload| {
         match slot.local() {
-            Some(local) => local.remote().counters.panics.add(1),
+            Some(local) => {
+                local.remote().counters.panics.add(1);
+            }
             None => {
                 core.bound_panics.fetch_add(1, Ordering::Relaxed);
             }
@@ -802,11 +803,12 @@ pub(crate) fn leave_off(task: Task, step: Step) -> bool {
 
 /// Gives a task that did not give way before to a thread of its own at once. False: there is none, or no room.
 #[cold]
-fn start_bound(core: &Arc<Core>, index: usize, task: Task) -> bool {
+fn start_bound(core: &Arc<Core>, slot: &Slot, task: Task) -> bool {
     let Some(spare) = core.threads.take_spare() else {
         core.threads.call_maker();
         return false;
     };
+    let index = slot.local().map_or(0, Local::index);
     // Before it has the task: it might be done with it, and bound no more.
     if !core
         .bound
