@@ -69,7 +69,8 @@ fn a_bound_process_is_counted_too() {
             })
             .expect("a process");
         expect::<()>(&mut cx).await;
-        until(&cx, pid, |held| (10 * MB..11 * MB).contains(&held)).await;
+        // Give or take what the figures left behind.
+        until(&cx, pid, |held| (9 * MB..11 * MB).contains(&held)).await;
         cx.send(pid, &()).expect("it can be sent");
         until(&cx, pid, |held| held < MB).await;
     });
