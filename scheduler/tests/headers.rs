@@ -229,9 +229,11 @@ fn the_owner_of_a_task_is_told_that_it_was_bound_and_may_condemn_its_thread() {
     until("it gets a turn now and then", || {
         other.count() - other_before > 1_000_000 && doomed.count() > before
     });
-    thread::sleep(Duration::from_secs(1));
-    let (made, other_made) = (doomed.count() - before, other.count() - other_before);
-    assert!(made < other_made / 5, "{made} beside {other_made}");
+    // Programs of others may keep either from its core for a while; in the long run the share is small.
+    until("its share is small", || {
+        let (made, other_made) = (doomed.count() - before, other.count() - other_before);
+        other_made > 20_000_000 && made < other_made / 5
+    });
 
     doomed.stop.store(true, Ordering::Relaxed);
     until("its thread comes back", || {

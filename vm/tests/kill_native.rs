@@ -155,18 +155,17 @@ fn endless() {
     });
     let counts = || -> Vec<u64> { others.iter().map(Hog::count).collect() };
     let (before, others_before) = (hog.count(), counts());
-    std::thread::sleep(Duration::from_secs(2));
-    let made = hog.count() - before;
-    let others_made = counts()
-        .iter()
-        .zip(others_before)
-        .map(|(now, before)| now - before)
-        .min();
-    assert!(
-        made < others_made.expect("three") / 5,
-        "{made} beside {others_made:?}"
-    );
-    assert!(made > 0, "the lowest share is one, too");
+    // Programs of others may keep any of them from its core for a while; in the long run the share is small, but there.
+    until("its share is the lowest", || {
+        let made = hog.count() - before;
+        let others_made = counts()
+            .iter()
+            .zip(&others_before)
+            .map(|(now, before)| now - before)
+            .min();
+        let others_made = others_made.expect("three");
+        others_made > 20_000_000 && made > 0 && made < others_made / 5
+    });
 
     let begun = Instant::now();
     let report = vm.shutdown(SHUTDOWN_LIMIT).wait().expect("a report");

@@ -227,32 +227,34 @@ impl Rig {
         }
     }
 
-    /// Evenness (Jain's index) of the hogs' CPU time while `for_so_long` goes by.
-    fn evenness(&self, for_so_long: Duration) -> (f64, Vec<u64>) {
-        let read = || -> Vec<u64> {
-            let ids = self.threads.iter();
-            ids.map(|thread| cpu_ns(thread.load(Ordering::Relaxed)))
-                .collect()
-        };
-        let before = read();
-        self.watch(for_so_long);
-        let used: Vec<u64> = read().iter().zip(before).map(|(&b, a)| b - a).collect();
-        (jain(&used), used)
+    /// The hogs' CPU time so far.
+    fn spent(&self) -> Vec<u64> {
+        let ids = self.threads.iter();
+        ids.map(|thread| cpu_ns(thread.load(Ordering::Relaxed)))
+            .collect()
     }
 
-    /// The hogs get even shares. Other programs that want the cores may spoil a measurement, but not one after another.
+    /// The hogs get even shares (by Jain's index). Other programs that want the cores may spoil a measurement, but not one
+    /// after another, and not the sum of them.
     pub fn check_shares(&self, for_so_long: Duration) {
         until("a hog is not bound", || {
             self.scheduler.figures().bound >= self.hogs.len()
         });
+        let used = |from: &[u64], to: &[u64]| -> Vec<u64> {
+            to.iter().zip(from).map(|(to, from)| to - from).collect()
+        };
+        let first = self.spent();
+        let mut before = first.clone();
         let mut seen = Vec::new();
         for _ in 0..8 {
-            let (jain, mut used) = self.evenness(for_so_long);
-            if jain >= 0.8 {
+            self.watch(for_so_long);
+            let now = self.spent();
+            let (last, all) = (jain(&used(&before, &now)), jain(&used(&first, &now)));
+            if last >= 0.8 || all >= 0.8 {
                 return;
             }
-            used.sort_unstable();
-            seen.push((jain, used));
+            seen.push((last, all));
+            before = now;
         }
         panic!("uneven: {seen:?}, {:?}", self.scheduler.figures());
     }
