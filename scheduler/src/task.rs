@@ -31,7 +31,7 @@ use crate::native::{NativePlace, Stopped};
 use crate::priority::Priority;
 use crate::slice;
 
-/// Why a plain task has no result.
+/// Why a plain task, a native task or a blocking closure has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -41,8 +41,10 @@ pub enum JoinError {
     /// The scheduler was stopped before the task ended.
     #[error("the scheduler was stopped before the task ended; join its tasks before `stop`")]
     Cancelled,
-    /// `wait` was called on a scheduler thread, which would stand still.
-    #[error("`wait` would block a scheduler thread; use `.await` on the handle instead")]
+    /// `wait` was called on a scheduler thread, which would stand still, or in a native task, which would keep its turn.
+    #[error(
+        "`wait` would block a scheduler thread; use `.await` on the handle, or `block_on(handle)` in a native task"
+    )]
     WouldBlock,
     /// `wait` was called on a task of a simulation that has not ended: waiting does not run it.
     #[error(
@@ -56,14 +58,21 @@ pub enum JoinError {
     NoScheduler,
 }
 
-/// The result of a plain task: to await, or to [`wait`](JoinHandle::wait) for. Dropping it lets the task go on.
+/// The result of a plain task, a native task or a blocking closure: to await, or to [`wait`](JoinHandle::wait) for.
+///
+/// Dropping it lets the task go on. A task can't be aborted from outside: have it look for a flag or a message, or put
+/// what may be dropped into a [`timeout`](crate::timeout).
 pub struct JoinHandle<T> {
     joined: Arc<dyn Joined<T>>,
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("JoinHandle").finish_non_exhaustive()
+        let is_finished = self.joined.is_finished();
+        formatter
+            .debug_struct("JoinHandle")
+            .field("is_finished", &is_finished)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,6 +86,10 @@ impl<T: Send + 'static> JoinHandle<T> {
     /// # Errors
     ///
     /// The task panicked or was cancelled; this is a scheduler thread; the task is one of a simulation and has not ended.
+    ///
+    /// # Panics
+    ///
+    /// If the result was taken already, by an `.await` on a reference to the handle.
     pub fn wait(self) -> Result<T, JoinError> {
         if slice::on_scheduler_thread() {
             return Err(JoinError::WouldBlock);
@@ -87,6 +100,10 @@ impl<T: Send + 'static> JoinHandle<T> {
             if let Some(result) = slot.result.take() {
                 return result;
             }
+            assert!(
+                !slot.taken,
+                "a join handle was waited for after its result was taken"
+            );
             if self.joined.is_simulated() {
                 return Err(JoinError::Simulated);
             }
@@ -96,7 +113,7 @@ impl<T: Send + 'static> JoinHandle<T> {
 
     /// True if the task has ended, so that neither `wait` nor `.await` would wait.
     pub fn is_finished(&self) -> bool {
-        self.joined.join().slot.lock().result.is_some()
+        self.joined.is_finished()
     }
 }
 
@@ -161,6 +178,12 @@ impl<T> Join<T> {
 
 trait Joined<T>: Send + Sync {
     fn join(&self) -> &Join<T>;
+
+    fn is_finished(&self) -> bool {
+        let slot = self.join().slot.lock();
+        slot.result.is_some() || slot.taken
+    }
+
     fn is_simulated(&self) -> bool;
 }
 

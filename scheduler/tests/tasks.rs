@@ -3,6 +3,7 @@
 mod common;
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Poll, Waker};
@@ -10,7 +11,7 @@ use std::thread;
 
 use common::{next, scheduler};
 use otp_scheduler::{
-    JoinError, REDUCTIONS_PER_SLICE, Scheduler, current_scheduler, on_scheduler_thread,
+    JoinError, REDUCTIONS_PER_SLICE, Scheduler, block_on, current_scheduler, on_scheduler_thread,
     poll_proceed, slice_is_over, tick, yield_now,
 };
 
@@ -21,6 +22,17 @@ fn a_result_comes_to_wait_and_to_await() {
     let inner = scheduler.clone();
     let outer = scheduler.spawn(async move { inner.spawn(async { 8 }).await });
     assert_eq!(outer.wait(), Ok(Ok(8)));
+}
+
+#[test]
+fn a_task_whose_result_was_taken_is_finished() {
+    let scheduler = scheduler(1);
+    let mut task = scheduler.spawn(async { 7 });
+    assert_eq!(block_on(&mut task), Ok(Ok(7)));
+    assert!(task.is_finished());
+    assert!(format!("{task:?}").contains("is_finished: true"));
+    let waited = catch_unwind(AssertUnwindSafe(|| task.wait()));
+    assert!(waited.is_err(), "there is no second result");
 }
 
 #[test]
