@@ -276,10 +276,15 @@ pub(crate) fn prepare_barriers() -> io::Result<()> {
 
 /// Installs the handler.
 pub(crate) fn install(signal: i32) -> io::Result<()> {
-    if !(1..SIGNALS as i32).contains(&signal) {
+    // The standard signals mean something to others: a segmentation fault, say, or the end of a child.
+    if !(libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("signal {signal} does not exist; give one from SIGRTMIN to SIGRTMAX"),
+            format!(
+                "signal {signal} can't close gates; give one from SIGRTMIN ({}) to SIGRTMAX ({})",
+                libc::SIGRTMIN(),
+                libc::SIGRTMAX(),
+            ),
         ));
     }
     let _installing = INSTALLING.lock();

@@ -515,7 +515,7 @@ impl Builder {
 
     /// The signal that makes threads wait at their gates; `None` for a host that forbids signals: then a task that does
     /// not give way still loses its scheduler, but its thread competes with the others for the cores as the kernel sees
-    /// fit. Default: SIGRTMIN + 5.
+    /// fit. Default: SIGRTMIN + 5. From SIGRTMIN to SIGRTMAX: [`Builder::build`] refuses others.
     ///
     /// The handler is installed once for the whole program, and passes on what it did not send itself.
     pub fn gate_signal(mut self, signal: Option<i32>) -> Builder {

@@ -173,11 +173,13 @@ fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
 }
 
 #[test]
-fn a_gate_signal_that_nobody_can_catch_is_refused_each_time() {
+fn a_gate_signal_that_is_no_real_time_one_is_refused_each_time() {
     const SIGKILL: i32 = 9;
-    for _ in 0..2 {
-        let built = Scheduler::builder().gate_signal(Some(SIGKILL)).build();
-        let error = built.expect_err("the kernel refuses it");
+    const SIGSEGV: i32 = 11;
+    for signal in [SIGKILL, SIGKILL, SIGSEGV, 0, 1000] {
+        let built = Scheduler::builder().gate_signal(Some(signal)).build();
+        let error = built.expect_err("others need it, or nobody can catch it");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("SIGRTMIN"), "{error}");
     }
 }
