@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::slot::{self, Slot};
 
-/// An allocator that counts what tasks allocate. It is mimalloc; off unless the program installs it:
+/// An allocator that counts what tasks allocate: mimalloc, with a count. For a program to install.
 ///
 /// ```
 /// #[global_allocator]

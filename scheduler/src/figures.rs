@@ -75,7 +75,7 @@ pub struct WorkerFigures {
     pub reductions: u64,
     /// Successful steals out of another worker's queue (a steal takes up to half of it).
     pub steals: u64,
-    /// Times that it waited in the poller.
+    /// Times that it slept: in the poller, on its futex, or while a bound thread had its turn.
     pub parks: u64,
     /// Wake-ups of an idle worker that it asked for.
     pub wakes: u64,

@@ -30,14 +30,27 @@
 //!
 //! # Tasks
 //!
-//! A task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a slice
-//! at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
-//! system call but to wake an idle thread. [`Scheduler::spawn`] makes plain tasks out of futures that way.
+//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`]; their results
+//! come from a [`JoinHandle`].
+//!
+//! Beneath, a task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a
+//! slice at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
+//! system call but to wake an idle thread. A VM makes its processes that way.
+//!
+//! # Code that blocks
+//!
+//! [`blocking`] runs a closure on a pool of threads, for tasks to await. [`Scheduler::spawn_native`] runs a whole body of
+//! plain code on a thread of its own, in which [`block_on`] waits for futures. Both have limits, which the [`Builder`] sets.
 //!
 //! # Time
 //!
 //! [`Scheduler::start_timer`] runs a closure once, [`Scheduler::start_periodic`] again and again; both are cancelled from
 //! any thread. In tasks there are [`sleep()`], [`timeout`] and [`interval`].
+//!
+//! # Looking in
+//!
+//! [`Scheduler::figures`] has the lengths of the queues, what each scheduler's time goes into, and the longest slice.
+//! [`Builder::long_schedule`] tells of each long one. [`AccountingAllocator`] counts what tasks allocate.
 //!
 //! # What is promised
 //!
@@ -45,7 +58,7 @@
 //! - A wake is never lost: after it, the task runs once more (`state.rs` has the argument, loom tries it).
 //! - A slice is [`REDUCTIONS_PER_SLICE`] reductions. Tasks that wake each other share one slice, so the run-next slot
 //!   keeps the queue waiting for a bounded time.
-//! - Tasks woken from outside wait for at most 61 turns of a busy worker.
+//! - Normal tasks woken from outside wait for at most 61 turns of a busy worker, while no higher one wants to run.
 //! - A timer never fires before its deadline. Busy workers look after timers and sockets between slices. If all are
 //!   stuck in long slices and another is idle, that one does from two milliseconds on.
 //! - Idle workers use no time at all.
@@ -64,6 +77,10 @@
 //! # Tests
 //!
 //! A [`simulation`] runs tasks on one thread, in virtual time, in an order that a seed decides and replays.
+//!
+//! # Features
+//!
+//! `tokio`, off by default: `Builder::tokio` takes a runtime's handle, and tokio's libraries work in tasks.
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
@@ -123,6 +140,8 @@ pub use native::{
     enter_native,
 };
 pub use online::OnlineError;
+/// Makes code give way by itself.
+///
 /// ```
 /// use otp_scheduler::{Scheduler, reductions, yield_now};
 ///

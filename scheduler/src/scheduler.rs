@@ -62,6 +62,7 @@ impl fmt::Debug for Scheduler {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Scheduler")
+            .field("name", &self.core.name())
             .field("schedulers", &self.schedulers())
             .finish_non_exhaustive()
     }
@@ -507,7 +508,7 @@ impl Builder {
         self
     }
 
-    /// Threads are named `otp-<name>-<n>`.
+    /// Threads are named `otp-<name>-<n>`, of which the system shows the first 15 bytes. Default: `vm`.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = name.into();
         self

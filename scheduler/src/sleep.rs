@@ -92,7 +92,8 @@ impl Future for Sleep {
 #[track_caller]
 fn current() -> (Arc<Core>, u64) {
     let core = slot::with_core(Arc::clone).expect(
-        "this thread runs no tasks: call it inside a task, or the scheduler's own `sleep_until` or `interval_at`",
+        "this thread runs no tasks: call it inside a task, as in `spawn(async { sleep(..).await })`, or the \
+         scheduler's own `sleep_until` or `interval_at`",
     );
     let now = core.clock.now();
     (core, now)

@@ -25,6 +25,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream, default: &str) -
     })
 }
 
+const ARGUMENTS: &str = "expected nothing, `crate = path` or `skip`";
+
 fn read(arguments: TokenStream, default: &str) -> Result<Arguments> {
     let parser = |input: ParseStream<'_>| {
         if input.is_empty() {
@@ -35,10 +37,10 @@ fn read(arguments: TokenStream, default: &str) -> Result<Arguments> {
             input.parse::<Token![=]>()?;
             return Ok(Arguments::Ticks(input.call(Path::parse_mod_style)?));
         }
-        let word: Option<syn::Ident> = input.parse()?;
-        match word {
-            Some(word) if word == "skip" => Ok(Arguments::Skip),
-            _ => Err(input.error("expected nothing, `crate = path` or `skip`")),
+        match input.parse::<syn::Ident>() {
+            Ok(word) if word == "skip" => Ok(Arguments::Skip),
+            Ok(word) => Err(Error::new_spanned(word, ARGUMENTS)),
+            Err(_) => Err(input.error(ARGUMENTS)),
         }
     };
     parser.parse2(arguments)
