@@ -35,7 +35,9 @@ pub enum RunError {
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// [`Run::wait`] was called on a thread that runs processes, and would stop it.
-    #[error("waiting would block a scheduler thread: use `.await`")]
+    #[error(
+        "waiting would block a scheduler thread: use `.await`, or `NativeContext::block_on` in a native process"
+    )]
     OnSchedulerThread,
     /// [`Run::wait`] was called on a process of a simulated VM that has not ended: waiting does not run it.
     #[error("waiting does not run a simulation: hand this to `Simulation::block_on`")]

@@ -47,6 +47,9 @@
 //! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until it
 //!   next awaits.
 //!
+//! # Features
+//! `tokio`, off by default: `VmBuilder::tokio` takes a runtime's handle, and tokio's libraries work in processes.
+//!
 //! The behaviours (GenServer, Supervisor, …) are in the crate `otp-stdlib`.
 
 #[cfg(panic = "abort")]
@@ -73,11 +76,30 @@ pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
 };
+/// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
+///
+/// ```
+/// use otp_vm::{Elapsed, Vm, net, timeout};
+/// use std::time::Duration;
+///
+/// let vm = Vm::builder().schedulers(1).build()?;
+/// let run = vm.run(|_| async {
+///     let listener = net::TcpListener::bind("127.0.0.1:0")?;
+///     // Nobody connects.
+///     let accepted = timeout(Duration::from_millis(1), listener.accept()).await;
+///     std::io::Result::Ok(accepted.err())
+/// });
+/// assert_eq!(run.wait()??, Some(Elapsed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use otp_scheduler::timeout;
 pub use otp_scheduler::{
-    AccountingAllocator, Blocking, Figures, JoinError, JoinHandle, LongSlice, OnlineError, Policy,
-    Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths, TaskName, WallTime,
-    WorkerFigures, checkpoint, net, proceed, random, simulation, tick,
+    AccountingAllocator, Blocking, Elapsed, Figures, JoinError, JoinHandle, LongSlice, OnlineError,
+    Policy, Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths, TaskName,
+    WallTime, WorkerFigures, checkpoint, net, proceed, random, simulation, tick,
 };
+/// Makes code give way by itself.
+///
 /// ```
 /// use otp_vm::{Context, Vm, reductions};
 ///

@@ -150,6 +150,12 @@ impl VmBuilder {
         self
     }
 
+    /// Most long slices that wait for that handler: see [`otp_scheduler::Builder::long_schedule_queue`].
+    pub fn long_schedule_queue(mut self, max: usize) -> Self {
+        self.scheduler = self.scheduler.long_schedule_queue(max);
+        self
+    }
+
     /// Most native processes at once: see [`otp_scheduler::Builder::max_native`].
     pub fn max_native(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_native(max);
@@ -168,6 +174,12 @@ impl VmBuilder {
         self
     }
 
+    /// How long a thread of the pool stays with nothing to do: see [`otp_scheduler::Builder::blocking_idle`].
+    pub fn blocking_idle(mut self, idle: Duration) -> Self {
+        self.scheduler = self.scheduler.blocking_idle(idle);
+        self
+    }
+
     /// Lets processes use tokio's libraries: see [`otp_scheduler::Builder::tokio`]. Feature `tokio`.
     #[cfg(feature = "tokio")]
     pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
@@ -175,7 +187,7 @@ impl VmBuilder {
         self
     }
 
-    /// Most processes at once; see [`DEFAULT_MAX_PROCESSES`]. `erl +P`.
+    /// Most processes at once; see [`DEFAULT_MAX_PROCESSES`]. 0 counts as 1. `erl +P`.
     pub fn max_processes(mut self, max: usize) -> Self {
         self.max_processes = max.max(1);
         self
@@ -453,6 +465,9 @@ impl Vm {
     /// Shuts the VM down in order: processes without a parent are asked to end with `shutdown`,
     /// when they are gone so is everybody else; what is left after `limit` is killed; then the
     /// threads end.
+    ///
+    /// With code that does not return it takes four seconds more than `limit`: two for the killed to end, two for the
+    /// threads. The report names both.
     ///
     /// It begins at once and goes on whether or not the result is awaited. A second call gives
     /// the same result.
