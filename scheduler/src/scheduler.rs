@@ -114,6 +114,17 @@ impl Scheduler {
         &self.core
     }
 
+    /// The name that it was built with.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).name("io").build()?;
+    /// assert_eq!(scheduler.name(), "io");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
     /// Number of worker threads.
     pub fn schedulers(&self) -> usize {
         self.core.remotes.len()
@@ -214,6 +225,16 @@ impl Scheduler {
 
     /// Starts a timer that fires at `at` (nanoseconds on [`Scheduler::now`]'s clock) or soon after, never before. One
     /// for a time gone by fires at once. After the scheduler has ended it is dropped. Mirrors `erlang:start_timer/4`.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+    /// let (out, fired) = std::sync::mpsc::channel();
+    /// let at = scheduler.now() + 2_000_000;
+    /// let timer = scheduler.start_timer(at, move |now| out.send(now).unwrap());
+    /// assert!(fired.recv()? >= at);
+    /// assert_eq!(scheduler.cancel_timer(timer), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -524,7 +545,8 @@ impl Builder {
         self
     }
 
-    /// Threads that may be bound to tasks that don't give way, at once. A task past the limit keeps its scheduler.
+    /// Threads that may be bound to tasks that don't give way, at once. A task past the limit keeps its scheduler; with 0
+    /// each does.
     /// Default: 256.
     pub fn max_bound(mut self, n: usize) -> Builder {
         self.max_bound = n;

@@ -276,7 +276,7 @@ fn one_that_waits_for_ever_is_told() {
     assert_eq!(**trace, *simulation.trace());
     let text = error.to_string();
     assert!(
-        text.contains("2 tasks") && text.contains("waits\n"),
+        text.contains("tasks: 2") && text.contains("waits\n"),
         "{text}"
     );
     // Nothing is broken by it.

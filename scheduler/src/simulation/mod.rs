@@ -143,7 +143,7 @@ pub struct Outcome {
 pub enum SimulationError {
     /// The future waits for something that no task and no timer will bring about.
     #[error(
-        "at {now:?} of virtual time everything waits, {waiting} tasks, and no timer is left: somebody waits for a \
+        "at {now:?} of virtual time everything waits (tasks: {waiting}), and no timer is left: somebody waits for a \
          wake that never comes. The last steps:\n{trace}"
     )]
     Stalled {

@@ -63,7 +63,7 @@ pub enum Event {
 pub enum End {
     /// The task waits for a wake.
     Waits,
-    /// The task would wait, but was woken while it ran.
+    /// The task would wait, but was woken while it ran: by another, or by itself, as in `yield_now`.
     Woken,
     /// The task gave way and wants to go on.
     Yields,
