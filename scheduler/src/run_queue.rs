@@ -204,7 +204,7 @@ impl RunQueue {
     fn bring_low_closer(&self) {
         let low = self.lane(Lane::Low).len();
         // No more than a turn for each: what was not used is not saved up.
-        let most = TURNS_FOR_A_LOW_ONE * self.normal_len().max(1) * low;
+        let most = TURNS_FOR_A_LOW_ONE * (self.normal_len() + 1) * low;
         self.low_due.set((self.low_due.get() + low).min(most));
     }
 

@@ -386,3 +386,8 @@ fn a_flood_of_wakes_leaves_half_of_the_time_to_those_that_yield() {
         "{turns} turns beside {slices} slices"
     );
 }
+
+#[test]
+fn wiger_one_low_beside_few_normal() {
+    low_gets_an_eighth_of_what_a_normal_one_gets(3, 1);
+}
