@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use crate::monitor::{Monitor, Offenders};
 use crate::native::Natives;
 use crate::online::Online;
 use crate::pins::Pins;
-use crate::run_queue::{Injectors, Stealers};
+use crate::run_queue::{Injectors, Lane, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
 use crate::slot::{self, Slot};
@@ -32,6 +33,7 @@ use crate::sync;
 use crate::task::Owned;
 use crate::threads::Threads;
 use crate::timers::{TimerKey, Timers};
+use crate::unusual::{Matter, Unusual};
 
 /// The part of a worker that other threads reach.
 #[derive(Debug)]
@@ -128,7 +130,8 @@ pub(crate) struct Options {
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) injectors: Injectors,
-    pub(crate) remotes: Box<[Remote]>,
+    pub(crate) remotes: Box<[Arc<Remote>]>,
+    pub(crate) unusual: CachePadded<Unusual>,
     pub(crate) idle: CachePadded<Idle>,
     pub(crate) online: Online,
     pub(crate) driver: Driver,
@@ -172,7 +175,7 @@ impl Core {
             Some(_) => Clock::simulated(),
         };
         let workers = stealers.len();
-        let remotes: Box<[Remote]> = stealers
+        let remotes: Box<[Arc<Remote>]> = stealers
             .into_iter()
             .map(|stealers| Remote {
                 stealers,
@@ -181,12 +184,14 @@ impl Core {
                 told: CachePadded::default(),
                 runner: AtomicPtr::new(ptr::null_mut()),
             })
+            .map(Arc::new)
             .collect();
         Ok(Core {
             injectors: Injectors::new(),
             idle: CachePadded::new(Idle::new(workers)),
             online: Online::new(workers),
             remotes,
+            unusual: CachePadded::default(),
             monitor: Monitor::default(),
             driver: Driver::new(clock.clone())?,
             clock,
@@ -277,9 +282,18 @@ impl Core {
         }
         // Those who take tasks out spin while a push is half done, so none must be stopped at a gate.
         let _section = section();
-        self.injectors.push(task);
+        let lane = self.injectors.push(task);
+        self.note(lane);
         if self.wake_one() {
             self.outside_wakes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A task was, or is about to be, queued in that lane.
+    #[inline]
+    pub(crate) fn note(&self, lane: Lane) {
+        if lane.is_urgent() && !self.unusual.has(Matter::Urgent) {
+            self.unusual.set(Matter::Urgent, true);
         }
     }
 
@@ -314,6 +328,7 @@ impl Core {
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Remote> {
         self.remotes[..self.online.count()]
             .iter()
+            .map(|remote| &**remote)
             .filter(|remote| remote.told.could_host())
     }
 
@@ -384,6 +399,7 @@ impl Core {
 
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.unusual.set(Matter::Stopping, true);
         for remote in &self.remotes {
             remote.told.call();
         }

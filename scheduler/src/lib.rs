@@ -119,6 +119,7 @@ mod sync;
 mod task;
 mod threads;
 mod timers;
+mod unusual;
 mod wheel;
 mod worker;
 
@@ -190,8 +191,8 @@ pub use registration::{Readiness, Registration};
 pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
 pub use sleep::{Elapsed, Interval, Sleep, interval, sleep, timeout};
 pub use slice::{
-    REDUCTIONS_PER_SLICE, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
-    proceed, reductions_left, slice_is_over, tick, yield_now,
+    REDUCTIONS_PER_SLICE, Usage, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
+    proceed, reductions_left, slice_is_over, tick, usage, yield_now,
 };
 pub use task::{JoinError, JoinHandle};
 pub use timers::TimerKey;

@@ -19,7 +19,7 @@
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
 use crate::core::Core;
 use crate::futex;
@@ -80,15 +80,12 @@ const OFFENDERS: usize = 256;
 /// mistaken for the old, once.
 #[derive(Debug)]
 pub(crate) struct Offenders {
-    /// There was one, ever.
-    any: AtomicBool,
     places: [AtomicUsize; OFFENDERS],
 }
 
 impl Default for Offenders {
     fn default() -> Offenders {
         Offenders {
-            any: AtomicBool::new(false),
             places: [const { AtomicUsize::new(0) }; OFFENDERS],
         }
     }
@@ -100,8 +97,8 @@ impl Offenders {
         &self.places[(address >> 6) % OFFENDERS]
     }
 
+    /// The caller says that there are some: see `unusual.rs`.
     pub(crate) fn add(&self, address: usize) {
-        self.any.store(true, Ordering::Relaxed);
         self.place(address).store(address, Ordering::Relaxed);
     }
 
@@ -115,7 +112,7 @@ impl Offenders {
 
     #[inline]
     pub(crate) fn has(&self, address: usize) -> bool {
-        self.any.load(Ordering::Relaxed) && self.place(address).load(Ordering::Relaxed) == address
+        self.place(address).load(Ordering::Relaxed) == address
     }
 }
 

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::core::Core;
 use crate::lock::Mutex;
+use crate::unusual::Matter;
 
 /// [`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online) was asked for a number out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +74,7 @@ impl Online {
         }
         let _setting = self.setting.lock();
         let before = self.count.swap(count, Ordering::SeqCst);
+        core.unusual.set(Matter::Offline, count < schedulers);
         for remote in &core.remotes[before.min(count)..before.max(count)] {
             remote.told.call();
         }

@@ -21,7 +21,6 @@
 
 use std::cell::Cell;
 use std::iter;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
@@ -55,6 +54,11 @@ pub(crate) enum Origin {
 }
 
 impl Lane {
+    #[inline]
+    pub(crate) fn is_urgent(self) -> bool {
+        matches!(self, Lane::Max | Lane::High)
+    }
+
     #[inline]
     fn of(task: Task, origin: Origin) -> Lane {
         match (task.priority(), origin) {
@@ -107,10 +111,9 @@ impl RunQueue {
 
     /// True if a task of priority max or high waits, here or in the common queue.
     pub(crate) fn has_urgent(&self, injectors: &Injectors) -> bool {
-        injectors.are_urgent_used()
-            && [Lane::Max, Lane::High].iter().any(|&lane| {
-                !self.lane(lane).is_empty() || !injectors.lanes[lane as usize].is_empty()
-            })
+        [Lane::Max, Lane::High]
+            .iter()
+            .any(|&lane| !self.lane(lane).is_empty() || !injectors.lanes[lane as usize].is_empty())
     }
 
     /// True if a normal task waits that comes from waiting.
@@ -178,7 +181,7 @@ impl RunQueue {
         rest.is_some()
     }
 
-    /// After a slice of a task out of that lane.
+    /// After a slice that began with a task out of that lane.
     #[inline]
     pub(crate) fn charge(&self, lane: Lane, reductions: i64) {
         match lane {
@@ -273,8 +276,6 @@ impl Stealers {
 pub(crate) struct Injectors {
     /// One for each lane; nothing from outside comes into YIELDED.
     lanes: [Injector<Task>; 5],
-    /// Some task of priority max or high was queued, ever, here or with a worker: from then on they are looked for.
-    urgent: AtomicBool,
 }
 
 const INJECTED: [Lane; 4] = [Lane::Max, Lane::High, Lane::Woken, Lane::Low];
@@ -283,27 +284,13 @@ impl Injectors {
     pub(crate) fn new() -> Injectors {
         Injectors {
             lanes: LANES.map(|_| Injector::new()),
-            urgent: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn push(&self, task: Task) {
+    pub(crate) fn push(&self, task: Task) -> Lane {
         let lane = Lane::of(task, Origin::Waiting);
-        self.note(lane);
         self.lanes[lane as usize].push(task);
-    }
-
-    /// A task was queued in that lane, here or with a worker.
-    #[inline]
-    pub(crate) fn note(&self, lane: Lane) {
-        if matches!(lane, Lane::Max | Lane::High) && !self.urgent.load(Ordering::Relaxed) {
-            self.urgent.store(true, Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn are_urgent_used(&self) -> bool {
-        self.urgent.load(Ordering::Relaxed)
+        lane
     }
 
     pub(crate) fn is_empty(&self) -> bool {

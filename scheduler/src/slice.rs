@@ -5,6 +5,7 @@
 //! [`checkpoint`]; `slot.rs` has the protocol, `threads.rs` the conditions.
 
 use std::future::{Future, poll_fn};
+use std::ops::Sub;
 use std::task::{Context, Poll};
 
 use crate::simulation;
@@ -203,6 +204,51 @@ pub async fn yield_now() {
 #[inline]
 pub fn reductions_left() -> i64 {
     slot::current().map_or(UNLIMITED, Slot::left)
+}
+
+/// What the calling thread's slices have used so far: the difference of two readings inside one slice is what was used
+/// between them. See [`usage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Reductions charged.
+    pub reductions: i64,
+    /// Bytes allocated minus those freed, as [`allocated_bytes`](crate::allocated_bytes) counts them.
+    pub allocated: i64,
+}
+
+impl Sub for Usage {
+    type Output = Usage;
+
+    #[inline]
+    fn sub(self, before: Usage) -> Usage {
+        Usage {
+            reductions: self.reductions.wrapping_sub(before.reductions),
+            allocated: self.allocated.wrapping_sub(before.allocated),
+        }
+    }
+}
+
+/// What [`reductions_left`] and [`allocated_bytes`](crate::allocated_bytes) tell, in one look. Only differences mean
+/// something. Off a scheduler thread nothing is used.
+///
+/// ```
+/// # let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+/// # let task = scheduler.spawn(async {
+/// let before = otp_scheduler::usage();
+/// otp_scheduler::tick(7);
+/// assert_eq!((otp_scheduler::usage() - before).reductions, 7);
+/// # });
+/// # task.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[inline]
+pub fn usage() -> Usage {
+    let slot = slot::current();
+    Usage {
+        reductions: slot.map_or(0, |slot| slot.left().wrapping_neg()),
+        allocated: slot.map_or(0, Slot::allocated),
+    }
 }
 
 /// Does something with the scheduler that the calling thread owns, in a section of the VM: no user code.

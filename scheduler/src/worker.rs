@@ -35,11 +35,16 @@ use crate::random::Random;
 use crate::run_queue::{Lane, Origin, RunQueue};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Given, Slot};
+use crate::unusual::Matter;
 
 /// A busy worker looks at the clock, the timers and the poller after so many slices, or so many reductions,
 /// whichever comes first. The clock costs 23 ns, so it is not read for each slice.
 const SLICES_BETWEEN_LOOKS: u32 = 64;
 const REDUCTIONS_BETWEEN_LOOKS: i64 = REDUCTIONS_PER_SLICE as i64;
+
+/// One count for both: so many reductions each slice counts for at least.
+const SLICE_COUNTS_FOR: i64 =
+    (REDUCTIONS_BETWEEN_LOOKS as u32).div_ceil(SLICES_BETWEEN_LOOKS) as i64;
 
 /// Turns between two that begin with the injector. A prime, as Go and tokio have it, to stay out of step with
 /// patterns in the work; 61 costs next to nothing and bounds the wait.
@@ -81,11 +86,13 @@ const OTHERS_TIMERS_NS: u64 = 50_000;
 
 pub(crate) struct Local {
     core: Arc<Core>,
+    remote: Arc<Remote>,
     index: usize,
     queue: RunQueue,
     run_next: Cell<Option<Task>>,
-    /// Where the slice's first task came from, and whether it woke others that ran in the same slice.
-    lane: Cell<Lane>,
+    /// Where the slice's first task came from, until that lane is charged, and whether it woke others that ran in the same
+    /// slice.
+    lane: Cell<Option<Lane>>,
     chained: Cell<bool>,
     searching: Cell<bool>,
     coarse_now: Cell<u64>,
@@ -104,8 +111,8 @@ pub(crate) struct Local {
     /// Since when tasks wait in the queue that an idle worker could run; 0 if they don't, or it is not known.
     waiting_since: Cell<u64>,
     turn: Cell<u32>,
-    slices_since_look: Cell<u32>,
-    reductions_since_look: Cell<i64>,
+    /// The next look is due when there is nothing left.
+    until_look: Cell<i64>,
     random: Random,
     due: RefCell<Vec<(u64, AnyFire)>>,
     wakers: RefCell<Vec<Waker>>,
@@ -124,11 +131,12 @@ impl Local {
     pub(crate) fn new(core: Arc<Core>, index: usize, queue: RunQueue) -> Local {
         let now = core.clock.now();
         Local {
+            remote: Arc::clone(&core.remotes[index]),
             core,
             index,
             queue,
             run_next: Cell::new(None),
-            lane: Cell::new(Lane::Woken),
+            lane: Cell::new(None),
             chained: Cell::new(false),
             searching: Cell::new(false),
             coarse_now: Cell::new(now),
@@ -142,8 +150,7 @@ impl Local {
             fired_at: Cell::new(0),
             waiting_since: Cell::new(0),
             turn: Cell::new(0),
-            slices_since_look: Cell::new(0),
-            reductions_since_look: Cell::new(0),
+            until_look: Cell::new(REDUCTIONS_BETWEEN_LOOKS),
             random: Random::new(index as u32 + 1),
             due: RefCell::new(Vec::new()),
             wakers: RefCell::new(Vec::new()),
@@ -163,8 +170,9 @@ impl Local {
         self.coarse_now.get()
     }
 
+    #[inline]
     fn remote(&self) -> &Remote {
-        &self.core.remotes[self.index]
+        &self.remote
     }
 
     /// What it does from `now` on, for the figures.
@@ -190,7 +198,7 @@ impl Local {
         let idle = self.waiting_since.get() == 0 && self.core.idle.any();
         let others_may = idle && (in_slice() || self.run_next_is_some() || !self.queue.is_empty());
         let lane = self.queue.push(task, origin);
-        self.core.injectors.note(lane);
+        self.core.note(lane);
         if others_may {
             self.waiting_since.set(self.core.clock.now());
         }
@@ -209,9 +217,7 @@ impl Local {
     }
 
     fn run_next_is_some(&self) -> bool {
-        let task = self.run_next.take();
-        self.run_next.set(task);
-        task.is_some()
+        self.run_next.get().is_some()
     }
 
     fn wake_another(&self) {
@@ -223,19 +229,31 @@ impl Local {
     // The loop.
 
     #[inline]
-    fn next(&self, slot: &Slot) -> Option<Task> {
-        let urgent = self.core.injectors.are_urgent_used();
-        let (task, lane) = match urgent.then(|| self.next_urgent()).flatten() {
+    fn next(&self, slot: &Slot, unusual: bool) -> Option<Task> {
+        let urgent = unusual.then(|| self.next_urgent()).flatten();
+        if urgent.is_none() && self.goes_on(slot) {
+            self.chained.set(true);
+            return self.run_next.take();
+        }
+        self.next_slice(slot, urgent)
+    }
+
+    /// What is in the run-next slot runs in the same slice.
+    #[inline]
+    fn goes_on(&self, slot: &Slot) -> bool {
+        self.run_next_is_some() && !slot.is_over()
+    }
+
+    fn next_slice(&self, slot: &Slot, urgent: Option<(Task, Lane)>) -> Option<Task> {
+        // If what was to go on does not.
+        self.charge(slot);
+        let (task, lane) = match urgent {
             Some(found) => {
                 self.clear_run_next();
                 found
             }
             None => {
                 if let Some(task) = self.run_next.take() {
-                    if !slot.is_over() {
-                        self.chained.set(true);
-                        return Some(task);
-                    }
                     // A chain of tasks that wake each other has used its slice, as a task would have.
                     let origin = if self.chained.get() {
                         Origin::Running
@@ -247,7 +265,7 @@ impl Local {
                 self.next_queued()?
             }
         };
-        self.lane.set(lane);
+        self.lane.set(Some(lane));
         self.chained.set(false);
         self.end_search();
         slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
@@ -256,6 +274,9 @@ impl Local {
 
     #[cold]
     fn next_urgent(&self) -> Option<(Task, Lane)> {
+        if !self.core.unusual.has(Matter::Urgent) {
+            return None;
+        }
         let injectors = &self.core.injectors;
         self.queue
             .pop_urgent()
@@ -321,14 +342,15 @@ impl Local {
 
     /// After a slice.
     #[inline]
-    fn after(&self, task: Task, step: Step, used: i64) {
-        self.slices_since_look.set(self.slices_since_look.get() + 1);
-        self.reductions_since_look
-            .set(self.reductions_since_look.get() + used);
+    fn after(&self, slot: &Slot, task: Task, step: Step, used: i64) {
+        self.until_look
+            .set(self.until_look.get() - used.max(SLICE_COUNTS_FOR));
         let counters = &self.remote().counters;
         let slice = counters.slices.add(1);
         counters.reductions.add(used as u64);
-        self.queue.charge(self.lane.get(), used);
+        if !self.goes_on(slot) {
+            self.charge(slot);
+        }
         if counters.long.is_of(slice) {
             self.end_long(task);
         }
@@ -337,6 +359,15 @@ impl Local {
         }
         if self.waiting_since.get() != 0 {
             self.tell_of_waiting();
+        }
+    }
+
+    /// At the end of a slice, once, with all that ran in it.
+    #[inline]
+    fn charge(&self, slot: &Slot) {
+        if let Some(lane) = self.lane.take() {
+            let used = i64::from(REDUCTIONS_PER_SLICE) - slot.left();
+            self.queue.charge(lane, used);
         }
     }
 
@@ -377,8 +408,7 @@ impl Local {
     /// What a busy worker does now and then.
     #[cold]
     fn look(&self) {
-        self.slices_since_look.set(0);
-        self.reductions_since_look.set(0);
+        self.until_look.set(REDUCTIONS_BETWEEN_LOOKS);
         self.remote().told.look.store(false, Ordering::Relaxed);
         let now = self.core.clock.now();
         self.coarse_now.set(now);
@@ -502,8 +532,7 @@ impl Local {
         self.remote().told.set_resting(false);
         core.monitor.wake();
         self.coarse_now.set(now);
-        self.slices_since_look.set(0);
-        self.reductions_since_look.set(0);
+        self.until_look.set(REDUCTIONS_BETWEEN_LOOKS);
         if timer {
             self.fire_all();
             self.enter(State::Busy, core.clock.now());
@@ -600,7 +629,7 @@ impl Local {
         let core = &self.core;
         let time_ahead = self.queue_time.get().saturating_sub(self.bound_time.get());
         let is_pressing = || {
-            self.queue.has_urgent(&core.injectors)
+            (core.unusual.has(Matter::Urgent) && self.queue.has_urgent(&core.injectors))
                 || (time_ahead <= WOKEN_TURNS * turn && self.queue.has_woken(&core.injectors))
         };
         let among = if time_ahead > 0 {
@@ -685,7 +714,7 @@ impl Local {
         let now = self.core.clock.now();
         let mut due = self.due.take();
         if remote.timers.take_due(now, &mut due) {
-            self.slices_since_look.set(SLICES_BETWEEN_LOOKS);
+            self.until_look.set(0);
         }
         let counters = &self.remote().counters;
         counters.timers_fired.add(due.len() as u64);
@@ -709,7 +738,7 @@ pub(crate) enum Left {
 
 /// Runs the thread's scheduler until it ends or is taken away.
 ///
-/// No reference to the scheduler is held while a task runs: another thread may have it by then.
+/// No reference to the scheduler is used past the running of a task: another thread may have it by then.
 pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
     slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
     if let Some(local) = slot.local() {
@@ -717,12 +746,14 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         // What its last thread did with its last task is not the queue's.
         let now = core.clock.now();
         local.turns_seen.set(now);
+        local.lane.set(None);
         local.enter(State::Busy, now);
         local.tell_of_left_behind();
     }
+    let mut local = slot.local().expect("a scheduler that was not taken away");
     loop {
-        let (task, left) = {
-            let local = slot.local().expect("a scheduler that was not taken away");
+        let unusual = core.unusual.is_any();
+        if unusual {
             if core.is_stopping() {
                 local.end();
                 return Left::Ended;
@@ -731,33 +762,36 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
                 local.stay_offline();
                 continue;
             }
-            if local.slices_since_look.get() >= SLICES_BETWEEN_LOOKS
-                || local.reductions_since_look.get() >= REDUCTIONS_BETWEEN_LOOKS
-                || local.remote().told.look.load(Ordering::Relaxed)
-            {
-                local.look();
-            }
-            if local.guest.get().is_some() || core.bound.ready() > 0 {
-                local.take_turns();
-            }
-            let Some(task) = local.next(slot) else {
-                local.rest();
-                continue;
-            };
-            if core.offenders.has(task.0.addr().get()) && start_bound(core, slot, task) {
-                continue;
-            }
-            (task, slot.left())
+        }
+        if local.until_look.get() <= 0 || local.remote().told.look.load(Ordering::Relaxed) {
+            local.look();
+        }
+        if local.guest.get().is_some() || core.bound.ready() > 0 {
+            local.take_turns();
+        }
+        let Some(task) = local.next(slot, unusual) else {
+            local.rest();
+            continue;
         };
+        if unusual && is_offender(core, task) && start_bound(core, slot, task) {
+            continue;
+        }
+        let left = slot.left();
         let step = run_slice(core, slot, task);
-        match slot.local() {
-            Some(local) => local.after(task, step, left - slot.left()),
+        local = match slot.local() {
+            Some(local) => local,
             None => {
                 hand_in(core, slot, task, step);
                 return Left::TakenAway;
             }
-        }
+        };
+        local.after(slot, task, step, left - slot.left());
     }
+}
+
+#[cold]
+fn is_offender(core: &Core, task: Task) -> bool {
+    core.unusual.has(Matter::Offenders) && core.offenders.has(task.0.addr().get())
 }
 
 /// Runs a slice of a task, in user code.
@@ -839,6 +873,7 @@ fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
     let address = task.0.addr().get();
     if slot.gate().bound.has_had_turns() && !slot.is_given() && step != Step::Done {
         core.offenders.add(address);
+        core.unusual.set(Matter::Offenders, true);
     } else {
         core.offenders.forgive(address);
     }

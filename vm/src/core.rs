@@ -135,7 +135,7 @@ impl Core {
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
         };
-        let is_urgent = parcel.header().kind.is_urgent();
+        let is_urgent = parcel.header().kind.care().is_urgent();
         match process.mailbox.push(parcel) {
             Push::First => process.wake(),
             Push::Behind => {}

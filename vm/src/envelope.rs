@@ -34,35 +34,86 @@ unsafe impl Sync for Envelope {}
 pub const HOST: Pid = Pid::from_parts(0, 0);
 
 /// What a parcel means to its receiver. All kinds go through the one queue, so that signals
-/// between two processes keep their order.
+/// between two processes keep their order. The last octal digit is the kind's [`Care`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Kind {
     /// A message for the body.
-    Message,
+    Message = 0,
     /// A message that carries a monitor of its receiver: what a call sends. The monitor ends
     /// with the reply.
-    Call,
+    Call = 0o11,
     /// The reply to a call or request, through its alias: dropped when the alias is gone.
-    Reply,
-    /// `exit(Pid, Reason)`; root is `{'EXIT', From, Reason}`.
-    Exit,
-    /// A linked process ended; root is `{'EXIT', From, Reason}`.
-    LinkExit,
-    Link,
-    Unlink,
-    Monitor,
-    Demonitor,
+    Reply = 0o21,
+    Link = 0o12,
+    Unlink = 0o22,
+    Monitor = 0o32,
+    Demonitor = 0o42,
     /// A monitored process ended; root is `{'DOWN', Ref, process, Pid, Reason}`.
-    Down,
+    Down = 0o52,
+    /// `exit(Pid, Reason)`; root is `{'EXIT', From, Reason}`.
+    Exit = 0o16,
+    /// A linked process ended; root is `{'EXIT', From, Reason}`.
+    LinkExit = 0o26,
     /// A question for `is_alive`, answered in its turn among the sender's signals.
-    AliveRequest,
+    AliveRequest = 0o36,
 }
 
-impl Kind {
+/// What a parcel asks of its receiver, as bits: those of a whole mailbox are of all parcels in it. With none of them set it
+/// goes into the inbox as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Care(usize);
+
+impl Care {
+    /// It is filed when the process next looks for messages or replies.
+    const FILED: usize = 1;
+    /// A signal: it acts at once, in the process's next slice at the latest.
+    const SIGNAL: usize = 2;
+    /// It does not wait for native code to give way either.
+    const URGENT: usize = 4;
+    /// All bits.
+    const ALL: usize = Self::FILED | Self::SIGNAL | Self::URGENT;
+
+    pub(crate) const fn is_plain(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn has_signal(self) -> bool {
+        self.0 & Self::SIGNAL != 0
+    }
+
     /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, and the
     /// question whether it lives.
     pub(crate) const fn is_urgent(self) -> bool {
-        matches!(self, Self::Exit | Self::LinkExit | Self::AliveRequest)
+        self.0 & Self::URGENT != 0
+    }
+
+    /// As it is kept in the lowest bits of a pointer to an envelope.
+    pub(crate) fn of_pointer(pointer: *mut Envelope) -> Self {
+        Self(pointer.addr() & Self::ALL)
+    }
+
+    pub(crate) fn strip(pointer: *mut Envelope) -> *mut Envelope {
+        pointer.map_addr(|address| address & !Self::ALL)
+    }
+
+    /// Both together.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Into a pointer without it.
+    pub(crate) fn mark(self, pointer: *mut Envelope) -> *mut Envelope {
+        pointer.map_addr(|address| address | self.0)
+    }
+}
+
+const _: () = assert!(align_of::<Envelope>() > Care::ALL);
+
+impl Kind {
+    #[inline]
+    pub(crate) const fn care(self) -> Care {
+        Care(self as usize & Care::ALL)
     }
 }
 

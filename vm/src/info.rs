@@ -7,7 +7,7 @@ use otp_heap::{Atom, Pid, Ref};
 use otp_scheduler::{Figures, Priority, RunQueueLengths, WallTime};
 
 use crate::context::Context;
-use crate::process::Process;
+use crate::process::{Leftovers, Process, quietly};
 use crate::vm::Vm;
 
 /// What a process is doing. `process_info(Pid, status)`.
@@ -39,8 +39,7 @@ pub struct ProcessInfo {
     pub initial_call: &'static str,
     /// What it is doing.
     pub status: Status,
-    /// Messages that it has taken into its mailbox and not yet received. Those that arrived since
-    /// it last ran are not counted before it runs again.
+    /// Messages that have arrived and that it has not yet received.
     pub message_queue_len: usize,
     /// Whom it is linked with.
     pub links: Vec<Pid>,
@@ -101,9 +100,12 @@ impl Vm {
     /// What is known of a process, or None if it is gone. Nothing is stopped for it, so the parts
     /// may be of different moments. `process_info/1`.
     pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
-        self.core()
+        let (info, leftovers) = self
+            .core()
             .with_process(pid, |process| info(process, pid))
-            .flatten()
+            .flatten()?;
+        quietly(pid, || leftovers.finish());
+        Some(info)
     }
 
     /// What is known of the VM. `system_info/1`, `statistics/1`.
@@ -168,14 +170,19 @@ impl Context {
     }
 }
 
-fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
-    let state = process.lock();
+fn info(process: &Process, pid: Pid) -> Option<(ProcessInfo, Leftovers)> {
+    let mut state = process.lock();
     if !process.is(pid) {
         return None;
     }
+    let leftovers = if state.exiting {
+        Leftovers::default()
+    } else {
+        process.drain(&mut state)
+    };
     let maps =
         state.links.heap_bytes() + state.monitors.heap_bytes() + state.monitored_by.heap_bytes();
-    Some(ProcessInfo {
+    let info = ProcessInfo {
         pid,
         registered_name: state.name(),
         label: state.label,
@@ -202,5 +209,6 @@ fn info(process: &Process, pid: Pid) -> Option<ProcessInfo> {
         parent: state
             .parent
             .filter(|&parent| parent != crate::envelope::HOST),
-    })
+    };
+    Some((info, leftovers))
 }

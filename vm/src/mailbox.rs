@@ -2,7 +2,9 @@
 //!
 //! # Protocol
 //! 1. A sender links its parcel in front of the present head by a compare-and-swap. When the
-//!    head was empty, it wakes the receiver; otherwise whoever made it non-empty does so.
+//!    head was empty, it wakes the receiver; otherwise whoever made it non-empty does so. The lowest
+//!    bits of the head say what the parcels ask for, all together ([`Care`]): the first signal wakes
+//!    the receiver, too, since it may let messages lie until it looks for some.
 //! 2. The receiver takes the whole chain by one exchange and turns it around: first in, first out.
 //! 3. A dying receiver exchanges [`CLOSED`] for the chain. What it got, it answers; a sender that
 //!    comes later sees `CLOSED` and keeps its parcel. Nothing falls between the two.
@@ -12,7 +14,7 @@
 
 use std::ptr::{self, NonNull};
 
-use crate::envelope::{Envelope, Parcel};
+use crate::envelope::{Care, Envelope, Parcel};
 use crate::sync::{AtomicPtr, Ordering};
 
 /// Stands in the head of a mailbox whose process is gone.
@@ -27,7 +29,7 @@ pub(crate) struct Mailbox {
 /// What became of a push.
 #[derive(Debug)]
 pub(crate) enum Push {
-    /// The mailbox was empty: its owner must be woken.
+    /// The mailbox was empty, or this is its first signal: its owner must be woken.
     First,
     /// Somebody before has woken the owner, or is about to.
     Behind,
@@ -51,6 +53,7 @@ impl Mailbox {
 
     /// Adds a parcel.
     pub(crate) fn push(&self, parcel: Parcel) -> Push {
+        let care = parcel.header().kind.care();
         let node = into_node(parcel);
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
@@ -59,14 +62,18 @@ impl Mailbox {
                 return Push::Closed(unsafe { from_node(node) });
             }
             // SAFETY: until the exchange below succeeds, the node is this thread's alone.
-            unsafe { (*node).next = head };
+            unsafe { (*node).next = Care::strip(head) };
+            let before = Care::of_pointer(head);
+            let marked = care.with(before).mark(node);
             // AcqRel: the receiver must see the node's content; and the sender that finds the
             // mailbox empty must see that its receiver drained it before (it then wakes it).
             match self
                 .head
-                .compare_exchange_weak(head, node, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(head, marked, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) if head.is_null() => return Push::First,
+                Ok(_) if head.is_null() || (care.has_signal() && !before.has_signal()) => {
+                    return Push::First;
+                }
                 Ok(_) => return Push::Behind,
                 Err(now) => head = now,
             }
@@ -74,19 +81,26 @@ impl Mailbox {
     }
 
     /// Whether nothing waits. Only a hint for everybody but the owner.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.load(Ordering::Acquire).is_null()
     }
 
-    /// Takes everything, oldest first. Only the owner may call it, while the mailbox is open.
-    pub(crate) fn take(&self) -> Queue {
-        if self.is_empty() {
-            return Queue::default();
-        }
+    /// Whether a signal waits. Only a hint for everybody but the owner.
+    #[inline]
+    pub(crate) fn has_signal(&self) -> bool {
+        Care::of_pointer(self.head.load(Ordering::Acquire)).has_signal()
+    }
+
+    /// Takes everything, oldest first, and what it asks for; an exchange, even if nothing is there. Only the owner may
+    /// call it, while the mailbox is open.
+    #[inline]
+    pub(crate) fn take(&self) -> (Queue, Care) {
         let chain = self.head.swap(ptr::null_mut(), Ordering::AcqRel);
         debug_assert_ne!(chain, CLOSED);
         // SAFETY: the exchange made this thread the chain's only owner.
-        unsafe { Queue::from_chain(chain) }
+        let queue = unsafe { Queue::from_chain(Care::strip(chain)) };
+        (queue, Care::of_pointer(chain))
     }
 
     /// Closes the mailbox and takes what was in it, oldest first.
@@ -96,7 +110,7 @@ impl Mailbox {
             return Queue::default();
         }
         // SAFETY: as in `take`.
-        unsafe { Queue::from_chain(chain) }
+        unsafe { Queue::from_chain(Care::strip(chain)) }
     }
 }
 
@@ -143,6 +157,7 @@ impl Queue {
     ///
     /// # Safety
     /// The caller owns every node of the chain.
+    #[inline]
     unsafe fn from_chain(chain: *mut Envelope) -> Self {
         let tail = chain;
         let mut head = ptr::null_mut();
@@ -184,6 +199,7 @@ impl Queue {
         self.len += 1;
     }
 
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Parcel> {
         let node = self.head;
         if node.is_null() {
@@ -201,6 +217,7 @@ impl Queue {
     }
 
     /// Moves everything of `other` behind what is here.
+    #[inline]
     pub(crate) fn append(&mut self, mut other: Queue) {
         if other.is_empty() {
             return;
@@ -237,7 +254,7 @@ impl Drop for Queue {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::envelope::{HOST, message};
+    use crate::envelope::{HOST, Kind, NO_REF, message, signal};
 
     fn number(parcel: &Parcel) -> i64 {
         parcel.root().as_i64().expect("an integer")
@@ -259,7 +276,7 @@ mod tests {
             mailbox.push(message(HOST, &2).unwrap()),
             Push::Behind
         ));
-        assert_eq!(drain(mailbox.take()), [1, 2]);
+        assert_eq!(drain(mailbox.take().0), [1, 2]);
         assert!(matches!(
             mailbox.push(message(HOST, &3).unwrap()),
             Push::First
@@ -274,6 +291,27 @@ mod tests {
             panic!("a closed mailbox took a parcel");
         };
         assert_eq!(number(&parcel), 7);
+    }
+
+    #[test]
+    fn the_first_signal_wakes_also_behind_messages() {
+        let mailbox = Mailbox::closed();
+        mailbox.open();
+        let message = || mailbox.push(message(HOST, &1).unwrap());
+        let link = || mailbox.push(signal(Kind::Link, HOST, NO_REF));
+        assert!(matches!(message(), Push::First));
+        assert!(matches!(message(), Push::Behind));
+        assert!(!mailbox.has_signal());
+        assert!(matches!(link(), Push::First));
+        assert!(mailbox.has_signal());
+        assert!(matches!(link(), Push::Behind));
+        assert!(matches!(message(), Push::Behind));
+        let (queue, care) = mailbox.take();
+        assert_eq!(queue.len(), 5);
+        assert!(care.has_signal() && !care.is_plain());
+        assert!(!mailbox.has_signal());
+        assert!(matches!(message(), Push::First));
+        assert!(mailbox.take().1.is_plain());
     }
 
     #[test]
@@ -309,7 +347,7 @@ mod tests {
                 });
             }
             while got.len() < (SENDERS * EACH) as usize {
-                got.extend(drain(mailbox.take()));
+                got.extend(drain(mailbox.take().0));
             }
         });
         for sender in 0..SENDERS {
@@ -358,7 +396,7 @@ mod loom_tests {
                     )
                 })
                 .collect();
-            let taken = mailbox.take().len();
+            let taken = mailbox.take().0.len();
             let rest = mailbox.close().len();
             let returned: usize = senders
                 .into_iter()
@@ -385,7 +423,7 @@ mod loom_tests {
                     (first, second)
                 })
             };
-            let early = mailbox.take().len();
+            let early = mailbox.take().0.len();
             let (first, second) = sender.join().unwrap();
             assert!(first, "the first push finds the mailbox empty");
             assert_eq!(
@@ -393,7 +431,7 @@ mod loom_tests {
                 early == 1,
                 "the second does if and only if the owner drained in between"
             );
-            assert_eq!(early + mailbox.take().len(), 2);
+            assert_eq!(early + mailbox.take().0.len(), 2);
         });
     }
 }

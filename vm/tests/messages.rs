@@ -277,6 +277,30 @@ fn a_call_costs_the_same_behind_a_full_mailbox() {
     });
 }
 
+/// Messages lie until somebody looks for them; signals don't lie behind them.
+#[test]
+fn messages_to_who_receives_none_are_counted_and_hold_no_signal_up() {
+    run(|mut cx| async move {
+        let sleeper = cx
+            .spawn(|cx| async move { cx.sleep(Duration::from_secs(3600)).await })
+            .unwrap();
+        let monitor = cx.monitor(sleeper);
+        for number in 0..3 {
+            cx.send(sleeper, &number).unwrap();
+        }
+        let request = cx.send_request(sleeper, &"hello").unwrap();
+        // Its answer tells that all of it has arrived, and that the sleeper had a slice since.
+        assert!(cx.is_alive(sleeper).await);
+        cx.send(sleeper, &3).unwrap();
+        assert_eq!(cx.process_info(sleeper).unwrap().message_queue_len, 5);
+        cx.send(sleeper, &4).unwrap();
+        cx.exit_process(sleeper, ExitReason::kill());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
+        let answer = cx.receive_response::<()>(request, LIMIT).await;
+        assert!(matches!(answer, Err(CallError::Exit(_))), "{answer:?}");
+    });
+}
+
 #[test]
 fn receives_wait_inside_foreign_combinators() {
     run(|mut cx| async move {

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use super::Context;
 use super::time::Alarm;
+use crate::envelope::Parcel;
 use crate::mailbox::Queue;
 use crate::message::Message;
-use crate::process::{State, own_waker_matches};
+use crate::process::{Attention, Process, State, is_running, own_waker_matches};
 
 /// How long to wait. `after` in OTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,11 @@ impl Context {
     pub async fn receive_timeout(&mut self, after: impl Into<Timeout>) -> Option<Message> {
         let mut alarm = Alarm::new(self, after.into());
         let cx = &*self;
-        std::future::poll_fn(move |task| poll_receive(cx, Some(&mut alarm), task)).await
+        std::future::poll_fn(move |task| {
+            ready!(otp_scheduler::poll_proceed(task));
+            poll_receive(cx, Some(&mut alarm), task)
+        })
+        .await
     }
 
     /// The first message for which `select` gives a value; the others stay, in order.
@@ -68,6 +73,30 @@ impl Context {
             alarm,
             started: false,
         }
+    }
+
+    /// Without the lock: no message is there, and nothing else to be seen to. If one comes after this look it finds the
+    /// mailbox empty, so the process is woken.
+    #[inline]
+    fn finds_nothing(&self) -> bool {
+        let process = self.process();
+        // In this order: see `Process::drain`.
+        process.mailbox.is_empty()
+            && process.attention() == Attention::NOTHING
+            && process.is(self.pid)
+    }
+
+    /// The next message, if there is one: all that nearly every receive does.
+    #[inline]
+    fn next_message(&self) -> Option<Message> {
+        let mut state = self.state()?;
+        let leftovers = self.process().drain(&mut state);
+        let parcel = take_next(self.process(), &mut state);
+        drop(state);
+        leftovers.finish();
+        let message = Message::new(parcel?);
+        otp_scheduler::tick(1);
+        Some(message)
     }
 
     /// How many messages wait. `process_info(self(), message_queue_len)`.
@@ -94,9 +123,34 @@ impl Future for Receive<'_> {
     type Output = Message;
 
     fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Message> {
+        ready!(otp_scheduler::poll_proceed(task));
+        if own_waker_matches(self.cx.process(), task.waker()) {
+            if self.cx.finds_nothing() {
+                return Poll::Pending;
+            }
+            if let Some(message) = self.cx.next_message() {
+                return Poll::Ready(message);
+            }
+        }
         poll_receive(self.cx, None, task)
             .map(|message| message.expect("without an alarm it waits for a message"))
     }
+}
+
+/// The next message of a process that goes on.
+#[inline]
+fn take_next(process: &Process, state: &mut State) -> Option<Parcel> {
+    if state.exit.is_some() {
+        return None;
+    }
+    let parcel = match state.skipped.pop_front() {
+        None => state.inbox.pop_front(),
+        skipped => skipped,
+    };
+    if state.skipped.is_empty() && state.inbox.is_empty() {
+        process.forget(Attention::HOLDS);
+    }
+    parcel
 }
 
 fn poll_receive(
@@ -104,7 +158,6 @@ fn poll_receive(
     mut alarm: Option<&mut Alarm>,
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
-    ready!(otp_scheduler::poll_proceed(task));
     let mut waiter = Waiter::new(cx, task);
     if let Some(alarm) = &mut alarm {
         alarm.arm_foreign(cx, task);
@@ -114,15 +167,10 @@ fn poll_receive(
     };
     let leftovers = cx.process().drain(&mut state);
     let ends = state.exit.is_some();
-    let message = if ends {
-        None
-    } else {
-        let skipped = state.skipped.pop_front();
-        skipped.or_else(|| state.inbox.pop_front())
-    };
+    let message = take_next(cx.process(), &mut state);
     let mut timed_out = false;
     if message.is_none() {
-        waiter.wait(&mut state);
+        waiter.wait(cx, &mut state);
         timed_out = !ends && alarm.is_some_and(|alarm| alarm.poll(cx, &mut state, task).is_ready());
     }
     drop(state);
@@ -150,9 +198,17 @@ impl Waiter {
     }
 
     /// Has the waker woken at the next message or answer.
-    pub(super) fn wait(&mut self, state: &mut State) {
+    pub(super) fn wait(&mut self, cx: &Context, state: &mut State) {
         if self.0.is_some() {
             mem::swap(&mut state.receiver, &mut self.0);
+            let process = cx.process();
+            if !process.attention().has(Attention::FOREIGN) {
+                process.note(Attention::FOREIGN);
+                if !is_running(cx.pid) {
+                    // A slice for a message that came since the drain may have begun before it could know.
+                    process.wake();
+                }
+            }
         }
     }
 }
@@ -206,7 +262,7 @@ where
                 return this.cx.wait_in_vain(task);
             }
             if state.inbox.is_empty() {
-                waiter.wait(&mut state);
+                waiter.wait(this.cx, &mut state);
                 let over = this.alarm.poll(this.cx, &mut state, task);
                 drop(state);
                 leftovers.finish();
@@ -265,6 +321,7 @@ impl Drop for Scan<'_> {
         let mut arrived = mem::take(&mut self.arrived);
         // A process that ended meanwhile has nobody to keep them for.
         if let Some(mut state) = self.cx.state() {
+            self.cx.process().note(Attention::HOLDS);
             state.skipped.append(passed);
             if !arrived.is_empty() {
                 arrived.append(mem::take(&mut state.inbox));

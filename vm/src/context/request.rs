@@ -237,7 +237,7 @@ impl Waiting<'_> {
         match &answer {
             Poll::Ready(_) => drop(state.requests.remove(&self.reference)),
             Poll::Pending => {
-                waiter.wait(&mut state);
+                waiter.wait(self.cx, &mut state);
                 timed_out = !ends && alarm.poll(self.cx, &mut state, task).is_ready();
             }
         }

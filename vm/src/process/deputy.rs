@@ -5,7 +5,7 @@
 //! they end the process, tells everybody. OTP has processes of that kind for those that execute dirty native functions.
 //!
 //! # Protocol
-//! 1. Who sends a signal that cannot wait ([`Kind::is_urgent`]) first puts it into the mailbox, then asks whether the process
+//! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then asks whether the process
 //!    is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another thread) looks
 //!    into its mailbox afterwards, and does the same. One of the two sees the other.
 //! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same hold:
@@ -30,11 +30,11 @@ use otp_heap::Pid;
 use otp_scheduler::{Activity, Header, Priority};
 
 use super::panics::{CURRENT, quietly};
-use super::{Process, State};
+use super::{Attention, Process, State};
 use crate::core::Core;
 
 #[cfg(doc)]
-use crate::envelope::Kind;
+use crate::envelope::Care;
 
 impl Process {
     /// The first step, for who sent a signal that cannot wait.
@@ -72,7 +72,7 @@ impl Process {
         state.exiting = true;
         state.claimed = true;
         self.ended.store(pid.serial(), Ordering::Release);
-        self.doomed.store(true, Ordering::Release);
+        self.note(Attention::DOOMED);
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) unsafe fn bound(header: NonNull<Header>) {
     let process = unsafe { header.cast::<Process>().as_ref() };
     fence(Ordering::SeqCst);
     if let Some(pid) = process.pid() {
-        if !process.mailbox.is_empty() || process.doomed.load(Ordering::Acquire) {
+        if process.mailbox.has_signal() || process.attention().has(Attention::DOOMED) {
             process.call_deputy(pid);
         }
     } else if process.ended_pid().is_some() {

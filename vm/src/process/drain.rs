@@ -1,14 +1,14 @@
 //! How a process takes in what was sent to it: messages into the inbox, signals at once.
 //!
-//! Draining happens at the start of each slice and in each receive. It decides *that* the process
+//! Draining happens in each receive, and at the start of a slice if a signal has come, or if a receive waits where only a
+//! drain wakes it. It decides *that* the process
 //! ends (`State::exit`), never ends it: that is the slice's, once the body's poll is over.
 
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use otp_heap::Ref;
 
-use super::{Answer, Process, State};
+use super::{Answer, Attention, Process, State};
 use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
@@ -49,18 +49,25 @@ impl Remains {
 }
 
 impl Process {
-    /// Takes in everything that waits. The caller holds the lock, and is the process itself.
+    /// Takes in everything that waits. The caller holds the lock.
     #[inline]
     pub(crate) fn drain(&self, state: &mut State) -> Leftovers {
         if self.mailbox.is_empty() {
             return Leftovers::default();
         }
-        self.drain_arrived(state)
+        // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
+        self.note(Attention::HOLDS);
+        let (arrived, care) = self.mailbox.take();
+        if care.is_plain() && state.receiver.is_none() {
+            state.inbox.append(arrived);
+            return Leftovers::default();
+        }
+        self.sort(state, arrived)
     }
 
-    fn drain_arrived(&self, state: &mut State) -> Leftovers {
+    #[inline(never)]
+    fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
         let mut leftovers = Leftovers::default();
-        let mut arrived = self.mailbox.take();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
             if let Some(unwanted) = self.take_in(state, parcel) {
@@ -164,7 +171,7 @@ impl Process {
     /// Decides that the process ends. The first reason counts.
     fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
-        self.doomed.store(true, Ordering::Release);
+        self.note(Attention::DOOMED);
         // The drain may be another thread's, that of a Context moved there, while the slice that
         // the signal woke has already found the mailbox empty.
         self.wake();

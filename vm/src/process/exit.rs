@@ -20,7 +20,7 @@ use otp_heap::Pid;
 use otp_scheduler::{name_long_slice, uncounted};
 
 use super::panics::quietly;
-use super::{Answer, Process, State};
+use super::{Answer, Attention, Process, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
@@ -46,6 +46,7 @@ impl Process {
             if !self.was_ended(pid) {
                 state.exiting = true;
                 state.exit = Some(reason);
+                self.note(Attention::EXITING);
             }
         }
 
@@ -88,19 +89,21 @@ impl Process {
         }
 
         self.serial.store(0, Ordering::Release);
-        let late = self.mailbox.close();
-        let mut state = {
+        let (late, mut state) = {
             let mut state = self.lock();
+            // Under the lock, as all who take something out.
+            let late = self.mailbox.close();
             // It stays, for who has to name a process that was ended and still runs.
             let (label, initial_call) = (state.label, state.initial_call);
-            mem::replace(
+            let state = mem::replace(
                 &mut *state,
                 State {
                     label,
                     initial_call,
                     ..State::default()
                 },
-            )
+            );
+            (late, state)
         };
 
         self.tell(core, pid, &state, late, reason);

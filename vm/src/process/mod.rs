@@ -16,7 +16,7 @@ mod waker;
 use std::cell::UnsafeCell;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
@@ -31,6 +31,7 @@ use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
 
+pub(crate) use drain::Leftovers;
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
@@ -63,8 +64,8 @@ pub(crate) struct Process {
     pub(crate) reductions: AtomicU64,
     /// Bytes allocated minus those freed in its slices so far, never below 0; stays 0 without the accounting allocator.
     pub(crate) native_memory: AtomicU64,
-    /// Whether `State::exit` is set: spares each slice a look under the lock. Changed under it.
-    doomed: AtomicBool,
+    /// An [`Attention`]. Changed under the lock.
+    attention: AtomicU8,
     /// A deputy is on its way.
     deputy_called: AtomicBool,
     /// One of the two parts of an end from outside is over.
@@ -86,6 +87,28 @@ impl std::fmt::Debug for Process {
             .debug_struct("Process")
             .field("pid", &self.pid())
             .finish_non_exhaustive()
+    }
+}
+
+/// What of the state a slice or a receive would have to look at under the lock; nearly always nothing, and then neither
+/// takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attention(u8);
+
+impl Attention {
+    pub(crate) const NOTHING: Self = Self(0);
+    /// `State::exit` is set.
+    pub(crate) const DOOMED: Self = Self(1);
+    /// `State::exiting` is set.
+    pub(crate) const EXITING: Self = Self(2);
+    /// There may be messages in `State::inbox` or `State::skipped`.
+    pub(crate) const HOLDS: Self = Self(4);
+    /// A receive has waited with a waker that is not the process's own: slices take in messages for it, too.
+    pub(crate) const FOREIGN: Self = Self(8);
+
+    #[inline]
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -186,7 +209,7 @@ impl Process {
             body: UnsafeCell::new(None),
             reductions: AtomicU64::new(0),
             native_memory: AtomicU64::new(0),
-            doomed: AtomicBool::new(false),
+            attention: AtomicU8::new(0),
             deputy_called: AtomicBool::new(false),
             half_gone: AtomicBool::new(false),
             state: Mutex::new(State::default()),
@@ -198,11 +221,32 @@ impl Process {
         unsafe { self.core.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
+    #[inline]
+    pub(crate) fn attention(&self) -> Attention {
+        Attention(self.attention.load(Ordering::Acquire))
+    }
+
+    /// Under the lock.
+    #[inline]
+    pub(crate) fn note(&self, what: Attention) {
+        let noted = self.attention.load(Ordering::Relaxed);
+        self.attention.store(noted | what.0, Ordering::Release);
+    }
+
+    /// Under the lock: the opposite.
+    #[inline]
+    pub(crate) fn forget(&self, what: Attention) {
+        let noted = self.attention.load(Ordering::Relaxed);
+        self.attention.store(noted & !what.0, Ordering::Release);
+    }
+
     /// The incarnation that lives here now, if any.
+    #[inline]
     pub(crate) fn pid(&self) -> Option<Pid> {
         match self.serial.load(Ordering::Acquire) {
             0 => None,
@@ -210,6 +254,7 @@ impl Process {
         }
     }
 
+    #[inline]
     pub(crate) fn is(&self, pid: Pid) -> bool {
         self.serial.load(Ordering::Acquire) == pid.serial()
     }
@@ -250,7 +295,7 @@ impl Process {
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
         self.native_memory.store(0, Ordering::Relaxed);
-        self.doomed.store(false, Ordering::Relaxed);
+        self.attention.store(0, Ordering::Relaxed);
         self.header.set_priority(start.priority);
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
@@ -319,11 +364,14 @@ impl Process {
 
     /// At the end of a slice, by the slice: only one runs at a time.
     #[inline]
-    fn count_native(&self, change: i64) {
-        if change != 0 {
+    fn count(&self, reductions: i64, allocated: i64) {
+        let before = self.reductions.load(Ordering::Relaxed);
+        self.reductions
+            .store(before.wrapping_add_signed(reductions), Ordering::Relaxed);
+        if allocated != 0 {
             let held = self.native_memory.load(Ordering::Relaxed);
             self.native_memory
-                .store(held.saturating_add_signed(change), Ordering::Relaxed);
+                .store(held.saturating_add_signed(allocated), Ordering::Relaxed);
         }
     }
 

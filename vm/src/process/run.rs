@@ -3,14 +3,13 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 
 use otp_heap::Pid;
 use otp_scheduler::{Header, Step, TaskName, VTable};
 
 use super::panics::{CURRENT, quietly, reason_of_panic};
-use super::{Process, deputy, waker};
+use super::{Attention, Process, deputy, waker};
 use crate::exit_reason::ExitReason;
 
 /// How the scheduler runs processes.
@@ -27,13 +26,23 @@ pub(crate) static VTABLE: VTable = VTable {
 unsafe fn name(header: NonNull<Header>) -> TaskName {
     // SAFETY: the header is the first field of a `repr(C)` Process; slots outlive the scheduler's threads.
     let process = unsafe { header.cast::<Process>().as_ref() };
-    match process.pid().or_else(|| process.ended_pid()) {
+    match pid_in(process) {
         Some(pid) => process.task_name(pid),
         None => TaskName {
             id: 0,
             name: "a process that has ended".to_owned(),
         },
     }
+}
+
+/// Whose slice it is: also that of one which was ended meanwhile.
+#[inline]
+fn pid_in(process: &Process) -> Option<Pid> {
+    #[cold]
+    fn ended(process: &Process) -> Option<Pid> {
+        process.ended_pid()
+    }
+    process.pid().or_else(|| ended(process))
 }
 
 /// Runs one slice.
@@ -43,19 +52,15 @@ unsafe fn name(header: NonNull<Header>) -> TaskName {
 unsafe fn run(header: NonNull<Header>) -> Step {
     // SAFETY: the header is the first field of a `repr(C)` Process, and slots outlive slices.
     let process = unsafe { header.cast::<Process>().as_ref() };
-    let Some(pid) = process.pid().or_else(|| process.ended_pid()) else {
+    let Some(pid) = pid_in(process) else {
         // Only a stale wake of a slot that ended comes here.
         return Step::Done;
     };
     CURRENT.set(Some((pid, NonNull::from(process))));
-    let before = otp_scheduler::reductions_left();
-    let allocated_before = otp_scheduler::allocated_bytes();
+    let before = otp_scheduler::usage();
     let ended = slice(process, pid);
-    let used = before
-        .saturating_sub(otp_scheduler::reductions_left())
-        .max(1);
-    process.reductions.fetch_add(used as u64, Ordering::Relaxed);
-    process.count_native(otp_scheduler::allocated_bytes() - allocated_before);
+    let used = otp_scheduler::usage() - before;
+    process.count(used.reductions.max(1), used.allocated);
     let step = match ended {
         Some(reason) => {
             process.end(pid, reason);
@@ -67,12 +72,10 @@ unsafe fn run(header: NonNull<Header>) -> Step {
     step
 }
 
-/// Drains, polls the body once, and says whether the process ends.
+/// Takes in signals, polls the body once, and says whether the process ends.
+#[inline]
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
-    if process.doomed.load(Ordering::Acquire) {
-        return Some(process.reason_to_end(pid));
-    }
-    if let Some(reason) = take_in(process, pid) {
+    if let Some(reason) = signals(process, pid) {
         return Some(reason);
     }
     let waker = waker::borrowed(process);
@@ -83,7 +86,7 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
         // A signal that the body's own receive took in may have decided the end.
-        Ok(Poll::Pending) if process.doomed.load(Ordering::Acquire) => {
+        Ok(Poll::Pending) if process.attention().has(Attention::DOOMED) => {
             Some(process.reason_to_end(pid))
         }
         Ok(Poll::Pending) => None,
@@ -115,14 +118,25 @@ pub(crate) fn end_of_native() -> Option<ExitReason> {
     let (pid, process) = CURRENT.get()?;
     // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
     let process = unsafe { process.as_ref() };
-    let is_doomed = || process.doomed.load(Ordering::Acquire);
-    take_in(process, pid).or_else(|| is_doomed().then(|| process.reason_to_end(pid)))
+    signals(process, pid)
 }
 
-fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
-    if process.mailbox.is_empty() {
-        return None;
+/// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some, but
+/// for those that a receive waits for which only a drain wakes.
+#[inline]
+fn signals(process: &Process, pid: Pid) -> Option<ExitReason> {
+    let attention = process.attention();
+    if attention.has(Attention::DOOMED) {
+        return Some(process.reason_to_end(pid));
     }
+    if process.mailbox.has_signal() || attention.has(Attention::FOREIGN) {
+        return take_in(process, pid);
+    }
+    None
+}
+
+#[cold]
+fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
     let (leftovers, exit) = {
         let mut state = process.lock();
         if process.was_ended(pid) {
@@ -137,6 +151,7 @@ fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
 
 impl Process {
     /// Of one that is doomed. Left where it is: until the process claims its end, its deputy may.
+    #[cold]
     fn reason_to_end(&self, pid: Pid) -> ExitReason {
         let reason = self.lock().exit.clone();
         debug_assert!(reason.is_some() || self.was_ended(pid));

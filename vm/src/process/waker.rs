@@ -20,8 +20,10 @@ pub(super) fn borrowed(process: &Process) -> ManuallyDrop<Waker> {
 }
 
 /// Whether `waker` is the process's own, and not that of a combinator within its body.
+#[inline]
 pub(crate) fn own_waker_matches(process: &Process, waker: &Waker) -> bool {
-    waker.data() == std::ptr::from_ref(process).cast() && waker.vtable() == &WAKER_VTABLE
+    waker.data() == std::ptr::from_ref(process).cast()
+        && std::ptr::eq(waker.vtable(), &WAKER_VTABLE)
 }
 
 /// # Safety
