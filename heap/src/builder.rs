@@ -10,7 +10,9 @@ use crate::limits::BLOCK_WORDS_MAX;
 use crate::raw::Shape;
 use crate::term::Term;
 use crate::word::Word;
-use crate::{Atom, Binary, EncodeError, Pid, Ref};
+use crate::{
+    Atom, Binary, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, Pid, Port, Ref,
+};
 
 /// Builds a term by hand, on a stack: values push, compounds pop their parts and push themselves.
 ///
@@ -114,6 +116,41 @@ impl<H> Builder<H> {
     /// A reference.
     pub fn reference(&mut self, reference: Ref) -> &mut Self {
         self.step(|_| Ok((Word::reference(reference), 0)))
+    }
+
+    /// A port.
+    pub fn port(&mut self, port: Port) -> &mut Self {
+        self.step(|_| Ok((Word::port(port), 0)))
+    }
+
+    /// A process of another node.
+    pub fn external_pid(&mut self, pid: ExternalPid) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.external_pid(pid)?, 0)))
+    }
+
+    /// A reference made by another node.
+    pub fn external_ref(&mut self, reference: &ExternalRef) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.external_ref(reference)?, 0)))
+    }
+
+    /// A port of another node.
+    pub fn external_port(&mut self, port: ExternalPort) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.external_port(port)?, 0)))
+    }
+
+    /// An exported fun.
+    pub fn export(&mut self, fun: Export) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.export(fun)?, 0)))
+    }
+
+    /// An integer of any size: its sign, and the limbs of its magnitude, least significant first.
+    pub fn limbs(&mut self, negative: bool, limbs: &[u64]) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.limbs(negative, limbs)?, 0)))
+    }
+
+    /// A bitstring: so many bits of the bytes, from the most significant one of the first.
+    pub fn bits(&mut self, bytes: impl AsRef<[u8]>, bits: usize) -> &mut Self {
+        self.step(|builder| Ok((builder.encoder.bits(bytes.as_ref(), bits)?, 0)))
     }
 
     /// A binary of these bytes, copied.

@@ -60,15 +60,17 @@ fn rank(view: &View<'_>) -> u8 {
     match view {
         View::Int(_) | View::BigInt(_) | View::Float(_) => 0,
         View::Atom(_) => 1,
-        View::Ref(_) => 2,
+        View::Ref(_) | View::ExternalRef(_) => 2,
         // In OTP a resource is a reference too; after the plain ones.
         View::Native => 3,
-        View::Pid(_) => 6,
+        View::Export(_) => 4,
+        View::Port(_) | View::ExternalPort(_) => 5,
+        View::Pid(_) | View::ExternalPid(_) => 6,
         View::Tuple(_) => 7,
         View::Map(_) => 8,
         View::Nil => 9,
         View::Cons(_) => 10,
-        View::Binary(_) => 11,
+        View::Binary(_) | View::Bits(_) => 11,
     }
 }
 
@@ -114,7 +116,27 @@ fn compare_views(
         (View::Atom(left), View::Atom(right)) => left.cmp(&right),
         (View::Ref(left), View::Ref(right)) => left.cmp(&right),
         (View::Pid(left), View::Pid(right)) => left.cmp(&right),
-        (View::Binary(left), View::Binary(right)) => left.cmp(right),
+        (View::Port(left), View::Port(right)) => left.cmp(&right),
+        (View::ExternalPid(left), View::ExternalPid(right)) => {
+            let key = |pid: crate::ExternalPid| (pid.serial, pid.id, pid.node, pid.creation);
+            key(left).cmp(&key(right))
+        }
+        (View::ExternalPort(left), View::ExternalPort(right)) => {
+            let key = |port: crate::ExternalPort| (port.id, port.node, port.creation);
+            key(left).cmp(&key(right))
+        }
+        (View::ExternalRef(left), View::ExternalRef(right)) => {
+            let node = |external: &crate::ExternalRef| (external.node, external.creation);
+            let numbers = left.ids().iter().rev().cmp(right.ids().iter().rev());
+            numbers.then_with(|| node(&left).cmp(&node(&right)))
+        }
+        (View::Export(left), View::Export(right)) => {
+            let key = |fun: crate::Export| (fun.module, fun.function, fun.arity);
+            key(left).cmp(&key(right))
+        }
+        (View::Binary(_) | View::Bits(_), View::Binary(_) | View::Bits(_)) => {
+            left.as_bitstring().cmp(&right.as_bitstring())
+        }
         (View::Tuple(left), View::Tuple(right)) => left
             .len()
             .cmp(&right.len())
@@ -203,6 +225,11 @@ fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {
                         .all(|(left, right)| equal(left.0, right.0) && equal(left.1, right.1));
             }
             (View::Binary(left), View::Binary(right)) => return left == right,
+            (View::Bits(left), View::Bits(right)) => return left == right,
+            (View::ExternalPid(left), View::ExternalPid(right)) => return left == right,
+            (View::ExternalPort(left), View::ExternalPort(right)) => return left == right,
+            (View::ExternalRef(left), View::ExternalRef(right)) => return left == right,
+            (View::Export(left), View::Export(right)) => return left == right,
             (View::Float(left), View::Float(right)) => return left.to_bits() == right.to_bits(),
             (View::BigInt(left), View::BigInt(right)) => return left == right,
             // Natives that are not in one place, or terms of two kinds.
@@ -237,6 +264,11 @@ impl Hash for Term<'_> {
                     state.write_u8(11);
                     bytes.hash(state);
                 }
+                View::Bits(bits) => bits.hash(state),
+                View::ExternalPid(pid) => pid.hash(state),
+                View::ExternalPort(port) => port.hash(state),
+                View::ExternalRef(external) => external.hash(state),
+                View::Export(fun) => fun.hash(state),
                 View::Float(value) => state.write_u64(value.to_bits()),
                 View::BigInt(value) => value.hash(state),
                 View::Native => state.write_u8(3),

@@ -131,12 +131,13 @@ fn copy_part(
         SHARED_BINARY => {
             // SAFETY: the tag says that a shared binary lies there.
             let shared = unsafe { off_heap::binary_at(term.base(), word.offset()) };
-            let offset = off_heap::push_binary(space, shared.clone())?;
+            let bits = at(0).0.header_bits();
+            let offset = off_heap::push_binary(space, shared.clone(), bits)?;
             Ok(Word::boxed(SHARED_BINARY, offset))
         }
         NATIVE => Err(CopyError::Native),
         tag if word.is_boxed() => {
-            let words = 1 + at(0).0.raw_words();
+            let words = 1 + at(0).0.raw_words() + at(0).0.term_words() as u32;
             space.reserve(words.into())?;
             let offset = space.len();
             // SAFETY: room is reserved; the object has `words` words in another allocation.

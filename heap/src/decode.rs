@@ -145,6 +145,7 @@ impl<'de> Source<'de> {
         match (name, self.term.view()) {
             (embed::PID, View::Pid(pid)) => visitor.visit_u64(pid.as_u64()),
             (embed::REFERENCE, View::Ref(reference)) => visitor.visit_u64(reference.as_u64()),
+            (embed::PORT, View::Port(port)) => visitor.visit_u64(port.as_u64()),
             (embed::ATOM, View::Atom(atom)) => visitor.visit_borrowed_str(atom.as_str()),
             (embed::NATIVE, View::Native) if self.native_has_moved() => {
                 Err(DecodeError::new(DecodeErrorKind::NativeMoved))
@@ -152,9 +153,15 @@ impl<'de> Source<'de> {
             (embed::TERM, _) | (embed::BINARY, View::Binary(_)) | (embed::NATIVE, View::Native) => {
                 self.lend(visitor)
             }
-            (embed::PID | embed::REFERENCE | embed::ATOM | embed::BINARY | embed::NATIVE, _) => {
-                Err(self.mismatch(&visitor))
-            }
+            (
+                embed::PID
+                | embed::REFERENCE
+                | embed::PORT
+                | embed::ATOM
+                | embed::BINARY
+                | embed::NATIVE,
+                _,
+            ) => Err(self.mismatch(&visitor)),
             _ => visitor.visit_newtype_struct(self.step()?),
         }
     }
@@ -188,6 +195,12 @@ impl<'de> Deserializer<'de> for Source<'de> {
             // As text, so that a number and a pid stay apart where serde buffers.
             View::Pid(pid) => visitor.visit_string(pid.to_string()),
             View::Ref(reference) => visitor.visit_string(reference.to_string()),
+            View::Port(port) => visitor.visit_string(port.to_string()),
+            View::ExternalPid(_)
+            | View::ExternalPort(_)
+            | View::ExternalRef(_)
+            | View::Export(_)
+            | View::Bits(_) => visitor.visit_string(self.term.to_string()),
             View::Tuple(_) | View::Nil | View::Cons(_) => self.elements(visitor),
             View::Map(_) => self.pairs(visitor),
             View::Binary(bytes) => match std::str::from_utf8(bytes) {

@@ -110,6 +110,18 @@ fn write_term(term: Term<'_>, out: &mut dyn Write) -> fmt::Result {
         View::Atom(atom) => write!(out, "{atom}"),
         View::Pid(pid) => write!(out, "{pid}"),
         View::Ref(reference) => write!(out, "{reference}"),
+        View::Port(port) => write!(out, "{port}"),
+        View::ExternalPid(pid) => write!(out, "<{}.{}.{}>", pid.node, pid.id, pid.serial),
+        View::ExternalPort(port) => write!(out, "#Port<{}.{}>", port.node, port.id),
+        View::ExternalRef(external) => {
+            write!(out, "#Ref<{}", external.node)?;
+            let mut ids = external.ids().iter().rev();
+            ids.try_for_each(|id| write!(out, ".{id}"))?;
+            out.write_str(">")
+        }
+        View::Export(fun) => {
+            write!(out, "fun {}:{}/{}", fun.module, fun.function, fun.arity)
+        }
         View::Tuple(tuple) => {
             out.write_str("{")?;
             for (index, element) in tuple.iter().enumerate() {
@@ -143,6 +155,13 @@ fn write_term(term: Term<'_>, out: &mut dyn Write) -> fmt::Result {
             out.write_str("}")
         }
         View::Binary(bytes) => write_binary(bytes, out),
+        View::Bits(bits) => {
+            out.write_str("<<")?;
+            let (last, whole) = bits.bytes().split_last().unwrap_or((&0, &[]));
+            whole.iter().try_for_each(|byte| write!(out, "{byte},"))?;
+            let count = bits.last_bits();
+            write!(out, "{}:{count}>>", last >> (8 - count))
+        }
         View::Native => out.write_str("#Native<>"),
     }
 }

@@ -10,8 +10,13 @@ use crate::native::NativeCell;
 use crate::off_heap::SharedBytes;
 use crate::raw::{Shape, Space};
 use crate::term::Term;
-use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, SHARED_BINARY, TUPLE, Word};
-use crate::{EncodeError, OwnedTerm, Pid, Ref, atom_cache, atoms, copy, embed, off_heap};
+use crate::word::{
+    BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, SHARED_BINARY, TUPLE, Word,
+};
+use crate::{
+    EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port, Ref,
+    atom_cache, atoms, copy, embed, off_heap,
+};
 
 mod compound;
 mod shape;
@@ -158,6 +163,23 @@ impl Encoder {
         Ok(Word::boxed(BIG, offset))
     }
 
+    /// An integer of any size: sign and magnitude, least significant limb first.
+    pub(crate) fn limbs(&mut self, negative: bool, limbs: &[u64]) -> Result<Word, EncodeError> {
+        let used = limbs
+            .iter()
+            .rposition(|limb| *limb != 0)
+            .map_or(0, |last| last + 1);
+        let limbs = &limbs[..used];
+        if used <= 1 {
+            let magnitude = i128::from(limbs.first().copied().unwrap_or(0));
+            return self.wide(if negative { -magnitude } else { magnitude });
+        }
+        let count = self.length(used)?;
+        let header = Word::big_header(negative, count);
+        let offset = self.space.push_raw(header, limbs)?;
+        Ok(Word::boxed(BIG, offset))
+    }
+
     #[inline]
     pub(crate) fn float(&mut self, value: f64) -> Result<Word, EncodeError> {
         if !value.is_finite() {
@@ -174,15 +196,82 @@ impl Encoder {
         if bytes.len() <= HEAP_BINARY_BYTES_MAX {
             return Ok(Word::boxed(HEAP_BINARY, self.space.push_bytes(bytes)?));
         }
-        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes))?;
+        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes), 0)?;
         Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    /// A bitstring: so many bits of the bytes, whose rest does not matter.
+    pub(crate) fn bits(&mut self, bytes: &[u8], bits: usize) -> Result<Word, EncodeError> {
+        let bytes = bytes.get(..bits.div_ceil(8)).ok_or(EncodeError::Bits {
+            bits,
+            bytes: bytes.len(),
+        })?;
+        let last = (bits % 8) as u8;
+        if last == 0 {
+            return self.bytes(bytes);
+        }
+        let mask = 0xFF << (8 - last);
+        if bytes.len() <= HEAP_BINARY_BYTES_MAX {
+            let offset = self.space.push_bits(bytes, last, mask)?;
+            return Ok(Word::boxed(HEAP_BINARY, offset));
+        }
+        let mut owned = bytes.to_vec();
+        if let Some(byte) = owned.last_mut() {
+            *byte &= mask;
+        }
+        let shared = SharedBytes::taken_over(owned);
+        let offset = off_heap::push_binary(&mut self.space, shared, last)?;
+        Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    fn other(&mut self, kind: Other, words: &[Word]) -> Result<Word, EncodeError> {
+        let header = Word::other_header(kind, words.len() as u32);
+        let offset = self.space.push_blank(header, words.len() as u64)?;
+        for (place, word) in (offset + 1..).zip(words) {
+            self.space.set(place, *word);
+        }
+        Ok(Word::boxed(OTHER, offset))
+    }
+
+    pub(crate) fn external_pid(&mut self, pid: ExternalPid) -> Result<Word, EncodeError> {
+        let words = [pid.creation, pid.id, pid.serial].map(Word::number);
+        self.other(
+            Other::ExternalPid,
+            &[Word::atom(pid.node), words[0], words[1], words[2]],
+        )
+    }
+
+    pub(crate) fn external_port(&mut self, port: ExternalPort) -> Result<Word, EncodeError> {
+        let words = [port.creation, (port.id >> 32) as u32, port.id as u32].map(Word::number);
+        self.other(
+            Other::ExternalPort,
+            &[Word::atom(port.node), words[0], words[1], words[2]],
+        )
+    }
+
+    pub(crate) fn external_ref(&mut self, external: &ExternalRef) -> Result<Word, EncodeError> {
+        let mut words = [Word::NIL; 2 + ExternalRef::IDS_MAX];
+        words[0] = Word::atom(external.node);
+        words[1] = Word::number(external.creation);
+        for (word, id) in words[2..].iter_mut().zip(external.ids()) {
+            *word = Word::number(*id);
+        }
+        self.other(Other::ExternalRef, &words[..2 + external.ids().len()])
+    }
+
+    pub(crate) fn export(&mut self, fun: Export) -> Result<Word, EncodeError> {
+        let arity = Word::number(fun.arity.into());
+        self.other(
+            Other::Export,
+            &[Word::atom(fun.module), Word::atom(fun.function), arity],
+        )
     }
 
     pub(crate) fn binary(&mut self, binary: &Binary) -> Result<Word, EncodeError> {
         if binary.len() <= HEAP_BINARY_BYTES_MAX {
             return self.bytes(binary);
         }
-        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone())?;
+        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone(), 0)?;
         Ok(Word::boxed(SHARED_BINARY, offset))
     }
 
@@ -398,6 +487,7 @@ impl<'a> Serializer for &'a mut Encoder {
             let immediate = match name {
                 embed::PID => Some(value.serialize(Extract::Pid)?),
                 embed::REFERENCE => Some(value.serialize(Extract::Reference)?),
+                embed::PORT => Some(value.serialize(Extract::Port)?),
                 embed::ATOM => Some(value.serialize(Extract::Atom)?),
                 _ => self.borrowed(name)?,
             };
@@ -492,6 +582,7 @@ impl<'a> Serializer for &'a mut Encoder {
 enum Extract {
     Pid,
     Reference,
+    Port,
     Atom,
 }
 
@@ -530,6 +621,7 @@ impl Serializer for Extract {
         match self {
             Extract::Pid => Ok(Word::pid(Pid::from_u64(value))),
             Extract::Reference => Ok(Word::reference(Ref::from_u64(value))),
+            Extract::Port => Ok(Word::port(Port::from_u64(value))),
             Extract::Atom => Err(self.refuse()),
         }
     }
@@ -538,7 +630,7 @@ impl Serializer for Extract {
     fn serialize_str(self, value: &str) -> Result<Word, EncodeError> {
         match self {
             Extract::Atom => Ok(Word::atom(atom_cache::text(value)?)),
-            Extract::Pid | Extract::Reference => Err(self.refuse()),
+            Extract::Pid | Extract::Reference | Extract::Port => Err(self.refuse()),
         }
     }
 

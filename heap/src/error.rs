@@ -97,6 +97,14 @@ pub enum EncodeError {
         /// Elements given; one more than announced stands for any excess.
         given: usize,
     },
+    /// A bitstring is longer than its bytes.
+    #[error("a bitstring of {bits} bits was made of {bytes} bytes: give it at least as many bits")]
+    Bits {
+        /// Bits asked for.
+        bits: usize,
+        /// Bytes given.
+        bytes: usize,
+    },
     /// A builder was asked for more terms than lie on its stack, or finished with more than one.
     #[error("the builder needs {needed} terms on its stack and has {present}")]
     Stack {

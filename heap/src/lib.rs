@@ -46,7 +46,7 @@
 //! | `char` | integer | a binary of one character |
 //! | `str`, `String` | binary | atom, by its name |
 //! | bytes | binary | list of integers |
-//! | [`Atom`], [`Pid`], [`Ref`], [`Term`], [`OwnedTerm`] | themselves | |
+//! | [`Atom`], [`Pid`], [`Ref`], [`Port`], [`Term`], [`OwnedTerm`] | themselves | |
 //! | [`Binary`] | binary; over 64 bytes by reference | |
 //! | [`Native`] | native resource; it moves | |
 //!
@@ -85,6 +85,7 @@ mod display;
 mod embed;
 mod encode;
 mod error;
+mod external;
 mod limits;
 mod loan;
 mod native;
@@ -92,6 +93,7 @@ mod number;
 mod off_heap;
 mod owned;
 mod pid;
+mod port;
 mod raw;
 mod reference;
 mod term;
@@ -105,12 +107,14 @@ pub use decode::from_term;
 pub use display::DisplayLimited;
 pub use encode::{to_block, to_block_within, to_term};
 pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
+pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use limits::{
     ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
 };
 pub use native::Native;
 pub use number::BigInt;
 pub use pid::Pid;
+pub use port::Port;
 pub use raw::Raw;
 pub use reference::Ref;
 pub use term::{Cons, ListIter, Map, MapIter, Term, Tuple, TupleIter, View};

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 use crate::CopyError;
 use crate::limits::BLOCK_WORDS_MAX;
 use crate::raw::{self, Space};
-use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY, SHARED_BINARY_WORDS, Word};
+use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY_WORDS, Word};
 
 /// The link of the last off-heap object.
 pub(crate) const END: u32 = u32::MAX;
@@ -182,11 +182,16 @@ const _: () = assert!(size_of::<BinaryWords>() == (1 + SHARED_BINARY_WORDS as us
 const _: () = assert!(size_of::<NativeWords>() == (1 + NATIVE_WORDS as usize) * 8);
 const _: () = assert!(align_of::<BinaryWords>() <= 8 && align_of::<NativeWords>() <= 8);
 
-/// Appends a shared binary, which takes over the reference; gives its offset.
-pub(crate) fn push_binary(space: &mut Space, shared: SharedBytes) -> Result<u32, CopyError> {
+/// Appends a shared binary, which takes over the reference; gives its offset. Its last byte has so many bits, 0 for all;
+/// the rest of that byte is zero.
+pub(crate) fn push_binary(
+    space: &mut Space,
+    shared: SharedBytes,
+    bits: u8,
+) -> Result<u32, CopyError> {
     space.reserve((1 + SHARED_BINARY_WORDS).into())?;
     let object = BinaryWords {
-        header: Word::header(SHARED_BINARY, SHARED_BINARY_WORDS),
+        header: Word::shared_header(bits),
         next: space.off_heap().into(),
         shared,
     };

@@ -103,6 +103,12 @@ impl Serialize for Structure<'_> {
             View::Atom(atom) => serializer.serialize_str(atom.as_str()),
             View::Pid(pid) => serializer.collect_str(&pid),
             View::Ref(reference) => serializer.collect_str(&reference),
+            View::Port(port) => serializer.collect_str(&port),
+            View::ExternalPid(_)
+            | View::ExternalPort(_)
+            | View::ExternalRef(_)
+            | View::Export(_)
+            | View::Bits(_) => serializer.collect_str(&self.0),
             View::Tuple(tuple) => {
                 let mut elements = serializer.serialize_tuple(tuple.len())?;
                 tuple

@@ -16,7 +16,7 @@ use std::ptr::{self, NonNull};
 use crate::CopyError;
 use crate::limits::FIRST_WORDS;
 use crate::off_heap;
-use crate::word::{HEAP_BINARY, Word};
+use crate::word::Word;
 
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
 #[repr(C)]
@@ -252,6 +252,12 @@ impl Space {
     /// Appends an object of raw bytes: a header, then the bytes padded to whole words.
     #[inline]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) -> Result<u32, CopyError> {
+        self.push_bits(bytes, 0, 0xFF)
+    }
+
+    /// The same for a bitstring: of the last byte so many bits count, 0 for all; the rest is masked away.
+    #[inline]
+    pub(crate) fn push_bits(&mut self, bytes: &[u8], bits: u8, mask: u8) -> Result<u32, CopyError> {
         let words = bytes.len().div_ceil(size_of::<Word>());
         let length = u32::try_from(bytes.len()).map_err(|_| CopyError::TooLarge {
             words_max: self.words_max,
@@ -263,11 +269,30 @@ impl Space {
         unsafe {
             let start = self.base.add(offset as usize);
             start.add(words).write(Word(0));
-            start.write(Word::header(HEAP_BINARY, length));
+            start.write(Word::bits_header(length, bits));
             let target = start.add(1).cast::<u8>();
             ptr::copy_nonoverlapping(bytes.as_ptr(), target.as_ptr(), bytes.len());
+            if bits > 0 {
+                *target.add(bytes.len() - 1).as_mut() &= mask;
+            }
         }
         self.len += words as u32 + 1;
+        Ok(offset)
+    }
+
+    /// Appends an object of raw words.
+    pub(crate) fn push_raw(&mut self, header: Word, words: &[u64]) -> Result<u32, CopyError> {
+        self.reserve(words.len() as u64 + 1)?;
+        let offset = self.len;
+        // SAFETY: `reserve` made room for the words behind `len`, in another allocation than theirs; a word is a plain
+        // `u64`.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.write(header);
+            let target = start.add(1).cast::<u64>();
+            ptr::copy_nonoverlapping(words.as_ptr(), target.as_ptr(), words.len());
+        }
+        self.len += words.len() as u32 + 1;
         Ok(offset)
     }
 

@@ -8,10 +8,10 @@ use crate::number::BigInt;
 use crate::off_heap::{self, Payload};
 use crate::raw::Fixed;
 use crate::word::{
-    ATOM, BIG, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NATIVE, NIL, PID, REFERENCE, SHARED_BINARY,
-    TUPLE, Word,
+    ATOM, BIG, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NATIVE, NIL, OTHER, Other, PID, PORT,
+    REFERENCE, SHARED_BINARY, TUPLE, Word,
 };
-use crate::{Atom, Binary, Pid, Ref};
+use crate::{Atom, Binary, Bits, Export, ExternalPid, ExternalPort, ExternalRef, Pid, Port, Ref};
 
 /// A term inside a block. `Copy`; never outlives its block.
 ///
@@ -47,6 +47,16 @@ pub enum View<'h> {
     Pid(Pid),
     /// A reference.
     Ref(Ref),
+    /// A port.
+    Port(Port),
+    /// A process of another node.
+    ExternalPid(ExternalPid),
+    /// A reference made by another node.
+    ExternalRef(ExternalRef),
+    /// A port of another node.
+    ExternalPort(ExternalPort),
+    /// A fun `fun module:function/arity`.
+    Export(Export),
     /// A tuple.
     Tuple(Tuple<'h>),
     /// The empty list.
@@ -57,6 +67,8 @@ pub enum View<'h> {
     Map(Map<'h>),
     /// A binary, wherever its bytes are.
     Binary(&'h [u8]),
+    /// A bitstring that is no whole number of bytes.
+    Bits(Bits<'h>),
     /// A native resource; take it with [`from_term`](crate::from_term).
     Native,
 }
@@ -135,9 +147,49 @@ impl<'h> Term<'h> {
             }),
             FLOAT => View::Float(f64::from_bits(self.object_word(1).0)),
             BIG => View::BigInt(self.big()),
-            HEAP_BINARY | SHARED_BINARY => View::Binary(self.bytes()),
+            HEAP_BINARY | SHARED_BINARY => match self.object_word(0).header_bits() {
+                0 => View::Binary(self.bytes()),
+                bits => View::Bits(Bits::new(self.bytes(), bits)),
+            },
+            OTHER => self.other(),
+            PORT => View::Port(Port::from_u64(self.word.payload())),
             NATIVE => View::Native,
             tag => unreachable!("no term has the tag {tag}"),
+        }
+    }
+
+    #[cold]
+    fn other(self) -> View<'h> {
+        let header = self.object_word(0);
+        let atom = |index| Atom::from_index(self.object_word(index).payload() as u32);
+        let number = |index| self.object_word(index).payload() as u32;
+        let (node, creation) = (atom(1), number(2));
+        match header.other_kind() {
+            Other::ExternalPid => View::ExternalPid(ExternalPid {
+                node,
+                creation,
+                id: number(3),
+                serial: number(4),
+            }),
+            Other::ExternalPort => View::ExternalPort(ExternalPort {
+                node,
+                creation,
+                id: u64::from(number(3)) << 32 | u64::from(number(4)),
+            }),
+            Other::ExternalRef => {
+                let len = header.header_len() as usize - 2;
+                let mut ids = [0; ExternalRef::IDS_MAX];
+                for (index, id) in ids[..len].iter_mut().enumerate() {
+                    *id = number(3 + index);
+                }
+                let external = ExternalRef::new(node, creation, &ids[..len]);
+                View::ExternalRef(external.expect("made of one to five numbers"))
+            }
+            Other::Export => View::Export(Export {
+                module: node,
+                function: atom(2),
+                arity: number(3) as u8,
+            }),
         }
     }
 
@@ -197,10 +249,19 @@ impl<'h> Term<'h> {
         (self.word.tag() == FLOAT).then(|| f64::from_bits(self.object_word(1).0))
     }
 
-    /// The bytes of a binary.
+    /// The bytes of a binary; `None` for another term, a bitstring of no whole number of bytes included.
     #[inline]
     pub fn as_binary(self) -> Option<&'h [u8]> {
-        matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY).then(|| self.bytes())
+        let whole = matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY)
+            && self.object_word(0).header_bits() == 0;
+        whole.then(|| self.bytes())
+    }
+
+    /// All bytes of a binary or bitstring, and the bits of the last one, 0 for all.
+    #[inline]
+    pub fn as_bitstring(self) -> Option<(&'h [u8], u8)> {
+        matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY)
+            .then(|| (self.bytes(), self.object_word(0).header_bits()))
     }
 
     /// The text of a binary that is UTF-8.
@@ -211,13 +272,13 @@ impl<'h> Term<'h> {
 
     /// A binary as a handle of its own: no copy of the bytes if they are shared.
     pub fn to_binary(self) -> Option<Binary> {
+        let bytes = self.as_binary()?;
         match self.word.tag() {
             // SAFETY: the tag says that a shared binary lies there.
             SHARED_BINARY => Some(Binary::from_shared(
                 unsafe { off_heap::binary_at(self.base, self.word.offset()) }.clone(),
             )),
-            HEAP_BINARY => Some(Binary::from(self.bytes())),
-            _ => None,
+            _ => Some(Binary::from(bytes)),
         }
     }
 
@@ -288,7 +349,10 @@ impl<'h> Term<'h> {
                     let parts = map.iter().map(|(key, value)| key.words() + value.words());
                     words += 1 + 2 * map.len() + parts.sum::<usize>();
                 }
-                _ if term.word.is_boxed() => words += 1 + term.object_word(0).raw_words() as usize,
+                _ if term.word.is_boxed() => {
+                    let header = term.object_word(0);
+                    words += 1 + header.raw_words() as usize + header.term_words() as usize;
+                }
                 _ => {}
             }
             return words;
