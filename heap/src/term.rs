@@ -514,6 +514,11 @@ impl<'h> Map<'h> {
         MapIter { map: self, next: 0 }
     }
 
+    /// Key and value of each pair, in [exact order](Term::cmp_exact) of the keys.
+    pub fn sorted(self) -> Vec<(Term<'h>, Term<'h>)> {
+        self.iter().collect()
+    }
+
     /// The map as a term.
     #[inline]
     pub fn term(self) -> Term<'h> {
