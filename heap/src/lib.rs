@@ -81,7 +81,6 @@ mod builder;
 mod compare;
 mod copy;
 mod decode;
-mod display;
 mod embed;
 mod encode;
 mod error;
@@ -97,6 +96,7 @@ mod port;
 mod raw;
 mod reference;
 mod term;
+mod text;
 mod word;
 
 pub use atom::{Atom, atom_count, set_atom_limit};
@@ -104,12 +104,12 @@ pub use binary::Binary;
 pub use block::{Block, OwnedTerm};
 pub use builder::Builder;
 pub use decode::from_term;
-pub use display::DisplayLimited;
 pub use encode::{to_block, to_block_within, to_term};
 pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use limits::{
     ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
+    PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX,
 };
 pub use native::Native;
 pub use number::BigInt;
@@ -118,3 +118,5 @@ pub use port::Port;
 pub use raw::Raw;
 pub use reference::Ref;
 pub use term::{Cons, ListIter, Map, MapIter, Term, Tuple, TupleIter, View};
+pub use text::parse::{ParseError, ParseErrorKind, ParseOptions, parse};
+pub use text::print::{DisplayLatin1, DisplayLimited};

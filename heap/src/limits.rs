@@ -2,7 +2,7 @@
 
 /// Levels that a term nests at most, the tails of lists aside.
 ///
-/// Encoding, decoding, comparing, printing and copying recurse once a level. Without optimisation
+/// Encoding, decoding, comparing and copying recurse once a level. Without optimisation
 /// the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
 /// frames are large needs more. Chosen by feel above what real terms reach.
 pub const DEPTH_MAX: u32 = 512;
@@ -21,6 +21,18 @@ pub const ATOM_CHARACTERS_MAX: usize = 255;
 /// Atoms in the program's table unless [`set_atom_limit`](crate::set_atom_limit) says otherwise;
 /// OTP's default.
 pub const DEFAULT_ATOM_LIMIT: u32 = 1_048_576;
+
+/// Bytes of all binaries of a parsed text together, unless
+/// [`ParseOptions::binary_bytes_max`](crate::ParseOptions::binary_bytes_max) says otherwise.
+///
+/// `<<0:1000000>>` is a short text for a long binary. Chosen by feel above what is written as text.
+pub const PARSE_BINARY_BYTES_MAX: usize = 64 << 20;
+
+/// Digits of an integer of a parsed text, unless
+/// [`ParseOptions::integer_digits_max`](crate::ParseOptions::integer_digits_max) says otherwise.
+///
+/// The time grows with the square: 65,536 digits take some 5 ms.
+pub const PARSE_INTEGER_DIGITS_MAX: usize = 65_536;
 
 /// Words of a new block: a call with a small request fits, in one size class of the allocator.
 pub(crate) const FIRST_WORDS: u32 = 16;
