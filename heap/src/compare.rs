@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::number::Number;
 use crate::term::{Map, Term, View};
+use crate::{Atom, ExternalRef, atoms};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -83,6 +84,39 @@ fn number<'h>(view: View<'h>) -> Option<Number<'h>> {
     }
 }
 
+/// What orders pids, ports and references among themselves, wherever they are from: their numbers,
+/// the most significant first, then the node.
+fn identifier(view: View<'_>) -> Option<([u32; ExternalRef::IDS_MAX], Atom, u32)> {
+    let local = (atoms::NONODE_NOHOST, 0);
+    let halves = |id: u64| [(id >> 32) as u32, id as u32];
+    let ((node, creation), numbers) = match view {
+        View::Pid(pid) => (local, [0, 0, 0, pid.serial(), pid.index()]),
+        View::ExternalPid(pid) => ((pid.node, pid.creation), [0, 0, 0, pid.serial, pid.id]),
+        View::Port(port) => {
+            let [high, low] = halves(port.as_u64());
+            (local, [0, 0, 0, high, low])
+        }
+        View::ExternalPort(port) => {
+            let [high, low] = halves(port.id);
+            ((port.node, port.creation), [0, 0, 0, high, low])
+        }
+        View::Ref(reference) => (local, reversed(&reference.numbers())),
+        View::ExternalRef(external) => {
+            ((external.node, external.creation), reversed(external.ids()))
+        }
+        _ => return None,
+    };
+    Some((numbers, node, creation))
+}
+
+fn reversed(ids: &[u32]) -> [u32; ExternalRef::IDS_MAX] {
+    let mut numbers = [0; ExternalRef::IDS_MAX];
+    for (number, id) in numbers.iter_mut().rev().zip(ids) {
+        *number = *id;
+    }
+    numbers
+}
+
 fn compare(mut left: Term<'_>, mut right: Term<'_>, mode: Mode) -> Ordering {
     loop {
         if same_place(left, right) {
@@ -117,18 +151,8 @@ fn compare_views(
         (View::Ref(left), View::Ref(right)) => left.cmp(&right),
         (View::Pid(left), View::Pid(right)) => left.cmp(&right),
         (View::Port(left), View::Port(right)) => left.cmp(&right),
-        (View::ExternalPid(left), View::ExternalPid(right)) => {
-            let key = |pid: crate::ExternalPid| (pid.serial, pid.id, pid.node, pid.creation);
-            key(left).cmp(&key(right))
-        }
-        (View::ExternalPort(left), View::ExternalPort(right)) => {
-            let key = |port: crate::ExternalPort| (port.id, port.node, port.creation);
-            key(left).cmp(&key(right))
-        }
-        (View::ExternalRef(left), View::ExternalRef(right)) => {
-            let node = |external: &crate::ExternalRef| (external.node, external.creation);
-            let numbers = left.ids().iter().rev().cmp(right.ids().iter().rev());
-            numbers.then_with(|| node(&left).cmp(&node(&right)))
+        (left, right) if rank(&left) == rank(&right) && identifier(left).is_some() => {
+            identifier(left).cmp(&identifier(right))
         }
         (View::Export(left), View::Export(right)) => {
             let key = |fun: crate::Export| (fun.module, fun.function, fun.arity);

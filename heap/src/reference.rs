@@ -26,6 +26,16 @@ impl Ref {
         self.0
     }
 
+    /// The three numbers of the external format: 18, 32 and 10 bits, the lowest first.
+    #[inline]
+    pub(crate) const fn numbers(self) -> [u32; 3] {
+        [
+            self.0 as u32 & ((1 << 18) - 1),
+            (self.0 >> 18) as u32,
+            (self.0 >> 50) as u32,
+        ]
+    }
+
     fn parse(text: &str) -> Option<Ref> {
         let mut parts = text.strip_prefix("#Ref<0.")?.strip_suffix('>')?.split('.');
         let high: u32 = parts.next()?.parse().ok()?;
