@@ -13,13 +13,13 @@ use crate::{Atom, ExternalRef, atoms};
 enum Mode {
     /// `1` and `1.0` are equal.
     Value,
-    /// `1` comes before `1.0`, `-0.0` before `0.0`.
+    /// All integers come before all floats, `-0.0` before `0.0`.
     Exact,
 }
 
 impl Term<'_> {
     /// The total order in which two terms are equal only if `=:=`: numbers of one value are told
-    /// apart, `1` before `1.0`. The order of the keys of a map.
+    /// apart, and all integers come before all floats. The order of the keys of a map.
     #[inline]
     pub fn cmp_exact(self, other: Term<'_>) -> Ordering {
         compare(self, other, Mode::Exact)
@@ -188,15 +188,14 @@ fn first_difference<'l, 'r>(
 }
 
 fn compare_numbers(left: Number<'_>, right: Number<'_>, mode: Mode) -> Ordering {
-    let by_value = left.cmp_value(right);
-    if by_value.is_ne() || mode == Mode::Value {
-        return by_value;
+    if mode == Mode::Value {
+        return left.cmp_value(right);
     }
     match (left, right) {
         (Number::Float(left), Number::Float(right)) => left.total_cmp(&right),
         (_, Number::Float(_)) => Ordering::Less,
         (Number::Float(_), _) => Ordering::Greater,
-        _ => Ordering::Equal,
+        _ => left.cmp_value(right),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::embed;
 
 /// A reference, unique in its VM: 60 bits.
 ///
-/// Mirrors `reference()`; printed as `#Ref<0.high.low>`.
+/// Mirrors `reference()`; printed as `#Ref<0.10 bits.32 bits.18 bits>`, as OTP prints the numbers of
+/// the external format.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ref(u64);
 
@@ -36,18 +37,24 @@ impl Ref {
         ]
     }
 
+    /// The reference of three numbers in the order in which they are printed.
+    pub(crate) fn from_printed([high, middle, low]: [u64; 3]) -> Option<Ref> {
+        let fit = high < 1 << 10 && middle < 1 << 32 && low < 1 << 18;
+        fit.then_some(Ref(high << 50 | middle << 18 | low))
+    }
+
     fn parse(text: &str) -> Option<Ref> {
         let mut parts = text.strip_prefix("#Ref<0.")?.strip_suffix('>')?.split('.');
-        let high: u32 = parts.next()?.parse().ok()?;
-        let low: u32 = parts.next()?.parse().ok()?;
-        (parts.next().is_none() && high < 1 << 28)
-            .then(|| Ref((u64::from(high) << 32) | u64::from(low)))
+        let mut number = || parts.next()?.parse().ok();
+        let numbers = [number()?, number()?, number()?];
+        parts.next().is_none().then(|| Ref::from_printed(numbers))?
     }
 }
 
 impl fmt::Display for Ref {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#Ref<0.{}.{}>", self.0 >> 32, self.0 as u32)
+        let [low, middle, high] = self.numbers();
+        write!(f, "#Ref<0.{high}.{middle}.{low}>")
     }
 }
 
@@ -64,6 +71,8 @@ mod tests {
             assert_eq!(reference.as_u64(), value);
             assert_eq!(Ref::parse(&reference.to_string()), Some(reference));
         }
-        assert_eq!(Ref::parse("#Ref<0.268435456.0>"), None);
+        for text in ["#Ref<0.0.0.262144>", "#Ref<0.1024.0.0>", "#Ref<0.1.2>"] {
+            assert_eq!(Ref::parse(text), None);
+        }
     }
 }

@@ -706,11 +706,8 @@ impl<'t> Parser<'t> {
                     .filter(|index| *index <= Pid::INDEX_MAX)
                     .zip(half(1))
                     .map(|(index, serial)| Ok(Word::pid(Pid::from_parts(index, serial)))),
-                (REFERENCE, 2) => half(0)
-                    .filter(|high| *high < 1 << 28)
-                    .zip(half(1))
-                    .map(|(high, low)| u64::from(high) << 32 | u64::from(low))
-                    .map(|number| Ok(Word::reference(Ref::from_u64(number)))),
+                (REFERENCE, 3) => Ref::from_printed([numbers[0], numbers[1], numbers[2]])
+                    .map(|reference| Ok(Word::reference(reference))),
                 (PORT, 1) => Some(numbers[0])
                     .filter(|number| *number < 1 << 60)
                     .map(|number| Ok(Word::port(Port::from_u64(number)))),

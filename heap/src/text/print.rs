@@ -106,10 +106,10 @@ impl fmt::Debug for DisplayLatin1<'_> {
 /// As `io_lib:format("~0tp", [Term])` in a node that prints Unicode (`erl +pc unicode`), on one
 /// line.
 ///
-/// Three things have a text of their own, since OTP's means something only in the node that
-/// printed it: identifiers of other nodes are `<there@host/3.7.9>`, `#Port<there@host/3.7>` and
-/// `#Ref<there@host/3.1.2.3>` with the node's name and creation, references of this VM have two
-/// numbers, and a native resource is `#Native<>`. Maps of any size are in the order of their keys.
+/// Two things have a text of their own, since OTP's means something only in the node that printed
+/// it: identifiers of other nodes are `<there@host/3.7.9>`, `#Port<there@host/3.7>` and
+/// `#Ref<there@host/3.1.2.3>` with the node's name and creation, and a native resource is
+/// `#Native<>`. Maps of any size are in the order of their keys (`~0ktp` of OTP 26).
 impl fmt::Display for Term<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printer::new(f, Charset::Unicode).print(*self)
@@ -124,7 +124,7 @@ impl fmt::Debug for Term<'_> {
 
 macro_rules! debug_as_term {
     ($($type:ident)*) => {
-        $(impl fmt::Debug for crate::term::$type<'_> {
+        $(impl fmt::Debug for crate::$type<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(&self.term(), f)
             }
@@ -136,7 +136,7 @@ debug_as_term!(Tuple Map Cons);
 
 macro_rules! debug_as_list {
     ($($type:ident)*) => {
-        $(impl fmt::Debug for crate::term::$type<'_> {
+        $(impl fmt::Debug for crate::$type<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_list().entries(self.clone()).finish()
             }
@@ -490,37 +490,76 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The shortest digits that read back as the same float, with or without exponent, whichever
-    /// is shorter, and with one from 2^53 on: the rule of `float_to_list(Float, [short])`.
+    /// The shortest digits that read back as the same float (the even ones of two), with or
+    /// without exponent, whichever is shorter, and with one from 2^53 on: the rule of
+    /// `float_to_list(Float, [short])`.
     fn float(&mut self, value: f64) -> fmt::Result {
         if value.is_sign_negative() {
             self.write_str("-")?;
         }
-        let value = value.abs();
         if value == 0.0 {
             return self.write_str("0.0");
         }
-        let scientific = format!("{value:e}");
-        let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        let digits = mantissa.replace('.', "");
-        let cost = exponent.len() as i32 + 1 + if digits.len() == 1 { 2 } else { 1 };
-        let exponent: i32 = exponent.parse().map_err(|_| fmt::Error)?;
+        let mut buffer = [0; FLOAT_DIGITS_MAX];
+        let (digits, exponent) = shortest(value.abs(), &mut buffer);
+        let (first, rest) = digits.split_at(1);
         // The decimal point stands `place` digits from the first one.
         let (place, len) = (exponent + 1, digits.len() as i32);
-        if value < FLOAT_EXACT_MAX {
+        // What is written beside the digits with an exponent: it, its `e`, and `.` or `.0`.
+        let cost = if exponent < 0 { 1 } else { 0 }
+            + exponent.unsigned_abs().checked_ilog10().unwrap_or(0) as i32
+            + if len == 1 { 4 } else { 3 };
+        if value.abs() < FLOAT_EXACT_MAX {
             if 0 < place && place < len {
                 let (whole, fraction) = digits.split_at(place as usize);
                 return write!(self, "{whole}.{fraction}");
             }
             if place <= 0 && 2 - place <= cost {
-                return write!(self, "0.{}{digits}", "0".repeat(-place as usize));
+                let zeros = &ZEROS[..-place as usize];
+                return write!(self, "0.{zeros}{digits}");
             }
             if place > 0 && place - len + 2 <= cost {
-                return write!(self, "{digits}{}.0", "0".repeat((place - len) as usize));
+                let zeros = &ZEROS[..(place - len) as usize];
+                return write!(self, "{digits}{zeros}.0");
             }
         }
-        let (first, rest) = digits.split_at(1);
         let rest = if rest.is_empty() { "0" } else { rest };
         write!(self, "{first}.{rest}e{exponent}")
     }
+}
+
+/// As many as a float may have that is written without exponent; more would be longer.
+const ZEROS: &str = "00000000";
+
+/// Digits, with the zeros around them, that the shortest text of a float has at most.
+const FLOAT_DIGITS_MAX: usize = 24;
+
+/// The digits of a float over zero, the first and the last of which are not 0, and the exponent
+/// of the first.
+fn shortest(value: f64, buffer: &mut [u8; FLOAT_DIGITS_MAX]) -> (&str, i32) {
+    let mut text = zmij::Buffer::new();
+    let text = text.format_finite(value);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let (mut len, mut place, mut point) = (0, 0, None);
+    for byte in mantissa.bytes() {
+        match byte {
+            b'.' => point = Some(place),
+            // A zero before the first digit only moves that.
+            b'0' if len == 0 => place += 1,
+            digit => {
+                buffer[len] = digit;
+                len += 1;
+                place += 1;
+            }
+        }
+    }
+    let point = point.unwrap_or(place);
+    let first = place - len as i32;
+    let used = buffer[..len].iter().rposition(|digit| *digit != b'0');
+    let digits = &buffer[..used.map_or(0, |last| last + 1)];
+    (
+        str::from_utf8(digits).unwrap_or("0"),
+        exponent + point - first - 1,
+    )
 }

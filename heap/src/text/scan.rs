@@ -399,7 +399,7 @@ impl<'t> Scanner<'t> {
 
     /// What is after `<`, `#Ref<` or `#Port<`, as terms are printed.
     fn identifier(&mut self, kind: IdentifierKind) -> Result<Token<'t>, ParseError> {
-        const SHAPE: &str = "an identifier is <0.1.2>, #Ref<0.1.2> or #Port<0.1>, \
+        const SHAPE: &str = "an identifier is <0.1.2>, #Ref<0.1.2.3> or #Port<0.1>, \
             or has a node and its creation for the 0, as in <node@host/3.1.2>";
         let shape = |scanner: &Scanner<'_>| scanner.malformed(SHAPE);
         self.at = self.start + self.text[self.start..].find('<').unwrap_or(0) + 1;

@@ -64,7 +64,7 @@ fn texts_and_the_terms_that_they_mean() {
         ("fun erlang:'and'/2", "fun erlang:and/2"),
         ("fun 'A b':c@d/255", "fun 'A b':'c@d'/255"),
         ("<0.1.2>", "<0.1.2>"),
-        ("#Ref<0.1.2>", "#Ref<0.1.2>"),
+        ("#Ref<0.1.2.3>", "#Ref<0.1.2.3>"),
         ("#Port<0.7>", "#Port<0.7>"),
         ("<a@b/4294967295.7.9>", "<a@b/4294967295.7.9>"),
         ("<'a@b.c'/3.7.9>", "<'a@b.c'/3.7.9>"),
@@ -139,6 +139,10 @@ fn errors_tell_where_and_what() {
         ("<268435456.1>", "1:1: an identifier is <0.1.2>"),
         (
             "<0.268435456.1>",
+            "1:1: the numbers of this identifier are too many",
+        ),
+        (
+            "#Ref<0.1024.0.0>",
             "1:1: the numbers of this identifier are too many",
         ),
         ("<0.1>", "1:1: the numbers of this identifier are too many"),

@@ -4,3 +4,4 @@
 mod erlang_support;
 
 mod rig;
+mod text;

@@ -65,6 +65,8 @@ impl Erlang {
             .expect("erlc stands beside erl");
         assert!(compiled.success(), "{} compiles", source.display());
         let mut child = Command::new("erl")
+            // It prints what it can of Unicode, as the crate does.
+            .args(["+pc", "unicode"])
             // The logger would write between our packets.
             .args(["-noinput", "-kernel", "logger_level", "none"])
             .args(["-s", "rig", "main", "-pa"])
