@@ -54,12 +54,29 @@
 //! and has a lower-case one: `EXIT` and `$gen_call` stay as they are, and so do names of fields.
 //! Map keys are unique (the last wins) and in order.
 //!
+//! # Terms as text
+//!
+//! [`Display`](std::fmt::Display) prints a term as OTP's `~0tp` does, [`Term::display_latin1`] as
+//! `~0p`; [`parse()`] reads Erlang's syntax back, with the line and column of what is wrong.
+//! [`term!`] and [`term_match!`] are for terms in the program's own text:
+//!
+//! ```
+//! use otp_heap::{parse, term, term_match};
+//!
+//! let reply = parse("{reply, [1, 16#ff], #{text => <<\"é\"/utf8>>}}.")?;
+//! assert_eq!(reply, term!({reply, [1, 255], #{text => "é"}}));
+//! let numbers = term_match!(reply.root(), {reply, numbers: Vec<u8>, _});
+//! assert_eq!(numbers, Some(vec![1, 255]));
+//! # Ok::<(), otp_heap::ParseError>(())
+//! ```
+//!
 //! # What is promised
 //!
 //! - A block is one allocation, made straight from mimalloc. Its words hold offsets, so it moves
 //!   by a memory copy, and never by a walk. The fixed part takes 24 bytes besides the header.
 //! - Terms never point from one block to another. Binaries over 64 bytes are shared and counted.
 //! - Order and equality are Erlang's; integers and floats compare without rounding.
+//! - What is printed is read back as an equal term, native resources apart.
 //! - Every size, depth and name has a limit, and going over it is an error that says which.
 //! - A `Serialize` that fails or panics half way leaks nothing.
 //!
@@ -87,6 +104,7 @@ mod error;
 mod external;
 mod limits;
 mod loan;
+mod macros;
 mod native;
 mod number;
 mod off_heap;
@@ -111,6 +129,8 @@ pub use limits::{
     ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
     PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX,
 };
+#[doc(hidden)]
+pub use macros::support as __macros;
 pub use native::Native;
 pub use number::BigInt;
 pub use pid::Pid;

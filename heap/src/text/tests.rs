@@ -1,5 +1,7 @@
 //! What is written is read again, and the other way round.
 
+use proptest::prelude::*;
+
 use super::parse::{ParseErrorKind, ParseOptions, parse};
 use crate::{Atom, Builder, OwnedTerm, to_term};
 
@@ -249,6 +251,87 @@ fn a_limited_text_looks_at_nothing_beyond() {
     assert_eq!(text, "-16#AB00000000000000AB00...");
     assert_eq!(reads("-16#AB").to_string(), "-171");
 }
+
+proptest! {
+    #[test]
+    fn any_text_is_a_term_or_an_error(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 0..20),
+        odd in any::<String>(),
+        place in any::<prop::sample::Index>(),
+    ) {
+        let mut text = pieces.concat();
+        let place = text.floor_char_boundary(place.index(text.len() + 1));
+        if odd.len() % 4 == 0 {
+            text.insert_str(place, &odd);
+        }
+        match ParseOptions::new().binary_bytes_max(1 << 10).parse(&text) {
+            Ok(term) => {
+                prop_assert_eq!(parse(&term.to_string()).unwrap(), term);
+            }
+            Err(error) => {
+                let line = text.split('\n').nth(error.line() - 1);
+                let len = line.map(|line| line.chars().count());
+                prop_assert!(len.is_some_and(|len| error.column() <= len + 1), "{text:?}: {error}");
+            }
+        }
+    }
+}
+
+/// What texts are made of, whole and in parts.
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "#",
+    "#{",
+    "=>",
+    "<<",
+    ">>",
+    "|",
+    ",",
+    ":",
+    "/",
+    "-",
+    "+",
+    ".",
+    " ",
+    "\n",
+    "% x\n",
+    "1",
+    "16#f",
+    "99999999999999999999",
+    "1.5",
+    "e3",
+    "_",
+    "$",
+    "\\",
+    "'",
+    "\"",
+    "a",
+    "'b c'",
+    "\"d\"",
+    "fun ",
+    "fun a:b/1",
+    "é",
+    "日",
+    "end",
+    "utf8",
+    "float",
+    "unit:",
+    "binary",
+    "<0.1.2>",
+    "<",
+    ">",
+    "#Ref<",
+    "#Port<a@b/1.2>",
+    "0.",
+    "\\x{41}",
+    "\\^",
+    "\0",
+];
 
 #[test]
 fn what_no_erlang_text_has_is_read_back() {
