@@ -149,6 +149,21 @@ fn printed(erlang: &mut Erlang, values: &[Value]) -> [Vec<String>; 2] {
     })
 }
 
+/// Fails with the place where the texts part, which may be far in.
+fn assert_same(ours: &str, theirs: &str) {
+    if ours != theirs {
+        let same = ours.chars().zip(theirs.chars());
+        let place = same.take_while(|(left, right)| left == right).count();
+        let around = |text: &str| -> String {
+            text.chars()
+                .skip(place.saturating_sub(60))
+                .take(120)
+                .collect()
+        };
+        panic!("{}\n is not\n{}", around(ours), around(theirs));
+    }
+}
+
 #[test]
 fn terms_are_printed_as_the_node_prints_them_and_read_back() {
     let Some(mut erlang) = erlang() else { return };
@@ -163,12 +178,8 @@ fn terms_are_printed_as_the_node_prints_them_and_read_back() {
         let [latin1, unicode] = printed(&mut erlang, &values);
         for (value, (latin1, unicode)) in values.iter().zip(latin1.iter().zip(&unicode)) {
             let term = value.to_term();
-            assert_eq!(
-                term.root().display_latin1().to_string(),
-                *latin1,
-                "{value:?}"
-            );
-            assert_eq!(term.to_string(), *unicode, "{value:?}");
+            assert_same(&term.root().display_latin1().to_string(), latin1);
+            assert_same(&term.to_string(), unicode);
             for text in [latin1, unicode] {
                 let read = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
                 assert_eq!(read, term, "{text}");
