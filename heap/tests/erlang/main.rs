@@ -3,4 +3,5 @@
 #[path = "../erlang_support/mod.rs"]
 mod erlang_support;
 
+mod order;
 mod rig;
