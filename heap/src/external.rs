@@ -1,5 +1,7 @@
 //! Identifiers of other nodes, and exported funs.
 
+use std::hash::{Hash, Hasher};
+
 use crate::Atom;
 
 /// A process of another node.
@@ -26,15 +28,31 @@ pub struct ExternalPort {
     pub id: u64,
 }
 
-/// A reference made by another node.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// A reference made by another node. As in Erlang, zeros at the end of its numbers do not count for
+/// equality.
+#[derive(Clone, Copy, Debug)]
 pub struct ExternalRef {
     /// The node's name.
     pub node: Atom,
     /// Which incarnation of the node.
     pub creation: u32,
+    // Zeros past the end.
     ids: [u32; ExternalRef::IDS_MAX],
     len: u8,
+}
+
+impl PartialEq for ExternalRef {
+    fn eq(&self, other: &ExternalRef) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for ExternalRef {}
+
+impl Hash for ExternalRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 impl ExternalRef {
@@ -61,10 +79,17 @@ impl ExternalRef {
     pub fn ids(&self) -> &[u32] {
         &self.ids[..usize::from(self.len)]
     }
+
+    /// What the order of references goes by: the node, then the numbers from the last to the first.
+    pub(crate) fn key(&self) -> (Atom, u32, [u32; ExternalRef::IDS_MAX]) {
+        let mut ids = self.ids;
+        ids.reverse();
+        (self.node, self.creation, ids)
+    }
 }
 
-/// An exported fun: `fun module:function/arity`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// An exported fun: `fun module:function/arity`. Ordered by module, function, arity, as in Erlang.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Export {
     /// The module.
     pub module: Atom,

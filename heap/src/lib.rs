@@ -75,14 +75,16 @@
 //! - A block is one allocation, made straight from mimalloc. Its words hold offsets, so it moves
 //!   by a memory copy, and never by a walk. The fixed part takes 24 bytes besides the header.
 //! - Terms never point from one block to another. Binaries over 64 bytes are shared and counted.
-//! - Order and equality are Erlang's; integers and floats compare without rounding.
+//! - Order, equality and [`phash2`](Term::phash2) are Erlang's, held against a real one in the
+//!   tests; integers and floats compare without rounding. They take no stack however deep a term.
+//! - Integers have any size: [`Term::to_integer`] gives one to calculate with.
 //! - What is printed is read back as an equal term, native resources apart.
 //! - Every size, depth and name has a limit, and going over it is an error that says which.
 //! - A `Serialize` that fails or panics half way leaks nothing.
 //!
 //! # What is not promised
 //!
-//! - The hash of a term and the index of an atom mean nothing in another program.
+//! - What `Hash` feeds of a term and the index of an atom mean nothing in another program.
 //! - Where serde itself buffers (untagged and internally tagged enums, `flatten`), it knows no
 //!   terms: atoms, pids and references pass as their texts, and [`OwnedTerm`], [`Native`] and
 //!   enums tagged in the usual way cannot pass.
@@ -102,6 +104,7 @@ mod embed;
 mod encode;
 mod error;
 mod external;
+mod hash;
 mod limits;
 mod loan;
 mod macros;
@@ -109,6 +112,7 @@ mod native;
 mod number;
 mod off_heap;
 mod owned;
+mod phash2;
 mod pid;
 mod port;
 mod raw;
@@ -126,12 +130,13 @@ pub use encode::{to_block, to_block_within, to_term};
 pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use limits::{
-    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
-    PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX,
+    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, FLAT_MAP_PAIRS_MAX,
+    HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX,
 };
 #[doc(hidden)]
 pub use macros::support as __macros;
 pub use native::Native;
+pub use num_bigint;
 pub use number::BigInt;
 pub use pid::Pid;
 pub use port::Port;

@@ -2,7 +2,7 @@
 
 /// Levels that a term nests at most, the tails of lists aside.
 ///
-/// Encoding, decoding, comparing and copying recurse once a level. Without optimisation
+/// Encoding, decoding and copying recurse once a level. Without optimisation
 /// the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
 /// frames are large needs more. Chosen by feel above what real terms reach.
 pub const DEPTH_MAX: u32 = 512;
@@ -14,6 +14,9 @@ pub const BLOCK_WORDS_MAX: u32 = u32::MAX - 1;
 ///
 /// OTP's own bound: under it copying costs less than counting.
 pub const HEAP_BINARY_BYTES_MAX: usize = 64;
+
+/// Pairs of a map that lies flat, its keys in order; a larger one is a hash trie. OTP's own bound.
+pub const FLAT_MAP_PAIRS_MAX: usize = 32;
 
 /// Characters of an atom's name at most, as in OTP.
 pub const ATOM_CHARACTERS_MAX: usize = 255;

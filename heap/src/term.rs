@@ -15,9 +15,9 @@ use crate::{Atom, Binary, Bits, Export, ExternalPid, ExternalPort, ExternalRef, 
 
 /// A term inside a block. `Copy`; never outlives its block.
 ///
-/// `==` is Erlang's `=:=` and `Ord` is its order with `1` before `1.0` (as among the keys of a
-/// map), so the two agree, and `Hash` with them; [`Term::cmp_value`] is `==` and `<` of Erlang.
-/// Printed in Erlang syntax.
+/// `==` is Erlang's `=:=` and `Ord` is its [order of the keys of a map](Term::cmp_exact), all
+/// integers before all floats, so the two agree, and `Hash` with them; [`Term::cmp_value`] is `==`
+/// and `<` of Erlang. Printed in Erlang syntax.
 #[derive(Clone, Copy)]
 pub struct Term<'h> {
     base: NonNull<Word>,
@@ -110,10 +110,28 @@ impl<'h> Term<'h> {
 
     /// The word at an index of this term's own object, the header being 0.
     #[inline]
-    fn object_word(self, index: usize) -> Word {
+    pub(crate) fn object_word(self, index: usize) -> Word {
         debug_assert!(self.word.is_boxed());
         // SAFETY: callers pass indices inside the object, as its header tells.
         unsafe { self.base.add(self.word.offset() as usize + index).read() }
+    }
+
+    /// The word at an offset of this term's block, as a term; of a header, only [`Term::word`] means something.
+    #[inline]
+    pub(crate) fn at(self, offset: u32) -> Term<'h> {
+        // SAFETY: callers pass offsets inside an object of the block, as its header tells.
+        self.with_word(unsafe { self.base.add(offset as usize).read() })
+    }
+
+    /// So many words of this term's block in a row.
+    #[inline]
+    pub(crate) fn words_at(self, offset: u32, count: u32) -> &'h [Word] {
+        // SAFETY: callers pass words of terms inside one object, as its header tells; no one writes
+        // them while the term lives.
+        unsafe {
+            let first = self.base.add(offset as usize);
+            std::slice::from_raw_parts(first.as_ptr(), count as usize)
+        }
     }
 
     /// What this term's own object counts: elements, pairs, limbs or bytes.
@@ -123,7 +141,7 @@ impl<'h> Term<'h> {
     }
 
     #[inline]
-    fn with_word(self, word: Word) -> Term<'h> {
+    pub(crate) fn with_word(self, word: Word) -> Term<'h> {
         Term { word, ..self }
     }
 
