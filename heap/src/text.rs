@@ -1,7 +1,8 @@
 //! Erlang's syntax of terms, written and read.
 //!
 //! [`print`] writes as `io_lib` does, [`parse`] reads as `erl_scan` and `erl_parse` do; neither
-//! recurses on a term's depth. Here is what the two share: characters and words.
+//! recurses on a term's depth. Here is what the two share: characters and words. The tests in
+//! `tests/erlang/text.rs` hold both against a real node.
 
 pub(crate) mod parse;
 pub(crate) mod print;

@@ -243,7 +243,7 @@ fn a_limited_text_ends_at_the_limit() {
 
 #[test]
 fn a_limited_text_looks_at_nothing_beyond() {
-    // A million limbs are a good hour of divisions.
+    // The decimal digits of a million limbs are the work of minutes at least.
     let mut builder = Builder::new();
     builder.limbs(true, &vec![0xAB; 1_000_000]);
     let term = builder.finish(()).unwrap();
