@@ -76,9 +76,12 @@ impl<H> Block<H> {
         self.words() == other.words()
     }
 
-    fn words(&self) -> &[Word] {
-        // SAFETY: every word under `len` has been written, and none is while the block is borrowed.
-        unsafe { std::slice::from_raw_parts(self.base().as_ptr(), self.fixed().len as usize) }
+    fn words(&self) -> &[u64] {
+        // SAFETY: every word under `len` has been written, and none is while the block is borrowed;
+        // a word is a plain `u64`.
+        unsafe {
+            std::slice::from_raw_parts(self.base().as_ptr().cast(), self.fixed().len as usize)
+        }
     }
 
     /// Copies a term into a new block.

@@ -247,7 +247,27 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
                     if left.tag() != CONS || right.tag() != CONS || same(left, right) {
                         break 1;
                     }
+                    let left_step = left.offset().wrapping_sub(left_offset - 1);
+                    let right_step = right.offset().wrapping_sub(right_offset - 1);
                     (left_offset, right_offset) = (left.offset(), right.offset());
+                    // Cells made one after the other lie in even steps. As long as they do, where
+                    // the next one lies is known before its offset is loaded.
+                    loop {
+                        let left_next = left_offset.wrapping_add(left_step);
+                        let right_next = right_offset.wrapping_add(right_step);
+                        let (left, right) = (
+                            left_block.at(left_offset).word(),
+                            right_block.at(right_offset).word(),
+                        );
+                        if !same(left, right)
+                            || left_block.at(left_offset + 1).word() != Word::boxed(CONS, left_next)
+                            || right_block.at(right_offset + 1).word()
+                                != Word::boxed(CONS, right_next)
+                        {
+                            break;
+                        }
+                        (left_offset, right_offset) = (left_next, right_next);
+                    }
                 };
                 continue;
             }
@@ -257,10 +277,16 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
                 if order.is_ne() {
                     return Step::Decided(order);
                 }
-                self.push(rest);
-                left_offset = left_word.offset() + 1;
-                right_offset = right_word.offset() + 1;
-                count = len;
+                let inner = (left_word.offset() + 1, right_word.offset() + 1);
+                let elements = left_block.words_at(inner.0, len).iter();
+                let mut elements = elements.zip(right_block.words_at(inner.1, len));
+                // A tuple of nothing but the same numbers or atoms is never opened.
+                if let Some(index) = elements.position(|(left, right)| !same(*left, *right)) {
+                    self.push(rest);
+                    let index = index as u32;
+                    (left_offset, right_offset) = (inner.0 + index, inner.1 + index);
+                    count = len - index;
+                }
                 continue;
             }
             match pair::<EQUALITY>(left, right, mode) {

@@ -123,6 +123,17 @@ impl<'h> Term<'h> {
         self.with_word(unsafe { self.base.add(offset as usize).read() })
     }
 
+    /// So many words of this term's block in a row.
+    #[inline]
+    pub(crate) fn words_at(self, offset: u32, count: u32) -> &'h [Word] {
+        // SAFETY: callers pass words of terms inside one object, as its header tells; no one writes
+        // them while the term lives.
+        unsafe {
+            let first = self.base.add(offset as usize);
+            std::slice::from_raw_parts(first.as_ptr(), count as usize)
+        }
+    }
+
     /// What this term's own object counts: elements, pairs, limbs or bytes.
     #[inline]
     fn object_len(self) -> usize {
