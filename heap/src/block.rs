@@ -63,6 +63,27 @@ impl<H> Block<H> {
         unsafe { off_heap::has_native(self.base(), self.fixed().off_heap) }
     }
 
+    /// Whether both blocks hold the same words, and nothing outside: then their terms are equal,
+    /// since words know no addresses. Two that were made alike do, and one look at their memory
+    /// costs a fraction of a walk.
+    #[inline]
+    pub(crate) fn has_words_of(&self, other: &Block<H>) -> bool {
+        let (left, right) = (self.fixed(), other.fixed());
+        let alike = left.root == right.root && left.len == right.len;
+        if !alike || left.off_heap != off_heap::END || right.off_heap != off_heap::END {
+            return false;
+        }
+        self.words() == other.words()
+    }
+
+    fn words(&self) -> &[u64] {
+        // SAFETY: every word under `len` has been written, and none is while the block is borrowed;
+        // a word is a plain `u64`.
+        unsafe {
+            std::slice::from_raw_parts(self.base().as_ptr().cast(), self.fixed().len as usize)
+        }
+    }
+
     /// Copies a term into a new block.
     ///
     /// Of a block's root it is one memory copy; shared binaries are counted, not copied.

@@ -89,7 +89,9 @@ fn compare<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>, mode: Mode) ->
         step => Walk::<EQUALITY> {
             left,
             right,
-            stack: Vec::new(),
+            runs: Vec::new(),
+            large: Vec::new(),
+            outside: 0,
         }
         .from(step, mode),
     }
@@ -102,6 +104,16 @@ struct Run {
     right: u32,
     count: u32,
     mode: Mode,
+}
+
+impl Run {
+    /// Nothing: what is around it goes on.
+    const NONE: Run = Run {
+        left: 0,
+        right: 0,
+        count: 0,
+        mode: Mode::Exact,
+    };
 }
 
 /// What two words are to each other.
@@ -151,23 +163,19 @@ fn pair<'h, const EQUALITY: bool>(left: Term<'h>, right: Term<'h>, mode: Mode) -
     }
 }
 
-/// What is left to do when the innermost pair is done.
-enum Frame<'h> {
-    /// Goes on if all was equal so far.
-    Run(Run),
-    /// Takes in the result whatever it is.
-    Large(Box<Large<'h>>),
-}
-
 struct Walk<'h, const EQUALITY: bool> {
     // Any terms of the two blocks that are walked now.
     left: Term<'h>,
     right: Term<'h>,
-    stack: Vec<Frame<'h>>,
+    // What is left of the runs around the innermost one, if all was equal so far.
+    runs: Vec<Run>,
+    // The large maps around it, each with the runs that were open outside; and those of the
+    // innermost one.
+    large: Vec<(Box<Large<'h>>, usize)>,
+    outside: usize,
 }
 
 impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
-    #[inline]
     fn from(mut self, first: Step<'h>, mode: Mode) -> Ordering {
         let mut step = match first {
             Step::Maps(left, right) => self.maps(left, right, mode),
@@ -185,43 +193,124 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
         }
     }
 
-    /// Walks a run, and those inside it as long as they are the last of theirs.
-    fn run(&mut self, mut run: Run) -> Step<'h> {
+    /// Walks a run and all inside it, and then the runs around it, up to a difference or to the end
+    /// of a large map's part.
+    fn run(&mut self, run: Run) -> Step<'h> {
+        let (left_block, right_block) = (self.left, self.right);
+        let one_block = left_block.base() == right_block.base();
+        // Equal words are equal terms, unless they are offsets in two blocks.
+        let same = |left: Word, right: Word| left == right && (one_block || !left.is_boxed());
+        let Run {
+            left: mut left_offset,
+            right: mut right_offset,
+            mut count,
+            mut mode,
+        } = run;
         loop {
-            let left = self.left.words_at(run.left, run.count);
-            let right = self.right.words_at(run.right, run.count);
-            let plain = |(left, right): (&Word, &Word)| left == right && !left.is_boxed();
-            let Some(index) = left.iter().zip(right).position(|pair| !plain(pair)) else {
-                return Step::Decided(Ordering::Equal);
-            };
-            let done = index as u32 + 1;
-            let rest = Run {
-                left: run.left + done,
-                right: run.right + done,
-                count: run.count - done,
-                mode: run.mode,
-            };
-            let left = self.left.with_word(left[index]);
-            let right = self.right.with_word(right[index]);
-            run = match pair::<EQUALITY>(left, right, run.mode) {
-                Step::Decided(Ordering::Equal) => rest,
-                Step::Decided(differ) => return Step::Decided(differ),
-                Step::Into(inner) => {
-                    self.push(rest);
-                    inner
+            if count == 0 {
+                if self.runs.len() == self.outside {
+                    return Step::Decided(Ordering::Equal);
                 }
+                let Some(run) = self.runs.pop() else {
+                    unreachable!("there are more than outside");
+                };
+                (left_offset, right_offset) = (run.left, run.right);
+                (count, mode) = (run.count, run.mode);
+            }
+            let (left, right) = (left_block.at(left_offset), right_block.at(right_offset));
+            let (left_word, right_word) = (left.word(), right.word());
+            left_offset += 1;
+            right_offset += 1;
+            count -= 1;
+            if same(left_word, right_word) {
+                continue;
+            }
+            let rest = Run {
+                left: left_offset,
+                right: right_offset,
+                count,
+                mode,
+            };
+            if left_word.tag() == CONS && right_word.tag() == CONS {
+                self.push(rest);
+                // Along the cells as long as their heads are the same.
+                (left_offset, right_offset) = (left_word.offset(), right_word.offset());
+                count = loop {
+                    let at = (left_block.at(left_offset), right_block.at(right_offset));
+                    if !same(at.0.word(), at.1.word()) {
+                        break 2;
+                    }
+                    left_offset += 1;
+                    right_offset += 1;
+                    let left = left_block.at(left_offset).word();
+                    let right = right_block.at(right_offset).word();
+                    if left.tag() != CONS || right.tag() != CONS || same(left, right) {
+                        break 1;
+                    }
+                    let left_step = left.offset().wrapping_sub(left_offset - 1);
+                    let right_step = right.offset().wrapping_sub(right_offset - 1);
+                    (left_offset, right_offset) = (left.offset(), right.offset());
+                    // Cells made one after the other lie in even steps. As long as they do, where
+                    // the next one lies is known before its offset is loaded.
+                    loop {
+                        let left_next = left_offset.wrapping_add(left_step);
+                        let right_next = right_offset.wrapping_add(right_step);
+                        let (left, right) = (
+                            left_block.at(left_offset).word(),
+                            right_block.at(right_offset).word(),
+                        );
+                        if !same(left, right)
+                            || left_block.at(left_offset + 1).word() != Word::boxed(CONS, left_next)
+                            || right_block.at(right_offset + 1).word()
+                                != Word::boxed(CONS, right_next)
+                        {
+                            break;
+                        }
+                        (left_offset, right_offset) = (left_next, right_next);
+                    }
+                };
+                continue;
+            }
+            if left_word.tag() == TUPLE && right_word.tag() == TUPLE {
+                let len = left.object_word(0).header_len();
+                let order = len.cmp(&right.object_word(0).header_len());
+                if order.is_ne() {
+                    return Step::Decided(order);
+                }
+                let inner = (left_word.offset() + 1, right_word.offset() + 1);
+                let elements = left_block.words_at(inner.0, len).iter();
+                let mut elements = elements.zip(right_block.words_at(inner.1, len));
+                // A tuple of nothing but the same numbers or atoms is never opened.
+                if let Some(index) = elements.position(|(left, right)| !same(*left, *right)) {
+                    self.push(rest);
+                    let index = index as u32;
+                    (left_offset, right_offset) = (inner.0 + index, inner.1 + index);
+                    count = len - index;
+                }
+                continue;
+            }
+            match pair::<EQUALITY>(left, right, mode) {
+                Step::Decided(Ordering::Equal) => {}
+                Step::Decided(differ) => return Step::Decided(differ),
                 Step::Maps(left, right) => {
                     self.push(rest);
-                    return self.maps(left, right, run.mode);
+                    match self.maps(left, right, mode) {
+                        Step::Into(run) => {
+                            (left_offset, right_offset) = (run.left, run.right);
+                            (count, mode) = (run.count, run.mode);
+                        }
+                        step => return step,
+                    }
                 }
-            };
+                Step::Into(_) => unreachable!("cells and tuples were seen above"),
+            }
         }
     }
 
     #[inline]
     fn push(&mut self, rest: Run) {
         if rest.count > 0 {
-            self.stack.push(Frame::Run(rest));
+            self.runs.push(rest);
         }
     }
 
@@ -229,8 +318,9 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
     fn maps(&mut self, left: Map<'h>, right: Map<'h>, mode: Mode) -> Step<'h> {
         let len = left.len();
         if len > FLAT_MAP_PAIRS_MAX {
-            self.stack
-                .push(Frame::Large(Box::new(Large::new(left, right, mode))));
+            let outside = std::mem::replace(&mut self.outside, self.runs.len());
+            let large = Box::new(Large::new(left, right, mode));
+            self.large.push((large, outside));
             return Step::Decided(Ordering::Equal);
         }
         let len = len as u32;
@@ -247,31 +337,32 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
         Step::Into(run(1, len, Mode::Exact))
     }
 
-    /// Goes on after a pair was decided; the result of the whole in `Err` when nothing is left.
+    /// Goes on after a part was decided; the result of the whole in `Err` when nothing is left.
     fn resume(&mut self, mut order: Ordering) -> Result<Step<'h>, Ordering> {
         if EQUALITY && order.is_ne() {
             return Err(order);
         }
-        while let Some(frame) = self.stack.pop() {
-            match frame {
-                Frame::Run(run) if order.is_eq() => return Ok(Step::Into(run)),
-                // Something before this run differed.
-                Frame::Run(_) => {}
-                Frame::Large(mut large) => match large.take::<EQUALITY>(order) {
-                    Next::Done(result) => {
-                        (self.left, self.right) = large.terms();
-                        order = result;
+        while let Some((mut large, outside)) = self.large.pop() {
+            // They come after the difference, if there is one; else there are none.
+            self.runs.truncate(self.outside);
+            match large.take::<EQUALITY>(order) {
+                Next::Compare(left, right, mode) => {
+                    // The two may lie in one block, or in the blocks the other way round.
+                    (self.left, self.right) = (left, right);
+                    self.large.push((large, outside));
+                    return Ok(match pair::<EQUALITY>(left, right, mode) {
+                        Step::Maps(left, right) => self.maps(left, right, mode),
+                        step => step,
+                    });
+                }
+                Next::Done(result) => {
+                    (self.left, self.right) = large.terms();
+                    self.outside = outside;
+                    order = result;
+                    if order.is_eq() && self.runs.len() > outside {
+                        return Ok(Step::Into(Run::NONE));
                     }
-                    Next::Compare(left, right, mode) => {
-                        // The two may lie in one block, or in the blocks the other way round.
-                        (self.left, self.right) = (left, right);
-                        self.stack.push(Frame::Large(large));
-                        return Ok(match pair::<EQUALITY>(left, right, mode) {
-                            Step::Maps(left, right) => self.maps(left, right, mode),
-                            step => step,
-                        });
-                    }
-                },
+                }
             }
         }
         Err(order)

@@ -290,4 +290,20 @@ mod tests {
             u128::MAX.to_string()
         );
     }
+
+    #[test]
+    fn integers_of_any_size_come_back_from_the_library_and_as_text() {
+        for power in [0, 58, 59, 60, 63, 64, 65, 127, 128, 1000] {
+            let two = num_bigint::BigInt::from(2).pow(power);
+            for near in [&two - 1, two.clone(), &two + 1] {
+                for value in [-&near, near] {
+                    let mut builder = Builder::new();
+                    builder.big_integer(&value);
+                    let term = builder.finish(()).unwrap();
+                    assert_eq!(term.root().to_integer(), Some(value.clone()));
+                    assert_eq!(term.to_string(), value.to_string());
+                }
+            }
+        }
+    }
 }

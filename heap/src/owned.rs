@@ -30,7 +30,7 @@ impl From<Atom> for OwnedTerm {
 
 impl<H> PartialEq for Block<H> {
     fn eq(&self, other: &Block<H>) -> bool {
-        self.root() == other.root()
+        self.has_words_of(other) || self.root() == other.root()
     }
 }
 
@@ -45,6 +45,9 @@ impl<H> PartialOrd for Block<H> {
 /// By the terms alone, as [`Term`]; headers do not count.
 impl<H> Ord for Block<H> {
     fn cmp(&self, other: &Block<H>) -> Ordering {
+        if self.has_words_of(other) {
+            return Ordering::Equal;
+        }
         self.root().cmp(&other.root())
     }
 }
