@@ -5,8 +5,9 @@
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 
+use crate::map::Map;
 use crate::number::Number;
-use crate::term::{Map, Term, View};
+use crate::term::{Term, View};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
@@ -177,22 +178,28 @@ fn compare_numbers(left: Number<'_>, right: Number<'_>, mode: Mode) -> Ordering 
 }
 
 fn compare_maps(left: Map<'_>, right: Map<'_>, mode: Mode) -> Ordering {
-    left.len()
-        .cmp(&right.len())
-        .then_with(|| {
-            let keys = left
-                .iter()
-                .zip(right)
-                .map(|(left, right)| (left.0, right.0));
-            first_difference(keys, Mode::Exact)
-        })
-        .then_with(|| {
-            let values = left
-                .iter()
-                .zip(right)
-                .map(|(left, right)| (left.1, right.1));
-            first_difference(values, mode)
-        })
+    left.len().cmp(&right.len()).then_with(|| {
+        if left.is_flat() {
+            compare_pairs(left.iter(), right.iter(), mode)
+        } else {
+            let (left, right) = (left.sorted(), right.sorted());
+            compare_pairs(left.iter().copied(), right.iter().copied(), mode)
+        }
+    })
+}
+
+/// Pairs of two maps in key order: all keys first, then the values.
+fn compare_pairs<'l, 'r>(
+    left: impl Iterator<Item = (Term<'l>, Term<'l>)> + Clone,
+    right: impl Iterator<Item = (Term<'r>, Term<'r>)> + Clone,
+    mode: Mode,
+) -> Ordering {
+    let pairs = left.zip(right);
+    let keys = pairs.clone().map(|(left, right)| (left.0, right.0));
+    first_difference(keys, Mode::Exact).then_with(|| {
+        let values = pairs.map(|(left, right)| (left.1, right.1));
+        first_difference(values, mode)
+    })
 }
 
 fn equal(mut left: Term<'_>, mut right: Term<'_>) -> bool {

@@ -80,7 +80,7 @@ impl fmt::Debug for Term<'_> {
 
 macro_rules! debug_as_term {
     ($($type:ident)*) => {
-        $(impl fmt::Debug for crate::term::$type<'_> {
+        $(impl fmt::Debug for crate::$type<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(&self.term(), f)
             }
@@ -92,7 +92,7 @@ debug_as_term!(Tuple Map Cons);
 
 macro_rules! debug_as_list {
     ($($type:ident)*) => {
-        $(impl fmt::Debug for crate::term::$type<'_> {
+        $(impl fmt::Debug for crate::$type<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_list().entries(self.clone()).finish()
             }

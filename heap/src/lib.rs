@@ -52,7 +52,7 @@
 //!
 //! A variant's name turns from `CamelCase` to `snake_case` if it opens with an upper-case letter
 //! and has a lower-case one: `EXIT` and `$gen_call` stay as they are, and so do names of fields.
-//! Map keys are unique (the last wins) and in order.
+//! Map keys are unique: the last wins. Up to 32 of them lie flat, in order; more are a hash trie.
 //!
 //! # What is promised
 //!
@@ -70,7 +70,6 @@
 //!   terms: atoms, pids and references pass as their texts, and [`OwnedTerm`], [`Native`] and
 //!   enums tagged in the usual way cannot pass.
 //! - `Some(None)` and `Some(atoms::NIL)` come back as `None`.
-//! - A map is flat whatever its size: looking up halves, changing copies.
 
 mod atom;
 mod atom_cache;
@@ -86,8 +85,11 @@ mod embed;
 mod encode;
 mod error;
 mod external;
+mod key_hash;
 mod limits;
 mod loan;
+mod map;
+mod map_change;
 mod native;
 mod number;
 mod off_heap;
@@ -97,6 +99,7 @@ mod port;
 mod raw;
 mod reference;
 mod term;
+mod trie;
 mod word;
 
 pub use atom::{Atom, atom_count, set_atom_limit};
@@ -109,12 +112,14 @@ pub use encode::{to_block, to_block_within, to_term};
 pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use limits::{
-    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
+    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, FLAT_MAP_PAIRS_MAX,
+    HEAP_BINARY_BYTES_MAX,
 };
+pub use map::{Map, MapIter};
 pub use native::Native;
 pub use number::BigInt;
 pub use pid::Pid;
 pub use port::Port;
 pub use raw::Raw;
 pub use reference::Ref;
-pub use term::{Cons, ListIter, Map, MapIter, Term, Tuple, TupleIter, View};
+pub use term::{Cons, ListIter, Term, Tuple, TupleIter, View};

@@ -15,6 +15,9 @@ pub const BLOCK_WORDS_MAX: u32 = u32::MAX - 1;
 /// OTP's own bound: under it copying costs less than counting.
 pub const HEAP_BINARY_BYTES_MAX: usize = 64;
 
+/// Pairs of a map that lies flat, its keys in order; a larger one is a hash trie. OTP's own bound.
+pub const FLAT_MAP_PAIRS_MAX: usize = 32;
+
 /// Characters of an atom's name at most, as in OTP.
 pub const ATOM_CHARACTERS_MAX: usize = 255;
 
