@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::term::Term;
 use crate::trie::{self, LEVELS, Node};
-use crate::word::{TRIE, Word};
+use crate::word::{FLOAT, HEAP_BINARY, TRIE, TUPLE, Word};
 use crate::{Atom, key_hash};
 
 /// A map. Its keys are unique: no two are `=:=`.
@@ -61,7 +61,7 @@ impl<'h> Map<'h> {
     pub fn get(self, key: Term<'_>) -> Option<Term<'h>> {
         match self.trie() {
             Some(root) => self.get_hashed(root, key_hash::of(key), key),
-            None if key.word().is_boxed() => flat_get(self.term, self.len, key),
+            None if key.word().is_boxed() => self.get_object(key),
             None => self.get_word(key.word()),
         }
     }
@@ -79,6 +79,15 @@ impl<'h> Map<'h> {
         Some(self.term.with_word(self.term.object_word(found + self.len)))
     }
 
+    /// In a flat map, the value of a key that is an object: most others differ from it at first sight.
+    fn get_object(self, key: Term<'_>) -> Option<Term<'h>> {
+        let found = (1..=self.len).find(|index| {
+            let stored = self.term.with_word(self.term.object_word(*index));
+            stored.word().is_boxed() && same(stored, key)
+        })?;
+        Some(self.term.with_word(self.term.object_word(found + self.len)))
+    }
+
     fn get_hashed(self, root: Node, hash: u64, key: Term<'_>) -> Option<Term<'h>> {
         let mut node = root;
         for level in 0..LEVELS {
@@ -92,7 +101,9 @@ impl<'h> Map<'h> {
             return same(self.term.at(place), key).then(|| self.term.at(place + 1));
         }
         let bucket = self.term.with_word(node.word());
-        flat_get(bucket, bucket.object_word(0).header_len() as usize, key)
+        let len = bucket.object_word(0).header_len() as usize;
+        let index = flat_find(bucket, len, key).ok()?;
+        Some(bucket.with_word(bucket.object_word(1 + len + index)))
     }
 
     /// Key and value of each pair: in [exact order](Term::cmp_exact) of the keys if the map is flat, else in the order
@@ -151,12 +162,33 @@ fn node_words(term: Term<'_>, node: Node, level: u32) -> usize {
 
 /// Whether two keys are `=:=`.
 #[inline]
-fn same(left: Term<'_>, right: Term<'_>) -> bool {
-    if left.word().is_boxed() {
-        left == right
-    } else {
-        left.word() == right.word()
+pub(crate) fn same(left: Term<'_>, right: Term<'_>) -> bool {
+    let tag = left.word().tag();
+    if !left.word().is_boxed() {
+        return left.word() == right.word();
     }
+    if tag != right.word().tag() || !matches!(tag, HEAP_BINARY | TUPLE | FLOAT) {
+        return left == right;
+    }
+    let header = left.object_word(0);
+    if header != right.object_word(0) {
+        return false;
+    }
+    if tag == TUPLE {
+        let mut nested = false;
+        for index in 1..=header.header_len() as usize {
+            let (left, right) = (left.object_word(index), right.object_word(index));
+            if left.is_boxed() && right.is_boxed() {
+                nested = true;
+            } else if left != right {
+                return false;
+            }
+        }
+        return !nested || left == right;
+    }
+    // The last word is filled up with zeros, so binaries may be compared by words.
+    (1..=header.raw_words() as usize)
+        .all(|index| left.object_word(index) == right.object_word(index))
 }
 
 /// The index of a key in a flat object of so many pairs, found by halving; or where it would stand.
@@ -172,11 +204,6 @@ pub(crate) fn flat_find(object: Term<'_>, len: usize, key: Term<'_>) -> Result<u
         }
     }
     Err(low)
-}
-
-fn flat_get<'h>(object: Term<'h>, len: usize, key: Term<'_>) -> Option<Term<'h>> {
-    let index = flat_find(object, len, key).ok()?;
-    Some(object.with_word(object.object_word(1 + len + index)))
 }
 
 impl<'h> IntoIterator for Map<'h> {

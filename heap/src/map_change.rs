@@ -5,12 +5,12 @@
 //!
 //! All words given to these functions are of finished terms of the space, those named `map` of maps.
 
-use crate::CopyError;
 use crate::limits::FLAT_MAP_PAIRS_MAX;
 use crate::map::{Map, flat_find};
 use crate::raw::Space;
 use crate::trie::{self, Pair};
 use crate::word::{MAP, TRIE, Word};
+use crate::{CopyError, key_hash};
 
 fn view(space: &Space, map: Word) -> Map<'_> {
     Map::new(trie::term(space, map))
@@ -46,15 +46,23 @@ pub(crate) fn make(
 
 /// The pairs in the order of a trie, each key once.
 fn hashed(space: &Space, pairs: &[(Word, Word)]) -> Vec<Pair> {
-    let order = |left: &Pair, right: &Pair| {
-        let by_hash = left.hash.cmp(&right.hash);
-        by_hash.then_with(|| trie::term(space, left.key).cmp_exact(trie::term(space, right.key)))
+    let hash = |pair: &(Word, Word)| key_hash::of(trie::term(space, pair.0));
+    let mut places: Vec<(u64, u32)> = pairs.iter().map(hash).zip(0..).collect();
+    // With its place a hash is unique: the order given stays among equal ones.
+    places.sort_unstable();
+    let pair = |&(hash, place): &(u64, u32)| {
+        let (key, value) = pairs[place as usize];
+        Pair { hash, key, value }
     };
-    let pairs = pairs.iter();
-    let mut hashed: Vec<_> = pairs.map(|pair| Pair::new(space, pair.0, pair.1)).collect();
-    hashed.sort_by(order);
+    let mut hashed: Vec<_> = places.iter().map(pair).collect();
+    let order = |left: &Pair, right: &Pair| {
+        trie::term(space, left.key).cmp_exact(trie::term(space, right.key))
+    };
+    for alike in hashed.chunk_by_mut(|left, right| left.hash == right.hash) {
+        alike.sort_by(order);
+    }
     hashed.dedup_by(|later, earlier| {
-        let equal = order(later, earlier).is_eq();
+        let equal = later.hash == earlier.hash && order(later, earlier).is_eq();
         if equal {
             *earlier = *later;
         }

@@ -24,7 +24,7 @@
 
 use crate::CopyError;
 use crate::key_hash;
-use crate::map::flat_find;
+use crate::map::{self, flat_find};
 use crate::raw::Space;
 use crate::term::Term;
 use crate::word::{MAP, Word};
@@ -97,7 +97,7 @@ impl Node {
     #[inline]
     pub(crate) fn node_place(self, bit: u16) -> Option<u32> {
         let nodes = self.header.trie_nodes();
-        (nodes & bit != 0).then(|| self.nodes_start() + (nodes & (bit - 1)).count_ones())
+        (nodes & bit != 0).then(|| self.node_slot(bit))
     }
 
     /// Offset of the key at a place, if a pair is there; its value follows.
@@ -110,12 +110,23 @@ impl Node {
     /// Offset of the key at a place, or where it would be.
     #[inline]
     fn pair_slot(self, bit: u16) -> u32 {
-        self.pairs_start() + 2 * (self.header.trie_pairs() & (bit - 1)).count_ones()
+        // All nodes, and the pairs before this one twice, in one count.
+        let before = u64::from(self.header.trie_pairs() & (bit - 1));
+        let words = u64::from(self.header.trie_nodes()) | before << 16 | before << 32;
+        self.nodes_start() + words.count_ones()
     }
 
     /// Offset of the word that leads to the node at a place, or where it would be.
+    #[inline]
     fn node_slot(self, bit: u16) -> u32 {
-        self.nodes_start() + (self.header.trie_nodes() & (bit - 1)).count_ones()
+        let nodes = self.header.trie_nodes();
+        // Of a large map the upper nodes are full, and counting bits costs more than this branch.
+        let before = if nodes == u16::MAX {
+            bit.trailing_zeros()
+        } else {
+            (nodes & (bit - 1)).count_ones()
+        };
+        self.nodes_start() + before
     }
 
     /// The header with some bits turned over.
@@ -150,7 +161,7 @@ pub(crate) fn term(space: &Space, word: Word) -> Term<'_> {
 }
 
 fn same(space: &Space, left: Word, right: Word) -> bool {
-    left == right || left.is_boxed() && term(space, left) == term(space, right)
+    map::same(term(space, left), term(space, right))
 }
 
 /// Appends a flat object: a map of up to 32 pairs, or a bucket. The keys are in exact order.
