@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use otp_heap::{
-    Atom, Block, Builder, EncodeError, FLAT_MAP_PAIRS_MAX, OwnedTerm, Term, from_term, to_term,
+    Atom, Block, Builder, EncodeError, FLAT_MAP_PAIRS_MAX, Native, OwnedTerm, Term, from_term,
+    to_term,
 };
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -259,4 +260,26 @@ fn a_map_of_very_many_keys_holds_them_all() {
             .map(|pair| pair.0.as_i64().unwrap())
             .eq(0..100_000)
     );
+}
+
+#[test]
+fn resources_are_keys_too() {
+    // All in one bucket: they are told apart by their places alone.
+    struct Keys(Vec<Native<u32>>);
+    impl Serialize for Keys {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().zip(0..40))
+        }
+    }
+    let block = to_term(&Keys((0..40).map(Native::new).collect())).unwrap();
+    let block = block.with_header([0_u64; 9]);
+    let map = block.root().as_map().unwrap();
+    assert_eq!(map.len(), 40);
+    let mut values = Vec::new();
+    for (key, value) in map {
+        assert_eq!(map.get(key), Some(value));
+        values.push(value.as_i64().unwrap());
+    }
+    values.sort();
+    assert!(values.into_iter().eq(0..40));
 }
