@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::atoms::PRESET;
 use crate::limits::{ATOM_CHARACTERS_MAX, DEFAULT_ATOM_LIMIT};
-use crate::{AtomError, embed, text};
+use crate::{AtomError, embed, key_hash, text};
 
 /// An atom. Two atoms are equal exactly if their names are; `Ord` is by name, as in Erlang.
 ///
@@ -72,6 +72,12 @@ impl Atom {
         Atom(index)
     }
 
+    /// A hash of the name, the same in every program.
+    #[inline]
+    pub(crate) fn name_hash(self) -> u64 {
+        self.entry().hash
+    }
+
     #[inline]
     fn entry(self) -> Entry {
         if let Some(preset) = PRESET_ENTRIES.get(self.0 as usize) {
@@ -123,11 +129,12 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
     RwLock::new(Table { atoms, limit: None })
 });
 
-/// A name with its first eight bytes as a number: most comparisons end there.
+/// A name with its first eight bytes as a number, where most comparisons end; and its hash as a key of maps.
 #[derive(Clone, Copy)]
 struct Entry {
     name: &'static str,
     prefix: u64,
+    hash: u64,
 }
 
 impl Entry {
@@ -142,6 +149,7 @@ impl Entry {
         Entry {
             name,
             prefix: u64::from_be_bytes(first),
+            hash: key_hash::of_name(name),
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::encode::Encoder;
 use crate::limits::BLOCK_WORDS_MAX;
 use crate::raw::Shape;
 use crate::term::Term;
-use crate::word::Word;
+use crate::word::{MAP, Word};
 use crate::{
     Atom, Binary, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, Pid, Port, Ref,
+    map_change,
 };
 
 /// Builds a term by hand, on a stack: values push, compounds pop their parts and push themselves.
@@ -230,6 +231,80 @@ impl<H> Builder<H> {
             let map = builder.encoder.map_of(&terms)?;
             Ok((map, builder.encoder.over(depth)?))
         })
+    }
+
+    /// Puts a pair into a map; the last three terms are the map, the key, the value. Mirrors `maps:put/3`.
+    ///
+    /// This and the other changes share with the map before what they can, and leave in the block what they can not.
+    ///
+    /// ```
+    /// use otp_heap::{Builder, atoms};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder.atom(atoms::OK).integer(1).map(1);
+    /// builder.atom(atoms::ERROR).integer(2).map_put();
+    /// builder.atom(atoms::OK).map_remove();
+    /// assert_eq!(builder.finish(()).unwrap().to_string(), "#{error => 2}");
+    /// ```
+    pub fn map_put(&mut self) -> &mut Self {
+        self.step(|builder| {
+            let [map, key, value] = builder.pop_map()?;
+            let word = builder
+                .encoder
+                .change(|space| map_change::put(space, map.0, key.0, value.0))?;
+            let below = builder.encoder.over(key.1.max(value.1))?;
+            Ok((word, map.1.max(below)))
+        })
+    }
+
+    /// The same for a key that the map has, else it is [`EncodeError::BadKey`]. Mirrors `maps:update/3`.
+    pub fn map_update(&mut self) -> &mut Self {
+        if self.error.is_none()
+            && let Some([(map, _), (key, _), _]) = self.stack.last_chunk().copied()
+            && map.tag() == MAP
+            && !map_change::has(self.encoder.space(), map, key)
+        {
+            self.error = Some(EncodeError::BadKey);
+        }
+        self.map_put()
+    }
+
+    /// Takes a key out of a map, if it is there; the last two terms are the map and the key. Mirrors `maps:remove/2`.
+    pub fn map_remove(&mut self) -> &mut Self {
+        self.step(|builder| {
+            let [map, key] = builder.pop_map()?;
+            let word = builder
+                .encoder
+                .change(|space| map_change::remove(space, map.0, key.0))?;
+            Ok((word, map.1))
+        })
+    }
+
+    /// Makes one map of the last two, whose second counts for a key in both. Mirrors `maps:merge/2`.
+    pub fn map_merge(&mut self) -> &mut Self {
+        self.step(|builder| {
+            let [left, right] = builder.pop_map()?;
+            if right.0.tag() != MAP {
+                return Err(EncodeError::BadMap);
+            }
+            let word = builder
+                .encoder
+                .change(|space| map_change::merge(space, left.0, right.0))?;
+            Ok((word, left.1.max(right.1)))
+        })
+    }
+
+    /// Takes the last terms off the stack, the first of which is a map; each with the levels that it nests.
+    fn pop_map<const N: usize>(&mut self) -> Result<[(Word, u32); N], EncodeError> {
+        let present = self.stack.len();
+        let Some(terms) = self.stack.last_chunk().copied() else {
+            return Err(EncodeError::Stack { needed: N, present });
+        };
+        self.stack.truncate(present - N);
+        if terms[0].0.tag() != MAP {
+            return Err(EncodeError::BadMap);
+        }
+        Ok(terms)
     }
 
     /// The block, with the one term of the stack as its root.

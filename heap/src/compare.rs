@@ -472,7 +472,7 @@ mod tests {
     fn large_maps_inside_large_maps_compare_on() {
         let leaf = |number: f64| to_term(&number).unwrap();
         let mut pairs = [(leaf(1.0), leaf(1.0)), (leaf(1.0), leaf(2.0))];
-        for level in 0..6 {
+        for level in 0..20 {
             pairs = pairs.map(|(left, right)| {
                 let one = to_term(&-1).unwrap();
                 match level % 2 {

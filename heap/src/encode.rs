@@ -14,8 +14,8 @@ use crate::word::{
     BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, SHARED_BINARY, TUPLE, Word,
 };
 use crate::{
-    EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port, Ref,
-    atom_cache, atoms, copy, embed, off_heap,
+    CopyError, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port,
+    Ref, atom_cache, atoms, copy, embed, off_heap,
 };
 
 mod compound;
@@ -121,7 +121,7 @@ impl Encoder {
             .push_blank(Word::header(TUPLE, count), count.into())?)
     }
 
-    fn length(&self, len: usize) -> Result<u32, EncodeError> {
+    pub(crate) fn length(&self, len: usize) -> Result<u32, EncodeError> {
         u32::try_from(len).map_err(|_| EncodeError::TooLarge {
             words_max: BLOCK_WORDS_MAX,
         })
@@ -308,6 +308,18 @@ impl Encoder {
         self.pairs
             .extend(terms.chunks_exact(2).map(|pair| (pair[0], pair[1])));
         self.map_from_pairs(start)
+    }
+
+    /// What a change of maps makes of the words of this encoder's space.
+    pub(crate) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Space) -> Result<Word, CopyError>,
+    ) -> Result<Word, EncodeError> {
+        Ok(change(&mut self.space)?)
+    }
+
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
     }
 
     /// The depth of a compound over parts that nest `depth` levels.

@@ -113,6 +113,14 @@ pub enum EncodeError {
         /// Terms present.
         present: usize,
     },
+    /// A builder was asked to change a term that is no map. Mirrors `badmap`.
+    #[error(
+        "a map was to be changed, and another kind of term stands there on the builder's stack"
+    )]
+    BadMap,
+    /// A builder was asked to update a key that the map does not have. Mirrors `badkey`.
+    #[error("the map has no such key to update: use map_put")]
+    BadKey,
     /// The value's own `Serialize` failed.
     #[error("{0}")]
     Message(Box<str>),

@@ -52,7 +52,7 @@
 //!
 //! A variant's name turns from `CamelCase` to `snake_case` if it opens with an upper-case letter
 //! and has a lower-case one: `EXIT` and `$gen_call` stay as they are, and so do names of fields.
-//! Map keys are unique (the last wins) and in order.
+//! Map keys are unique: the last wins. Up to 32 of them lie flat, in order; more are a hash trie.
 //!
 //! # Terms as text
 //!
@@ -89,7 +89,6 @@
 //!   terms: atoms, pids and references pass as their texts, and [`OwnedTerm`], [`Native`] and
 //!   enums tagged in the usual way cannot pass.
 //! - `Some(None)` and `Some(atoms::NIL)` come back as `None`.
-//! - A map is flat whatever its size: looking up halves, changing copies.
 
 mod atom;
 mod atom_cache;
@@ -105,9 +104,12 @@ mod encode;
 mod error;
 mod external;
 mod hash;
+mod key_hash;
 mod limits;
 mod loan;
 mod macros;
+mod map;
+mod map_change;
 mod native;
 mod number;
 mod off_heap;
@@ -119,6 +121,7 @@ mod raw;
 mod reference;
 mod term;
 mod text;
+mod trie;
 mod word;
 
 pub use atom::{Atom, atom_count, set_atom_limit};
@@ -135,6 +138,7 @@ pub use limits::{
 };
 #[doc(hidden)]
 pub use macros::support as __macros;
+pub use map::{Map, MapIter};
 pub use native::Native;
 pub use num_bigint;
 pub use number::BigInt;
@@ -142,6 +146,6 @@ pub use pid::Pid;
 pub use port::Port;
 pub use raw::Raw;
 pub use reference::Ref;
-pub use term::{Cons, ListIter, Map, MapIter, Term, Tuple, TupleIter, View};
+pub use term::{Cons, ListIter, Term, Tuple, TupleIter, View};
 pub use text::parse::{ParseError, ParseErrorKind, ParseOptions, parse};
 pub use text::print::{DisplayLatin1, DisplayLimited};

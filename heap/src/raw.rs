@@ -16,6 +16,7 @@ use std::ptr::{self, NonNull};
 use crate::CopyError;
 use crate::limits::FIRST_WORDS;
 use crate::off_heap;
+use crate::term::Term;
 use crate::word::Word;
 
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
@@ -294,6 +295,33 @@ impl Space {
         }
         self.len += words.len() as u32 + 1;
         Ok(offset)
+    }
+
+    /// Appends a copy of some of this space's words: of immediates and offsets, never of off-heap objects.
+    #[inline]
+    pub(crate) fn push_copy(&mut self, start: u32, count: u32) -> Result<u32, CopyError> {
+        let end = u64::from(start) + u64::from(count);
+        assert!(end <= u64::from(self.len));
+        self.reserve(count.into())?;
+        let offset = self.len;
+        // SAFETY: the words lie under `len`, and `reserve` made room for as many behind it.
+        unsafe {
+            let source = self.base.add(start as usize);
+            source.copy_to_nonoverlapping(self.base.add(offset as usize), count as usize);
+        }
+        self.len += count;
+        Ok(offset)
+    }
+
+    /// A view of a term in the making.
+    ///
+    /// # Safety
+    ///
+    /// `word` is the word of a finished term of this space.
+    #[inline]
+    pub(crate) unsafe fn term(&self, word: Word) -> Term<'_> {
+        // SAFETY: by the caller's word; the space is borrowed, so nothing is written or moved meanwhile.
+        unsafe { Term::new(self.base, word) }
     }
 
     /// Counts `count` words behind `len` as written.

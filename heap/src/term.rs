@@ -1,9 +1,9 @@
 //! Terms as seen: a word and the block that it lies in.
 
-use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use crate::map::Map;
 use crate::number::BigInt;
 use crate::off_heap::{self, Payload};
 use crate::raw::Fixed;
@@ -159,10 +159,7 @@ impl<'h> Term<'h> {
                 term: self,
                 len: self.object_len(),
             }),
-            MAP => View::Map(Map {
-                term: self,
-                len: self.object_len(),
-            }),
+            MAP => View::Map(Map::new(self)),
             FLOAT => View::Float(f64::from_bits(self.object_word(1).0)),
             BIG => View::BigInt(self.big()),
             HEAP_BINARY | SHARED_BINARY => match self.object_word(0).header_bits() {
@@ -312,10 +309,7 @@ impl<'h> Term<'h> {
     /// The map, if it is one.
     #[inline]
     pub fn as_map(self) -> Option<Map<'h>> {
-        (self.word.tag() == MAP).then(|| Map {
-            term: self,
-            len: self.object_len(),
-        })
+        (self.word.tag() == MAP).then(|| Map::new(self))
     }
 
     /// The cell, if it is a list that is not empty.
@@ -365,7 +359,7 @@ impl<'h> Term<'h> {
                 }
                 View::Map(map) => {
                     let parts = map.iter().map(|(key, value)| key.words() + value.words());
-                    words += 1 + 2 * map.len() + parts.sum::<usize>();
+                    words += map.own_words() + parts.sum::<usize>();
                 }
                 _ if term.word.is_boxed() => {
                     let header = term.object_word(0);
@@ -472,115 +466,6 @@ impl<'h> Iterator for TupleIter<'h> {
 }
 
 impl ExactSizeIterator for TupleIter<'_> {}
-
-/// A map. Its keys are unique and in [exact order](Term::cmp_exact).
-#[derive(Clone, Copy)]
-pub struct Map<'h> {
-    term: Term<'h>,
-    len: usize,
-}
-
-impl<'h> Map<'h> {
-    /// The number of pairs.
-    #[inline]
-    pub fn len(self) -> usize {
-        self.len
-    }
-
-    /// Whether it is `#{}`.
-    #[inline]
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// The value of a key, found by halving. The key may lie in any block.
-    pub fn get(self, key: Term<'_>) -> Option<Term<'h>> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.key(middle).cmp_exact(key) {
-                Ordering::Equal => return Some(self.value(middle)),
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-            }
-        }
-        None
-    }
-
-    /// The value of a key that is an atom.
-    pub fn get_atom(self, key: Atom) -> Option<Term<'h>> {
-        // Small maps by identity: comparing words costs less than comparing names.
-        let mut keys = 0..self.len();
-        let found = keys.find(|index| self.key(*index).word == Word::atom(key))?;
-        Some(self.value(found))
-    }
-
-    #[inline]
-    fn key(self, index: usize) -> Term<'h> {
-        self.term.with_word(self.term.object_word(1 + index))
-    }
-
-    #[inline]
-    fn value(self, index: usize) -> Term<'h> {
-        self.term
-            .with_word(self.term.object_word(1 + self.len() + index))
-    }
-
-    /// Key and value of each pair, in key order.
-    #[inline]
-    pub fn iter(self) -> MapIter<'h> {
-        MapIter { map: self, next: 0 }
-    }
-
-    /// Key and value of each pair, in [exact order](Term::cmp_exact) of the keys.
-    pub fn sorted(self) -> Vec<(Term<'h>, Term<'h>)> {
-        self.iter().collect()
-    }
-
-    /// The map as a term.
-    #[inline]
-    pub fn term(self) -> Term<'h> {
-        self.term
-    }
-}
-
-impl<'h> IntoIterator for Map<'h> {
-    type Item = (Term<'h>, Term<'h>);
-    type IntoIter = MapIter<'h>;
-
-    fn into_iter(self) -> MapIter<'h> {
-        self.iter()
-    }
-}
-
-/// The pairs of a [`Map`].
-#[derive(Clone)]
-pub struct MapIter<'h> {
-    map: Map<'h>,
-    next: usize,
-}
-
-impl<'h> Iterator for MapIter<'h> {
-    type Item = (Term<'h>, Term<'h>);
-
-    #[inline]
-    fn next(&mut self) -> Option<(Term<'h>, Term<'h>)> {
-        if self.next == self.map.len() {
-            return None;
-        }
-        let index = self.next;
-        self.next += 1;
-        Some((self.map.key(index), self.map.value(index)))
-    }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.map.len() - self.next;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for MapIter<'_> {}
 
 /// A cell of a list.
 #[derive(Clone, Copy)]

@@ -38,6 +38,8 @@ pub(crate) const NATIVE: u64 = 12;
 pub(crate) const OTHER: u64 = 13;
 /// Port, 60 bits.
 pub(crate) const PORT: u64 = 14;
+/// Kind of a header only: a node of a map over 32 keys, see [`crate::trie`]. Words that lead there have the tag [`MAP`].
+pub(crate) const TRIE: u64 = 14;
 /// First word of an object; never the word of a term.
 pub(crate) const HEADER: u64 = 15;
 
@@ -47,6 +49,7 @@ pub(crate) const SHARED_BINARY_WORDS: u32 = 4;
 pub(crate) const NATIVE_WORDS: u32 = 2;
 
 const NEGATIVE: u64 = 1 << 8;
+const ROOT: u64 = 1 << 8;
 
 /// What an object with the tag [`OTHER`] is, and its words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +189,32 @@ impl Word {
         Word(Word::header(SHARED_BINARY, SHARED_BINARY_WORDS).0 | (bits as u64) << 8)
     }
 
+    /// Header of a node of a trie: which of its 16 places lead to a deeper node, and which hold a pair. The root has one
+    /// word more, for the map's size.
+    #[inline]
+    pub(crate) const fn trie_header(root: bool, nodes: u16, pairs: u16) -> Word {
+        let root = if root { ROOT } else { 0 };
+        Word((nodes as u64) << 32 | (pairs as u64) << 16 | root | TRIE << 4 | HEADER)
+    }
+
+    /// Places of a trie's node that lead to a deeper one, a bit for each.
+    #[inline]
+    pub(crate) const fn trie_nodes(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// Places of a trie's node that hold a pair, a bit for each.
+    #[inline]
+    pub(crate) const fn trie_pairs(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// Whether the node is the root of its trie.
+    #[inline]
+    pub(crate) const fn trie_is_root(self) -> bool {
+        self.0 & ROOT != 0
+    }
+
     /// Bits of the last byte of a binary, 0 for all.
     #[inline]
     pub(crate) const fn header_bits(self) -> u8 {
@@ -226,6 +255,11 @@ impl Word {
         match self.header_kind() {
             TUPLE | OTHER => self.header_len() as u64,
             MAP => self.header_len() as u64 * 2,
+            TRIE => {
+                let nodes = self.trie_nodes().count_ones() as u64;
+                let pairs = self.trie_pairs().count_ones() as u64;
+                self.trie_is_root() as u64 + nodes + 2 * pairs
+            }
             _ => 0,
         }
     }
@@ -242,6 +276,17 @@ mod tests {
         }
         assert_eq!(Word::small(1 << 59), None);
         assert_eq!(Word::small(-(1 << 59) - 1), None);
+    }
+
+    #[test]
+    fn a_node_of_a_trie_counts_its_words() {
+        let header = Word::trie_header(true, 0x8001, 0x7FFE);
+        assert_eq!((header.tag(), header.header_kind()), (HEADER, TRIE));
+        assert_eq!((header.trie_nodes(), header.trie_pairs()), (0x8001, 0x7FFE));
+        assert!(header.trie_is_root());
+        assert_eq!((header.term_words(), header.raw_words()), (1 + 2 + 28, 0));
+        let header = Word::trie_header(false, 0, 1);
+        assert_eq!((header.term_words(), header.trie_is_root()), (2, false));
     }
 
     #[test]

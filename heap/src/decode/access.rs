@@ -5,7 +5,8 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Variant
 
 use super::Source;
 use crate::error::Step;
-use crate::term::{Map, MapIter, Term, Tuple};
+use crate::map::{Map, MapIter};
+use crate::term::{Term, Tuple};
 use crate::{Atom, DecodeError, DecodeErrorKind, atom_cache, atoms};
 
 pub(super) struct SeqSource<I> {
