@@ -27,8 +27,7 @@ use crate::{
 /// ```
 pub struct Builder<H> {
     encoder: Encoder,
-    // Each term with the levels that it nests.
-    stack: Vec<(Word, u32)>,
+    stack: Vec<Word>,
     error: Option<EncodeError>,
     header: PhantomData<fn(H)>,
 }
@@ -59,10 +58,7 @@ impl<H> Builder<H> {
         }
     }
 
-    fn step(
-        &mut self,
-        make: impl FnOnce(&mut Self) -> Result<(Word, u32), EncodeError>,
-    ) -> &mut Self {
+    fn step(&mut self, make: impl FnOnce(&mut Self) -> Result<Word, EncodeError>) -> &mut Self {
         if self.error.is_none() {
             match make(self) {
                 Ok(term) => self.stack.push(term),
@@ -72,164 +68,137 @@ impl<H> Builder<H> {
         self
     }
 
-    /// Takes the last terms off the stack; and how deep they reach.
-    fn pop(&mut self, count: usize) -> Result<(Vec<Word>, u32), EncodeError> {
-        let present = self.stack.len();
-        let Some(start) = present.checked_sub(count) else {
-            return Err(EncodeError::Stack {
-                needed: count,
-                present,
-            });
-        };
-        let depth = self.stack[start..]
-            .iter()
-            .map(|term| term.1)
-            .max()
-            .unwrap_or(0);
-        Ok((
-            self.stack.drain(start..).map(|term| term.0).collect(),
-            depth,
-        ))
+    /// Makes a term of the last ones of the stack, and takes them off.
+    fn compound(
+        &mut self,
+        count: usize,
+        make: impl FnOnce(&mut Encoder, &[Word]) -> Result<Word, EncodeError>,
+    ) -> &mut Self {
+        self.step(|builder| {
+            let present = builder.stack.len();
+            let Some(start) = present.checked_sub(count) else {
+                return Err(EncodeError::Stack {
+                    needed: count,
+                    present,
+                });
+            };
+            let word = make(&mut builder.encoder, &builder.stack[start..])?;
+            builder.stack.truncate(start);
+            Ok(word)
+        })
     }
 
     /// An integer.
     pub fn integer(&mut self, value: impl Into<i128>) -> &mut Self {
         let value = value.into();
-        self.step(|builder| Ok((builder.encoder.wide(value)?, 0)))
+        self.step(|builder| builder.encoder.wide(value))
     }
 
     /// A float; it must be finite.
     pub fn float(&mut self, value: f64) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.float(value)?, 0)))
+        self.step(|builder| builder.encoder.float(value))
     }
 
     /// An atom.
     pub fn atom(&mut self, atom: Atom) -> &mut Self {
-        self.step(|_| Ok((Word::atom(atom), 0)))
+        self.step(|_| Ok(Word::atom(atom)))
     }
 
     /// A pid.
     pub fn pid(&mut self, pid: Pid) -> &mut Self {
-        self.step(|_| Ok((Word::pid(pid), 0)))
+        self.step(|_| Ok(Word::pid(pid)))
     }
 
     /// A reference.
     pub fn reference(&mut self, reference: Ref) -> &mut Self {
-        self.step(|_| Ok((Word::reference(reference), 0)))
+        self.step(|_| Ok(Word::reference(reference)))
     }
 
     /// A port.
     pub fn port(&mut self, port: Port) -> &mut Self {
-        self.step(|_| Ok((Word::port(port), 0)))
+        self.step(|_| Ok(Word::port(port)))
     }
 
     /// A process of another node.
     pub fn external_pid(&mut self, pid: ExternalPid) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.external_pid(pid)?, 0)))
+        self.step(|builder| builder.encoder.external_pid(pid))
     }
 
     /// A reference made by another node.
     pub fn external_ref(&mut self, reference: &ExternalRef) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.external_ref(reference)?, 0)))
+        self.step(|builder| builder.encoder.external_ref(reference))
     }
 
     /// A port of another node.
     pub fn external_port(&mut self, port: ExternalPort) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.external_port(port)?, 0)))
+        self.step(|builder| builder.encoder.external_port(port))
     }
 
     /// An exported fun.
     pub fn export(&mut self, fun: Export) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.export(fun)?, 0)))
+        self.step(|builder| builder.encoder.export(fun))
     }
 
     /// An integer of any size: its sign, and the limbs of its magnitude, least significant first.
     pub fn limbs(&mut self, negative: bool, limbs: &[u64]) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.limbs(negative, limbs)?, 0)))
+        self.step(|builder| builder.encoder.limbs(negative, limbs))
     }
 
     /// A bitstring: so many bits of the bytes, from the most significant one of the first.
     pub fn bits(&mut self, bytes: impl AsRef<[u8]>, bits: usize) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.bits(bytes.as_ref(), bits)?, 0)))
+        self.step(|builder| builder.encoder.bits(bytes.as_ref(), bits))
     }
 
     /// A binary of these bytes, copied.
     pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.bytes(bytes.as_ref())?, 0)))
+        self.step(|builder| builder.encoder.bytes(bytes.as_ref()))
     }
 
     /// A binary, shared if it is over 64 bytes.
     pub fn binary(&mut self, binary: &Binary) -> &mut Self {
-        self.step(|builder| Ok((builder.encoder.binary(binary)?, 0)))
+        self.step(|builder| builder.encoder.binary(binary))
     }
 
     /// A copy of a term.
     pub fn term(&mut self, term: Term<'_>) -> &mut Self {
-        self.step(|builder| builder.encoder.measured(|encoder| encoder.copy(term)))
+        self.step(|builder| builder.encoder.copy(term))
     }
 
     /// What a value serialises as; so come native resources in, too.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
-        self.step(|builder| builder.encoder.measured(|encoder| value.serialize(encoder)))
+        self.step(|builder| builder.encoder.value(value))
     }
 
     /// The empty list.
     pub fn nil(&mut self) -> &mut Self {
-        self.step(|_| Ok((Word::NIL, 0)))
+        self.step(|_| Ok(Word::NIL))
     }
 
     /// A tuple of the last `len` terms.
     pub fn tuple(&mut self, len: usize) -> &mut Self {
-        self.step(|builder| {
-            let (elements, depth) = builder.pop(len)?;
-            Ok((
-                builder.encoder.tuple_of(&elements)?,
-                builder.encoder.over(depth)?,
-            ))
-        })
+        self.compound(len, Encoder::tuple_of)
     }
 
     /// A proper list of the last `len` terms.
     pub fn list(&mut self, len: usize) -> &mut Self {
-        self.step(|builder| {
-            let (elements, depth) = builder.pop(len)?;
+        self.compound(len, |encoder, elements| {
             let mut list = Word::NIL;
-            for element in elements.into_iter().rev() {
-                list = builder.encoder.cons(element, list)?;
+            for element in elements.iter().rev() {
+                list = encoder.cons(*element, list)?;
             }
-            Ok((list, builder.encoder.over(depth)?))
+            Ok(list)
         })
     }
 
     /// A cell of the last two terms, head and tail: `[head | tail]`.
     pub fn cons(&mut self) -> &mut Self {
-        self.step(|builder| {
-            let present = builder.stack.len();
-            let Some([(head, head_depth), (tail, tail_depth)]) =
-                builder.stack.last_chunk().copied()
-            else {
-                return Err(EncodeError::Stack { needed: 2, present });
-            };
-            builder.stack.truncate(present - 2);
-            // A list's tail is no level deeper: walks go along it without recursion.
-            let below = if tail.is_list() {
-                tail_depth.saturating_sub(1)
-            } else {
-                tail_depth
-            };
-            let depth = builder.encoder.over(below.max(head_depth))?;
-            Ok((builder.encoder.cons(head, tail)?, depth))
-        })
+        self.compound(2, |encoder, parts| encoder.cons(parts[0], parts[1]))
     }
 
     /// A map of the last `pairs` pairs, each a key and then its value; the last of equal keys
     /// counts.
     pub fn map(&mut self, pairs: usize) -> &mut Self {
-        self.step(|builder| {
-            let (terms, depth) = builder.pop(pairs.saturating_mul(2))?;
-            let map = builder.encoder.map_of(&terms)?;
-            Ok((map, builder.encoder.over(depth)?))
-        })
+        self.compound(pairs.saturating_mul(2), Encoder::map_of)
     }
 
     /// The block, with the one term of the stack as its root.
@@ -242,7 +211,7 @@ impl<H> Builder<H> {
             return Err(error);
         }
         match *self.stack.as_slice() {
-            [(root, _)] => Ok(self.encoder.finish(header, root)),
+            [root] => Ok(self.encoder.finish(header, root)),
             _ => Err(EncodeError::Stack {
                 needed: 1,
                 present: self.stack.len(),

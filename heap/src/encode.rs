@@ -59,16 +59,10 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeErro
     to_block((), value)
 }
 
-/// One step of Rust recursion that adds no level to the term: `Some`, a newtype.
-const STEP: u32 = 1 << 16;
-/// One level of the term, and one step.
-const LEVEL: u32 = STEP + 1;
-
 pub(crate) struct Encoder {
     space: Space,
-    // Steps of recursion above, levels of the term below: both are bounded by DEPTH_MAX.
+    // Steps of Rust's recursion: a compound, and also `Some` or a newtype. Bounded by DEPTH_MAX.
     depth: u32,
-    deepest: u32,
     // Pairs of the maps under construction, outermost first.
     pairs: Vec<(Word, Word)>,
 }
@@ -84,33 +78,36 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     #[inline]
     pub(crate) fn new(shape: Shape, words_max: u32) -> Encoder {
-        let space = Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX));
+        Encoder::within(Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX)))
+    }
+
+    /// An encoder that goes on in a space.
+    #[inline]
+    pub(crate) fn within(space: Space) -> Encoder {
         Encoder {
             space,
             depth: 0,
-            deepest: 0,
             pairs: Vec::new(),
         }
     }
 
     #[inline]
     pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
-        Block::finish(self.space, header, root, self.deepest)
+        Block::finish(self.space, header, root)
     }
 
     #[inline]
-    fn enter(&mut self, by: u32) -> Result<(), EncodeError> {
-        self.depth += by;
-        if self.depth >> 16 > DEPTH_MAX {
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
             return Err(EncodeError::TooDeep);
         }
-        self.deepest = self.deepest.max(self.depth & 0xFFFF);
         Ok(())
     }
 
     #[inline]
-    fn leave(&mut self, by: u32) {
-        self.depth -= by;
+    fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     #[inline]
@@ -283,11 +280,9 @@ impl Encoder {
         Ok(Word::boxed(NATIVE, offset))
     }
 
-    /// A copy of a term of a finished block.
+    /// A copy of a term.
     pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, EncodeError> {
-        let (word, depth) = copy::copy_into(&mut self.space, term, self.depth & 0xFFFF)?;
-        self.deepest = self.deepest.max(depth);
-        Ok(word)
+        Ok(copy::copy_into(&mut self.space, term)?)
     }
 
     pub(crate) fn cons(&mut self, head: Word, tail: Word) -> Result<Word, EncodeError> {
@@ -310,27 +305,10 @@ impl Encoder {
         self.map_from_pairs(start)
     }
 
-    /// The depth of a compound over parts that nest `depth` levels.
-    pub(crate) fn over(&mut self, depth: u32) -> Result<u32, EncodeError> {
-        let depth = depth + 1;
-        if depth > DEPTH_MAX {
-            return Err(EncodeError::TooDeep);
-        }
-        self.deepest = self.deepest.max(depth);
-        Ok(depth)
-    }
-
-    /// Encodes one term apart from what was before; and the levels that it nests.
-    pub(crate) fn measured(
-        &mut self,
-        encode: impl FnOnce(&mut Encoder) -> Result<Word, EncodeError>,
-    ) -> Result<(Word, u32), EncodeError> {
-        let before = std::mem::take(&mut self.deepest);
+    /// Serialises one value apart from what was before.
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Word, EncodeError> {
         self.depth = 0;
-        let word = encode(self);
-        let depth = std::mem::replace(&mut self.deepest, before);
-        self.deepest = before.max(depth);
-        Ok((word?, depth))
+        value.serialize(self)
     }
 
     /// The atom of a variant. `Result`'s `Err` is Erlang's `error`.
@@ -451,9 +429,9 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Word, EncodeError> {
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -495,9 +473,9 @@ impl<'a> Serializer for &'a mut Encoder {
                 return Ok(word);
             }
         }
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -510,9 +488,9 @@ impl<'a> Serializer for &'a mut Encoder {
         value: &T,
     ) -> Result<Word, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(LEVEL);
+        self.leave();
         self.space.set(offset + 2, word);
         Ok(Word::boxed(TUPLE, offset))
     }
@@ -572,7 +550,7 @@ impl<'a> Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<StructEncoder<'a>, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         StructEncoder::new(self, variant, len, Some(offset))
     }
 }

@@ -54,9 +54,6 @@ pub enum CopyError {
         /// The limit in force, in words of 8 bytes.
         words_max: u32,
     },
-    /// The copy would nest too deeply.
-    #[error("the copy nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail")]
-    TooDeep,
 }
 
 /// A value could not be made a term.
@@ -70,7 +67,7 @@ pub enum EncodeError {
         /// The limit in force, in words of 8 bytes.
         words_max: u32,
     },
-    /// The value nests deeper than [`DEPTH_MAX`].
+    /// The value nests deeper than [`DEPTH_MAX`]. Terms that it embeds may nest as they like.
     #[error(
         "the value nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail"
     )]
@@ -123,7 +120,6 @@ impl From<CopyError> for EncodeError {
         match error {
             CopyError::Native => EncodeError::NativeCopy,
             CopyError::TooLarge { words_max } => EncodeError::TooLarge { words_max },
-            CopyError::TooDeep => EncodeError::TooDeep,
         }
     }
 }

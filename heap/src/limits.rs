@@ -1,10 +1,10 @@
 //! The limits of this crate, each with its unit and its reason.
 
-/// Levels that a term nests at most, the tails of lists aside.
+/// Levels that a Rust value nests at most when it is encoded or decoded: serde recurses once a level, and once for each
+/// `Some` and newtype. Terms themselves may nest as deeply as they are long.
 ///
-/// Encoding, decoding, comparing, printing and copying recurse once a level. Without optimisation
-/// the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
-/// frames are large needs more. Chosen by feel above what real terms reach.
+/// Without optimisation the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
+/// frames are large needs more. Chosen by feel above what real values reach.
 pub const DEPTH_MAX: u32 = 512;
 
 /// Words of 8 bytes in a block at most: offsets inside a block have 32 bits.

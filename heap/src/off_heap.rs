@@ -334,20 +334,44 @@ unsafe fn release_chain(base: NonNull<Word>, first: u32) {
     while offset != END {
         // SAFETY: every link of a chain leads to a whole off-heap object, each once.
         unsafe {
-            let object = base.add(offset as usize);
-            offset = object.add(1).read().0 as u32;
-            if object.read().header_kind() == NATIVE {
-                let native = object.cast::<NativeWords>();
-                let payload = native
-                    .as_ref()
-                    .payload
-                    .swap(ptr::null_mut(), Ordering::Acquire);
-                if !payload.is_null() {
-                    drop_contained(Box::from_raw(payload));
-                }
-            } else {
-                ptr::drop_in_place(&raw mut (*object.cast::<BinaryWords>().as_ptr()).shared);
+            let object = offset;
+            offset = next(base, object);
+            release(base, object);
+        }
+    }
+}
+
+/// The link of an off-heap object: the next one, or [`END`].
+///
+/// # Safety
+///
+/// At `offset` lies an off-heap object of the living block or space at `base`.
+#[inline]
+pub(crate) unsafe fn next(base: NonNull<Word>, offset: u32) -> u32 {
+    // SAFETY: the link follows the header.
+    unsafe { base.add(offset as usize + 1).read().0 as u32 }
+}
+
+/// Gives back one binary, or drops one native unless it has moved out. A panic of its `Drop` is contained.
+///
+/// # Safety
+///
+/// As for [`next`]; no one else reaches the object, nor does anyone use it again.
+pub(crate) unsafe fn release(base: NonNull<Word>, offset: u32) {
+    // SAFETY: by the caller's word; the header tells which of the two it is.
+    unsafe {
+        let object = base.add(offset as usize);
+        if object.read().header_kind() == NATIVE {
+            let native = object.cast::<NativeWords>();
+            let payload = native
+                .as_ref()
+                .payload
+                .swap(ptr::null_mut(), Ordering::Acquire);
+            if !payload.is_null() {
+                drop_contained(Box::from_raw(payload));
             }
+        } else {
+            ptr::drop_in_place(&raw mut (*object.cast::<BinaryWords>().as_ptr()).shared);
         }
     }
 }

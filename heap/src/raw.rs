@@ -3,7 +3,7 @@
 //! A block is one allocation straight from mimalloc:
 //!
 //! ```text
-//! header: H | capacity, len (u32 words) | root (word) | off-heap chain, depth (u32) | words...
+//! header: H | capacity, len (u32 words) | root (word) | off-heap chain (u32), 4 bytes | words...
 //! ```
 //!
 //! The fixed part is 24 bytes and ends where the words begin, so a term, which knows the address
@@ -43,8 +43,33 @@ pub(crate) struct Fixed {
     pub(crate) root: Word,
     /// Offset of the first off-heap object, or [`off_heap::END`].
     pub(crate) off_heap: u32,
-    /// Levels that the root nests, at most.
-    pub(crate) depth: u32,
+}
+
+/// In place of the root where there is none: in a space, and in a process's heap. No term has this word.
+const NO_ROOT: Word = Word(crate::word::HEADER);
+
+impl Fixed {
+    /// What stands before the words of the living block, space or heap at `base`, if it is a block whose root has this
+    /// word.
+    ///
+    /// # Safety
+    ///
+    /// `base` is where such words begin, and they live unmoved for `'h`.
+    #[inline]
+    pub(crate) unsafe fn of_root<'h>(base: NonNull<Word>, word: Word) -> Option<&'h Fixed> {
+        // SAFETY: the fixed part ends where the words begin, and its `root` is written from the start: by `Space::new`
+        // as no term's word, which moves along when the space grows, and by `Space::finish` together with the rest.
+        unsafe {
+            let fixed = base.cast::<Fixed>().sub(1);
+            let root = (&raw const (*fixed.as_ptr()).root).read();
+            // Elsewhere the rest is unwritten: no reference to it then.
+            if root == word {
+                Some(fixed.as_ref())
+            } else {
+                None
+            }
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Fixed>() == 24);
@@ -121,7 +146,8 @@ fn out_of_memory(bytes: usize, align: usize) -> ! {
     }
 }
 
-/// The words of a block while it is built: header and fixed part are still unwritten.
+/// The words of a block while it is built, or of a process's heap: the header is unwritten, and the fixed part but for its
+/// root, which no term has ([`Fixed::of_root`]).
 ///
 /// Dropped before it becomes a block, it releases what it holds: so an encoder that fails or
 /// unwinds leaks nothing.
@@ -134,13 +160,30 @@ pub(crate) struct Space {
     shape: Shape,
 }
 
+// SAFETY: a space owns its words as a block does; what they refer to outside is counted atomically or `Send`.
+unsafe impl Send for Space {}
+// SAFETY: words are written through `&mut Space` alone.
+unsafe impl Sync for Space {}
+
+/// The state of a space at one moment, to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    len: u32,
+    off_heap: u32,
+}
+
 impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
         let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
         let memory = allocate(shape.bytes(words), shape.align);
         // SAFETY: the allocation is at least `prefix` bytes long.
-        let base = unsafe { memory.add(shape.prefix) }.cast();
+        let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
+        // SAFETY: the prefix ends with room for the fixed part.
+        unsafe {
+            let fixed = base.cast::<Fixed>().sub(1);
+            (&raw mut (*fixed.as_ptr()).root).write(NO_ROOT);
+        }
         Space {
             base,
             len: 0,
@@ -308,6 +351,31 @@ impl Space {
     }
 
     #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            len: self.len,
+            off_heap: self.off_heap,
+        }
+    }
+
+    /// Forgets what was appended after the mark, and releases what it held outside.
+    ///
+    /// No word from before the mark may have been made to refer behind it.
+    #[cold]
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        // The chain grows at its head: what is younger comes first.
+        while self.off_heap != mark.off_heap {
+            // SAFETY: the chain of this space; each object is taken off it before it is released.
+            unsafe {
+                let first = self.off_heap;
+                self.off_heap = off_heap::next(self.base, first);
+                off_heap::release(self.base, first);
+            }
+        }
+        self.len = self.len.min(mark.len);
+    }
+
+    #[inline]
     pub(crate) fn off_heap(&self) -> u32 {
         self.off_heap
     }
@@ -325,7 +393,7 @@ impl Space {
 
     /// Writes header and fixed part, and gives the memory away.
     #[inline]
-    pub(crate) fn finish<H>(mut self, header: H, root: Word, depth: u32) -> NonNull<Raw<H>> {
+    pub(crate) fn finish<H>(mut self, header: H, root: Word) -> NonNull<Raw<H>> {
         assert!(
             self.shape == Shape::of::<H>(),
             "the space was made for this header"
@@ -336,7 +404,6 @@ impl Space {
             len: self.len,
             root,
             off_heap: self.off_heap,
-            depth,
         };
         let raw = self.memory().cast::<Raw<H>>();
         // SAFETY: the shape is that of `Raw<H>`, so both fields lie inside the allocation, aligned.

@@ -147,11 +147,6 @@ impl Word {
         tag >= CONS && tag <= OTHER
     }
 
-    #[inline]
-    pub(crate) const fn is_list(self) -> bool {
-        matches!(self.tag(), NIL | CONS)
-    }
-
     /// Header of an object: `len` counts elements, pairs, limbs or bytes, by `kind`.
     #[inline]
     pub(crate) const fn header(kind: u64, len: u32) -> Word {
