@@ -25,11 +25,35 @@ use crate::{
 /// builder.atom(atoms::OK).integer(1).integer(2).list(2).tuple(2);
 /// assert_eq!(builder.finish(()).unwrap().to_string(), "{ok,[1,2]}");
 /// ```
-pub struct Builder<H> {
-    encoder: Encoder,
+pub struct Builder<H, P = Making> {
+    place: P,
     stack: Vec<Word>,
     error: Option<EncodeError>,
     header: PhantomData<fn(H)>,
+}
+
+/// Where a [`Builder`] makes its terms: in words of its own, which become a block, or on a heap.
+pub trait Place: sealed::Sealed {
+    #[doc(hidden)]
+    fn making(&mut self) -> &mut Making;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::Making {}
+    impl Sealed for crate::heap::OnHeap<'_> {}
+}
+
+/// Words in the making: those of a new block, unless they are a heap's.
+#[derive(Debug)]
+pub struct Making(pub(crate) Encoder);
+
+impl Place for Making {
+    #[inline]
+    fn making(&mut self) -> &mut Making {
+        self
+    }
 }
 
 impl<H> Default for Builder<H> {
@@ -38,7 +62,7 @@ impl<H> Default for Builder<H> {
     }
 }
 
-impl<H> std::fmt::Debug for Builder<H> {
+impl<H, P> std::fmt::Debug for Builder<H, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
             .field("terms", &self.stack.len())
@@ -50,15 +74,46 @@ impl<H> std::fmt::Debug for Builder<H> {
 impl<H> Builder<H> {
     /// A builder with nothing on its stack.
     pub fn new() -> Builder<H> {
+        let encoder = Encoder::new(Shape::of::<H>(), BLOCK_WORDS_MAX);
+        Builder::on(Making(encoder))
+    }
+}
+
+impl<H, P: Place> Builder<H, P> {
+    pub(crate) fn on(place: P) -> Builder<H, P> {
         Builder {
-            encoder: Encoder::new(Shape::of::<H>(), BLOCK_WORDS_MAX),
+            place,
             stack: Vec::new(),
             error: None,
             header: PhantomData,
         }
     }
 
-    fn step(&mut self, make: impl FnOnce(&mut Self) -> Result<Word, EncodeError>) -> &mut Self {
+    fn encoder(&mut self) -> &mut Encoder {
+        &mut self.place.making().0
+    }
+
+    pub(crate) fn place(&self) -> &P {
+        &self.place
+    }
+
+    /// Where it was built, and the one term of the stack.
+    pub(crate) fn into_parts(self) -> (P, Result<Word, EncodeError>) {
+        let root = match (self.error, self.stack.as_slice()) {
+            (Some(error), _) => Err(error),
+            (None, [root]) => Ok(*root),
+            (None, stack) => Err(EncodeError::Stack {
+                needed: 1,
+                present: stack.len(),
+            }),
+        };
+        (self.place, root)
+    }
+
+    pub(crate) fn step(
+        &mut self,
+        make: impl FnOnce(&mut Self) -> Result<Word, EncodeError>,
+    ) -> &mut Self {
         if self.error.is_none() {
             match make(self) {
                 Ok(term) => self.stack.push(term),
@@ -82,7 +137,7 @@ impl<H> Builder<H> {
                     present,
                 });
             };
-            let word = make(&mut builder.encoder, &builder.stack[start..])?;
+            let word = make(&mut builder.place.making().0, &builder.stack[start..])?;
             builder.stack.truncate(start);
             Ok(word)
         })
@@ -91,12 +146,12 @@ impl<H> Builder<H> {
     /// An integer.
     pub fn integer(&mut self, value: impl Into<i128>) -> &mut Self {
         let value = value.into();
-        self.step(|builder| builder.encoder.wide(value))
+        self.step(|builder| builder.encoder().wide(value))
     }
 
     /// A float; it must be finite.
     pub fn float(&mut self, value: f64) -> &mut Self {
-        self.step(|builder| builder.encoder.float(value))
+        self.step(|builder| builder.encoder().float(value))
     }
 
     /// An atom.
@@ -121,52 +176,52 @@ impl<H> Builder<H> {
 
     /// A process of another node.
     pub fn external_pid(&mut self, pid: ExternalPid) -> &mut Self {
-        self.step(|builder| builder.encoder.external_pid(pid))
+        self.step(|builder| builder.encoder().external_pid(pid))
     }
 
     /// A reference made by another node.
     pub fn external_ref(&mut self, reference: &ExternalRef) -> &mut Self {
-        self.step(|builder| builder.encoder.external_ref(reference))
+        self.step(|builder| builder.encoder().external_ref(reference))
     }
 
     /// A port of another node.
     pub fn external_port(&mut self, port: ExternalPort) -> &mut Self {
-        self.step(|builder| builder.encoder.external_port(port))
+        self.step(|builder| builder.encoder().external_port(port))
     }
 
     /// An exported fun.
     pub fn export(&mut self, fun: Export) -> &mut Self {
-        self.step(|builder| builder.encoder.export(fun))
+        self.step(|builder| builder.encoder().export(fun))
     }
 
     /// An integer of any size: its sign, and the limbs of its magnitude, least significant first.
     pub fn limbs(&mut self, negative: bool, limbs: &[u64]) -> &mut Self {
-        self.step(|builder| builder.encoder.limbs(negative, limbs))
+        self.step(|builder| builder.encoder().limbs(negative, limbs))
     }
 
     /// A bitstring: so many bits of the bytes, from the most significant one of the first.
     pub fn bits(&mut self, bytes: impl AsRef<[u8]>, bits: usize) -> &mut Self {
-        self.step(|builder| builder.encoder.bits(bytes.as_ref(), bits))
+        self.step(|builder| builder.encoder().bits(bytes.as_ref(), bits))
     }
 
     /// A binary of these bytes, copied.
     pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.step(|builder| builder.encoder.bytes(bytes.as_ref()))
+        self.step(|builder| builder.encoder().bytes(bytes.as_ref()))
     }
 
     /// A binary, shared if it is over 64 bytes.
     pub fn binary(&mut self, binary: &Binary) -> &mut Self {
-        self.step(|builder| builder.encoder.binary(binary))
+        self.step(|builder| builder.encoder().binary(binary))
     }
 
     /// A copy of a term.
     pub fn term(&mut self, term: Term<'_>) -> &mut Self {
-        self.step(|builder| builder.encoder.copy(term))
+        self.step(|builder| Ok(builder.encoder().copy(term)?))
     }
 
     /// What a value serialises as; so come native resources in, too.
     pub fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> &mut Self {
-        self.step(|builder| builder.encoder.value(value))
+        self.step(|builder| builder.encoder().value(value))
     }
 
     /// The empty list.
@@ -200,23 +255,17 @@ impl<H> Builder<H> {
     pub fn map(&mut self, pairs: usize) -> &mut Self {
         self.compound(pairs.saturating_mul(2), Encoder::map_of)
     }
+}
 
+impl<H> Builder<H> {
     /// The block, with the one term of the stack as its root.
     ///
     /// # Errors
     ///
     /// The first error of the building, or [`EncodeError::Stack`] unless one term is left.
-    pub fn finish(mut self, header: H) -> Result<Block<H>, EncodeError> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
-        match *self.stack.as_slice() {
-            [root] => Ok(self.encoder.finish(header, root)),
-            _ => Err(EncodeError::Stack {
-                needed: 1,
-                present: self.stack.len(),
-            }),
-        }
+    pub fn finish(self, header: H) -> Result<Block<H>, EncodeError> {
+        let (place, root) = self.into_parts();
+        Ok(place.0.finish(header, root?))
     }
 
     /// The block, with all terms of the stack in one tuple as its root.

@@ -14,8 +14,8 @@ use crate::word::{
     BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, SHARED_BINARY, TUPLE, Word,
 };
 use crate::{
-    EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port, Ref,
-    atom_cache, atoms, copy, embed, off_heap,
+    CopyError, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port,
+    Ref, atom_cache, atoms, copy, embed, off_heap,
 };
 
 mod compound;
@@ -89,6 +89,21 @@ impl Encoder {
             depth: 0,
             pairs: Vec::new(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    #[inline]
+    pub(crate) fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    /// Goes on in another space; the old one is dropped.
+    pub(crate) fn replace_space(&mut self, space: Space) {
+        self.space = space;
     }
 
     #[inline]
@@ -281,8 +296,8 @@ impl Encoder {
     }
 
     /// A copy of a term.
-    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, EncodeError> {
-        Ok(copy::copy_into(&mut self.space, term)?)
+    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, CopyError> {
+        copy::copy_into(&mut self.space, term)
     }
 
     pub(crate) fn cons(&mut self, head: Word, tail: Word) -> Result<Word, EncodeError> {
@@ -308,6 +323,7 @@ impl Encoder {
     /// Serialises one value apart from what was before.
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Word, EncodeError> {
         self.depth = 0;
+        self.pairs.clear();
         value.serialize(self)
     }
 
@@ -337,7 +353,7 @@ impl Encoder {
     #[inline(never)]
     fn borrowed(&mut self, name: &'static str) -> Result<Option<Word>, EncodeError> {
         loan::take(|loan| match (name, loan) {
-            (embed::TERM, Loan::Term(term)) => Some(self.copy(term)),
+            (embed::TERM, Loan::Term(term)) => Some(self.copy(term).map_err(EncodeError::from)),
             (embed::BINARY, Loan::Binary(binary)) => Some(self.binary(binary)),
             (embed::NATIVE, Loan::Native(native)) => Some(self.native(native)),
             _ => None,

@@ -110,9 +110,76 @@ pub enum EncodeError {
         /// Terms present.
         present: usize,
     },
+    /// A builder was given the root of another heap, or a term that is no part of what the root keeps.
+    #[error("the root is none of this heap's, or the part is none of its term: copy the term in")]
+    Root,
     /// The value's own `Serialize` failed.
     #[error("{0}")]
     Message(Box<str>),
+}
+
+/// A term could not be kept on a process's heap.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeapError {
+    /// With the term, the heap would pass its limit.
+    #[error(
+        "the heap is at its limit of {max_bytes} bytes: release terms, or raise it with set_max_bytes"
+    )]
+    Full {
+        /// The limit in force, in bytes of living terms.
+        max_bytes: usize,
+    },
+    /// The term could not be copied in.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The term could not be built.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// A snapshot of a heap could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// A term holds a native resource, which exists in one program only.
+    #[error(
+        "a term of the snapshot holds a native resource: release it first, or leave that root out"
+    )]
+    Native,
+    /// The root of another heap was given.
+    #[error("a root of the snapshot is none of this heap's")]
+    Root,
+    /// With the terms, the heap would pass its limit.
+    #[error(
+        "the heap is at its limit of {max_bytes} bytes: release terms, or raise it with set_max_bytes"
+    )]
+    Full {
+        /// The limit in force, in bytes of living terms.
+        max_bytes: usize,
+    },
+    /// The snapshot is of another version.
+    #[error(
+        "the snapshot has version {version}, only 1 is known: restore it by the program that wrote it"
+    )]
+    Version {
+        /// The version found.
+        version: u64,
+    },
+    /// The bytes are no snapshot, or not a whole one.
+    #[error("at byte {at} of the snapshot: {what}")]
+    Malformed {
+        /// How many bytes were read before.
+        at: usize,
+        /// What is wrong with them.
+        what: &'static str,
+    },
+    /// A name is no atom, or the program's table is full.
+    #[error(transparent)]
+    Atom(#[from] AtomError),
+    /// A term could not be made.
+    #[error(transparent)]
+    Term(EncodeError),
 }
 
 impl From<CopyError> for EncodeError {

@@ -86,6 +86,7 @@ mod embed;
 mod encode;
 mod error;
 mod external;
+mod heap;
 mod limits;
 mod loan;
 mod native;
@@ -102,12 +103,15 @@ mod word;
 pub use atom::{Atom, atom_count, set_atom_limit};
 pub use binary::Binary;
 pub use block::{Block, OwnedTerm};
-pub use builder::Builder;
+pub use builder::{Builder, Making, Place};
 pub use decode::from_term;
 pub use display::DisplayLimited;
 pub use encode::{to_block, to_block_within, to_term};
-pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
+pub use error::{
+    AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError, HeapError, SnapshotError,
+};
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
+pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
     ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, HEAP_BINARY_BYTES_MAX,
 };

@@ -341,6 +341,35 @@ unsafe fn release_chain(base: NonNull<Word>, first: u32) {
     }
 }
 
+/// Puts an off-heap object of the space at the head of its chain.
+///
+/// # Safety
+///
+/// At `offset` lies a whole off-heap object of `space` that is not in its chain.
+pub(crate) unsafe fn link(space: &mut Space, offset: u32) {
+    // SAFETY: the link follows the header; with it the chain holds each object once.
+    unsafe {
+        let next = space.base().add(offset as usize + 1);
+        next.write(Word(space.off_heap().into()));
+        space.set_off_heap(offset);
+    }
+}
+
+/// Bytes that an off-heap object refers to: 0 for a native.
+///
+/// # Safety
+///
+/// As for [`next`].
+pub(crate) unsafe fn bytes_at(base: NonNull<Word>, offset: u32) -> usize {
+    // SAFETY: by the caller's word; the header tells which of the two it is.
+    unsafe {
+        if base.add(offset as usize).read().header_kind() == NATIVE {
+            return 0;
+        }
+        binary_at(base, offset).len
+    }
+}
+
 /// The link of an off-heap object: the next one, or [`END`].
 ///
 /// # Safety

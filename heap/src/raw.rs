@@ -172,6 +172,13 @@ pub(crate) struct Mark {
     off_heap: u32,
 }
 
+impl Mark {
+    /// The first off-heap object at that moment.
+    pub(crate) fn off_heap(self) -> u32 {
+        self.off_heap
+    }
+}
+
 impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
@@ -244,7 +251,19 @@ impl Space {
         Ok(())
     }
 
-    fn resize(&mut self, words: u32) {
+    /// Sets the words that there may be; those there are already stay.
+    pub(crate) fn set_words_max(&mut self, words_max: u32) {
+        self.words_max = words_max;
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Moves to an allocation of so many words, at least those in use.
+    pub(crate) fn resize(&mut self, words: u32) {
+        let words = words.max(self.len);
         let bytes = self.shape.bytes(words);
         // SAFETY: `memory` is this space's own allocation; `base` is replaced below.
         let memory = unsafe { reallocate(self.memory(), bytes, self.shape.align) };

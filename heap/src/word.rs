@@ -47,6 +47,8 @@ pub(crate) const SHARED_BINARY_WORDS: u32 = 4;
 pub(crate) const NATIVE_WORDS: u32 = 2;
 
 const NEGATIVE: u64 = 1 << 8;
+/// No header of a term has this bit.
+const FORWARDED: u64 = 1 << 15;
 
 /// What an object with the tag [`OTHER`] is, and its words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -185,6 +187,22 @@ impl Word {
     #[inline]
     pub(crate) const fn header_bits(self) -> u8 {
         (self.0 >> 8 & 7) as u8
+    }
+
+    /// What a collection leaves as the first word of an object that it moved: its kind, and where it lies now.
+    #[inline]
+    pub(crate) const fn forward(kind: u64, offset: u32) -> Word {
+        Word(Word::header(kind, offset).0 | FORWARDED)
+    }
+
+    /// Where the object moved, if this is what [`Word::forward`] made.
+    #[inline]
+    pub(crate) const fn forwarded(self) -> Option<u32> {
+        if self.0 & (FORWARDED | 15) == FORWARDED | HEADER {
+            Some(self.header_len())
+        } else {
+            None
+        }
     }
 
     #[inline]
