@@ -1,18 +1,19 @@
 //! Copying a term into a space.
 //!
-//! The root of a block is copied whole: its words go over in one pass, offsets moved by the place
+//! The root of a block, or the only term of a heap, is copied whole: its words go over in one pass, offsets moved by the place
 //! they land at. Any other term is copied object by object: the words of an object go over as they
 //! are, and those of them that still name an object of the source are mended one after the other,
 //! depth first. What is left of an object while a part of it is copied waits on a stack, which is
 //! allocated only when something nests before the end of an object: list tails and last elements
 //! need none. An object that is reached twice is copied twice, as OTP's messages do.
 
+use std::ptr::NonNull;
+
 use crate::CopyError;
 use crate::off_heap;
 use crate::raw::{Fixed, Space};
 use crate::term::Term;
-use crate::word::{CONS, HEADER, NATIVE, SHARED_BINARY, Word};
-use std::ptr::NonNull;
+use crate::word::{CONS, HEADER, NATIVE, SHARED_BINARY, TUPLE, Word};
 
 /// Words to begin with for a copy of the term: exact for the root of a block.
 pub(crate) fn size_hint(term: Term<'_>) -> u32 {
@@ -59,12 +60,7 @@ fn copy_whole(space: &mut Space, term: Term<'_>, fixed: &Fixed) -> Result<Word, 
 /// # Safety
 ///
 /// The source has `len` words, all of them whole objects; the target has room for as many, apart from it.
-pub(crate) unsafe fn move_words(
-    source: NonNull<Word>,
-    target: NonNull<Word>,
-    len: usize,
-    delta: u32,
-) {
+unsafe fn move_words(source: NonNull<Word>, target: NonNull<Word>, len: usize, delta: u32) {
     // SAFETY: every index is under `len`, by the caller's word.
     unsafe {
         if delta == 0 {
@@ -89,6 +85,7 @@ pub(crate) unsafe fn move_words(
     }
 }
 
+/// The word of the same term when its block begins `delta` words later.
 #[inline]
 fn moved(word: Word, delta: u32) -> Word {
     if word.is_boxed() {
@@ -105,6 +102,9 @@ struct Range {
     end: u32,
 }
 
+/// Words copied one object at a time from which they are counted first: growing step by step costs more by then.
+const COUNT_FROM: u32 = 4096;
+
 /// # Safety
 ///
 /// `root` is the word of a finished term of the living block or heap at `source`, which is not `space`.
@@ -113,18 +113,24 @@ unsafe fn copy_part(
     source: NonNull<Word>,
     root: Word,
 ) -> Result<Word, CopyError> {
+    let begin = space.len();
+    let mut counted = false;
     let mut waiting: Vec<Range> = Vec::new();
     // SAFETY: by the caller's word, here and for every word of the source that is reached.
-    let (root, mut range) = unsafe { copy_object(space, source, root)? };
+    let (copied, mut range) = unsafe { copy_object(space, source, root)? };
     loop {
         while range.at < range.end {
             // SAFETY: a range lies inside the words written.
-            let place = unsafe { space.base().add(range.at as usize) };
-            // SAFETY: as above.
-            let word = unsafe { place.read() };
+            let word = unsafe { space.base().add(range.at as usize).read() };
             if !word.is_boxed() {
                 range.at += 1;
                 continue;
+            }
+            if space.len() - begin >= COUNT_FROM && !counted {
+                counted = true;
+                // SAFETY: as above.
+                let term = unsafe { Term::new(source, root) };
+                reserve_all(space, begin, term)?;
             }
             // SAFETY: the range holds words of the source.
             let (copied, inner) = unsafe { copy_object(space, source, word)? };
@@ -140,9 +146,20 @@ unsafe fn copy_part(
         }
         match waiting.pop() {
             Some(left) => range = left,
-            None => return Ok(root),
+            None => return Ok(copied),
         }
     }
+}
+
+/// Makes room for all words of a term whose copy began at `begin`, or finds that they are too many.
+#[cold]
+fn reserve_all(space: &mut Space, begin: u32, term: Term<'_>) -> Result<(), CopyError> {
+    let too_large = CopyError::TooLarge {
+        words_max: space.words_max(),
+    };
+    let room = (space.words_max() - begin) as usize;
+    let words = term.words_within(room).ok_or(too_large)? as u64;
+    space.reserve(words - u64::from(space.len() - begin))
 }
 
 /// Copies the words of one object; tells which of the new ones still name objects of the source.
@@ -158,57 +175,57 @@ unsafe fn copy_object(
 ) -> Result<(Word, Range), CopyError> {
     // SAFETY: a boxed word leads to its object.
     let object = unsafe { source.add(word.offset() as usize) };
-    if word.tag() == CONS {
-        // SAFETY: a cell has two words.
-        let (head, tail) = unsafe { (object.read(), object.add(1).read()) };
-        let at = space.push([head, tail])?;
-        let end = if tail.is_boxed() {
-            at + 2
-        } else {
-            at + u32::from(head.is_boxed())
-        };
-        return Ok((Word::boxed(CONS, at), Range { at, end }));
-    }
-    // SAFETY: every other object opens with a header.
-    let header = unsafe { object.read() };
-    let raw = header.raw_words();
-    if raw > 0 {
-        // SAFETY: by the caller's word.
-        return unsafe { copy_raw(space, source, word, raw) };
-    }
-    let count = header.term_words();
-    space.reserve(count + 1)?;
-    let start = space.len();
-    let mut last = 0;
-    // SAFETY: room is reserved; the object has the words that its header tells.
-    unsafe {
-        let target = space.base().add(start as usize);
-        target.write(header);
-        for index in 1..=count as usize {
-            let word = object.add(index).read();
-            target.add(index).write(word);
-            last = if word.is_boxed() { index } else { last };
+    // SAFETY: an object has at least one word.
+    let first = unsafe { object.read() };
+    match word.tag() {
+        CONS => {
+            // SAFETY: a cell has two words.
+            let tail = unsafe { object.add(1).read() };
+            let at = space.push([first, tail])?;
+            let end = if tail.is_boxed() {
+                at + 2
+            } else {
+                at + u32::from(first.is_boxed())
+            };
+            Ok((Word::boxed(CONS, at), Range { at, end }))
         }
-        space.extend(count as u32 + 1);
+        TUPLE => {
+            let count = first.header_len();
+            space.reserve(u64::from(count) + 1)?;
+            let start = space.len();
+            let mut last = 0;
+            // SAFETY: room is reserved; the object has the words that its header tells.
+            unsafe {
+                let target = space.base().add(start as usize);
+                target.write(first);
+                for index in 1..=count {
+                    let word = object.add(index as usize).read();
+                    target.add(index as usize).write(word);
+                    last = if word.is_boxed() { index } else { last };
+                }
+                space.extend(count + 1);
+            }
+            let inner = Range {
+                at: start + 1,
+                end: start + 1 + last,
+            };
+            Ok((Word::boxed(TUPLE, start), inner))
+        }
+        // SAFETY: by the caller's word.
+        _ => unsafe { copy_other(space, source, word) },
     }
-    let inner = Range {
-        at: start + 1,
-        end: start + 1 + last as u32,
-    };
-    Ok((Word::boxed(word.tag(), start), inner))
 }
 
-/// The same for an object with raw words behind its header, `raw` of them.
+/// The same for an object that is neither cell nor tuple.
 ///
 /// # Safety
 ///
 /// As for [`copy_part`].
 #[inline(never)]
-unsafe fn copy_raw(
+unsafe fn copy_other(
     space: &mut Space,
     source: NonNull<Word>,
     word: Word,
-    raw: u32,
 ) -> Result<(Word, Range), CopyError> {
     // SAFETY: a boxed word leads to its object, whose header tells its words; room is reserved where it is written, and a
     // shared binary lies where the tag says so.
@@ -222,7 +239,7 @@ unsafe fn copy_raw(
             }
             NATIVE => return Err(CopyError::Native),
             _ => {
-                let words = 1 + u64::from(raw) + header.term_words();
+                let words = 1 + u64::from(header.raw_words()) + header.term_words();
                 space.reserve(words)?;
                 let start = space.len();
                 let target = space.base().add(start as usize);
@@ -232,7 +249,7 @@ unsafe fn copy_raw(
             }
         };
         let inner = Range {
-            at: start + 1 + raw,
+            at: start + 1 + header.raw_words(),
             end: space.len(),
         };
         Ok((Word::boxed(word.tag(), start), inner))

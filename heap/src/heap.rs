@@ -319,7 +319,17 @@ impl Heap {
         let inner = self.prepare(copy::size_hint(term));
         let mark = inner.space().mark();
         match inner.making.0.copy(term) {
-            Ok(word) => self.commit(mark, word),
+            Ok(word) => {
+                let root = self.commit(mark, word)?;
+                if mark.is_start() {
+                    // Where it lies now: the commit may have collected.
+                    let inner = self.used();
+                    if let Some(word) = inner.root(&root) {
+                        inner.be_one_term(word);
+                    }
+                }
+                Ok(root)
+            }
             Err(CopyError::TooLarge { .. }) => Err(self.full()),
             Err(error) => Err(error.into()),
         }
@@ -381,7 +391,9 @@ impl Heap {
                 collect_at_binary_bytes: HEAP_BINARY_BYTES_MIN,
             })
         });
-        inner.making.0.space_mut().set_words_max(bound);
+        let space = inner.making.0.space_mut();
+        space.set_words_max(bound);
+        space.clear_root();
         inner
     }
 
@@ -459,6 +471,13 @@ impl Inner {
         bytes
     }
 
+    /// All words are those of one term: it is copied out as the root of a block is, whole.
+    fn be_one_term(&mut self, word: Word) {
+        if word.is_boxed() {
+            self.making.0.space_mut().set_root(word);
+        }
+    }
+
     /// After a collection: when the next one is due; and gives back memory if most of it is unused.
     fn plan(&mut self, binary_bytes: usize) {
         self.binary_bytes = binary_bytes;
@@ -470,6 +489,12 @@ impl Inner {
         self.collect_at = grown.max(HEAP_WORDS_MIN);
         if space.capacity() / HEAP_SHRINK > space.len().max(FIRST_WORDS) {
             space.resize(grown);
+        }
+        if self.roots.count == 1 {
+            let word = self.roots.slots.iter().find(|word| word.tag() != HEADER);
+            if let Some(word) = word.copied() {
+                self.be_one_term(word);
+            }
         }
     }
 }

@@ -60,7 +60,9 @@
 //!   by a memory copy, and never by a walk. The fixed part takes 24 bytes besides the header.
 //! - Terms never point from one block to another. Binaries over 64 bytes are shared and counted.
 //! - Order and equality are Erlang's; integers and floats compare without rounding.
-//! - Every size, depth and name has a limit, and going over it is an error that says which.
+//! - A process keeps its terms on a [`Heap`]: it is collected by steps, and the borrow checker refuses a stale term.
+//! - Every size and name has a limit, and going over it is an error that says which. So has the depth of what serde
+//!   encodes and decodes; a term that is copied, kept or collected may nest as deeply as it likes.
 //! - A `Serialize` that fails or panics half way leaks nothing.
 //!
 //! # What is not promised

@@ -45,7 +45,7 @@ pub(crate) struct Fixed {
     pub(crate) off_heap: u32,
 }
 
-/// In place of the root where there is none: in a space, and in a process's heap. No term has this word.
+/// In place of the root where there is none: in a space, and in a process's heap of several terms. No term has this word.
 const NO_ROOT: Word = Word(crate::word::HEADER);
 
 impl Fixed {
@@ -97,6 +97,46 @@ impl Shape {
     }
 }
 
+#[cfg(not(asan))]
+use libmimalloc_sys as memory;
+
+/// Under AddressSanitizer (`--cfg asan`) the system's allocator, which the sanitizer watches, in place of mimalloc.
+#[cfg(asan)]
+mod memory {
+    use std::ffi::c_void;
+
+    unsafe extern "C" {
+        #[link_name = "malloc"]
+        pub(super) fn mi_malloc(bytes: usize) -> *mut c_void;
+        #[link_name = "realloc"]
+        pub(super) fn mi_realloc(memory: *mut c_void, bytes: usize) -> *mut c_void;
+        #[link_name = "free"]
+        pub(super) fn mi_free(memory: *mut c_void);
+        fn aligned_alloc(align: usize, bytes: usize) -> *mut c_void;
+        fn malloc_usable_size(memory: *mut c_void) -> usize;
+    }
+
+    pub(super) unsafe fn mi_malloc_aligned(bytes: usize, align: usize) -> *mut c_void {
+        // SAFETY: the alignment is that of a type, and the size made a multiple of it.
+        unsafe { aligned_alloc(align, bytes.next_multiple_of(align)) }
+    }
+
+    pub(super) unsafe fn mi_realloc_aligned(
+        memory: *mut c_void,
+        bytes: usize,
+        align: usize,
+    ) -> *mut c_void {
+        // SAFETY: the memory came from here; as much is copied as both have.
+        unsafe {
+            let moved = mi_malloc_aligned(bytes, align);
+            let kept = malloc_usable_size(memory).min(bytes);
+            std::ptr::copy_nonoverlapping(memory.cast::<u8>(), moved.cast::<u8>(), kept);
+            mi_free(memory);
+            moved
+        }
+    }
+}
+
 /// Alignment that mimalloc gives without being asked.
 const PLAIN_ALIGN: usize = 16;
 
@@ -105,9 +145,9 @@ pub(crate) fn allocate(bytes: usize, align: usize) -> NonNull<u8> {
     // SAFETY: the size is not zero, the alignment is that of a type, so a power of two.
     let memory = unsafe {
         if align <= PLAIN_ALIGN && bytes >= PLAIN_ALIGN {
-            libmimalloc_sys::mi_malloc(bytes)
+            memory::mi_malloc(bytes)
         } else {
-            libmimalloc_sys::mi_malloc_aligned(bytes, align)
+            memory::mi_malloc_aligned(bytes, align)
         }
     };
     NonNull::new(memory.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -121,9 +161,9 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
     // SAFETY: ours by the caller's word; size and alignment as in `allocate`.
     let moved = unsafe {
         if align <= PLAIN_ALIGN {
-            libmimalloc_sys::mi_realloc(memory.as_ptr().cast(), bytes)
+            memory::mi_realloc(memory.as_ptr().cast(), bytes)
         } else {
-            libmimalloc_sys::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
+            memory::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
         }
     };
     NonNull::new(moved.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -135,7 +175,7 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
 #[inline]
 pub(crate) unsafe fn free(memory: NonNull<u8>) {
     // SAFETY: by the caller's word.
-    unsafe { libmimalloc_sys::mi_free(memory.as_ptr().cast()) }
+    unsafe { memory::mi_free(memory.as_ptr().cast()) }
 }
 
 #[cold]
@@ -173,6 +213,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// Whether there was no word yet.
+    pub(crate) fn is_start(self) -> bool {
+        self.len == 0
+    }
+
     /// The first off-heap object at that moment.
     pub(crate) fn off_heap(self) -> u32 {
         self.off_heap
@@ -186,19 +231,16 @@ impl Space {
         let memory = allocate(shape.bytes(words), shape.align);
         // SAFETY: the allocation is at least `prefix` bytes long.
         let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
-        // SAFETY: the prefix ends with room for the fixed part.
-        unsafe {
-            let fixed = base.cast::<Fixed>().sub(1);
-            (&raw mut (*fixed.as_ptr()).root).write(NO_ROOT);
-        }
-        Space {
+        let mut space = Space {
             base,
             len: 0,
             capacity: words,
             words_max,
             off_heap: off_heap::END,
             shape,
-        }
+        };
+        space.clear_root();
+        space
     }
 
     #[inline]
@@ -254,6 +296,31 @@ impl Space {
     /// Sets the words that there may be; those there are already stay.
     pub(crate) fn set_words_max(&mut self, words_max: u32) {
         self.words_max = words_max;
+    }
+
+    #[inline]
+    pub(crate) fn words_max(&self) -> u32 {
+        self.words_max
+    }
+
+    /// Tells copies that the words, all of them, are one term's, and which: until [`Space::clear_root`].
+    pub(crate) fn set_root(&mut self, root: Word) {
+        let fixed = Fixed {
+            capacity: self.capacity,
+            len: self.len,
+            root,
+            off_heap: self.off_heap,
+        };
+        // SAFETY: the words stand behind room for the fixed part.
+        unsafe { self.base.cast::<Fixed>().sub(1).write(fixed) }
+    }
+
+    pub(crate) fn clear_root(&mut self) {
+        // SAFETY: as in `set_root`.
+        unsafe {
+            let fixed = self.base.cast::<Fixed>().sub(1);
+            (&raw mut (*fixed.as_ptr()).root).write(NO_ROOT);
+        }
     }
 
     #[inline]

@@ -328,7 +328,14 @@ impl<'h> Term<'h> {
     }
 
     /// Words of 8 bytes that a copy of the term takes: what is reached twice counts twice. Mirrors `erts_debug:flat_size/1`.
+    ///
+    /// The time is that of a walk through all of them.
     pub fn words(self) -> usize {
+        self.words_within(usize::MAX).unwrap_or(usize::MAX)
+    }
+
+    /// The same; `None` once they are more than `limit`.
+    pub(crate) fn words_within(self, limit: usize) -> Option<usize> {
         let mut words = 0;
         let mut waiting = Vec::new();
         let (mut at, mut end) = self.extent(&mut words);
@@ -337,7 +344,13 @@ impl<'h> Term<'h> {
                 // SAFETY: the range lies inside an object of the same block.
                 let part = self.with_word(unsafe { self.base.add(at).read() });
                 at += 1;
+                if !part.word.is_boxed() {
+                    continue;
+                }
                 let inner = part.extent(&mut words);
+                if words > limit {
+                    return None;
+                }
                 if inner.0 < inner.1 {
                     if at < end {
                         waiting.push((at, end));
@@ -347,13 +360,13 @@ impl<'h> Term<'h> {
             }
             match waiting.pop() {
                 Some(left) => (at, end) = left,
-                None => return words,
+                None => return (words <= limit).then_some(words),
             }
         }
     }
 
     /// Adds the words of this term's own object; gives where those of them that are terms lie in the block.
-    #[inline]
+    #[inline(always)]
     fn extent(self, words: &mut usize) -> (usize, usize) {
         if !self.word.is_boxed() {
             return (0, 0);
@@ -361,6 +374,7 @@ impl<'h> Term<'h> {
         let start = self.word.offset() as usize;
         let (raw, terms) = match self.word.tag() {
             CONS => (0, 2),
+            TUPLE => (1, self.object_len()),
             _ => {
                 let header = self.object_word(0);
                 (

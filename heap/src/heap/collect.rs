@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use super::{Heap, Inner, SHAPE};
 use crate::off_heap::{self, END};
 use crate::raw::Space;
-use crate::word::{CONS, HEADER, Word};
+use crate::word::{CONS, HEADER, TUPLE, Word};
 
 /// A collection under way, by [`Heap::collection`]. It borrows the heap until it is done.
 ///
@@ -154,7 +154,7 @@ impl Work {
                     scan += 1;
                     if word.is_boxed() {
                         place.write(copied.object(word));
-                    } else if word.tag() == HEADER {
+                    } else if word.tag() == HEADER && word.header_kind() != TUPLE {
                         scan += word.raw_words();
                     }
                 }
@@ -213,6 +213,18 @@ impl Work {
     }
 }
 
+/// # Safety
+///
+/// Both have N words.
+#[inline(always)]
+unsafe fn move_array<const N: usize>(source: NonNull<Word>, target: NonNull<Word>) {
+    // SAFETY: by the caller's word.
+    unsafe {
+        let words = source.cast::<[Word; N]>().read();
+        target.cast::<[Word; N]>().write(words);
+    }
+}
+
 /// The two spaces while objects move: where they begin, and the words copied.
 struct Copied {
     from: NonNull<Word>,
@@ -237,17 +249,30 @@ impl Copied {
                 return Word::boxed(word.tag(), moved);
             }
             let moved = self.len;
-            if word.tag() == CONS {
-                target.write(first);
-                target.add(1).write(object.add(1).read());
-                object.write(Word::forward(CONS, moved));
-                self.len += 2;
-            } else {
-                let words = 1 + first.raw_words() as usize + first.term_words() as usize;
-                object.copy_to_nonoverlapping(target, words);
-                object.write(Word::forward(first.header_kind(), moved));
-                self.len += words as u32;
+            match word.tag() {
+                CONS => {
+                    target.write(first);
+                    target.add(1).write(object.add(1).read());
+                    self.len += 2;
+                }
+                TUPLE => {
+                    // Most tuples are small, and of a length that the compiler knows a move is a few instructions.
+                    let elements = first.header_len();
+                    match elements {
+                        2 => move_array::<3>(object, target),
+                        3 => move_array::<4>(object, target),
+                        4 => move_array::<5>(object, target),
+                        _ => object.copy_to_nonoverlapping(target, elements as usize + 1),
+                    }
+                    self.len += 1 + elements;
+                }
+                _ => {
+                    let words = 1 + first.raw_words() + first.term_words() as u32;
+                    object.copy_to_nonoverlapping(target, words as usize);
+                    self.len += words;
+                }
             }
+            object.write(Word::forward(word.tag(), moved));
             Word::boxed(word.tag(), moved)
         }
     }
