@@ -94,20 +94,20 @@ impl<H> Block<H> {
     pub fn copy_of(header: H, term: Term<'_>) -> Result<Block<H>, CopyError> {
         let words = copy::size_hint(term);
         let mut space = Space::new(Shape::of::<H>(), words, BLOCK_WORDS_MAX);
-        let (root, depth) = copy::copy_into(&mut space, term, 0)?;
-        Ok(Block::finish(space, header, root, depth))
+        let root = copy::copy_into(&mut space, term)?;
+        Ok(Block::finish(space, header, root))
     }
 
     /// A block that holds one atom.
     pub fn of_atom(header: H, atom: Atom) -> Block<H> {
         let space = Space::new(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
-        Block::finish(space, header, Word::atom(atom), 0)
+        Block::finish(space, header, Word::atom(atom))
     }
 
     #[inline]
-    pub(crate) fn finish(space: Space, header: H, root: Word, depth: u32) -> Block<H> {
+    pub(crate) fn finish(space: Space, header: H, root: Word) -> Block<H> {
         Block {
-            raw: space.finish(header, root, depth),
+            raw: space.finish(header, root),
             owns: PhantomData,
         }
     }

@@ -50,7 +50,8 @@ impl Term<'_> {
     /// Erlang's `<` and `==`: number < atom < reference < fun < port < pid < tuple < map < nil <
     /// list < bitstring. Numbers compare by value, without rounding, except as the keys of maps.
     ///
-    /// A native resource, which to Erlang is a reference, comes after all others of those.
+    /// A native resource, which to Erlang is a reference, comes after all others of those; of two
+    /// the one that became a term first.
     /// Identifiers of this VM compare with those of other nodes as if it were `nonode@nohost`.
     #[inline]
     pub fn cmp_value(self, other: Term<'_>) -> Ordering {

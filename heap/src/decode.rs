@@ -27,6 +27,15 @@ pub fn from_term<'de, T: Deserialize<'de>>(term: Term<'de>) -> Result<T, DecodeE
 /// Bytes of a found term that an error shows.
 const FOUND_BYTES: usize = 64;
 
+/// Refuses to go deeper past the limit. A step of a type and the level of its term may come as two.
+#[inline]
+fn bounded(depth: usize) -> Result<(), DecodeError> {
+    if depth >= DEPTH_MAX as usize * 2 {
+        return Err(DecodeError::new(DecodeErrorKind::TooDeep));
+    }
+    Ok(())
+}
+
 /// A term to be deserialised, and the steps of recursion above it.
 #[derive(Clone, Copy)]
 struct Source<'de> {
@@ -46,9 +55,7 @@ impl<'de> Source<'de> {
     /// One step deeper on the same term: a type may nest without the term doing so.
     #[inline]
     fn step(self) -> Result<Source<'de>, DecodeError> {
-        if self.depth >= DEPTH_MAX as usize * 2 {
-            return Err(DecodeError::new(DecodeErrorKind::TooDeep));
-        }
+        bounded(self.depth)?;
         Ok(self.below(self.term))
     }
 

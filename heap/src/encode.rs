@@ -59,16 +59,10 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeErro
     to_block((), value)
 }
 
-/// One step of Rust recursion that adds no level to the term: `Some`, a newtype.
-const STEP: u32 = 1 << 16;
-/// One level of the term, and one step.
-const LEVEL: u32 = STEP + 1;
-
 pub(crate) struct Encoder {
     space: Space,
-    // Steps of recursion above, levels of the term below: both are bounded by DEPTH_MAX.
+    // Steps of Rust's recursion: a compound, and also `Some` or a newtype. Bounded by DEPTH_MAX.
     depth: u32,
-    deepest: u32,
     // Pairs of the maps under construction, outermost first.
     pairs: Vec<(Word, Word)>,
 }
@@ -84,33 +78,51 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     #[inline]
     pub(crate) fn new(shape: Shape, words_max: u32) -> Encoder {
-        let space = Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX));
+        Encoder::within(Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX)))
+    }
+
+    /// An encoder that goes on in a space.
+    #[inline]
+    pub(crate) fn within(space: Space) -> Encoder {
         Encoder {
             space,
             depth: 0,
-            deepest: 0,
             pairs: Vec::new(),
         }
     }
 
     #[inline]
-    pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
-        Block::finish(self.space, header, root, self.deepest)
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
     }
 
     #[inline]
-    fn enter(&mut self, by: u32) -> Result<(), EncodeError> {
-        self.depth += by;
-        if self.depth >> 16 > DEPTH_MAX {
+    pub(crate) fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    /// Goes on in another space; the old one is dropped.
+    pub(crate) fn replace_space(&mut self, space: Space) {
+        self.space = space;
+    }
+
+    #[inline]
+    pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
+        Block::finish(self.space, header, root)
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
             return Err(EncodeError::TooDeep);
         }
-        self.deepest = self.deepest.max(self.depth & 0xFFFF);
         Ok(())
     }
 
     #[inline]
-    fn leave(&mut self, by: u32) {
-        self.depth -= by;
+    fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     #[inline]
@@ -283,11 +295,9 @@ impl Encoder {
         Ok(Word::boxed(NATIVE, offset))
     }
 
-    /// A copy of a term of a finished block.
-    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, EncodeError> {
-        let (word, depth) = copy::copy_into(&mut self.space, term, self.depth & 0xFFFF)?;
-        self.deepest = self.deepest.max(depth);
-        Ok(word)
+    /// A copy of a term.
+    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, CopyError> {
+        copy::copy_into(&mut self.space, term)
     }
 
     pub(crate) fn cons(&mut self, head: Word, tail: Word) -> Result<Word, EncodeError> {
@@ -318,31 +328,11 @@ impl Encoder {
         Ok(change(&mut self.space)?)
     }
 
-    pub(crate) fn space(&self) -> &Space {
-        &self.space
-    }
-
-    /// The depth of a compound over parts that nest `depth` levels.
-    pub(crate) fn over(&mut self, depth: u32) -> Result<u32, EncodeError> {
-        let depth = depth + 1;
-        if depth > DEPTH_MAX {
-            return Err(EncodeError::TooDeep);
-        }
-        self.deepest = self.deepest.max(depth);
-        Ok(depth)
-    }
-
-    /// Encodes one term apart from what was before; and the levels that it nests.
-    pub(crate) fn measured(
-        &mut self,
-        encode: impl FnOnce(&mut Encoder) -> Result<Word, EncodeError>,
-    ) -> Result<(Word, u32), EncodeError> {
-        let before = std::mem::take(&mut self.deepest);
+    /// Serialises one value apart from what was before.
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Word, EncodeError> {
         self.depth = 0;
-        let word = encode(self);
-        let depth = std::mem::replace(&mut self.deepest, before);
-        self.deepest = before.max(depth);
-        Ok((word?, depth))
+        self.pairs.clear();
+        value.serialize(self)
     }
 
     /// The atom of a variant. `Result`'s `Err` is Erlang's `error`.
@@ -371,7 +361,7 @@ impl Encoder {
     #[inline(never)]
     fn borrowed(&mut self, name: &'static str) -> Result<Option<Word>, EncodeError> {
         loan::take(|loan| match (name, loan) {
-            (embed::TERM, Loan::Term(term)) => Some(self.copy(term)),
+            (embed::TERM, Loan::Term(term)) => Some(self.copy(term).map_err(EncodeError::from)),
             (embed::BINARY, Loan::Binary(binary)) => Some(self.binary(binary)),
             (embed::NATIVE, Loan::Native(native)) => Some(self.native(native)),
             _ => None,
@@ -463,9 +453,9 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Word, EncodeError> {
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -507,9 +497,9 @@ impl<'a> Serializer for &'a mut Encoder {
                 return Ok(word);
             }
         }
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -522,9 +512,9 @@ impl<'a> Serializer for &'a mut Encoder {
         value: &T,
     ) -> Result<Word, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(LEVEL);
+        self.leave();
         self.space.set(offset + 2, word);
         Ok(Word::boxed(TUPLE, offset))
     }
@@ -584,7 +574,7 @@ impl<'a> Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<StructEncoder<'a>, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         StructEncoder::new(self, variant, len, Some(offset))
     }
 }

@@ -39,8 +39,7 @@ impl Hash for Term<'_> {
                 View::Export(fun) => fun.hash(state),
                 View::Float(value) => state.write_u64(value.to_bits()),
                 View::BigInt(value) => value.hash(state),
-                // Natives are told apart by where they lie, which may change.
-                View::Native => {}
+                View::Native => state.write_u64(term.native_serial()),
                 // The word of an immediate is its identity.
                 _ => state.write_u64(word.0),
             }

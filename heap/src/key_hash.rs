@@ -1,9 +1,10 @@
 //! The hash of a term as the key of a map: 64 bits, of which a trie takes four a level from the top.
 //!
 //! It agrees with `=:=`, and is the same in every program and wherever the term lies: an atom hashes by its name, a
-//! binary by its bytes, a float by its bits. So a trie stays valid where atoms have other indices, and a map gives its
-//! pairs in the same order in each run. It is fixed, so who chooses the keys can choose keys that collide: those make
-//! one bucket, which halving searches and each change copies.
+//! binary by its bytes, a float by its bits. (A native resource hashes by a number of this program, which it never leaves.)
+//! So a trie stays valid where atoms have other indices, and a map gives its pairs in the same order in each run. It is
+//! fixed, so who chooses the keys can choose keys that collide: those make one bucket, which halving searches and each
+//! change copies.
 
 use crate::Atom;
 use crate::term::Term;
@@ -130,8 +131,7 @@ fn enter(state: u64, object: Term<'_>) -> (u64, Words) {
     match object.word().tag() {
         CONS => (mix(state, CONS), Words { offset, count: 2 }),
         HEAP_BINARY | SHARED_BINARY => (mix_binary(state, object), none),
-        // Natives are told apart by their places alone, which a hash must not know.
-        NATIVE => (mix(state, NATIVE), none),
+        NATIVE => (mix(mix(state, NATIVE), object.native_serial()), none),
         FLOAT | BIG => {
             let header = object.object_word(0);
             let limbs = (1..=header.raw_words() as usize).map(|index| object.object_word(index).0);

@@ -79,7 +79,9 @@
 //!   tests; integers and floats compare without rounding. They take no stack however deep a term.
 //! - Integers have any size: [`Term::to_integer`] gives one to calculate with.
 //! - What is printed is read back as an equal term, native resources apart.
-//! - Every size, depth and name has a limit, and going over it is an error that says which.
+//! - A process keeps its terms on a [`Heap`]: it is collected by steps, and the borrow checker refuses a stale term.
+//! - Every size and name has a limit, and going over it is an error that says which. So has the depth of what serde
+//!   encodes and decodes; a term that is copied, kept or collected may nest as deeply as it likes.
 //! - A `Serialize` that fails or panics half way leaks nothing.
 //!
 //! # What is not promised
@@ -104,6 +106,7 @@ mod encode;
 mod error;
 mod external;
 mod hash;
+mod heap;
 mod key_hash;
 mod limits;
 mod loan;
@@ -127,14 +130,17 @@ mod word;
 pub use atom::{Atom, atom_count, set_atom_limit};
 pub use binary::Binary;
 pub use block::{Block, OwnedTerm};
-pub use builder::Builder;
+pub use builder::{Builder, Making, Place};
 pub use decode::from_term;
 pub use encode::{to_block, to_block_within, to_term};
-pub use error::{AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError};
+pub use error::{
+    AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError, HeapError, SnapshotError,
+};
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
+pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
     ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, FLAT_MAP_PAIRS_MAX,
-    HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX,
+    HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX, PARSE_INTEGER_DIGITS_MAX,
 };
 #[doc(hidden)]
 pub use macros::support as __macros;

@@ -134,30 +134,11 @@ impl<'h> Map<'h> {
         pairs
     }
 
-    /// Words of the map's own objects: what its keys and values refer to is not counted.
-    pub(crate) fn own_words(self) -> usize {
-        self.trie()
-            .map_or(1 + 2 * self.len, |root| node_words(self.term, root, 0))
-    }
-
     /// The map as a term.
     #[inline]
     pub fn term(self) -> Term<'h> {
         self.term
     }
-}
-
-/// Words of a node of a level and of all under it. Recurses once a level.
-fn node_words(term: Term<'_>, node: Node, level: u32) -> usize {
-    let own = 1 + node.header().term_words() as usize;
-    if level == LEVELS {
-        return own;
-    }
-    let below = (node.nodes_start()..node.pairs_start()).map(|place| {
-        let offset = term.at(place).word().offset();
-        node_words(term, Node::new(offset, term.at(offset).word()), level + 1)
-    });
-    own + below.sum::<usize>()
 }
 
 /// Whether two keys are `=:=`.

@@ -3,7 +3,7 @@
 //! A block is one allocation straight from mimalloc:
 //!
 //! ```text
-//! header: H | capacity, len (u32 words) | root (word) | off-heap chain, depth (u32) | words...
+//! header: H | capacity, len (u32 words) | root (word) | off-heap chain (u32), 4 bytes | words...
 //! ```
 //!
 //! The fixed part is 24 bytes and ends where the words begin, so a term, which knows the address
@@ -44,8 +44,33 @@ pub(crate) struct Fixed {
     pub(crate) root: Word,
     /// Offset of the first off-heap object, or [`off_heap::END`].
     pub(crate) off_heap: u32,
-    /// Levels that the root nests, at most.
-    pub(crate) depth: u32,
+}
+
+/// In place of the root where there is none: in a space, and in a process's heap of several terms. No term has this word.
+const NO_ROOT: Word = Word(crate::word::HEADER);
+
+impl Fixed {
+    /// What stands before the words of the living block, space or heap at `base`, if it is a block whose root has this
+    /// word.
+    ///
+    /// # Safety
+    ///
+    /// `base` is where such words begin, and they live unmoved for `'h`.
+    #[inline]
+    pub(crate) unsafe fn of_root<'h>(base: NonNull<Word>, word: Word) -> Option<&'h Fixed> {
+        // SAFETY: the fixed part ends where the words begin, and its `root` is written from the start: by `Space::new`
+        // as no term's word, which moves along when the space grows, and by `Space::finish` together with the rest.
+        unsafe {
+            let fixed = base.cast::<Fixed>().sub(1);
+            let root = (&raw const (*fixed.as_ptr()).root).read();
+            // Elsewhere the rest is unwritten: no reference to it then.
+            if root == word {
+                Some(fixed.as_ref())
+            } else {
+                None
+            }
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Fixed>() == 24);
@@ -73,6 +98,46 @@ impl Shape {
     }
 }
 
+#[cfg(not(asan))]
+use libmimalloc_sys as memory;
+
+/// Under AddressSanitizer (`--cfg asan`) the system's allocator, which the sanitizer watches, in place of mimalloc.
+#[cfg(asan)]
+mod memory {
+    use std::ffi::c_void;
+
+    unsafe extern "C" {
+        #[link_name = "malloc"]
+        pub(super) fn mi_malloc(bytes: usize) -> *mut c_void;
+        #[link_name = "realloc"]
+        pub(super) fn mi_realloc(memory: *mut c_void, bytes: usize) -> *mut c_void;
+        #[link_name = "free"]
+        pub(super) fn mi_free(memory: *mut c_void);
+        fn aligned_alloc(align: usize, bytes: usize) -> *mut c_void;
+        fn malloc_usable_size(memory: *mut c_void) -> usize;
+    }
+
+    pub(super) unsafe fn mi_malloc_aligned(bytes: usize, align: usize) -> *mut c_void {
+        // SAFETY: the alignment is that of a type, and the size made a multiple of it.
+        unsafe { aligned_alloc(align, bytes.next_multiple_of(align)) }
+    }
+
+    pub(super) unsafe fn mi_realloc_aligned(
+        memory: *mut c_void,
+        bytes: usize,
+        align: usize,
+    ) -> *mut c_void {
+        // SAFETY: the memory came from here; as much is copied as both have.
+        unsafe {
+            let moved = mi_malloc_aligned(bytes, align);
+            let kept = malloc_usable_size(memory).min(bytes);
+            std::ptr::copy_nonoverlapping(memory.cast::<u8>(), moved.cast::<u8>(), kept);
+            mi_free(memory);
+            moved
+        }
+    }
+}
+
 /// Alignment that mimalloc gives without being asked.
 const PLAIN_ALIGN: usize = 16;
 
@@ -81,9 +146,9 @@ pub(crate) fn allocate(bytes: usize, align: usize) -> NonNull<u8> {
     // SAFETY: the size is not zero, the alignment is that of a type, so a power of two.
     let memory = unsafe {
         if align <= PLAIN_ALIGN && bytes >= PLAIN_ALIGN {
-            libmimalloc_sys::mi_malloc(bytes)
+            memory::mi_malloc(bytes)
         } else {
-            libmimalloc_sys::mi_malloc_aligned(bytes, align)
+            memory::mi_malloc_aligned(bytes, align)
         }
     };
     NonNull::new(memory.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -97,9 +162,9 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
     // SAFETY: ours by the caller's word; size and alignment as in `allocate`.
     let moved = unsafe {
         if align <= PLAIN_ALIGN {
-            libmimalloc_sys::mi_realloc(memory.as_ptr().cast(), bytes)
+            memory::mi_realloc(memory.as_ptr().cast(), bytes)
         } else {
-            libmimalloc_sys::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
+            memory::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
         }
     };
     NonNull::new(moved.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -111,7 +176,7 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
 #[inline]
 pub(crate) unsafe fn free(memory: NonNull<u8>) {
     // SAFETY: by the caller's word.
-    unsafe { libmimalloc_sys::mi_free(memory.as_ptr().cast()) }
+    unsafe { memory::mi_free(memory.as_ptr().cast()) }
 }
 
 #[cold]
@@ -122,7 +187,8 @@ fn out_of_memory(bytes: usize, align: usize) -> ! {
     }
 }
 
-/// The words of a block while it is built: header and fixed part are still unwritten.
+/// The words of a block while it is built, or of a process's heap: the header is unwritten, and the fixed part but for its
+/// root, which no term has ([`Fixed::of_root`]).
 ///
 /// Dropped before it becomes a block, it releases what it holds: so an encoder that fails or
 /// unwinds leaks nothing.
@@ -135,21 +201,47 @@ pub(crate) struct Space {
     shape: Shape,
 }
 
+// SAFETY: a space owns its words as a block does; what they refer to outside is counted atomically or `Send`.
+unsafe impl Send for Space {}
+// SAFETY: words are written through `&mut Space` alone.
+unsafe impl Sync for Space {}
+
+/// The state of a space at one moment, to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    len: u32,
+    off_heap: u32,
+}
+
+impl Mark {
+    /// Whether there was no word yet.
+    pub(crate) fn is_start(self) -> bool {
+        self.len == 0
+    }
+
+    /// The first off-heap object at that moment.
+    pub(crate) fn off_heap(self) -> u32 {
+        self.off_heap
+    }
+}
+
 impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
         let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
         let memory = allocate(shape.bytes(words), shape.align);
         // SAFETY: the allocation is at least `prefix` bytes long.
-        let base = unsafe { memory.add(shape.prefix) }.cast();
-        Space {
+        let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
+        let mut space = Space {
             base,
             len: 0,
             capacity: words,
             words_max,
             off_heap: off_heap::END,
             shape,
-        }
+        };
+        space.clear_root();
+        space
     }
 
     #[inline]
@@ -202,7 +294,44 @@ impl Space {
         Ok(())
     }
 
-    fn resize(&mut self, words: u32) {
+    /// Sets the words that there may be; those there are already stay.
+    pub(crate) fn set_words_max(&mut self, words_max: u32) {
+        self.words_max = words_max;
+    }
+
+    #[inline]
+    pub(crate) fn words_max(&self) -> u32 {
+        self.words_max
+    }
+
+    /// Tells copies that the words, all of them, are one term's, and which: until [`Space::clear_root`].
+    pub(crate) fn set_root(&mut self, root: Word) {
+        let fixed = Fixed {
+            capacity: self.capacity,
+            len: self.len,
+            root,
+            off_heap: self.off_heap,
+        };
+        // SAFETY: the words stand behind room for the fixed part.
+        unsafe { self.base.cast::<Fixed>().sub(1).write(fixed) }
+    }
+
+    pub(crate) fn clear_root(&mut self) {
+        // SAFETY: as in `set_root`.
+        unsafe {
+            let fixed = self.base.cast::<Fixed>().sub(1);
+            (&raw mut (*fixed.as_ptr()).root).write(NO_ROOT);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Moves to an allocation of so many words, at least those in use.
+    pub(crate) fn resize(&mut self, words: u32) {
+        let words = words.max(self.len);
         let bytes = self.shape.bytes(words);
         // SAFETY: `memory` is this space's own allocation; `base` is replaced below.
         let memory = unsafe { reallocate(self.memory(), bytes, self.shape.align) };
@@ -336,6 +465,31 @@ impl Space {
     }
 
     #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            len: self.len,
+            off_heap: self.off_heap,
+        }
+    }
+
+    /// Forgets what was appended after the mark, and releases what it held outside.
+    ///
+    /// No word from before the mark may have been made to refer behind it.
+    #[cold]
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        // The chain grows at its head: what is younger comes first.
+        while self.off_heap != mark.off_heap {
+            // SAFETY: the chain of this space; each object is taken off it before it is released.
+            unsafe {
+                let first = self.off_heap;
+                self.off_heap = off_heap::next(self.base, first);
+                off_heap::release(self.base, first);
+            }
+        }
+        self.len = self.len.min(mark.len);
+    }
+
+    #[inline]
     pub(crate) fn off_heap(&self) -> u32 {
         self.off_heap
     }
@@ -353,7 +507,7 @@ impl Space {
 
     /// Writes header and fixed part, and gives the memory away.
     #[inline]
-    pub(crate) fn finish<H>(mut self, header: H, root: Word, depth: u32) -> NonNull<Raw<H>> {
+    pub(crate) fn finish<H>(mut self, header: H, root: Word) -> NonNull<Raw<H>> {
         assert!(
             self.shape == Shape::of::<H>(),
             "the space was made for this header"
@@ -364,7 +518,6 @@ impl Space {
             len: self.len,
             root,
             off_heap: self.off_heap,
-            depth,
         };
         let raw = self.memory().cast::<Raw<H>>();
         // SAFETY: the shape is that of `Raw<H>`, so both fields lie inside the allocation, aligned.

@@ -97,15 +97,11 @@ impl<'h> Term<'h> {
         self.word
     }
 
-    /// The fixed part of the term's block.
-    ///
-    /// # Safety
-    ///
-    /// The term lies in a finished block, not in a space.
+    /// The fixed part of the block whose root this term is; `None` for part of one, and in a process's heap.
     #[inline]
-    pub(crate) unsafe fn fixed(self) -> &'h Fixed {
-        // SAFETY: a block's fixed part ends where its words begin.
-        unsafe { self.base.cast::<Fixed>().sub(1).as_ref() }
+    pub(crate) fn whole_block(self) -> Option<&'h Fixed> {
+        // SAFETY: a term's words live unmoved for 'h.
+        unsafe { Fixed::of_root(self.base, self.word) }
     }
 
     /// The word at an index of this term's own object, the header being 0.
@@ -343,32 +339,73 @@ impl<'h> Term<'h> {
         cells.tail().is_nil().then_some(len)
     }
 
-    /// Words of 8 bytes that a copy of the term takes. Mirrors `erts_debug:flat_size/1`.
+    /// Words of 8 bytes that a copy of the term takes: what is reached twice counts twice. Mirrors `erts_debug:flat_size/1`.
+    ///
+    /// The time is that of a walk through all of them.
     pub fn words(self) -> usize {
+        self.words_within(usize::MAX).unwrap_or(usize::MAX)
+    }
+
+    /// The same; `None` once they are more than `limit`.
+    pub(crate) fn words_within(self, limit: usize) -> Option<usize> {
         let mut words = 0;
-        let mut term = self;
+        let mut waiting = Vec::new();
+        let (mut at, mut end) = self.extent(&mut words);
         loop {
-            match term.view() {
-                View::Cons(cons) => {
-                    words += 2 + cons.head().words();
-                    term = cons.tail();
+            while at < end {
+                // SAFETY: the range lies inside an object of the same block.
+                let part = self.with_word(unsafe { self.base.add(at).read() });
+                at += 1;
+                if !part.word.is_boxed() {
                     continue;
                 }
-                View::Tuple(tuple) => {
-                    words += 1 + tuple.len() + tuple.iter().map(Term::words).sum::<usize>();
+                let inner = part.extent(&mut words);
+                if words > limit {
+                    return None;
                 }
-                View::Map(map) => {
-                    let parts = map.iter().map(|(key, value)| key.words() + value.words());
-                    words += map.own_words() + parts.sum::<usize>();
+                if inner.0 < inner.1 {
+                    if at < end {
+                        waiting.push((at, end));
+                    }
+                    (at, end) = inner;
                 }
-                _ if term.word.is_boxed() => {
-                    let header = term.object_word(0);
-                    words += 1 + header.raw_words() as usize + header.term_words() as usize;
-                }
-                _ => {}
             }
-            return words;
+            match waiting.pop() {
+                Some(left) => (at, end) = left,
+                None => return (words <= limit).then_some(words),
+            }
         }
+    }
+
+    /// Adds the words of this term's own object; gives where those of them that are terms lie in the block.
+    #[inline(always)]
+    fn extent(self, words: &mut usize) -> (usize, usize) {
+        if !self.word.is_boxed() {
+            return (0, 0);
+        }
+        let start = self.word.offset() as usize;
+        let (raw, terms) = match self.word.tag() {
+            CONS => (0, 2),
+            TUPLE => (1, self.object_len()),
+            _ => {
+                let header = self.object_word(0);
+                (
+                    1 + header.raw_words() as usize,
+                    header.term_words() as usize,
+                )
+            }
+        };
+        *words += raw + terms;
+        (start + raw, start + raw + terms)
+    }
+
+    /// What tells a native resource from all others; 0 for another term.
+    pub(crate) fn native_serial(self) -> u64 {
+        if !self.is_native() {
+            return 0;
+        }
+        // SAFETY: the tag says that a native resource lies there, in a block that lives for 'h.
+        unsafe { off_heap::native_serial_at(self.base, self.word.offset()) }
     }
 
     /// The pointer of a native resource.

@@ -32,7 +32,7 @@ pub(crate) const BIG: u64 = 9;
 pub(crate) const HEAP_BINARY: u64 = 10;
 /// Binary outside: header, next off-heap object, buffer, first byte, length.
 pub(crate) const SHARED_BINARY: u64 = 11;
-/// Native resource: header, next off-heap object, pointer.
+/// Native resource: header, next off-heap object, pointer, number.
 pub(crate) const NATIVE: u64 = 12;
 /// What is rare: header with its [`Other`] kind, then immediates as in a tuple.
 pub(crate) const OTHER: u64 = 13;
@@ -46,10 +46,12 @@ pub(crate) const HEADER: u64 = 15;
 /// Words of a shared binary after its header.
 pub(crate) const SHARED_BINARY_WORDS: u32 = 4;
 /// Words of a native resource after its header.
-pub(crate) const NATIVE_WORDS: u32 = 2;
+pub(crate) const NATIVE_WORDS: u32 = 3;
 
 const NEGATIVE: u64 = 1 << 8;
 const ROOT: u64 = 1 << 8;
+/// No header of a term has this bit.
+const FORWARDED: u64 = 1 << 15;
 
 /// What an object with the tag [`OTHER`] is, and its words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,11 +152,6 @@ impl Word {
         tag >= CONS && tag <= OTHER
     }
 
-    #[inline]
-    pub(crate) const fn is_list(self) -> bool {
-        matches!(self.tag(), NIL | CONS)
-    }
-
     /// Header of an object: `len` counts elements, pairs, limbs or bytes, by `kind`.
     #[inline]
     pub(crate) const fn header(kind: u64, len: u32) -> Word {
@@ -219,6 +216,22 @@ impl Word {
     #[inline]
     pub(crate) const fn header_bits(self) -> u8 {
         (self.0 >> 8 & 7) as u8
+    }
+
+    /// What a collection leaves as the first word of an object that it moved: its kind, and where it lies now.
+    #[inline]
+    pub(crate) const fn forward(kind: u64, offset: u32) -> Word {
+        Word(Word::header(kind, offset).0 | FORWARDED)
+    }
+
+    /// Where the object moved, if this is what [`Word::forward`] made.
+    #[inline]
+    pub(crate) const fn forwarded(self) -> Option<u32> {
+        if self.0 & (FORWARDED | 15) == FORWARDED | HEADER {
+            Some(self.header_len())
+        } else {
+            None
+        }
     }
 
     #[inline]

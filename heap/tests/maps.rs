@@ -264,7 +264,6 @@ fn a_map_of_very_many_keys_holds_them_all() {
 
 #[test]
 fn resources_are_keys_too() {
-    // All in one bucket: they are told apart by their places alone.
     struct Keys(Vec<Native<u32>>);
     impl Serialize for Keys {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -33,11 +33,7 @@ fn order<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>, mode: Mode) -> O
             left.cmp(right)
         }
         (View::Export(left), View::Export(right)) => left.cmp(&right),
-        // Natives are told apart by where they lie.
-        (View::Native, View::Native) => {
-            let place = |term: Term<'_>| (term.base(), term.word().offset());
-            place(left).cmp(&place(right))
-        }
+        (View::Native, View::Native) => left.native_serial().cmp(&right.native_serial()),
         (left_view, right_view) => {
             let by_rank = rank(&left_view).cmp(&rank(&right_view));
             by_rank.then_with(|| match rank(&left_view) {

@@ -8,8 +8,8 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
+use super::Encoder;
 use super::shape::{self, Order};
-use super::{Encoder, LEVEL};
 use crate::limits::FLAT_MAP_PAIRS_MAX;
 use crate::word::{CONS, MAP, TUPLE, Word};
 use crate::{Atom, EncodeError, atom_cache, map_change};
@@ -25,7 +25,7 @@ pub(crate) struct ListEncoder<'a> {
 impl<'a> ListEncoder<'a> {
     #[inline]
     pub(crate) fn new(encoder: &'a mut Encoder) -> Result<ListEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let depth = encoder.depth;
         Ok(ListEncoder {
             encoder,
@@ -56,7 +56,7 @@ impl SerializeSeq for ListEncoder<'_> {
 
     #[inline]
     fn end(self) -> Result<Word, EncodeError> {
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         Ok(self.first)
     }
 }
@@ -81,7 +81,7 @@ impl<'a> TupleEncoder<'a> {
         tags: u32,
         len: usize,
     ) -> Result<TupleEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let depth = encoder.depth;
         Ok(TupleEncoder {
             encoder,
@@ -110,7 +110,7 @@ impl<'a> TupleEncoder<'a> {
         if self.written != self.len {
             return Err(self.wrong_length(0));
         }
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         Ok(Word::boxed(TUPLE, self.offset))
     }
 
@@ -136,7 +136,7 @@ pub(crate) struct MapEncoder<'a> {
 impl<'a> MapEncoder<'a> {
     #[inline]
     pub(crate) fn new(encoder: &'a mut Encoder) -> Result<MapEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let (start, depth) = (encoder.pairs.len(), encoder.depth);
         Ok(MapEncoder {
             encoder,
@@ -177,7 +177,7 @@ impl SerializeMap for MapEncoder<'_> {
 
     #[inline]
     fn end(self) -> Result<Word, EncodeError> {
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         self.encoder.pairs.truncate(self.start + self.count);
         self.encoder.map_from_pairs(self.start)
     }
@@ -227,7 +227,7 @@ impl<'a> StructEncoder<'a> {
         } else {
             encoder.blank_map(len)?
         };
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let (depth, order) = (encoder.depth, shape::expected(name, len));
         Ok(StructEncoder {
             encoder,
@@ -280,11 +280,11 @@ impl<'a> StructEncoder<'a> {
             }
             Word::boxed(MAP, self.offset)
         };
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         match self.variant {
             None => Ok(map),
             Some(tuple) => {
-                self.encoder.leave(LEVEL);
+                self.encoder.leave();
                 self.encoder.space.set(tuple + 2, map);
                 Ok(Word::boxed(TUPLE, tuple))
             }

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::encode::Encoder;
-use crate::limits::{BLOCK_WORDS_MAX, DEPTH_MAX, PARSE_BINARY_BYTES_MAX, PARSE_INTEGER_DIGITS_MAX};
+use crate::limits::{
+    BLOCK_WORDS_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX, PARSE_INTEGER_DIGITS_MAX,
+};
 use crate::raw::Shape;
 use crate::word::Word;
 use crate::{
@@ -86,7 +88,7 @@ impl ParseOptions {
     /// All limits at their defaults; atoms are made.
     pub fn new() -> ParseOptions {
         ParseOptions {
-            depth_max: DEPTH_MAX,
+            depth_max: PARSE_DEPTH_MAX,
             words_max: BLOCK_WORDS_MAX,
             binary_bytes_max: PARSE_BINARY_BYTES_MAX,
             integer_digits_max: PARSE_INTEGER_DIGITS_MAX,
@@ -94,8 +96,7 @@ impl ParseOptions {
         }
     }
 
-    /// Levels that the text nests at most; [`DEPTH_MAX`](crate::DEPTH_MAX) unless set, and there
-    /// is no use in more.
+    /// Levels that the text nests at most; [`PARSE_DEPTH_MAX`](crate::PARSE_DEPTH_MAX) unless set.
     pub fn depth_max(self, levels: u32) -> ParseOptions {
         ParseOptions {
             depth_max: levels,
@@ -273,8 +274,6 @@ struct Frame {
     kind: Kind,
     /// Where its parts begin on the stack of words.
     first: usize,
-    /// Levels that its parts nest.
-    depth: u32,
     /// Parentheses open around the part that is being read.
     parentheses: u32,
     /// The sign before that part, which then is a number; true for minus.
@@ -288,7 +287,6 @@ impl Frame {
         Frame {
             kind,
             first,
-            depth: 0,
             parentheses: 0,
             negative: None,
             begun: false,
@@ -375,11 +373,11 @@ impl<'t> Parser<'t> {
             Token::Name("fun") => self.fun(),
             Token::Name(name) if !is_reserved(name) => {
                 let atom = self.atom_named(name)?;
-                self.put(Word::atom(atom), 0)
+                self.put(Word::atom(atom))
             }
             Token::Quoted => {
                 let atom = self.atom_quoted()?;
-                self.put(Word::atom(atom), 0)
+                self.put(Word::atom(atom))
             }
             Token::Identifier(identifier) => self.identifier(identifier),
             _ => Err(self.scanner.expected("a term")),
@@ -477,40 +475,33 @@ impl<'t> Parser<'t> {
             return self.bitstring(bitstring);
         }
         let made = self.compound(&frame);
-        let (word, depth) = made.map_err(|error| self.scanner.error(error))?;
+        let word = made.map_err(|error| self.scanner.error(error))?;
         self.words.truncate(frame.first);
-        self.put(word, depth)
+        self.put(word)
     }
 
-    fn compound(&mut self, frame: &Frame) -> Result<(Word, u32), EncodeError> {
+    fn compound(&mut self, frame: &Frame) -> Result<Word, EncodeError> {
         let parts = &self.words[frame.first..];
-        let word = match (&frame.kind, parts.split_last()) {
-            (Kind::Tuple, _) => self.encoder.tuple_of(parts)?,
-            (Kind::Key | Kind::Value, _) => self.encoder.map_of(parts)?,
-            (Kind::Tail, Some((tail, elements))) => {
-                let mut elements = elements.iter().rev();
-                elements.try_fold(*tail, |tail, head| self.encoder.cons(*head, tail))?
-            }
-            _ if parts.is_empty() => return Ok((Word::NIL, 0)),
-            _ => {
-                let mut elements = parts.iter().rev();
-                elements.try_fold(Word::NIL, |tail, head| self.encoder.cons(*head, tail))?
-            }
+        let (tail, elements) = match (&frame.kind, parts.split_last()) {
+            (Kind::Tuple, _) => return self.encoder.tuple_of(parts),
+            (Kind::Key | Kind::Value, _) => return self.encoder.map_of(parts),
+            (Kind::Tail, Some((tail, elements))) => (*tail, elements),
+            _ => (Word::NIL, parts),
         };
-        Ok((word, self.encoder.over(frame.depth)?))
+        let mut elements = elements.iter().rev();
+        elements.try_fold(tail, |tail, head| self.encoder.cons(*head, tail))
     }
 
     /// A part is complete.
-    fn put(&mut self, word: Word, depth: u32) -> Result<bool, ParseError> {
+    fn put(&mut self, word: Word) -> Result<bool, ParseError> {
         self.words.push(word);
-        self.top.depth = self.top.depth.max(depth);
         Ok(true)
     }
 
     /// As [`Parser::put`], for what the encoder made.
     fn put_made(&mut self, made: Result<Word, EncodeError>) -> Result<bool, ParseError> {
         let word = made.map_err(|error| self.scanner.error(error))?;
-        self.put(word, 0)
+        self.put(word)
     }
 
     fn number(&mut self, token: Token<'t>, negative: bool) -> Result<bool, ParseError> {
@@ -548,13 +539,7 @@ impl<'t> Parser<'t> {
         let cell = |tail, code: u32| self.encoder.cons(Word::number(code), tail);
         let list = characters.map(u32::from).try_fold(Word::NIL, cell);
         let list = list.map_err(|error| self.scanner.error(error))?;
-        let depth = if list == Word::NIL {
-            Ok(0)
-        } else {
-            self.encoder.over(0)
-        };
-        let depth = depth.map_err(|error| self.scanner.error(error))?;
-        self.put(list, depth)
+        self.put(list)
     }
 
     fn bitstring(&mut self, bitstring: Bitstring) -> Result<bool, ParseError> {

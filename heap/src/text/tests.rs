@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::parse::{ParseErrorKind, ParseOptions, parse};
-use crate::{Atom, Builder, OwnedTerm, to_term};
+use crate::{Atom, Builder, OwnedTerm, PARSE_DEPTH_MAX, to_term};
 
 fn reads(text: &str) -> OwnedTerm {
     parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -163,9 +163,11 @@ fn limits_are_errors_that_say_which() {
         options.parse(&nested(4)).unwrap_err().to_string(),
         "1:4: the term nests deeper than 3 levels: raise the limit, or make it flatter"
     );
-    // Far more than a recursive parser has stack for.
-    let error = parse(&"{".repeat(1_000_000)).unwrap_err();
+    let error = parse(&"{".repeat(PARSE_DEPTH_MAX as usize + 1)).unwrap_err();
     assert!(matches!(error.kind(), ParseErrorKind::TooDeep { .. }));
+    // Far more than a recursive parser has stack for.
+    let deep = "{".repeat(300_000) + &"}".repeat(300_000);
+    assert_eq!(parse(&deep).unwrap().to_string(), deep);
 
     let options = ParseOptions::new().integer_digits_max(20);
     assert!(options.parse(&"9".repeat(20)).is_ok());
