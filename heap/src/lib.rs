@@ -87,6 +87,7 @@ mod display;
 mod embed;
 mod encode;
 mod error;
+pub mod etf;
 mod external;
 mod hash;
 mod limits;

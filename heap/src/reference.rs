@@ -36,6 +36,14 @@ impl Ref {
         ]
     }
 
+    /// The reference of its three numbers, if they fit; those above a missing one are 0.
+    pub(crate) fn from_numbers(numbers: &[u32]) -> Option<Ref> {
+        let number = |index| numbers.get(index).copied().unwrap_or(0);
+        let (low, middle, high) = (number(0), number(1), number(2));
+        let fits = (1..=3).contains(&numbers.len()) && low < 1 << 18 && high < 1 << 10;
+        fits.then(|| Ref(u64::from(high) << 50 | u64::from(middle) << 18 | u64::from(low)))
+    }
+
     fn parse(text: &str) -> Option<Ref> {
         let mut parts = text.strip_prefix("#Ref<0.")?.strip_suffix('>')?.split('.');
         let high: u32 = parts.next()?.parse().ok()?;

@@ -10,7 +10,6 @@ use serde::ser::{
 
 use super::shape::{self, Order};
 use super::{Encoder, LEVEL};
-use crate::term::Term;
 use crate::word::{CONS, MAP, TUPLE, Word};
 use crate::{Atom, EncodeError, atom_cache};
 
@@ -184,18 +183,6 @@ impl SerializeMap for MapEncoder<'_> {
 }
 
 impl Encoder {
-    fn compare(&self, left: Word, right: Word) -> std::cmp::Ordering {
-        // SAFETY: both words were given out by this encoder for finished terms of its space, which
-        // is borrowed here. A comparison does not read the block's fixed part.
-        let terms = unsafe {
-            (
-                Term::new(self.space.base(), left),
-                Term::new(self.space.base(), right),
-            )
-        };
-        terms.0.cmp_exact(terms.1)
-    }
-
     /// Makes a map of the pairs on the stack from `start` on: in key order, the last of equal
     /// keys.
     pub(crate) fn map_from_pairs(&mut self, start: usize) -> Result<Word, EncodeError> {

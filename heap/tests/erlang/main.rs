@@ -3,5 +3,6 @@
 #[path = "../erlang_support/mod.rs"]
 mod erlang_support;
 
+mod etf;
 mod order;
 mod rig;

@@ -1,0 +1,249 @@
+//! From an atom to its name and back without a lock.
+//!
+//! Names never die, so a direct-mapped table of the thread may keep them: one by the atom's
+//! number for writing, one by the name's bytes for reading.
+
+use std::cell::Cell;
+
+use super::error::DecodeErrorKind;
+use super::options::MinorVersion;
+use super::tags::{ATOM_EXT, ATOM_UTF8_EXT, SMALL_ATOM_UTF8_EXT};
+use crate::{Atom, atoms};
+
+/// Entries of each table, 14 KiB in all. Chosen by feel: the names of a few dozen kinds of message.
+const ENTRIES: usize = 256;
+
+/// Bytes of a name that is kept for writing; longer ones are rare.
+const WRITTEN_BYTES_MAX: usize = 26;
+
+#[derive(Clone, Copy)]
+struct Written {
+    // No atom has the number `u32::MAX`.
+    index: u32,
+    len: u8,
+    ascii: bool,
+    bytes: [u8; WRITTEN_BYTES_MAX],
+}
+
+#[derive(Clone, Copy)]
+struct Read {
+    // The first eight bytes and the last eight, or if there are at most sixteen all of them with
+    // zeros behind.
+    low: u64,
+    high: u64,
+    // No name has the length `u32::MAX`.
+    len: u32,
+    atom: Atom,
+}
+
+thread_local! {
+    static WRITTEN: [Cell<Written>; ENTRIES] = const {
+        [const {
+            Cell::new(Written { index: u32::MAX, len: 0, ascii: true, bytes: [0; WRITTEN_BYTES_MAX] })
+        }; ENTRIES]
+    };
+    static READ: [Cell<Read>; ENTRIES] = const {
+        [const { Cell::new(Read { low: 0, high: 0, len: u32::MAX, atom: atoms::OK }) }; ENTRIES]
+    };
+}
+
+/// Appends an atom.
+#[inline]
+pub(super) fn put(out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
+    let place = atom.index() as usize % ENTRIES;
+    WRITTEN.with(|table| {
+        let cell = &table[place];
+        // Looked at in place: a copy of the entry would cost more than the rest.
+        let kept = cell.get();
+        if kept.index != atom.index() {
+            return put_unknown(out, atom, version, cell);
+        }
+        let end = match version {
+            MinorVersion::Two => {
+                out.extend_from_slice(&[SMALL_ATOM_UTF8_EXT, kept.len]);
+                out.len() + usize::from(kept.len)
+            }
+            MinorVersion::One if kept.ascii => {
+                out.extend_from_slice(&[ATOM_EXT, 0, kept.len]);
+                out.len() + usize::from(kept.len)
+            }
+            MinorVersion::One => return put_name(out, atom.as_str(), version),
+        };
+        // All bytes, whatever the length: one store of known size, cut off after it.
+        out.extend_from_slice(&kept.bytes);
+        out.truncate(end);
+    })
+}
+
+#[cold]
+fn put_unknown(out: &mut Vec<u8>, atom: Atom, version: MinorVersion, cell: &Cell<Written>) {
+    let name = atom.as_str();
+    if name.len() <= WRITTEN_BYTES_MAX {
+        let mut bytes = [0; WRITTEN_BYTES_MAX];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        cell.set(Written {
+            index: atom.index(),
+            len: name.len() as u8,
+            ascii: name.is_ascii(),
+            bytes,
+        });
+    }
+    put_name(out, name, version);
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str, version: MinorVersion) {
+    if version == MinorVersion::One && name.chars().all(|c| u32::from(c) < 256) {
+        // At most 255 characters, as every atom.
+        out.extend_from_slice(&[ATOM_EXT, 0, name.chars().count() as u8]);
+        out.extend(name.chars().map(|c| c as u8));
+        return;
+    }
+    match u8::try_from(name.len()) {
+        Ok(len) => out.extend_from_slice(&[SMALL_ATOM_UTF8_EXT, len]),
+        Err(_) => {
+            out.push(ATOM_UTF8_EXT);
+            // Four bytes for each of 255 characters fit 16 bits.
+            out.extend_from_slice(&(name.len() as u16).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// The atom of the first `len` bytes, which are there; what follows them is looked at and does
+/// not matter.
+#[inline]
+pub(super) fn read(
+    input: &[u8],
+    len: usize,
+    latin1: bool,
+    existing: bool,
+) -> Result<Atom, DecodeErrorKind> {
+    let (low, high) = match input.first_chunk::<16>() {
+        Some(first) if len <= 16 => masked(u128::from_le_bytes(*first), len),
+        _ => ends(&input[..len]),
+    };
+    let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let place = (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize;
+    READ.with(|table| {
+        let kept = table[place].get();
+        let same = kept.low == low
+            && kept.high == high
+            && kept.len == len as u32
+            && (len <= 16 || kept.atom.as_str().as_bytes() == &input[..len]);
+        // The table has names by their UTF-8; ASCII is the same in Latin-1.
+        if same && (!latin1 || input[..len].is_ascii()) {
+            return Ok(kept.atom);
+        }
+        let bytes = &input[..len];
+        let atom = look_up(bytes, latin1, existing)?;
+        if !latin1 || bytes.is_ascii() {
+            let len = len as u32;
+            table[place].set(Read {
+                low,
+                high,
+                len,
+                atom,
+            });
+        }
+        Ok(atom)
+    })
+}
+
+#[inline]
+fn masked(first: u128, len: usize) -> (u64, u64) {
+    let unused = 128 - 8 * len as u32;
+    let name = first.checked_shl(unused).unwrap_or(0) >> (unused % 128);
+    (name as u64, (name >> 64) as u64)
+}
+
+#[cold]
+fn ends(name: &[u8]) -> (u64, u64) {
+    if let (true, Some(first), Some(last)) =
+        (name.len() > 16, name.first_chunk(), name.last_chunk())
+    {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    let mut all = [0; 16];
+    all[..name.len()].copy_from_slice(name);
+    masked(u128::from_le_bytes(all), name.len())
+}
+
+#[cold]
+#[inline(never)]
+fn look_up(bytes: &[u8], latin1: bool, existing: bool) -> Result<Atom, DecodeErrorKind> {
+    let converted;
+    let name = if latin1 {
+        converted = bytes
+            .iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>();
+        &converted
+    } else {
+        std::str::from_utf8(bytes).map_err(|_| DecodeErrorKind::Utf8)?
+    };
+    if existing {
+        return Atom::existing(name).ok_or(DecodeErrorKind::UnknownAtom);
+    }
+    Ok(Atom::new(name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names around every length at which something changes, ASCII and not.
+    fn names() -> Vec<String> {
+        let lengths = [0, 1, 7, 8, 9, 15, 16, 17, 25, 26, 27, 127, 128, 255];
+        let mut names = Vec::new();
+        for letter in ["x", "é", "語"] {
+            names.extend(lengths.iter().map(|len| letter.repeat(*len)));
+        }
+        names
+    }
+
+    #[test]
+    fn a_name_that_was_written_is_read_whatever_follows() {
+        for name in names() {
+            let atom = Atom::new(&name).unwrap();
+            for version in [MinorVersion::One, MinorVersion::Two] {
+                // Twice: the second time from the tables.
+                for _ in 0..2 {
+                    let mut out = Vec::new();
+                    put(&mut out, atom, version);
+                    let (latin1, start) = match out[0] {
+                        ATOM_EXT => (true, 3),
+                        ATOM_UTF8_EXT => (false, 3),
+                        _ => (false, 2),
+                    };
+                    let len = out.len() - start;
+                    for more in [0, 1, 30] {
+                        out.truncate(start + len);
+                        out.extend(vec![b'y'; more]);
+                        assert_eq!(read(&out[start..], len, latin1, false), Ok(atom), "{name}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_name_in_two_encodings_is_two_names() {
+        // "é" in UTF-8 is "Ã©" in Latin-1.
+        let bytes = "é".as_bytes();
+        for _ in 0..2 {
+            assert_eq!(read(bytes, 2, false, false).unwrap().as_str(), "é");
+            assert_eq!(read(bytes, 2, true, false).unwrap().as_str(), "Ã©");
+        }
+    }
+
+    #[test]
+    fn names_with_zeros_at_their_end_are_told_apart() {
+        let bytes = [b'a', 0, 0, 0];
+        let atoms: Vec<Atom> = (1..=4)
+            .map(|len| read(&bytes, len, false, false).unwrap())
+            .collect();
+        for (index, atom) in atoms.iter().enumerate() {
+            assert_eq!(atom.as_str().len(), index + 1);
+        }
+    }
+}
