@@ -230,7 +230,7 @@ fn identifiers_of_a_named_node() {
         name: "me@host".into(),
         creation: 7,
     };
-    let values = vec![
+    let values = [
         Value::Pid(node.clone(), 5, 6),
         Value::Ref(node.clone(), vec![1, 2, 3]),
         Value::Port(node, 9),
