@@ -17,7 +17,7 @@ const ENTRIES: usize = 256;
 const WRITTEN_BYTES_MAX: usize = 26;
 
 #[derive(Clone, Copy)]
-struct Written {
+pub(super) struct Written {
     // No atom has the number `u32::MAX`.
     index: u32,
     len: u8,
@@ -26,7 +26,7 @@ struct Written {
 }
 
 #[derive(Clone, Copy)]
-struct Read {
+pub(super) struct Read {
     // The first eight bytes and the last eight, or if there are at most sixteen all of them with
     // zeros behind.
     low: u64,
@@ -47,32 +47,37 @@ thread_local! {
     };
 }
 
-/// Appends an atom.
+/// The thread's table for writing.
+pub(super) type Names = [Cell<Written>; ENTRIES];
+
+/// Looks the table up once for many atoms.
 #[inline]
-pub(super) fn put(out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
-    let place = atom.index() as usize % ENTRIES;
-    WRITTEN.with(|table| {
-        let cell = &table[place];
-        // Looked at in place: a copy of the entry would cost more than the rest.
-        let kept = cell.get();
-        if kept.index != atom.index() {
-            return put_unknown(out, atom, version, cell);
+pub(super) fn with_written<T>(write: impl FnOnce(&Names) -> T) -> T {
+    WRITTEN.with(|names| write(names))
+}
+
+/// Appends an atom.
+#[inline(always)]
+pub(super) fn put(names: &Names, out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
+    let cell = &names[atom.index() as usize % ENTRIES];
+    let kept = cell.get();
+    if kept.index != atom.index() {
+        return put_unknown(out, atom, version, cell);
+    }
+    let end = match version {
+        MinorVersion::Two => {
+            out.extend_from_slice(&[SMALL_ATOM_UTF8_EXT, kept.len]);
+            out.len() + usize::from(kept.len)
         }
-        let end = match version {
-            MinorVersion::Two => {
-                out.extend_from_slice(&[SMALL_ATOM_UTF8_EXT, kept.len]);
-                out.len() + usize::from(kept.len)
-            }
-            MinorVersion::One if kept.ascii => {
-                out.extend_from_slice(&[ATOM_EXT, 0, kept.len]);
-                out.len() + usize::from(kept.len)
-            }
-            MinorVersion::One => return put_name(out, atom.as_str(), version),
-        };
-        // All bytes, whatever the length: one store of known size, cut off after it.
-        out.extend_from_slice(&kept.bytes);
-        out.truncate(end);
-    })
+        MinorVersion::One if kept.ascii => {
+            out.extend_from_slice(&[ATOM_EXT, 0, kept.len]);
+            out.len() + usize::from(kept.len)
+        }
+        MinorVersion::One => return put_name(out, atom.as_str(), version),
+    };
+    // All bytes, whatever the length: one store of known size, cut off after it.
+    out.extend_from_slice(&kept.bytes);
+    out.truncate(end);
 }
 
 #[cold]
@@ -109,10 +114,20 @@ fn put_name(out: &mut Vec<u8>, name: &str, version: MinorVersion) {
     out.extend_from_slice(name.as_bytes());
 }
 
+/// The thread's table for reading. An entry stands at its place or at the place's neighbour.
+pub(super) type Known = [Cell<Read>; ENTRIES];
+
+/// Looks the table up once for many atoms.
+#[inline]
+pub(super) fn with_known<T>(read: impl FnOnce(&Known) -> T) -> T {
+    READ.with(|known| read(known))
+}
+
 /// The atom of the first `len` bytes, which are there; what follows them is looked at and does
 /// not matter.
-#[inline]
+#[inline(always)]
 pub(super) fn read(
+    known: &Known,
     input: &[u8],
     len: usize,
     latin1: bool,
@@ -124,29 +139,52 @@ pub(super) fn read(
     };
     let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let place = (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize;
-    READ.with(|table| {
-        let kept = table[place].get();
-        let same = kept.low == low
-            && kept.high == high
-            && kept.len == len as u32
-            && (len <= 16 || kept.atom.as_str().as_bytes() == &input[..len]);
-        // The table has names by their UTF-8; ASCII is the same in Latin-1.
-        if same && (!latin1 || input[..len].is_ascii()) {
-            return Ok(kept.atom);
-        }
-        let bytes = &input[..len];
-        let atom = look_up(bytes, latin1, existing)?;
-        if !latin1 || bytes.is_ascii() {
-            let len = len as u32;
-            table[place].set(Read {
-                low,
-                high,
-                len,
-                atom,
-            });
-        }
-        Ok(atom)
-    })
+    let kept = known[place].get();
+    // The table has names by their UTF-8; ASCII is the same in Latin-1.
+    if kept.low == low
+        && kept.high == high
+        && kept.len == len as u32
+        && (len <= 16 || kept.atom.as_str().as_bytes() == &input[..len])
+        && (!latin1 || (low | high) & NOT_ASCII == 0 && len <= 16)
+    {
+        return Ok(kept.atom);
+    }
+    let new = Read {
+        low,
+        high,
+        len: len as u32,
+        atom: atoms::OK,
+    };
+    read_elsewhere(known, place, new, &input[..len], latin1, existing)
+}
+
+/// The upper bit of each byte.
+const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+
+#[cold]
+#[inline(never)]
+fn read_elsewhere(
+    known: &Known,
+    place: usize,
+    mut new: Read,
+    name: &[u8],
+    latin1: bool,
+    existing: bool,
+) -> Result<Atom, DecodeErrorKind> {
+    let ascii = name.is_ascii();
+    let other = known[place ^ 1].get();
+    let same = other.len == new.len && other.atom.as_str().as_bytes() == name;
+    new.atom = if same && (ascii || !latin1) {
+        other.atom
+    } else {
+        look_up(name, latin1, existing)?
+    };
+    if ascii || !latin1 {
+        // The one that was here goes next door: two names that meet do not drive each other out.
+        known[place ^ 1].set(known[place].get());
+        known[place].set(new);
+    }
+    Ok(new.atom)
 }
 
 #[inline]
@@ -191,6 +229,15 @@ fn look_up(bytes: &[u8], latin1: bool, existing: bool) -> Result<Atom, DecodeErr
 mod tests {
     use super::*;
 
+    fn by_name(
+        input: &[u8],
+        len: usize,
+        latin1: bool,
+        existing: bool,
+    ) -> Result<Atom, DecodeErrorKind> {
+        with_known(|known| read(known, input, len, latin1, existing))
+    }
+
     /// Names around every length at which something changes, ASCII and not.
     fn names() -> Vec<String> {
         let lengths = [0, 1, 7, 8, 9, 15, 16, 17, 25, 26, 27, 127, 128, 255];
@@ -209,7 +256,7 @@ mod tests {
                 // Twice: the second time from the tables.
                 for _ in 0..2 {
                     let mut out = Vec::new();
-                    put(&mut out, atom, version);
+                    with_written(|names| put(names, &mut out, atom, version));
                     let (latin1, start) = match out[0] {
                         ATOM_EXT => (true, 3),
                         ATOM_UTF8_EXT => (false, 3),
@@ -219,7 +266,11 @@ mod tests {
                     for more in [0, 1, 30] {
                         out.truncate(start + len);
                         out.extend(vec![b'y'; more]);
-                        assert_eq!(read(&out[start..], len, latin1, false), Ok(atom), "{name}");
+                        assert_eq!(
+                            by_name(&out[start..], len, latin1, false),
+                            Ok(atom),
+                            "{name}"
+                        );
                     }
                 }
             }
@@ -231,8 +282,8 @@ mod tests {
         // "é" in UTF-8 is "Ã©" in Latin-1.
         let bytes = "é".as_bytes();
         for _ in 0..2 {
-            assert_eq!(read(bytes, 2, false, false).unwrap().as_str(), "é");
-            assert_eq!(read(bytes, 2, true, false).unwrap().as_str(), "Ã©");
+            assert_eq!(by_name(bytes, 2, false, false).unwrap().as_str(), "é");
+            assert_eq!(by_name(bytes, 2, true, false).unwrap().as_str(), "Ã©");
         }
     }
 
@@ -240,7 +291,7 @@ mod tests {
     fn names_with_zeros_at_their_end_are_told_apart() {
         let bytes = [b'a', 0, 0, 0];
         let atoms: Vec<Atom> = (1..=4)
-            .map(|len| read(&bytes, len, false, false).unwrap())
+            .map(|len| by_name(&bytes, len, false, false).unwrap())
             .collect();
         for (index, atom) in atoms.iter().enumerate() {
             assert_eq!(atom.as_str().len(), index + 1);

@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::Progress;
-use super::atom_names;
+use super::atom_names::{self, Known};
 use super::compress::Inflater;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::limits::{
@@ -347,16 +347,6 @@ struct Copying {
     last_bits: u8,
 }
 
-/// What a tag led to.
-enum Read {
-    Leaf(Word),
-    Opened(Frame),
-    /// A list goes on where its tail was expected.
-    Continued,
-    /// A binary is to be copied by steps.
-    Copying,
-}
-
 impl Reader {
     /// Reads on, and gives the work done.
     fn run(
@@ -366,33 +356,33 @@ impl Reader {
         options: &DecodeOptions,
         budget: usize,
     ) -> Result<usize, DecodeErrorKind> {
-        let mut source = Source {
-            input: Input { bytes, at: self.at },
-            shared,
-            options,
-            work: 0,
-            budget,
-        };
-        let result = self.terms(&mut source);
-        self.at = source.input.at;
-        result?;
-        Ok(source.work)
+        atom_names::with_known(|known| {
+            let mut source = Source {
+                input: Input { bytes, at: self.at },
+                known,
+                shared,
+                options,
+                work: 0,
+                budget,
+            };
+            let result = self.terms(&mut source);
+            self.at = source.input.at;
+            result?;
+            Ok(source.work)
+        })
     }
 
     fn terms(&mut self, source: &mut Source<'_>) -> Result<(), DecodeErrorKind> {
         while self.root.is_none() && source.work < source.budget {
             source.work += 1;
-            let read = if self.copying.is_some() {
+            let leaf = if self.copying.is_some() {
                 self.copy(source)?
             } else {
                 self.begin = source.input.at;
                 self.term(source)?
             };
-            match read {
-                Read::Leaf(word) => self.deliver(word)?,
-                Read::Opened(frame) => self.open(frame, source.options)?,
-                Read::Continued => {}
-                Read::Copying => {}
+            if let Some(word) = leaf {
+                self.deliver(word)?;
             }
         }
         Ok(())
@@ -470,13 +460,17 @@ impl Reader {
     }
 
     #[inline(always)]
-    fn open(&mut self, frame: Frame, options: &DecodeOptions) -> Result<(), DecodeErrorKind> {
+    fn open(
+        &mut self,
+        frame: Frame,
+        options: &DecodeOptions,
+    ) -> Result<Option<Word>, DecodeErrorKind> {
         self.level(options)?;
         if self.frame.kind != Kind::Root {
             self.stack.push(self.frame);
         }
         self.frame = frame;
-        Ok(())
+        Ok(None)
     }
 
     /// Counts a level under what is open.
@@ -515,9 +509,9 @@ impl Reader {
         Ok(map)
     }
 
-    /// Reads a leaf, or the head of a compound.
+    /// Reads a leaf, or opens a compound, which is no term yet.
     #[inline(always)]
-    fn term(&mut self, source: &mut Source<'_>) -> Result<Read, DecodeErrorKind> {
+    fn term(&mut self, source: &mut Source<'_>) -> Result<Option<Word>, DecodeErrorKind> {
         let input = &mut source.input;
         let encoder = &mut self.encoder;
         let word = match input.byte("a term")? {
@@ -549,7 +543,7 @@ impl Reader {
             }
             LIST_EXT => {
                 let count = input.count(1, "the elements of a list")?;
-                return Ok(self.list(count));
+                return self.list(source, count);
             }
             STRING_EXT => {
                 let len = input.short("a string's length")?;
@@ -561,11 +555,15 @@ impl Reader {
             }
             tag => return self.rare(source, tag),
         };
-        Ok(Read::Leaf(word))
+        Ok(Some(word))
     }
 
     #[inline]
-    fn tuple(&mut self, source: &mut Source<'_>, count: u32) -> Result<Read, DecodeErrorKind> {
+    fn tuple(
+        &mut self,
+        source: &mut Source<'_>,
+        count: u32,
+    ) -> Result<Option<Word>, DecodeErrorKind> {
         if source.input.left() < count as usize {
             let expected = "the elements of a tuple";
             return Err(DecodeErrorKind::End { expected });
@@ -574,18 +572,23 @@ impl Reader {
         let object = self.encoder.tuple(count as usize).map_err(too_large)?;
         if count == 0 {
             self.level(source.options)?;
-            return Ok(Read::Leaf(Word::boxed(TUPLE, object)));
+            return Ok(Some(Word::boxed(TUPLE, object)));
         }
-        Ok(Read::Opened(Frame {
+        let frame = Frame {
             kind: Kind::Tuple,
             left: count,
             object,
             next: object + 1,
-        }))
+        };
+        self.open(frame, source.options)
     }
 
     #[inline]
-    fn map(&mut self, source: &mut Source<'_>, count: u32) -> Result<Read, DecodeErrorKind> {
+    fn map(
+        &mut self,
+        source: &mut Source<'_>,
+        count: u32,
+    ) -> Result<Option<Word>, DecodeErrorKind> {
         if count > FLAT_PAIRS_MAX {
             // The input is there for all of them, but might be larger than 32 bits count.
             let left = count.checked_mul(2).ok_or(DecodeErrorKind::TooLarge {
@@ -595,53 +598,60 @@ impl Reader {
             let object = u32::try_from(object).map_err(|_| DecodeErrorKind::TooLarge {
                 words_max: source.options.words_max,
             })?;
-            return Ok(Read::Opened(Frame {
+            let frame = Frame {
                 kind: Kind::Large,
                 left,
                 object,
                 next: 0,
-            }));
+            };
+            return self.open(frame, source.options);
         }
         let object = self.encoder.open_map(count).map_err(too_large)?;
         if count == 0 {
             self.level(source.options)?;
-            return Ok(Read::Leaf(Word::boxed(MAP, object)));
+            return Ok(Some(Word::boxed(MAP, object)));
         }
-        Ok(Read::Opened(Frame {
+        let frame = Frame {
             kind: Kind::Key,
             left: count,
             object,
             next: 0,
-        }))
+        };
+        self.open(frame, source.options)
     }
 
     #[inline]
-    fn list(&mut self, count: u32) -> Read {
+    fn list(&mut self, source: &Source<'_>, count: u32) -> Result<Option<Word>, DecodeErrorKind> {
         let kind = if count > 0 { Kind::List } else { Kind::Tail };
         // A list in the place of a tail goes on with the cells before it.
         if self.frame.kind == Kind::Tail {
             self.frame.kind = kind;
             self.frame.left = count;
-            return Read::Continued;
+            return Ok(None);
         }
-        Read::Opened(Frame {
+        let frame = Frame {
             kind,
             left: count,
             object: NONE,
             next: NONE,
-        })
+        };
+        self.open(frame, source.options)
     }
 
     #[inline]
-    fn string(&mut self, source: &mut Source<'_>, len: usize) -> Result<Read, DecodeErrorKind> {
+    fn string(
+        &mut self,
+        source: &mut Source<'_>,
+        len: usize,
+    ) -> Result<Option<Word>, DecodeErrorKind> {
         let bytes = source.input.take(len, "the bytes of a string")?;
         if bytes.is_empty() {
-            return Ok(Read::Leaf(Word::NIL));
+            return Ok(Some(Word::NIL));
         }
         source.work += len / 4;
         let (first, _) = self.encoder.cells(bytes).map_err(too_large)?;
         self.level(source.options)?;
-        Ok(Read::Leaf(Word::boxed(CONS, first)))
+        Ok(Some(Word::boxed(CONS, first)))
     }
 
     #[inline]
@@ -658,14 +668,14 @@ impl Reader {
         source: &mut Source<'_>,
         len: usize,
         last_bits: u8,
-    ) -> Result<Read, DecodeErrorKind> {
+    ) -> Result<Option<Word>, DecodeErrorKind> {
         let start = source.input.at;
         let bytes = source.input.take(len, "the bytes of a binary")?;
         let part = |binary: &Binary| binary.shared().part(start, len);
         if let (Some(shared), 0) = (source.shared, last_bits) {
             let part: &dyn Fn() -> SharedBytes = &|| part(shared);
             let word = self.encoder.bitstring(bytes, 0, Some(part));
-            return Ok(Read::Leaf(word.map_err(too_large)?));
+            return Ok(Some(word.map_err(too_large)?));
         }
         if len / COPIED_BYTES_PER_WORK > source.budget.saturating_sub(source.work) {
             source.input.at = start;
@@ -674,18 +684,18 @@ impl Reader {
                 len,
                 last_bits,
             });
-            return Ok(Read::Copying);
+            return Ok(None);
         }
         source.work += len / COPIED_BYTES_PER_WORK;
         let word = self.encoder.bitstring(bytes, last_bits, None);
-        Ok(Read::Leaf(word.map_err(too_large)?))
+        Ok(Some(word.map_err(too_large)?))
     }
 
     /// Copies on.
     #[cold]
-    fn copy(&mut self, source: &mut Source<'_>) -> Result<Read, DecodeErrorKind> {
+    fn copy(&mut self, source: &mut Source<'_>) -> Result<Option<Word>, DecodeErrorKind> {
         let Some(mut copying) = self.copying.take() else {
-            return Ok(Read::Copying);
+            return Ok(None);
         };
         let budget = source.budget.saturating_sub(source.work).max(1);
         let left = copying.len - copying.bytes.len();
@@ -695,7 +705,7 @@ impl Reader {
         source.work += now / COPIED_BYTES_PER_WORK;
         if copying.bytes.len() < copying.len {
             self.copying = Some(copying);
-            return Ok(Read::Copying);
+            return Ok(None);
         }
         let Copying {
             mut bytes,
@@ -707,13 +717,13 @@ impl Reader {
         }
         let shared = SharedBytes::taken_over(bytes);
         let word = self.encoder.shared(shared, last_bits).map_err(too_large)?;
-        Ok(Read::Leaf(word))
+        Ok(Some(word))
     }
 
-    /// Terms that are rare, old, or no terms.
+    /// The same for terms that are rare, old, or no terms.
     #[cold]
     #[inline(never)]
-    fn rare(&mut self, source: &mut Source<'_>, tag: u8) -> Result<Read, DecodeErrorKind> {
+    fn rare(&mut self, source: &mut Source<'_>, tag: u8) -> Result<Option<Word>, DecodeErrorKind> {
         let input = &mut source.input;
         let word = match tag {
             SMALL_BIG_EXT => {
@@ -762,7 +772,7 @@ impl Reader {
                 return Err(DecodeErrorKind::Expected { expected, found });
             }
         };
-        Ok(Read::Leaf(word))
+        Ok(Some(word))
     }
 
     fn big(&mut self, source: &mut Source<'_>, bytes: usize) -> Result<Word, DecodeErrorKind> {
@@ -885,6 +895,7 @@ impl Reader {
 /// What is read from, with what was asked for.
 struct Source<'a> {
     input: Input<'a>,
+    known: &'a Known,
     shared: Option<&'a Binary>,
     options: &'a DecodeOptions,
     work: usize,
@@ -901,7 +912,7 @@ impl Source<'_> {
             return Err(DecodeErrorKind::End { expected });
         }
         self.input.at += len;
-        atom_names::read(rest, len, latin1, self.options.existing_atoms)
+        atom_names::read(self.known, rest, len, latin1, self.options.existing_atoms)
     }
 
     /// An atom whose tag was read.

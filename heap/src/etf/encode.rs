@@ -1,7 +1,7 @@
 //! Terms to bytes.
 
 use super::Progress;
-use super::atom_names;
+use super::atom_names::{self, Names};
 use super::compress::Deflater;
 use super::error::EncodeError;
 use super::limits::{COPIED_BYTES_PER_WORK, STRING_BYTES_MAX};
@@ -14,6 +14,7 @@ use super::tags::{
 };
 use crate::number::BigInt;
 use crate::term::{Map, Tuple};
+use crate::word::{ATOM, FLOAT, HEAP_BINARY, INTEGER, NIL};
 use crate::{Atom, MapIter, Term, TupleIter, View};
 
 /// Largest port number in the older of the two forms, which OTP prefers.
@@ -99,6 +100,10 @@ impl<'t> Encoder<'t> {
     ///
     /// See [`EncodeError`]; the encoder is of no use then.
     pub fn step(&mut self, budget: usize) -> Result<Progress, EncodeError> {
+        atom_names::with_written(|names| self.step_with(names, budget))
+    }
+
+    fn step_with(&mut self, names: &Names, budget: usize) -> Result<Progress, EncodeError> {
         let budget = budget.max(1);
         let mut work = 0;
         while work < budget {
@@ -108,17 +113,23 @@ impl<'t> Encoder<'t> {
                     self.out.push(VERSION);
                     let mut writer = Writer {
                         out: &mut self.out,
+                        names,
                         options: &self.options,
                         work: 1,
                         budget,
                     };
-                    let stack = writer.put(term)?.into_iter().collect();
+                    let stack = if writer.leaf(term) {
+                        Vec::new()
+                    } else {
+                        writer.open(term)?.into_iter().collect()
+                    };
                     work += writer.work;
                     self.state = State::Plain(stack);
                 }
                 State::Plain(stack) => {
                     let mut writer = Writer {
                         out: &mut self.out,
+                        names,
                         options: &self.options,
                         work,
                         budget,
@@ -176,6 +187,7 @@ impl<'t> Encoder<'t> {
 
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
+    names: &'a Names,
     options: &'a EncodeOptions,
     work: usize,
     budget: usize,
@@ -185,38 +197,43 @@ impl Writer<'_> {
     /// Writes what is on the stack, the last first, until it or the budget is used up.
     fn run<'t>(&mut self, stack: &mut Vec<Frame<'t>>) -> Result<(), EncodeError> {
         while let Some(frame) = stack.last_mut() {
-            let opened = match frame {
-                Frame::Tuple(elements) => self.tuple(elements)?,
-                Frame::List(list) => self.list(list)?,
-                Frame::Map(pairs) => self.pairs(pairs)?,
-                Frame::Sorted(pairs) => self.pairs(pairs)?,
+            let stopped = match frame {
+                Frame::Tuple(elements) => self.tuple(elements),
+                Frame::List(list) => self.list(list),
+                Frame::Map(pairs) => self.pairs(pairs),
+                Frame::Sorted(pairs) => self.pairs(pairs),
                 Frame::Term(term) => {
                     let term = *term;
-                    stack.pop();
                     self.work += 1;
-                    stack.extend(self.put(term)?);
-                    continue;
+                    if self.leaf(term) {
+                        Stopped::Ended
+                    } else {
+                        Stopped::Last(term)
+                    }
                 }
                 Frame::Bytes(bytes) => self.bytes(bytes),
             };
-            match opened {
-                Opened::Nothing => {
+            match stopped {
+                Stopped::Ended => {
                     stack.pop();
                 }
-                Opened::Frame(frame) => stack.push(frame),
-                Opened::Key(frame, value) => {
+                Stopped::Term(term) => stack.extend(self.open(term)?),
+                Stopped::Key(key, value) => {
                     stack.push(Frame::Term(value));
-                    stack.push(frame);
+                    stack.extend(self.open(key)?);
                 }
-                Opened::Last(frame) => *stack.last_mut().expect("it is there") = frame,
-                Opened::Stop => return Ok(()),
+                Stopped::Last(term) => {
+                    stack.pop();
+                    stack.extend(self.open(term)?);
+                }
+                Stopped::Budget => return Ok(()),
             }
         }
         Ok(())
     }
 
     /// Counts one term, if the budget has it.
-    #[inline]
+    #[inline(always)]
     fn has_budget(&mut self) -> bool {
         if self.work >= self.budget {
             return false;
@@ -226,75 +243,76 @@ impl Writer<'_> {
     }
 
     #[inline]
-    fn tuple<'t>(&mut self, elements: &mut TupleIter<'t>) -> Result<Opened<'t>, EncodeError> {
+    fn tuple<'t>(&mut self, elements: &mut TupleIter<'t>) -> Stopped<'t> {
         loop {
             if !self.has_budget() {
-                return Ok(Opened::Stop);
+                return Stopped::Budget;
             }
             let Some(element) = elements.next() else {
-                return Ok(Opened::Nothing);
+                return Stopped::Ended;
             };
-            if let Some(frame) = self.put(element)? {
+            if !self.leaf(element) {
                 // The last element leaves nothing to come back to.
-                return Ok(if elements.len() == 0 {
-                    Opened::Last(frame)
+                return if elements.len() == 0 {
+                    Stopped::Last(element)
                 } else {
-                    Opened::Frame(frame)
-                });
+                    Stopped::Term(element)
+                };
             }
         }
     }
 
     #[inline]
-    fn list<'t>(&mut self, list: &mut List<'t>) -> Result<Opened<'t>, EncodeError> {
+    fn list<'t>(&mut self, list: &mut List<'t>) -> Stopped<'t> {
         loop {
             if !self.has_budget() {
-                return Ok(Opened::Stop);
+                return Stopped::Budget;
             }
             let Some(cons) = list.rest.as_cons() else {
                 let count = list.count.to_be_bytes();
                 self.out[list.count_at..list.count_at + 4].copy_from_slice(&count);
                 if list.rest.is_nil() {
                     self.out.push(NIL_EXT);
-                    return Ok(Opened::Nothing);
+                    return Stopped::Ended;
                 }
-                return Ok(Opened::Last(Frame::Term(list.rest)));
+                return if self.leaf(list.rest) {
+                    Stopped::Ended
+                } else {
+                    Stopped::Last(list.rest)
+                };
             };
             // A block has fewer cells than 32 bits count.
             list.count += 1;
             list.rest = cons.tail();
-            if let Some(frame) = self.put(cons.head())? {
-                return Ok(Opened::Frame(frame));
+            if !self.leaf(cons.head()) {
+                return Stopped::Term(cons.head());
             }
         }
     }
 
     #[inline]
-    fn pairs<'t>(
-        &mut self,
-        pairs: &mut impl Iterator<Item = (Term<'t>, Term<'t>)>,
-    ) -> Result<Opened<'t>, EncodeError> {
+    fn pairs<'t>(&mut self, pairs: &mut impl Iterator<Item = (Term<'t>, Term<'t>)>) -> Stopped<'t> {
         loop {
             if !self.has_budget() {
-                return Ok(Opened::Stop);
+                return Stopped::Budget;
             }
             let Some((key, value)) = pairs.next() else {
-                return Ok(Opened::Nothing);
+                return Stopped::Ended;
             };
-            if let Some(frame) = self.put(key)? {
-                return Ok(Opened::Key(frame, value));
+            if !self.leaf(key) {
+                return Stopped::Key(key, value);
             }
             self.work += 1;
-            if let Some(frame) = self.put(value)? {
-                return Ok(Opened::Frame(frame));
+            if !self.leaf(value) {
+                return Stopped::Term(value);
             }
         }
     }
 
     #[cold]
-    fn bytes<'t>(&mut self, bytes: &mut &'t [u8]) -> Opened<'t> {
+    fn bytes<'t>(&mut self, bytes: &mut &[u8]) -> Stopped<'t> {
         if self.work >= self.budget {
-            return Opened::Stop;
+            return Stopped::Budget;
         }
         let left = self.budget - self.work;
         let now = bytes.len().min(left.saturating_mul(COPIED_BYTES_PER_WORK));
@@ -303,63 +321,88 @@ impl Writer<'_> {
         self.work += now.div_ceil(COPIED_BYTES_PER_WORK);
         *bytes = rest;
         if rest.is_empty() {
-            Opened::Nothing
+            Stopped::Ended
         } else {
-            Opened::Stop
+            Stopped::Budget
         }
     }
 
-    /// Writes a leaf, or the head of a compound, whose rest is given.
+    /// Writes a term of the most frequent kinds of leaf; says whether it was one.
     #[inline(always)]
-    fn put<'t>(&mut self, term: Term<'t>) -> Result<Option<Frame<'t>>, EncodeError> {
-        match term.view() {
-            View::Atom(atom) => self.atom(atom),
-            View::Int(value) => self.integer(value),
-            View::Binary(bytes) => return self.binary(bytes),
-            View::Nil => self.out.push(NIL_EXT),
-            View::Tuple(tuple) => return Ok(self.open_tuple(tuple)),
-            View::Cons(_) => return Ok(self.open_list(term)),
-            View::Map(map) => return Ok(self.open_map(map)),
-            View::Float(value) => {
+    fn leaf(&mut self, term: Term<'_>) -> bool {
+        let word = term.word();
+        match word.tag() {
+            ATOM => self.atom(Atom::from_index(word.payload() as u32)),
+            INTEGER => self.integer(word.small_value()),
+            NIL => self.out.push(NIL_EXT),
+            HEAP_BINARY => match term.as_binary() {
+                Some(bytes) => self.short_binary(bytes),
+                None => return false,
+            },
+            FLOAT => {
                 self.out.push(NEW_FLOAT_EXT);
-                self.out.extend_from_slice(&value.to_be_bytes());
+                let bits = term.as_f64().unwrap_or(0.0).to_bits();
+                self.bytes_of(bits.swap_bytes(), 8);
             }
-            _ => return self.rare(term),
+            _ => return false,
         }
-        Ok(None)
+        true
+    }
+
+    /// A binary that lies in the block, so of at most 64 bytes.
+    #[inline(always)]
+    fn short_binary(&mut self, bytes: &[u8]) {
+        self.tagged(BINARY_EXT, bytes.len() as u32);
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Writes any other leaf, or the head of a compound, whose rest is given.
+    #[inline(never)]
+    fn open<'t>(&mut self, term: Term<'t>) -> Result<Option<Frame<'t>>, EncodeError> {
+        match term.view() {
+            View::Tuple(tuple) => Ok(self.open_tuple(tuple)),
+            View::Cons(_) => Ok(self.open_list(term)),
+            View::Map(map) => Ok(self.open_map(map)),
+            View::Binary(bytes) => self.binary(bytes),
+            _ => self.rare(term),
+        }
     }
 
     #[inline(always)]
     fn atom(&mut self, atom: Atom) {
-        atom_names::put(self.out, atom, self.options.minor_version);
+        atom_names::put(self.names, self.out, atom, self.options.minor_version);
+    }
+
+    /// The first `len` of eight bytes, from the least significant: one store, cut off after it.
+    #[inline(always)]
+    fn bytes_of(&mut self, word: u64, len: usize) {
+        let end = self.out.len() + len;
+        self.out.extend_from_slice(&word.to_le_bytes());
+        self.out.truncate(end);
     }
 
     #[inline(always)]
     fn integer(&mut self, value: i64) {
         if let Ok(byte) = u8::try_from(value) {
-            self.out.extend_from_slice(&[SMALL_INTEGER_EXT, byte]);
+            self.bytes_of(u64::from(SMALL_INTEGER_EXT) | u64::from(byte) << 8, 2);
         } else if let Ok(value) = i32::try_from(value) {
             self.tagged(INTEGER_EXT, value as u32);
         } else {
             let magnitude = value.unsigned_abs();
             let len = magnitude.ilog2() / 8 + 1;
-            let sign = u8::from(value < 0);
-            self.out
-                .extend_from_slice(&[SMALL_BIG_EXT, len as u8, sign]);
-            let end = self.out.len() + len as usize;
-            self.out.extend_from_slice(&magnitude.to_le_bytes());
-            self.out.truncate(end);
+            let head = u64::from(len) << 8 | u64::from(value < 0) << 16;
+            self.bytes_of(u64::from(SMALL_BIG_EXT) | head, 3);
+            self.bytes_of(magnitude, len as usize);
         }
     }
 
     /// A tag with a number of 32 bits.
     #[inline(always)]
     fn tagged(&mut self, tag: u8, number: u32) {
-        let [a, b, c, d] = number.to_be_bytes();
-        self.out.extend_from_slice(&[tag, a, b, c, d]);
+        let number = u64::from(number.swap_bytes());
+        self.bytes_of(u64::from(tag) | number << 8, 5);
     }
 
-    #[inline(always)]
     fn binary<'t>(&mut self, bytes: &'t [u8]) -> Result<Option<Frame<'t>>, EncodeError> {
         let len = bytes.len();
         let Ok(count) = u32::try_from(len) else {
@@ -464,7 +507,7 @@ impl Writer<'_> {
                 return Ok(Some(Frame::Bytes(bytes)));
             }
             View::Native => return Err(EncodeError::Native),
-            _ => unreachable!("all other kinds are written by `put`"),
+            _ => unreachable!("all other kinds are written by `leaf` and `open`"),
         }
         Ok(None)
     }
@@ -519,16 +562,16 @@ impl Writer<'_> {
     }
 }
 
-/// What came of going on with a frame.
-enum Opened<'t> {
+/// Why a frame went no further.
+enum Stopped<'t> {
     /// It is at its end.
-    Nothing,
-    /// Another is to be written before it.
-    Frame(Frame<'t>),
-    /// A key is to be written before it, then the key's value.
-    Key(Frame<'t>, Term<'t>),
-    /// It is at its end, and another takes its place.
-    Last(Frame<'t>),
+    Ended,
+    /// This is to be opened before it goes on.
+    Term(Term<'t>),
+    /// This key is to be opened before it goes on, and then comes its value.
+    Key(Term<'t>, Term<'t>),
+    /// It is at its end but for this, which is to be opened.
+    Last(Term<'t>),
     /// The budget is used up.
-    Stop,
+    Budget,
 }
