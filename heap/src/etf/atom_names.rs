@@ -14,15 +14,17 @@ use crate::{Atom, atoms};
 const ENTRIES: usize = 256;
 
 /// Bytes of a name that is kept for writing; longer ones are rare.
-const WRITTEN_BYTES_MAX: usize = 26;
+const WRITTEN_BYTES_MAX: usize = 22;
 
-#[derive(Clone, Copy)]
+/// Each part in a cell of its own: what is read is read from here at once, and not from a copy
+/// that was just written, for which the processor would have to wait.
 pub(super) struct Written {
     // No atom has the number `u32::MAX`.
-    index: u32,
-    len: u8,
-    ascii: bool,
-    bytes: [u8; WRITTEN_BYTES_MAX],
+    index: Cell<u32>,
+    len: Cell<u8>,
+    ascii: Cell<bool>,
+    // The atom in minor version 2: tag, length, name.
+    bytes: Cell<[u8; 2 + WRITTEN_BYTES_MAX]>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,9 +39,14 @@ pub(super) struct Read {
 }
 
 thread_local! {
-    static WRITTEN: [Cell<Written>; ENTRIES] = const {
+    static WRITTEN: [Written; ENTRIES] = const {
         [const {
-            Cell::new(Written { index: u32::MAX, len: 0, ascii: true, bytes: [0; WRITTEN_BYTES_MAX] })
+            Written {
+                index: Cell::new(u32::MAX),
+                len: Cell::new(0),
+                ascii: Cell::new(true),
+                bytes: Cell::new([0; 2 + WRITTEN_BYTES_MAX]),
+            }
         }; ENTRIES]
     };
     static READ: [Cell<Read>; ENTRIES] = const {
@@ -48,7 +55,7 @@ thread_local! {
 }
 
 /// The thread's table for writing.
-pub(super) type Names = [Cell<Written>; ENTRIES];
+pub(super) type Names = [Written; ENTRIES];
 
 /// Looks the table up once for many atoms.
 #[inline]
@@ -59,39 +66,41 @@ pub(super) fn with_written<T>(write: impl FnOnce(&Names) -> T) -> T {
 /// Appends an atom.
 #[inline(always)]
 pub(super) fn put(names: &Names, out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
-    let cell = &names[atom.index() as usize % ENTRIES];
-    let kept = cell.get();
-    if kept.index != atom.index() {
-        return put_unknown(out, atom, version, cell);
+    let kept = &names[atom.index() as usize % ENTRIES];
+    if kept.index.get() != atom.index() {
+        return put_unknown(out, atom, version, kept);
     }
-    let end = match version {
-        MinorVersion::Two => {
-            out.extend_from_slice(&[SMALL_ATOM_UTF8_EXT, kept.len]);
-            out.len() + usize::from(kept.len)
-        }
-        MinorVersion::One if kept.ascii => {
-            out.extend_from_slice(&[ATOM_EXT, 0, kept.len]);
-            out.len() + usize::from(kept.len)
-        }
-        MinorVersion::One => return put_name(out, atom.as_str(), version),
-    };
     // All bytes, whatever the length: one store of known size, cut off after it.
-    out.extend_from_slice(&kept.bytes);
-    out.truncate(end);
+    let len = usize::from(kept.len.get());
+    match version {
+        MinorVersion::Two => {
+            let end = out.len() + 2 + len;
+            out.extend_from_slice(&kept.bytes.get());
+            out.truncate(end);
+        }
+        MinorVersion::One if kept.ascii.get() => {
+            out.extend_from_slice(&[ATOM_EXT, 0, kept.len.get()]);
+            let end = out.len() + len;
+            out.extend_from_slice(&kept.bytes.get()[2..]);
+            out.truncate(end);
+        }
+        MinorVersion::One => put_name(out, atom.as_str(), version),
+    }
 }
 
 #[cold]
-fn put_unknown(out: &mut Vec<u8>, atom: Atom, version: MinorVersion, cell: &Cell<Written>) {
+#[inline(never)]
+fn put_unknown(out: &mut Vec<u8>, atom: Atom, version: MinorVersion, kept: &Written) {
     let name = atom.as_str();
     if name.len() <= WRITTEN_BYTES_MAX {
-        let mut bytes = [0; WRITTEN_BYTES_MAX];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        cell.set(Written {
-            index: atom.index(),
-            len: name.len() as u8,
-            ascii: name.is_ascii(),
-            bytes,
-        });
+        let mut bytes = [0; 2 + WRITTEN_BYTES_MAX];
+        bytes[0] = SMALL_ATOM_UTF8_EXT;
+        bytes[1] = name.len() as u8;
+        bytes[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        kept.bytes.set(bytes);
+        kept.index.set(atom.index());
+        kept.len.set(name.len() as u8);
+        kept.ascii.set(name.is_ascii());
     }
     put_name(out, name, version);
 }
@@ -240,7 +249,7 @@ mod tests {
 
     /// Names around every length at which something changes, ASCII and not.
     fn names() -> Vec<String> {
-        let lengths = [0, 1, 7, 8, 9, 15, 16, 17, 25, 26, 27, 127, 128, 255];
+        let lengths = [0, 1, 7, 8, 9, 11, 15, 16, 17, 21, 22, 23, 127, 128, 255];
         let mut names = Vec::new();
         for letter in ["x", "é", "語"] {
             names.extend(lengths.iter().map(|len| letter.repeat(*len)));

@@ -359,12 +359,16 @@ impl Writer<'_> {
     /// Writes any other leaf, or the head of a compound, whose rest is given.
     #[inline(never)]
     fn open<'t>(&mut self, term: Term<'t>) -> Result<Option<Frame<'t>>, EncodeError> {
-        match term.view() {
-            View::Tuple(tuple) => Ok(self.open_tuple(tuple)),
-            View::Cons(_) => Ok(self.open_list(term)),
-            View::Map(map) => Ok(self.open_map(map)),
-            View::Binary(bytes) => self.binary(bytes),
-            _ => self.rare(term),
+        if let Some(tuple) = term.as_tuple() {
+            Ok(self.open_tuple(tuple))
+        } else if term.as_cons().is_some() {
+            Ok(self.open_list(term))
+        } else if let Some(map) = term.as_map() {
+            Ok(self.open_map(map))
+        } else if let Some(bytes) = term.as_binary() {
+            self.binary(bytes)
+        } else {
+            self.rare(term)
         }
     }
 
@@ -446,7 +450,7 @@ impl Writer<'_> {
         if len > 0 {
             let [high, low] = (len as u16).to_be_bytes();
             self.out.extend_from_slice(&[STRING_EXT, high, low]);
-            let byte = |term: Term<'_>| term.as_i64().map_or(0, |byte| byte as u8);
+            let byte = |term: Term<'_>| term.word().small_value() as u8;
             self.out.extend(list.list_iter().map(byte));
             return None;
         }
@@ -464,13 +468,13 @@ impl Writer<'_> {
         let mut cells = list.list_iter();
         let mut len = 0;
         for term in cells.by_ref() {
-            match term.view() {
-                View::Int(0..=255) if len < STRING_BYTES_MAX => len += 1,
-                _ => {
-                    self.work += len / 4;
-                    return 0;
-                }
+            let word = term.word();
+            let byte = word.tag() == INTEGER && (0..=255).contains(&word.small_value());
+            if !byte || len == STRING_BYTES_MAX {
+                self.work += len / 4;
+                return 0;
             }
+            len += 1;
         }
         self.work += len / 4;
         if cells.tail().is_nil() { len } else { 0 }
