@@ -20,8 +20,10 @@ use crate::{
 
 mod compound;
 mod shape;
+mod slots;
 
 pub(crate) use compound::{ListEncoder, MapEncoder, StructEncoder, TupleEncoder};
+pub(crate) use slots::FLAT_PAIRS_MAX;
 
 /// Serialises a value into a new block behind a header.
 ///

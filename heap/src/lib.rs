@@ -104,6 +104,7 @@ mod decode;
 mod embed;
 mod encode;
 mod error;
+pub mod etf;
 mod external;
 mod hash;
 mod heap;

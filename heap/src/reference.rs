@@ -37,17 +37,23 @@ impl Ref {
         ]
     }
 
-    /// The reference of three numbers in the order in which they are printed.
-    pub(crate) fn from_printed([high, middle, low]: [u64; 3]) -> Option<Ref> {
-        let fit = high < 1 << 10 && middle < 1 << 32 && low < 1 << 18;
-        fit.then_some(Ref(high << 50 | middle << 18 | low))
+    /// The reference of its three numbers, the lowest first, if they fit; a missing one is 0.
+    pub(crate) fn from_numbers(numbers: &[u32]) -> Option<Ref> {
+        let number = |index| numbers.get(index).copied().unwrap_or(0);
+        let (low, middle, high) = (number(0), number(1), number(2));
+        let fits = (1..=3).contains(&numbers.len()) && low < 1 << 18 && high < 1 << 10;
+        fits.then(|| Ref(u64::from(high) << 50 | u64::from(middle) << 18 | u64::from(low)))
     }
 
     fn parse(text: &str) -> Option<Ref> {
         let mut parts = text.strip_prefix("#Ref<0.")?.strip_suffix('>')?.split('.');
         let mut number = || parts.next()?.parse().ok();
-        let numbers = [number()?, number()?, number()?];
-        parts.next().is_none().then(|| Ref::from_printed(numbers))?
+        let [high, middle, low] = [number()?, number()?, number()?];
+        let numbers = [low, middle, high];
+        parts
+            .next()
+            .is_none()
+            .then(|| Ref::from_numbers(&numbers))?
     }
 }
 

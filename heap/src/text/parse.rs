@@ -691,7 +691,11 @@ impl<'t> Parser<'t> {
                     .filter(|index| *index <= Pid::INDEX_MAX)
                     .zip(half(1))
                     .map(|(index, serial)| Ok(Word::pid(Pid::from_parts(index, serial)))),
-                (REFERENCE, 3) => Ref::from_printed([numbers[0], numbers[1], numbers[2]])
+                (REFERENCE, 3) => [2, 1, 0]
+                    .map(half)
+                    .into_iter()
+                    .collect::<Option<Vec<u32>>>()
+                    .and_then(|numbers| Ref::from_numbers(&numbers))
                     .map(|reference| Ok(Word::reference(reference))),
                 (PORT, 1) => Some(numbers[0])
                     .filter(|number| *number < 1 << 60)

@@ -3,6 +3,7 @@
 #[path = "../erlang_support/mod.rs"]
 mod erlang_support;
 
+mod etf;
 mod order;
 mod rig;
 mod text;

@@ -13,14 +13,20 @@ main() ->
 serve(Streams) ->
     receive
         {Streams, {data, Request}} ->
-            {Function, Batch} = binary_to_term(Request),
-            Replies = [try {ok, call(Function, Arguments)}
-                       catch _:Reason -> {error, Reason}
-                       end || Arguments <- Batch],
-            port_command(Streams, term_to_binary(Replies)),
+            port_command(Streams, term_to_binary(answer(Request))),
             serve(Streams);
         {Streams, eof} ->
             halt(0)
+    end.
+
+answer(Request) ->
+    try binary_to_term(Request) of
+        {Function, Batch} ->
+            [try {ok, call(Function, Arguments)}
+             catch _:Reason -> {error, Reason}
+             end || Arguments <- Batch]
+    catch
+        error:badarg -> unreadable
     end.
 
 call(release, []) -> list_to_integer(erlang:system_info(otp_release));

@@ -71,6 +71,7 @@ impl Erlang {
             .args(["-noinput", "-kernel", "logger_level", "none"])
             .args(["-s", "rig", "main", "-pa"])
             .arg(&beams)
+            .env("ERL_CRASH_DUMP_SECONDS", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -113,7 +114,8 @@ impl Erlang {
         let arguments = batch.iter().map(|arguments| Value::list(arguments.clone()));
         let request = Value::Tuple(vec![Value::atom(function), Value::list(arguments)]);
         let reply = Value::from_external(&self.exchange(&request.to_external()));
-        let results = reply.elements().expect("a list of results");
+        let unreadable = "Erlang does not read the request: a value in it is none of its terms";
+        let results = reply.elements().expect(unreadable);
         assert_eq!(results.len(), batch.len(), "a result for each call");
         results
             .into_iter()

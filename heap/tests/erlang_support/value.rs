@@ -97,6 +97,21 @@ impl Value {
         }
     }
 
+    /// Whether the question is true of this value or of a part.
+    pub fn any(&self, question: &dyn Fn(&Value) -> bool) -> bool {
+        question(self)
+            || match self {
+                Value::Tuple(parts) => parts.iter().any(|part| part.any(question)),
+                Value::List(parts, tail) => {
+                    parts.iter().any(|part| part.any(question)) || tail.any(question)
+                }
+                Value::Map(pairs) => pairs
+                    .iter()
+                    .any(|(key, value)| key.any(question) || value.any(question)),
+                _ => false,
+            }
+    }
+
     /// The elements of a proper list.
     pub fn elements(self) -> Option<Vec<Value>> {
         match self {
