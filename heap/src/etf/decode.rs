@@ -21,6 +21,7 @@ use super::tags::{
     SMALL_INTEGER_EXT, SMALL_TUPLE_EXT, STRING_EXT, V4_PORT_EXT, VERSION,
 };
 use crate::encode::{Encoder, FLAT_PAIRS_MAX};
+use crate::limits::HEAP_BINARY_BYTES_MAX;
 use crate::off_heap::SharedBytes;
 use crate::raw::Shape;
 use crate::word::{CONS, MAP, TUPLE, Word};
@@ -670,6 +671,13 @@ impl Reader {
         last_bits: u8,
     ) -> Result<Option<Word>, DecodeErrorKind> {
         let start = source.input.at;
+        if let (Some(bytes), 0..=HEAP_BINARY_BYTES_MAX, 0) =
+            (source.input.bytes[start..].first_chunk(), len, last_bits)
+        {
+            source.input.at += len;
+            let word = self.encoder.short_binary(bytes, len);
+            return Ok(Some(word.map_err(too_large)?));
+        }
         let bytes = source.input.take(len, "the bytes of a binary")?;
         let part = |binary: &Binary| binary.shared().part(start, len);
         if let (Some(shared), 0) = (source.shared, last_bits) {
