@@ -138,8 +138,7 @@ pub(super) fn read(
         Some(first) if len <= 16 => masked(u128::from_le_bytes(*first), len),
         _ => ends(&input[..len]),
     };
-    let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let place = (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize;
+    let place = place(low, high, len);
     let kept = known[place].get();
     // The table has names by their UTF-8; ASCII is the same in Latin-1.
     if kept.low == low
@@ -157,6 +156,23 @@ pub(super) fn read(
         atom: atoms::OK,
     };
     read_elsewhere(known, place, new, &input[..len], latin1, existing)
+}
+
+/// The atom of the first `len` of these bytes of UTF-8, if it stands at its place in the table.
+#[inline(always)]
+pub(super) fn known_at_its_place(known: &Known, first: &[u8; 16], len: usize) -> Option<Atom> {
+    if len > first.len() {
+        return None;
+    }
+    let (low, high) = masked(u128::from_le_bytes(*first), len);
+    let kept = known[place(low, high, len)].get();
+    (kept.low == low && kept.high == high && kept.len == len as u32).then_some(kept.atom)
+}
+
+#[inline(always)]
+fn place(low: u64, high: u64, len: usize) -> usize {
+    let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize
 }
 
 /// The upper bit of each byte.
@@ -188,11 +204,22 @@ fn read_elsewhere(
     Ok(new.atom)
 }
 
-#[inline]
+/// The bits of the first so many bytes of sixteen, in two halves.
+static MASKS: [(u64, u64); 17] = {
+    let mut masks = [(u64::MAX, u64::MAX); 17];
+    let mut len = 0;
+    while len < 16 {
+        let mask = (1_u128 << (8 * len)) - 1;
+        masks[len] = (mask as u64, (mask >> 64) as u64);
+        len += 1;
+    }
+    masks
+};
+
+#[inline(always)]
 fn masked(first: u128, len: usize) -> (u64, u64) {
-    let unused = 128 - 8 * len as u32;
-    let name = first.checked_shl(unused).unwrap_or(0) >> (unused % 128);
-    (name as u64, (name >> 64) as u64)
+    let (low, high) = MASKS[len];
+    (first as u64 & low, (first >> 64) as u64 & high)
 }
 
 #[cold]
