@@ -52,6 +52,7 @@ mod encode;
 mod error;
 mod limits;
 mod options;
+mod room;
 mod tags;
 
 pub use decode::Decoder;

@@ -14,10 +14,10 @@ use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 
 use crate::CopyError;
-use crate::limits::FIRST_WORDS;
+use crate::limits::{FIRST_WORDS, HEAP_BINARY_BYTES_MAX};
 use crate::off_heap;
 use crate::term::Term;
-use crate::word::Word;
+use crate::word::{HEAP_BINARY, Word};
 
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
 #[repr(C)]
@@ -404,6 +404,51 @@ impl Space {
             ptr::copy_nonoverlapping(bytes.as_ptr(), target.as_ptr(), bytes.len());
             if bits > 0 {
                 *target.add(bytes.len() - 1).as_mut() &= mask;
+            }
+        }
+        self.len += words as u32 + 1;
+        Ok(offset)
+    }
+
+    /// As [`Space::push_bytes`] of the first `len` bytes: more are there, so that none of the copies
+    /// has a length to be looked at.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is over their number.
+    #[inline(always)]
+    pub(crate) fn push_short(
+        &mut self,
+        bytes: &[u8; HEAP_BINARY_BYTES_MAX],
+        len: usize,
+    ) -> Result<u32, CopyError> {
+        const WORDS: u64 = HEAP_BINARY_BYTES_MAX.div_ceil(size_of::<Word>()) as u64;
+        let needed = u64::from(self.len) + WORDS + 1;
+        if needed > u64::from(self.capacity.min(self.words_max)) {
+            // No room for all of them, but perhaps for those that count.
+            return self.push_bytes(&bytes[..len]);
+        }
+        assert!(len <= bytes.len());
+        let words = len.div_ceil(size_of::<Word>());
+        let offset = self.len;
+        // SAFETY: there is room for a header and all bytes, whatever of them counts in the end;
+        // source and target are different allocations. The last word, if there is one, is one of
+        // those just written.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.write(Word::header(HEAP_BINARY, len as u32));
+            let target = start.add(1);
+            if len <= bytes.len() / 2 {
+                let half = bytes.len() / 2;
+                ptr::copy_nonoverlapping(bytes.as_ptr(), target.cast().as_ptr(), half);
+            } else {
+                target.cast().write_unaligned(*bytes);
+            }
+            if words > 0 {
+                let last = target.add(words - 1);
+                let unused = words * size_of::<Word>() - len;
+                let mask = u64::from_le(u64::MAX >> (8 * unused));
+                last.write(Word(last.read().0 & mask));
             }
         }
         self.len += words as u32 + 1;

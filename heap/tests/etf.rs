@@ -317,3 +317,23 @@ fn an_identifier_too_large_to_be_local_stays_what_it_was() {
     let bytes = etf::term_to_binary(local.root()).unwrap();
     assert!(etf::binary_to_term(&bytes).unwrap() == local);
 }
+
+/// A binary near the end of the input, or of the room, is copied in another way than one before.
+#[test]
+fn short_binaries_are_read_wherever_they_stand() {
+    for len in 0..=65_usize {
+        let bytes = vec![0xFF; len];
+        for behind in [0, 13, 80] {
+            let term = to_term(&(Binary::from(bytes.clone()), vec![300; behind])).unwrap();
+            let external = etf::term_to_binary(term.root()).unwrap();
+            let words = (1..).find_map(|words| {
+                let options = DecodeOptions::new().words_max(words);
+                etf::decode((), &external, &options).ok()
+            });
+            let (tight, _) = words.unwrap();
+            assert_eq!(tight, term);
+            assert_eq!(etf::binary_to_term(&external).unwrap(), term);
+            assert_eq!(etf::term_to_binary(tight.root()).unwrap(), external);
+        }
+    }
+}

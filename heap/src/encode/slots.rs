@@ -109,6 +109,16 @@ impl Encoder {
         self.shared(shared, 0)
     }
 
+    /// A binary of the first `len` of these bytes.
+    #[inline(always)]
+    pub(crate) fn short_binary(
+        &mut self,
+        bytes: &[u8; limits::HEAP_BINARY_BYTES_MAX],
+        len: usize,
+    ) -> Result<Word, EncodeError> {
+        Ok(Word::boxed(HEAP_BINARY, self.space.push_short(bytes, len)?))
+    }
+
     /// A shared binary; past the bits of its last byte all are zero.
     pub(crate) fn shared(&mut self, shared: SharedBytes, last: u8) -> Result<Word, EncodeError> {
         let offset = off_heap::push_binary(&mut self.space, shared, last)?;

@@ -7,24 +7,23 @@ use std::cell::Cell;
 
 use super::error::DecodeErrorKind;
 use super::options::MinorVersion;
+use super::room::Room;
 use super::tags::{ATOM_EXT, ATOM_UTF8_EXT, SMALL_ATOM_UTF8_EXT};
 use crate::{Atom, atoms};
 
 /// Entries of each table, 14 KiB in all. Chosen by feel: the names of a few dozen kinds of message.
 const ENTRIES: usize = 256;
 
-/// Bytes of a name that is kept for writing; longer ones are rare.
-const WRITTEN_BYTES_MAX: usize = 22;
+/// Bytes of an atom that is kept as it is written, tag and length included; longer ones are rare.
+const WRITTEN_BYTES_MAX: usize = 24;
 
 /// Each part in a cell of its own: what is read is read from here at once, and not from a copy
 /// that was just written, for which the processor would have to wait.
 pub(super) struct Written {
-    // No atom has the number `u32::MAX`.
-    index: Cell<u32>,
+    // Of the atom and the version; no atom has the number `u32::MAX / 2`.
+    key: Cell<u32>,
     len: Cell<u8>,
-    ascii: Cell<bool>,
-    // The atom in minor version 2: tag, length, name.
-    bytes: Cell<[u8; 2 + WRITTEN_BYTES_MAX]>,
+    bytes: Cell<[u8; WRITTEN_BYTES_MAX]>,
 }
 
 #[derive(Clone, Copy)]
@@ -42,10 +41,9 @@ thread_local! {
     static WRITTEN: [Written; ENTRIES] = const {
         [const {
             Written {
-                index: Cell::new(u32::MAX),
+                key: Cell::new(u32::MAX),
                 len: Cell::new(0),
-                ascii: Cell::new(true),
-                bytes: Cell::new([0; 2 + WRITTEN_BYTES_MAX]),
+                bytes: Cell::new([0; WRITTEN_BYTES_MAX]),
             }
         }; ENTRIES]
     };
@@ -63,46 +61,40 @@ pub(super) fn with_written<T>(write: impl FnOnce(&Names) -> T) -> T {
     WRITTEN.with(|names| write(names))
 }
 
-/// Appends an atom.
+/// What a kept atom is known by: its number, and how it is written.
 #[inline(always)]
-pub(super) fn put(names: &Names, out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
-    let kept = &names[atom.index() as usize % ENTRIES];
-    if kept.index.get() != atom.index() {
-        return put_unknown(out, atom, version, kept);
-    }
-    // All bytes, whatever the length: one store of known size, cut off after it.
-    let len = usize::from(kept.len.get());
-    match version {
-        MinorVersion::Two => {
-            let end = out.len() + 2 + len;
-            out.extend_from_slice(&kept.bytes.get());
-            out.truncate(end);
-        }
-        MinorVersion::One if kept.ascii.get() => {
-            out.extend_from_slice(&[ATOM_EXT, 0, kept.len.get()]);
-            let end = out.len() + len;
-            out.extend_from_slice(&kept.bytes.get()[2..]);
-            out.truncate(end);
-        }
-        MinorVersion::One => put_name(out, atom.as_str(), version),
-    }
+fn key(atom: Atom, version: MinorVersion) -> u32 {
+    // A table of atoms that needs the upper bit does not fit in memory.
+    atom.index() << 1 | u32::from(version == MinorVersion::Two)
 }
 
+/// Appends an atom that is kept; says whether it is.
+#[inline(always)]
+pub(super) fn put_known(names: &Names, room: &mut Room, atom: Atom, version: MinorVersion) -> bool {
+    let kept = &names[atom.index() as usize % ENTRIES];
+    let known = kept.key.get() == key(atom, version);
+    if known {
+        // All bytes, whatever the length: one store of known size.
+        room.put(kept.bytes.get(), kept.len.get().into());
+    }
+    known
+}
+
+/// Appends an atom, and keeps it.
 #[cold]
 #[inline(never)]
-fn put_unknown(out: &mut Vec<u8>, atom: Atom, version: MinorVersion, kept: &Written) {
-    let name = atom.as_str();
-    if name.len() <= WRITTEN_BYTES_MAX {
-        let mut bytes = [0; 2 + WRITTEN_BYTES_MAX];
-        bytes[0] = SMALL_ATOM_UTF8_EXT;
-        bytes[1] = name.len() as u8;
-        bytes[2..2 + name.len()].copy_from_slice(name.as_bytes());
+pub(super) fn put(names: &Names, out: &mut Vec<u8>, atom: Atom, version: MinorVersion) {
+    let start = out.len();
+    put_name(out, atom.as_str(), version);
+    let written = &out[start..];
+    let mut bytes = [0; WRITTEN_BYTES_MAX];
+    if let Some(place) = bytes.get_mut(..written.len()) {
+        place.copy_from_slice(written);
+        let kept = &names[atom.index() as usize % ENTRIES];
+        kept.key.set(key(atom, version));
+        kept.len.set(written.len() as u8);
         kept.bytes.set(bytes);
-        kept.index.set(atom.index());
-        kept.len.set(name.len() as u8);
-        kept.ascii.set(name.is_ascii());
     }
-    put_name(out, name, version);
 }
 
 fn put_name(out: &mut Vec<u8>, name: &str, version: MinorVersion) {
@@ -146,8 +138,7 @@ pub(super) fn read(
         Some(first) if len <= 16 => masked(u128::from_le_bytes(*first), len),
         _ => ends(&input[..len]),
     };
-    let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let place = (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize;
+    let place = place(low, high, len);
     let kept = known[place].get();
     // The table has names by their UTF-8; ASCII is the same in Latin-1.
     if kept.low == low
@@ -165,6 +156,23 @@ pub(super) fn read(
         atom: atoms::OK,
     };
     read_elsewhere(known, place, new, &input[..len], latin1, existing)
+}
+
+/// The atom of the first `len` of these bytes of UTF-8, if it stands at its place in the table.
+#[inline(always)]
+pub(super) fn known_at_its_place(known: &Known, first: &[u8; 16], len: usize) -> Option<Atom> {
+    if len > first.len() {
+        return None;
+    }
+    let (low, high) = masked(u128::from_le_bytes(*first), len);
+    let kept = known[place(low, high, len)].get();
+    (kept.low == low && kept.high == high && kept.len == len as u32).then_some(kept.atom)
+}
+
+#[inline(always)]
+fn place(low: u64, high: u64, len: usize) -> usize {
+    let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize
 }
 
 /// The upper bit of each byte.
@@ -196,11 +204,22 @@ fn read_elsewhere(
     Ok(new.atom)
 }
 
-#[inline]
+/// The bits of the first so many bytes of sixteen, in two halves.
+static MASKS: [(u64, u64); 17] = {
+    let mut masks = [(u64::MAX, u64::MAX); 17];
+    let mut len = 0;
+    while len < 16 {
+        let mask = (1_u128 << (8 * len)) - 1;
+        masks[len] = (mask as u64, (mask >> 64) as u64);
+        len += 1;
+    }
+    masks
+};
+
+#[inline(always)]
 fn masked(first: u128, len: usize) -> (u64, u64) {
-    let unused = 128 - 8 * len as u32;
-    let name = first.checked_shl(unused).unwrap_or(0) >> (unused % 128);
-    (name as u64, (name >> 64) as u64)
+    let (low, high) = MASKS[len];
+    (first as u64 & low, (first >> 64) as u64 & high)
 }
 
 #[cold]
@@ -264,8 +283,13 @@ mod tests {
             for version in [MinorVersion::One, MinorVersion::Two] {
                 // Twice: the second time from the tables.
                 for _ in 0..2 {
-                    let mut out = Vec::new();
-                    with_written(|names| put(names, &mut out, atom, version));
+                    let mut room = Room::new(Vec::new());
+                    let known = with_written(|names| put_known(names, &mut room, atom, version));
+                    let mut out = room.finish();
+                    if !known {
+                        assert!(out.is_empty());
+                        with_written(|names| put(names, &mut out, atom, version));
+                    }
                     let (latin1, start) = match out[0] {
                         ATOM_EXT => (true, 3),
                         ATOM_UTF8_EXT => (false, 3),

@@ -21,6 +21,7 @@ use super::tags::{
     SMALL_INTEGER_EXT, SMALL_TUPLE_EXT, STRING_EXT, V4_PORT_EXT, VERSION,
 };
 use crate::encode::{Encoder, FLAT_PAIRS_MAX};
+use crate::limits::HEAP_BINARY_BYTES_MAX;
 use crate::off_heap::SharedBytes;
 use crate::raw::Shape;
 use crate::word::{CONS, MAP, TUPLE, Word};
@@ -260,6 +261,7 @@ impl Frame {
     };
 }
 
+#[derive(Clone, Copy)]
 struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -378,6 +380,7 @@ impl Reader {
             let leaf = if self.copying.is_some() {
                 self.copy(source)?
             } else {
+                self.leaves(source);
                 self.begin = source.input.at;
                 self.term(source)?
             };
@@ -386,6 +389,57 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Reads leaves of what is open as long as they are of the frequent kinds, sound, and not the
+    /// last; all else is left to [`Reader::term`] and [`Reader::deliver`].
+    #[inline(always)]
+    fn leaves(&mut self, source: &mut Source<'_>) {
+        let encoder = &mut self.encoder;
+        let known = source.known;
+        let mut frame = self.frame;
+        let mut input = source.input;
+        // The budget has one term more, which is read after these.
+        let most = source.budget - source.work;
+        let mut done = 0;
+        match frame.kind {
+            Kind::Tuple => {
+                while frame.left > 1 && done < most {
+                    let Some(word) = quick(encoder, known, &mut input) else {
+                        break;
+                    };
+                    encoder.fill(frame.next, word);
+                    frame.next += 1;
+                    frame.left -= 1;
+                    done += 1;
+                }
+            }
+            Kind::List => {
+                while frame.left > 1 && done < most {
+                    let before = input.at;
+                    let Some(word) = quick(encoder, known, &mut input) else {
+                        break;
+                    };
+                    let Ok(cell) = encoder.cell(word) else {
+                        input.at = before;
+                        break;
+                    };
+                    if frame.object == NONE {
+                        frame.object = cell;
+                    } else {
+                        encoder.fill(frame.next + 1, Word::boxed(CONS, cell));
+                    }
+                    frame.next = cell;
+                    frame.left -= 1;
+                    done += 1;
+                }
+            }
+            // A map's leaves gain nothing by it.
+            Kind::Root | Kind::Tail | Kind::Key | Kind::Value | Kind::Large => return,
+        }
+        source.work += done;
+        source.input = input;
+        self.frame = frame;
     }
 
     /// Puts a finished term where it belongs, and what that finishes, too.
@@ -669,6 +723,13 @@ impl Reader {
         last_bits: u8,
     ) -> Result<Option<Word>, DecodeErrorKind> {
         let start = source.input.at;
+        if let (Some(bytes), 0..=HEAP_BINARY_BYTES_MAX, 0) =
+            (source.input.bytes[start..].first_chunk(), len, last_bits)
+        {
+            source.input.at += len;
+            let word = self.encoder.short_binary(bytes, len);
+            return Ok(Some(word.map_err(too_large)?));
+        }
         let bytes = source.input.take(len, "the bytes of a binary")?;
         let part = |binary: &Binary| binary.shared().part(start, len);
         if let (Some(shared), 0) = (source.shared, last_bits) {
@@ -889,6 +950,53 @@ impl Reader {
         };
         self.encoder.export(fun).map_err(too_large)
     }
+}
+
+/// A leaf of a frequent kind; `None`, with nothing read, if the next term is another, or is near
+/// the end of the input, or not sound, or not to be had without a closer look.
+#[inline(always)]
+fn quick(encoder: &mut Encoder, known: &Known, input: &mut Input<'_>) -> Option<Word> {
+    let rest = &input.bytes[input.at..];
+    // The longest head of a leaf, or the longest name that is looked up at once.
+    let first: &[u8; 18] = rest.first_chunk()?;
+    let number = || u32::from_be_bytes([first[1], first[2], first[3], first[4]]);
+    let eight = |start: usize| {
+        let bytes = first[start..].first_chunk::<8>();
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    };
+    let (word, read) = match first[0] {
+        SMALL_INTEGER_EXT => (Word::number(first[1].into()), 2),
+        INTEGER_EXT => (Word::small((number() as i32).into())?, 5),
+        SMALL_BIG_EXT if first[1] < 8 => {
+            let len = usize::from(first[1]);
+            let magnitude = eight(3) & !(u64::MAX << (8 * len));
+            let value = magnitude as i64;
+            let value = if first[2] == 0 { value } else { -value };
+            (Word::small(value)?, 3 + len)
+        }
+        SMALL_ATOM_UTF8_EXT => {
+            let len = usize::from(first[1]);
+            let name = first.last_chunk()?;
+            let atom = atom_names::known_at_its_place(known, name, len)?;
+            (Word::atom(atom), 2 + len)
+        }
+        NIL_EXT => (Word::NIL, 1),
+        NEW_FLOAT_EXT => {
+            let value = f64::from_bits(eight(1).swap_bytes());
+            (encoder.float(value).ok()?, 9)
+        }
+        BINARY_EXT => {
+            let len = number() as usize;
+            if len > HEAP_BINARY_BYTES_MAX {
+                return None;
+            }
+            let bytes = rest[5..].first_chunk()?;
+            (encoder.short_binary(bytes, len).ok()?, 5 + len)
+        }
+        _ => return None,
+    };
+    input.at += read;
+    Some(word)
 }
 
 /// What is read from, with what was asked for.

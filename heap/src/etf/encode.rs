@@ -6,15 +6,18 @@ use super::compress::Deflater;
 use super::error::EncodeError;
 use super::limits::{COPIED_BYTES_PER_WORK, STRING_BYTES_MAX};
 use super::options::EncodeOptions;
+use super::room::Room;
 use super::tags::{
     BINARY_EXT, BIT_BINARY_EXT, COMPRESSED, EXPORT_EXT, INTEGER_EXT, LARGE_BIG_EXT,
     LARGE_TUPLE_EXT, LIST_EXT, MAP_EXT, NEW_FLOAT_EXT, NEW_PID_EXT, NEW_PORT_EXT,
     NEWER_REFERENCE_EXT, NIL_EXT, SMALL_BIG_EXT, SMALL_INTEGER_EXT, SMALL_TUPLE_EXT, STRING_EXT,
     V4_PORT_EXT, VERSION,
 };
+use crate::encode::FLAT_PAIRS_MAX;
+use crate::limits::HEAP_BINARY_BYTES_MAX;
 use crate::number::BigInt;
-use crate::word::{ATOM, FLOAT, HEAP_BINARY, INTEGER, NIL};
-use crate::{Atom, Map, MapIter, Term, Tuple, TupleIter, View};
+use crate::word::{ATOM, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NIL, TUPLE, Word};
+use crate::{Atom, Map, MapIter, Term, View};
 
 /// Largest port number in the older of the two forms, which OTP prefers.
 const NEW_PORT_ID_MAX: u64 = (1 << 28) - 1;
@@ -44,29 +47,96 @@ pub struct Encoder<'t> {
 }
 
 enum State<'t> {
-    Begin(Term<'t>),
-    Plain(Vec<Frame<'t>>),
+    Plain(Open<'t>),
     Deflating(Box<Deflater>),
     Done,
 }
 
 /// What is open, and what is left of it.
-enum Frame<'t> {
-    Tuple(TupleIter<'t>),
-    List(List<'t>),
-    Map(MapIter<'t>),
-    Sorted(std::vec::IntoIter<(Term<'t>, Term<'t>)>),
-    /// The value of a key that is no leaf; the tail of an improper list.
-    Term(Term<'t>),
-    /// Bytes of a binary.
-    Bytes(&'t [u8]),
+struct Open<'t> {
+    // The term that is written; of the words of its block all else is made.
+    term: Term<'t>,
+    // The innermost, and what is around it and not at its end.
+    frame: Frame,
+    around: Vec<Frame>,
+    // Pairs of the maps that are not flat.
+    pairs: Vec<Pairs<'t>>,
+    // Bytes of a binary.
+    bytes: &'t [u8],
 }
 
-struct List<'t> {
-    rest: Term<'t>,
+/// Something open: words of it that are left.
+#[derive(Clone, Copy)]
+struct Frame {
+    kind: Kind,
+    /// Elements or pairs left; of a list the elements written.
     count: u32,
-    // Where the number of elements is to be written.
-    count_at: usize,
+    /// Of a tuple the offset of the next element, of a flat map of the next key; of a list what
+    /// is left of it.
+    next: Word,
+    /// From a key to its value; of a list where in the output its number of elements is missing.
+    extra: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tuple,
+    List,
+    Map,
+    /// The innermost map of [`Open::pairs`].
+    Pairs,
+    /// One term, the word `next`.
+    Term,
+    /// The rest of [`Open::bytes`].
+    Bytes,
+    /// Nothing is left.
+    Ended,
+}
+
+/// Pairs of a map as they come, or in order.
+enum Pairs<'t> {
+    Any(MapIter<'t>),
+    Sorted(std::vec::IntoIter<(Term<'t>, Term<'t>)>),
+}
+
+impl<'t> Iterator for Pairs<'t> {
+    type Item = (Term<'t>, Term<'t>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(Term<'t>, Term<'t>)> {
+        match self {
+            Pairs::Any(pairs) => pairs.next(),
+            Pairs::Sorted(pairs) => pairs.next(),
+        }
+    }
+}
+
+impl Frame {
+    fn of(kind: Kind) -> Frame {
+        Frame {
+            kind,
+            count: 0,
+            next: Word::NIL,
+            extra: 0,
+        }
+    }
+
+    fn term(word: Word) -> Frame {
+        Frame {
+            next: word,
+            ..Frame::of(Kind::Term)
+        }
+    }
+
+    /// A list whose tag and number of elements end at `end`.
+    #[inline(always)]
+    fn list(word: Word, end: usize) -> Frame {
+        Frame {
+            next: word,
+            extra: end - size_of::<u32>(),
+            ..Frame::of(Kind::List)
+        }
+    }
 }
 
 impl std::fmt::Debug for Encoder<'_> {
@@ -84,11 +154,19 @@ impl<'t> Encoder<'t> {
     }
 
     /// An encoder that appends to these bytes.
-    pub fn append(out: Vec<u8>, term: Term<'t>, options: &EncodeOptions) -> Encoder<'t> {
+    pub fn append(mut out: Vec<u8>, term: Term<'t>, options: &EncodeOptions) -> Encoder<'t> {
+        let start = out.len();
+        out.push(VERSION);
         Encoder {
-            start: out.len(),
+            start,
             out,
-            state: State::Begin(term),
+            state: State::Plain(Open {
+                term,
+                frame: Frame::term(term.word()),
+                around: Vec::new(),
+                pairs: Vec::new(),
+                bytes: &[],
+            }),
             options: *options,
         }
     }
@@ -107,25 +185,7 @@ impl<'t> Encoder<'t> {
         let mut work = 0;
         while work < budget {
             match &mut self.state {
-                State::Begin(term) => {
-                    let term = *term;
-                    self.out.push(VERSION);
-                    let mut writer = Writer {
-                        out: &mut self.out,
-                        names,
-                        options: &self.options,
-                        work: 1,
-                        budget,
-                    };
-                    let stack = if writer.leaf(term) {
-                        Vec::new()
-                    } else {
-                        writer.open(term)?.into_iter().collect()
-                    };
-                    work += writer.work;
-                    self.state = State::Plain(stack);
-                }
-                State::Plain(stack) => {
+                State::Plain(open) => {
                     let mut writer = Writer {
                         out: &mut self.out,
                         names,
@@ -133,9 +193,9 @@ impl<'t> Encoder<'t> {
                         work,
                         budget,
                     };
-                    writer.run(stack)?;
+                    let ended = writer.run(open)?;
                     work = writer.work;
-                    if stack.is_empty() {
+                    if ended {
                         self.state = self.close()?;
                     }
                 }
@@ -193,258 +253,299 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes what is on the stack, the last first, until it or the budget is used up.
-    fn run<'t>(&mut self, stack: &mut Vec<Frame<'t>>) -> Result<(), EncodeError> {
-        while let Some(frame) = stack.last_mut() {
-            let stopped = match frame {
-                Frame::Tuple(elements) => self.tuple(elements),
-                Frame::List(list) => self.list(list),
-                Frame::Map(pairs) => self.pairs(pairs),
-                Frame::Sorted(pairs) => self.pairs(pairs),
-                Frame::Term(term) => {
-                    let term = *term;
-                    self.work += 1;
-                    if self.leaf(term) {
-                        Stopped::Ended
-                    } else {
-                        Stopped::Last(term)
+    /// Writes what is open, until it or the budget is used up; says whether all is written.
+    fn run<'t>(&mut self, open: &mut Open<'t>) -> Result<bool, EncodeError> {
+        let term = open.term;
+        // Both in registers: their addresses are known to no one.
+        let mut frame = open.frame;
+        let mut room = Room::new(std::mem::take(self.out));
+        let ended = loop {
+            if self.work >= self.budget {
+                break false;
+            }
+            // Leaf after leaf, up to a term that is none of the frequent ones.
+            let stopped = match frame.kind {
+                Kind::Ended => match open.around.pop() {
+                    Some(around) => {
+                        frame = around;
+                        continue;
                     }
+                    None => break true,
+                },
+                Kind::Tuple => self.tuple(&mut room, term, &mut frame),
+                Kind::List => self.list(&mut room, term, &mut frame),
+                Kind::Map => self.map(&mut room, &mut open.around, term, &mut frame),
+                Kind::Term => {
+                    let word = frame.next;
+                    frame.kind = Kind::Ended;
+                    self.work += 1;
+                    (!self.leaf(&mut room, term, word)).then_some(word)
                 }
-                Frame::Bytes(bytes) => self.bytes(bytes),
+                Kind::Pairs | Kind::Bytes => {
+                    open.frame = frame;
+                    *self.out = room.finish();
+                    let stopped = self.rest(open);
+                    room = Room::new(std::mem::take(self.out));
+                    frame = open.frame;
+                    stopped
+                }
             };
-            match stopped {
-                Stopped::Ended => {
-                    stack.pop();
+            let Some(word) = stopped else {
+                continue;
+            };
+            let new = match word.tag() {
+                TUPLE => open_tuple(&mut room, term, word),
+                MAP if is_flat(term, word) => open_map(&mut room, term, word),
+                CONS if !is_byte(term.at(word.offset()).word()) => open_list(&mut room, word),
+                _ => {
+                    *self.out = room.finish();
+                    let new = self.other(open, word)?;
+                    room = Room::new(std::mem::take(self.out));
+                    new
                 }
-                Stopped::Term(term) => stack.extend(self.open(term)?),
-                Stopped::Key(key, value) => {
-                    stack.push(Frame::Term(value));
-                    stack.extend(self.open(key)?);
+            };
+            if let Some(new) = new {
+                // What is at its end is not come back to.
+                if frame.kind != Kind::Ended {
+                    open.around.push(frame);
                 }
-                Stopped::Last(term) => {
-                    stack.pop();
-                    stack.extend(self.open(term)?);
-                }
-                Stopped::Budget => return Ok(()),
+                frame = new;
             }
-        }
-        Ok(())
+        };
+        open.frame = frame;
+        *self.out = room.finish();
+        Ok(ended)
     }
 
-    /// Counts one term, if the budget has it.
+    /// How many of so many things, each so many units of work, the budget has; one at least.
     #[inline(always)]
-    fn has_budget(&mut self) -> bool {
-        if self.work >= self.budget {
-            return false;
-        }
-        self.work += 1;
-        true
+    fn affordable(&self, count: u32, units: usize) -> u32 {
+        let most = (self.budget - self.work).div_ceil(units);
+        u32::try_from(most).map_or(count, |most| count.min(most))
     }
 
-    #[inline]
-    fn tuple<'t>(&mut self, elements: &mut TupleIter<'t>) -> Stopped<'t> {
-        loop {
-            if !self.has_budget() {
-                return Stopped::Budget;
+    #[inline(always)]
+    fn tuple(&mut self, room: &mut Room, term: Term<'_>, frame: &mut Frame) -> Option<Word> {
+        let now = self.affordable(frame.count, 1);
+        let mut words = term.words_at(frame.next.offset(), now).iter();
+        let stopped = words.find(|word| !self.leaf(room, term, **word)).copied();
+        let written = now - words.len() as u32;
+        self.work += written as usize;
+        frame.next = Word::boxed(TUPLE, frame.next.offset() + written);
+        frame.count -= written;
+        if frame.count == 0 {
+            frame.kind = Kind::Ended;
+        }
+        stopped
+    }
+
+    #[inline(always)]
+    fn map(
+        &mut self,
+        room: &mut Room,
+        around: &mut Vec<Frame>,
+        term: Term<'_>,
+        frame: &mut Frame,
+    ) -> Option<Word> {
+        let now = self.affordable(frame.count, 2);
+        let keys = frame.next.offset();
+        let values = term.words_at(keys + frame.extra as u32, now).iter();
+        let mut pairs = term.words_at(keys, now).iter().zip(values);
+        let mut key_stopped = false;
+        let stopped = pairs.find(|(key, value)| {
+            key_stopped = !self.leaf(room, term, **key);
+            key_stopped || !self.leaf(room, term, **value)
+        });
+        let written = now - pairs.len() as u32;
+        self.work += 2 * written as usize;
+        frame.next = Word::boxed(MAP, keys + written);
+        frame.count -= written;
+        if frame.count == 0 {
+            frame.kind = Kind::Ended;
+        }
+        let (key, value) = stopped?;
+        if !key_stopped {
+            return Some(*value);
+        }
+        if frame.kind != Kind::Ended {
+            around.push(*frame);
+        }
+        *frame = Frame::term(*value);
+        Some(*key)
+    }
+
+    #[inline(always)]
+    fn list(&mut self, room: &mut Room, term: Term<'_>, frame: &mut Frame) -> Option<Word> {
+        let now = self.affordable(u32::MAX, 1);
+        let mut rest = frame.next;
+        let mut written = 0;
+        let mut stopped = None;
+        while rest.tag() == CONS && written < now && stopped.is_none() {
+            let cell = term.words_at(rest.offset(), 2);
+            rest = cell[1];
+            written += 1;
+            if !self.leaf(room, term, cell[0]) {
+                stopped = Some(cell[0]);
             }
-            let Some(element) = elements.next() else {
-                return Stopped::Ended;
+        }
+        self.work += written as usize;
+        frame.next = rest;
+        // A block has fewer cells than 32 bits count.
+        frame.count += written;
+        if stopped.is_some() || rest.tag() == CONS {
+            return stopped;
+        }
+        room.patch(frame.extra, frame.count.to_be_bytes());
+        frame.kind = Kind::Ended;
+        (!self.leaf(room, term, rest)).then_some(rest)
+    }
+
+    /// Goes on with what few terms have.
+    #[inline(never)]
+    fn rest<'t>(&mut self, open: &mut Open<'t>) -> Option<Word> {
+        if open.frame.kind == Kind::Bytes {
+            self.bytes(open);
+            return None;
+        }
+        let mut room = Room::new(std::mem::take(self.out));
+        let mut stopped = None;
+        while stopped.is_none() && self.work < self.budget {
+            let Some((key, value)) = open.pairs.last_mut().and_then(Pairs::next) else {
+                open.pairs.pop();
+                open.frame.kind = Kind::Ended;
+                break;
             };
-            if !self.leaf(element) {
-                // The last element leaves nothing to come back to.
-                return if elements.len() == 0 {
-                    Stopped::Last(element)
-                } else {
-                    Stopped::Term(element)
-                };
+            self.work += 2;
+            if !self.leaf(&mut room, key, key.word()) {
+                open.around.push(open.frame);
+                open.frame = Frame::term(value.word());
+                stopped = Some(key.word());
+            } else if !self.leaf(&mut room, value, value.word()) {
+                stopped = Some(value.word());
             }
         }
+        *self.out = room.finish();
+        stopped
     }
 
-    #[inline]
-    fn list<'t>(&mut self, list: &mut List<'t>) -> Stopped<'t> {
-        loop {
-            if !self.has_budget() {
-                return Stopped::Budget;
-            }
-            let Some(cons) = list.rest.as_cons() else {
-                let count = list.count.to_be_bytes();
-                self.out[list.count_at..list.count_at + 4].copy_from_slice(&count);
-                if list.rest.is_nil() {
-                    self.out.push(NIL_EXT);
-                    return Stopped::Ended;
-                }
-                return if self.leaf(list.rest) {
-                    Stopped::Ended
-                } else {
-                    Stopped::Last(list.rest)
-                };
-            };
-            // A block has fewer cells than 32 bits count.
-            list.count += 1;
-            list.rest = cons.tail();
-            if !self.leaf(cons.head()) {
-                return Stopped::Term(cons.head());
-            }
-        }
-    }
-
-    #[inline]
-    fn pairs<'t>(&mut self, pairs: &mut impl Iterator<Item = (Term<'t>, Term<'t>)>) -> Stopped<'t> {
-        loop {
-            if !self.has_budget() {
-                return Stopped::Budget;
-            }
-            let Some((key, value)) = pairs.next() else {
-                return Stopped::Ended;
-            };
-            if !self.leaf(key) {
-                return Stopped::Key(key, value);
-            }
-            self.work += 1;
-            if !self.leaf(value) {
-                return Stopped::Term(value);
-            }
-        }
-    }
-
-    #[cold]
-    fn bytes<'t>(&mut self, bytes: &mut &[u8]) -> Stopped<'t> {
-        if self.work >= self.budget {
-            return Stopped::Budget;
-        }
+    fn bytes(&mut self, open: &mut Open<'_>) {
         let left = self.budget - self.work;
-        let now = bytes.len().min(left.saturating_mul(COPIED_BYTES_PER_WORK));
-        let (first, rest) = bytes.split_at(now);
+        let most = left.saturating_mul(COPIED_BYTES_PER_WORK);
+        let (first, rest) = open.bytes.split_at(open.bytes.len().min(most));
         self.out.extend_from_slice(first);
-        self.work += now.div_ceil(COPIED_BYTES_PER_WORK);
-        *bytes = rest;
+        self.work += first.len().div_ceil(COPIED_BYTES_PER_WORK);
+        open.bytes = rest;
         if rest.is_empty() {
-            Stopped::Ended
-        } else {
-            Stopped::Budget
+            open.frame.kind = Kind::Ended;
         }
     }
 
     /// Writes a term of the most frequent kinds of leaf; says whether it was one.
     #[inline(always)]
-    fn leaf(&mut self, term: Term<'_>) -> bool {
-        let word = term.word();
+    fn leaf(&self, room: &mut Room, term: Term<'_>, word: Word) -> bool {
         match word.tag() {
-            ATOM => self.atom(Atom::from_index(word.payload() as u32)),
-            INTEGER => self.integer(word.small_value()),
-            NIL => self.out.push(NIL_EXT),
-            HEAP_BINARY => match term.as_binary() {
-                Some(bytes) => self.short_binary(bytes),
-                None => return false,
-            },
+            ATOM => {
+                let atom = Atom::from_index(word.payload() as u32);
+                return atom_names::put_known(self.names, room, atom, self.options.minor_version);
+            }
+            INTEGER => integer(room, word.small_value()),
+            NIL => room.put([NIL_EXT], 1),
+            HEAP_BINARY => {
+                let header = term.at(word.offset()).word();
+                let len = header.header_len();
+                if header.header_bits() > 0 || len as usize > HEAP_BINARY_BYTES_MAX {
+                    return false;
+                }
+                tagged(room, BINARY_EXT, len);
+                let words = term.words_at(word.offset() + 1, header.raw_words());
+                return room.put_words(words, len as usize);
+            }
             FLOAT => {
-                self.out.push(NEW_FLOAT_EXT);
-                let bits = term.as_f64().unwrap_or(0.0).to_bits();
-                self.bytes_of(bits.swap_bytes(), 8);
+                let bits = term.at(word.offset() + 1).word().0;
+                let bytes = u128::from(NEW_FLOAT_EXT) | u128::from(bits.swap_bytes()) << 8;
+                room.put(bytes.to_le_bytes(), 9);
             }
             _ => return false,
         }
         true
     }
 
-    /// A binary that lies in the block, so of at most 64 bytes.
-    #[inline(always)]
-    fn short_binary(&mut self, bytes: &[u8]) {
-        self.tagged(BINARY_EXT, bytes.len() as u32);
-        self.out.extend_from_slice(bytes);
-    }
-
-    /// Writes any other leaf, or the head of a compound, whose rest is given.
+    /// Writes any other leaf, or the head of any other compound, whose rest is given.
     #[inline(never)]
-    fn open<'t>(&mut self, term: Term<'t>) -> Result<Option<Frame<'t>>, EncodeError> {
-        if let Some(tuple) = term.as_tuple() {
-            Ok(self.open_tuple(tuple))
-        } else if term.as_cons().is_some() {
-            Ok(self.open_list(term))
+    fn other<'t>(&mut self, open: &mut Open<'t>, word: Word) -> Result<Option<Frame>, EncodeError> {
+        let term = open.term.with_word(word);
+        if let Some(atom) = term.as_atom() {
+            atom_names::put(self.names, self.out, atom, self.options.minor_version);
         } else if let Some(map) = term.as_map() {
-            Ok(self.open_map(map))
+            return Ok(self.open_pairs(open, map));
+        } else if term.as_cons().is_some() {
+            return Ok(self.open_bytes(term));
         } else if let Some(bytes) = term.as_binary() {
-            self.binary(bytes)
+            return self.binary(open, bytes, None);
         } else {
-            self.rare(term)
+            return self.rare(open, term);
         }
+        Ok(None)
     }
 
-    #[inline(always)]
+    /// An atom inside another term.
     fn atom(&mut self, atom: Atom) {
-        atom_names::put(self.names, self.out, atom, self.options.minor_version);
-    }
-
-    /// The first `len` of eight bytes, from the least significant: one store, cut off after it.
-    #[inline(always)]
-    fn bytes_of(&mut self, word: u64, len: usize) {
-        let end = self.out.len() + len;
-        self.out.extend_from_slice(&word.to_le_bytes());
-        self.out.truncate(end);
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, value: i64) {
-        if let Ok(byte) = u8::try_from(value) {
-            self.bytes_of(u64::from(SMALL_INTEGER_EXT) | u64::from(byte) << 8, 2);
-        } else if let Ok(value) = i32::try_from(value) {
-            self.tagged(INTEGER_EXT, value as u32);
-        } else {
-            let magnitude = value.unsigned_abs();
-            let len = magnitude.ilog2() / 8 + 1;
-            let head = u64::from(len) << 8 | u64::from(value < 0) << 16;
-            self.bytes_of(u64::from(SMALL_BIG_EXT) | head, 3);
-            self.bytes_of(magnitude, len as usize);
+        let version = self.options.minor_version;
+        let mut room = Room::new(std::mem::take(self.out));
+        let known = atom_names::put_known(self.names, &mut room, atom, version);
+        *self.out = room.finish();
+        if !known {
+            atom_names::put(self.names, self.out, atom, version);
         }
     }
 
     /// A tag with a number of 32 bits.
-    #[inline(always)]
     fn tagged(&mut self, tag: u8, number: u32) {
-        let number = u64::from(number.swap_bytes());
-        self.bytes_of(u64::from(tag) | number << 8, 5);
+        self.out.push(tag);
+        self.out.extend_from_slice(&number.to_be_bytes());
     }
 
-    fn binary<'t>(&mut self, bytes: &'t [u8]) -> Result<Option<Frame<'t>>, EncodeError> {
+    /// A binary, or a bitstring whose last byte has so many bits.
+    fn binary<'t>(
+        &mut self,
+        open: &mut Open<'t>,
+        bytes: &'t [u8],
+        last_bits: Option<u8>,
+    ) -> Result<Option<Frame>, EncodeError> {
         let len = bytes.len();
         let Ok(count) = u32::try_from(len) else {
             return Err(EncodeError::TooLong { bytes: len });
         };
-        self.tagged(BINARY_EXT, count);
+        match last_bits {
+            None => self.tagged(BINARY_EXT, count),
+            Some(bits) => {
+                self.tagged(BIT_BINARY_EXT, count);
+                self.out.push(bits);
+            }
+        }
         if len > COPIED_BYTES_PER_WORK {
-            return Ok(Some(Frame::Bytes(bytes)));
+            open.bytes = bytes;
+            return Ok(Some(Frame::of(Kind::Bytes)));
         }
         self.out.extend_from_slice(bytes);
         Ok(None)
     }
 
-    #[inline]
-    fn open_tuple<'t>(&mut self, tuple: Tuple<'t>) -> Option<Frame<'t>> {
-        match u8::try_from(tuple.len()) {
-            Ok(len) => self.out.extend_from_slice(&[SMALL_TUPLE_EXT, len]),
-            // A block counts elements by 32 bits.
-            Err(_) => self.tagged(LARGE_TUPLE_EXT, tuple.len() as u32),
-        }
-        (!tuple.is_empty()).then(|| Frame::Tuple(tuple.iter()))
-    }
-
-    #[inline]
-    fn open_map<'t>(&mut self, map: Map<'t>) -> Option<Frame<'t>> {
+    /// A map that is not flat.
+    fn open_pairs<'t>(&mut self, open: &mut Open<'t>, map: Map<'t>) -> Option<Frame> {
+        // A map has fewer pairs than its block has words.
         self.tagged(MAP_EXT, map.len() as u32);
-        if map.is_empty() {
-            return None;
-        }
-        Some(if self.options.deterministic {
+        open.pairs.push(if self.options.deterministic {
             self.work += map.len();
-            Frame::Sorted(map.sorted().into_iter())
+            Pairs::Sorted(map.sorted().into_iter())
         } else {
-            Frame::Map(map.iter())
-        })
+            Pairs::Any(map.iter())
+        });
+        Some(Frame::of(Kind::Pairs))
     }
 
-    #[inline]
-    fn open_list<'t>(&mut self, list: Term<'t>) -> Option<Frame<'t>> {
+    /// A list that begins with a byte.
+    fn open_bytes(&mut self, list: Term<'_>) -> Option<Frame> {
         let len = self.string_len(list);
         if len > 0 {
             let [high, low] = (len as u16).to_be_bytes();
@@ -454,11 +555,7 @@ impl Writer<'_> {
             return None;
         }
         self.tagged(LIST_EXT, 0);
-        Some(Frame::List(List {
-            rest: list,
-            count: 0,
-            count_at: self.out.len() - 4,
-        }))
+        Some(Frame::list(list.word(), self.out.len()))
     }
 
     /// Length of a proper list of bytes that is short enough for a string; 0 for another.
@@ -467,9 +564,7 @@ impl Writer<'_> {
         let mut cells = list.list_iter();
         let mut len = 0;
         for term in cells.by_ref() {
-            let word = term.word();
-            let byte = word.tag() == INTEGER && (0..=255).contains(&word.small_value());
-            if !byte || len == STRING_BYTES_MAX {
+            if !is_byte(term.word()) || len == STRING_BYTES_MAX {
                 self.work += len / 4;
                 return 0;
             }
@@ -482,7 +577,11 @@ impl Writer<'_> {
     /// Leaves that few terms have.
     #[cold]
     #[inline(never)]
-    fn rare<'t>(&mut self, term: Term<'t>) -> Result<Option<Frame<'t>>, EncodeError> {
+    fn rare<'t>(
+        &mut self,
+        open: &mut Open<'t>,
+        term: Term<'t>,
+    ) -> Result<Option<Frame>, EncodeError> {
         let local = (self.options.node, self.options.creation);
         match term.view() {
             View::BigInt(big) => self.big(big)?,
@@ -501,16 +600,10 @@ impl Writer<'_> {
                 self.out.extend_from_slice(&[SMALL_INTEGER_EXT, fun.arity]);
             }
             View::Bits(bits) => {
-                let bytes = bits.bytes();
-                let Ok(count) = u32::try_from(bytes.len()) else {
-                    return Err(EncodeError::TooLong { bytes: bytes.len() });
-                };
-                self.tagged(BIT_BINARY_EXT, count);
-                self.out.push(bits.last_bits());
-                return Ok(Some(Frame::Bytes(bytes)));
+                return self.binary(open, bits.bytes(), Some(bits.last_bits()));
             }
             View::Native => return Err(EncodeError::Native),
-            _ => unreachable!("all other kinds are written by `leaf` and `open`"),
+            _ => unreachable!("all other kinds are written by `leaf` and `other`"),
         }
         Ok(None)
     }
@@ -565,16 +658,70 @@ impl Writer<'_> {
     }
 }
 
-/// Why a frame went no further.
-enum Stopped<'t> {
-    /// It is at its end.
-    Ended,
-    /// This is to be opened before it goes on.
-    Term(Term<'t>),
-    /// This key is to be opened before it goes on, and then comes its value.
-    Key(Term<'t>, Term<'t>),
-    /// It is at its end but for this, which is to be opened.
-    Last(Term<'t>),
-    /// The budget is used up.
-    Budget,
+#[inline(always)]
+fn integer(room: &mut Room, value: i64) {
+    if let Ok(byte) = u8::try_from(value) {
+        let bytes = u64::from(SMALL_INTEGER_EXT) | u64::from(byte) << 8;
+        room.put(bytes.to_le_bytes(), 2);
+    } else if let Ok(value) = i32::try_from(value) {
+        tagged(room, INTEGER_EXT, value as u32);
+    } else {
+        let magnitude = value.unsigned_abs();
+        let len = magnitude.ilog2() / 8 + 1;
+        let head = u32::from(SMALL_BIG_EXT) | len << 8 | u32::from(value < 0) << 16;
+        let bytes = u128::from(head) | u128::from(magnitude) << 24;
+        room.put(bytes.to_le_bytes(), 3 + len as usize);
+    }
+}
+
+/// A tag with a number of 32 bits.
+#[inline(always)]
+fn tagged(room: &mut Room, tag: u8, number: u32) {
+    let bytes = u64::from(tag) | u64::from(number.swap_bytes()) << 8;
+    room.put(bytes.to_le_bytes(), 5);
+}
+
+#[inline(always)]
+fn is_byte(word: Word) -> bool {
+    word.tag() == INTEGER && (0..=255).contains(&word.small_value())
+}
+
+/// Whether the words of a map's object are its keys and then its values.
+#[inline(always)]
+fn is_flat(term: Term<'_>, map: Word) -> bool {
+    let header = term.at(map.offset()).word();
+    header.header_kind() == MAP && header.header_len() <= FLAT_PAIRS_MAX
+}
+
+#[inline(always)]
+fn open_tuple(room: &mut Room, term: Term<'_>, tuple: Word) -> Option<Frame> {
+    let count = term.at(tuple.offset()).word().header_len();
+    match u8::try_from(count) {
+        Ok(count) => room.put([SMALL_TUPLE_EXT, count], 2),
+        Err(_) => tagged(room, LARGE_TUPLE_EXT, count),
+    }
+    (count > 0).then_some(Frame {
+        kind: Kind::Tuple,
+        count,
+        next: Word::boxed(TUPLE, tuple.offset() + 1),
+        extra: 0,
+    })
+}
+
+#[inline(always)]
+fn open_map(room: &mut Room, term: Term<'_>, map: Word) -> Option<Frame> {
+    let count = term.at(map.offset()).word().header_len();
+    tagged(room, MAP_EXT, count);
+    (count > 0).then_some(Frame {
+        kind: Kind::Map,
+        count,
+        next: Word::boxed(MAP, map.offset() + 1),
+        extra: count as usize,
+    })
+}
+
+#[inline(always)]
+fn open_list(room: &mut Room, list: Word) -> Option<Frame> {
+    tagged(room, LIST_EXT, 0);
+    Some(Frame::list(list, room.len()))
 }
