@@ -29,8 +29,8 @@ const NAMES: [&str; 16] = [
 /// Characters that fuzzed names are made of.
 const LETTERS: [char; 8] = ['a', 'Z', '0', '_', '@', '\n', 'ÿ', 'ł'];
 
-/// Levels that one byte of a program adds at most: more than a recursion would stand.
-const LEVELS_MAX: usize = 50_000;
+/// Levels that a program nests one term in at one go, all in all at most: more than a recursion would stand.
+const LEVELS_MAX: usize = 20_000;
 
 /// Elements that one byte of a program adds at most: a trie of several levels.
 const ELEMENTS_MAX: usize = 500;
@@ -82,12 +82,13 @@ impl Maker {
     ) -> usize {
         // For each term on the stack, whether it is a map.
         let mut stack = Vec::new();
+        let mut levels = LEVELS_MAX;
         for _ in 0..operations {
             if input.is_empty() {
                 break;
             }
             let operation = byte(input);
-            let taken = self.compound(builder, input, operation, &stack);
+            let taken = self.compound(builder, input, operation, &stack, &mut levels);
             let (taken, map) = taken.unwrap_or_else(|| {
                 self.leaf(builder, input, operation);
                 (0, false)
@@ -105,6 +106,7 @@ impl Maker {
         input: &mut Unstructured<'_>,
         operation: usize,
         stack: &[bool],
+        levels_left: &mut usize,
     ) -> Option<(usize, bool)> {
         let height = stack.len();
         let is_map = |below: usize| height > below && stack[height - 1 - below];
@@ -143,7 +145,8 @@ impl Maker {
             11 if height >= 1 => {
                 // Mostly few, for many terms in little time.
                 let shift = [12, 8, 4, 0][operation / 64];
-                let levels = (number(input) as usize % (LEVELS_MAX + 1)) >> shift;
+                let levels = (number(input) as usize % (*levels_left + 1)) >> shift;
+                *levels_left -= levels;
                 for _ in 0..levels {
                     match operation / 32 % 2 {
                         0 => builder.tuple(1),

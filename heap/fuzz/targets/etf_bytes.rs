@@ -35,9 +35,9 @@ fuzz_target!(
         }
         if flags & 32 != 0 {
             // No fuzzer finds a checksum: so the compressed form of any bytes, of an announced size that may be wrong.
-            read(&compressed(bytes, (*words).into()), &options, (*budget).into(), INFLATED_BYTES_MAX);
+            read(&compressed(bytes, (*words).into()), &options, (*budget).into());
         } else {
-            read(bytes, &options, (*budget).into(), bytes.len());
+            read(bytes, &options, (*budget).into());
         }
     }
 );
@@ -51,7 +51,7 @@ fn compressed(bytes: &[u8], wrong: u32) -> Vec<u8> {
     deflater.finish().unwrap()
 }
 
-fn read(bytes: &[u8], options: &DecodeOptions, budget: usize, read_max: usize) {
+fn read(bytes: &[u8], options: &DecodeOptions, budget: usize) {
     let whole = etf::decode((), bytes, options);
     let input = Binary::from(bytes);
     let by_steps = [
@@ -71,6 +71,13 @@ fn read(bytes: &[u8], options: &DecodeOptions, budget: usize, read_max: usize) {
     }
     if let Ok((term, used)) = whole {
         assert!(used <= bytes.len());
+        let announced = match bytes {
+            [131, 80, size @ ..] => size
+                .first_chunk()
+                .map_or(0, |size| u32::from_be_bytes(*size) as usize),
+            _ => 0,
+        };
+        let read_max = bytes.len().max(announced);
         assert!(
             term.bytes() <= 16 * read_max + 1024,
             "{} bytes",
