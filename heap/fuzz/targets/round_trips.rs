@@ -106,5 +106,9 @@ fn printed(root: Term<'_>, budget: usize) {
     let latin1 = root.display_latin1().to_string();
     assert_same(options.parse(&latin1).unwrap().root(), root);
     let cut = root.display_limited(budget).to_string();
-    assert!(cut == text || cut.ends_with("...") && cut.len() <= budget + 3);
+    if cut != text {
+        // A long integer may be shown in base 16, which then fits.
+        assert!(cut.len() <= budget + "...".len());
+        assert!(cut.ends_with("...") || options.parse(&cut).unwrap().root() == root);
+    }
 }
