@@ -98,11 +98,11 @@ impl Shape {
     }
 }
 
-#[cfg(not(asan))]
+#[cfg(not(any(asan, fuzzing)))]
 use libmimalloc_sys as memory;
 
-/// Under AddressSanitizer (`--cfg asan`) the system's allocator, which the sanitizer watches, in place of mimalloc.
-#[cfg(asan)]
+/// Under AddressSanitizer (`--cfg asan`, or `cargo fuzz`) the system's allocator, which the sanitizer watches, in place of mimalloc.
+#[cfg(any(asan, fuzzing))]
 mod memory {
     use std::ffi::c_void;
 
