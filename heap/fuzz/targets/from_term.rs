@@ -163,7 +163,7 @@ fn borrowed(term: Term<'_>) {
 fn settles<T: Serialize + DeserializeOwned + PartialEq + Debug>(term: Term<'_>) {
     match from_term::<T>(term) {
         Ok(value) => {
-            // Writing may count a level more than reading did.
+            // Reading bears twice the levels that writing does.
             match to_term(&value) {
                 Ok(written) => assert_eq!(from_term::<T>(written.root()).unwrap(), value),
                 Err(error) => assert_eq!(error, EncodeError::TooDeep),
