@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use crate::Map;
 use crate::limits::FLAT_MAP_PAIRS_MAX;
 use crate::term::Term;
-use crate::word::{CONS, INTEGER, MAP, TUPLE, Word};
+use crate::word::{CONS, HEAP_BINARY, INTEGER, MAP, TUPLE, Word};
 
 use large::{Large, Next};
 
@@ -272,23 +272,43 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
                 };
                 continue;
             }
-            if left_word.tag() == TUPLE && right_word.tag() == TUPLE {
-                let len = left.object_word(0).header_len();
-                let order = len.cmp(&right.object_word(0).header_len());
-                if order.is_ne() {
-                    return Step::Decided(order);
-                }
-                let inner = (left_word.offset() + 1, right_word.offset() + 1);
-                let elements = left_block.words_at(inner.0, len).iter();
-                let mut elements = elements.zip(right_block.words_at(inner.1, len));
-                // A tuple of nothing but the same numbers or atoms is never opened.
-                if let Some(index) = elements.position(|(left, right)| !same(*left, *right)) {
+            let tag = left_word.tag();
+            if (tag == TUPLE || tag == MAP) && tag == right_word.tag() {
+                let header = left.object_word(0);
+                // Two tuples of one length, or flat maps of one size.
+                if header == right.object_word(0) && header.header_kind() == tag {
+                    let count_all = header.term_words() as u32;
+                    let inner = (left_word.offset() + 1, right_word.offset() + 1);
+                    let words = left_block.words_at(inner.0, count_all).iter();
+                    let mut words = words.zip(right_block.words_at(inner.1, count_all));
+                    // What has nothing but the same numbers and atoms is never opened.
+                    let Some(index) = words.position(|(left, right)| !same(*left, *right)) else {
+                        continue;
+                    };
                     self.push(rest);
                     let index = index as u32;
+                    let mut end = count_all;
+                    if tag == MAP && mode == Mode::Value && index < count_all / 2 {
+                        // All keys first, exactly; then the values.
+                        end = count_all / 2;
+                        self.push(Run {
+                            left: inner.0 + end,
+                            right: inner.1 + end,
+                            count: end,
+                            mode,
+                        });
+                        mode = Mode::Exact;
+                    }
                     (left_offset, right_offset) = (inner.0 + index, inner.1 + index);
-                    count = len - index;
+                    count = end - index;
+                    continue;
                 }
-                continue;
+            }
+            if tag == HEAP_BINARY && tag == right_word.tag() {
+                match leaf::heap_binaries::<EQUALITY>(left, right) {
+                    Ordering::Equal => continue,
+                    differ => return Step::Decided(differ),
+                }
             }
             match pair::<EQUALITY>(left, right, mode) {
                 Step::Decided(Ordering::Equal) => {}
@@ -303,7 +323,7 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
                         step => return step,
                     }
                 }
-                Step::Into(_) => unreachable!("cells and tuples were seen above"),
+                Step::Into(_) => unreachable!("cells and alike tuples were seen above"),
             }
         }
     }

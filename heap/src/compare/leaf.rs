@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::Mode;
 use crate::number::Number;
 use crate::term::{Term, View};
+use crate::word::{HEAP_BINARY, Word};
 use crate::{Atom, ExternalRef, atoms};
 
 /// Their order; where only equality is asked for, any order but `Equal` stands for a difference.
@@ -18,7 +19,29 @@ pub(super) fn compare<const EQUALITY: bool>(
     if EQUALITY && !(left.word().is_boxed() && right.word().is_boxed()) {
         return Ordering::Less;
     }
+    if left.word().tag() == HEAP_BINARY && right.word().tag() == HEAP_BINARY {
+        return heap_binaries::<EQUALITY>(left, right);
+    }
     order::<EQUALITY>(left, right, mode)
+}
+
+/// Two binaries that lie in their blocks, word by word: what is past the end of one is zero.
+#[inline(always)]
+pub(super) fn heap_binaries<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>) -> Ordering {
+    let (header, other) = (left.object_word(0), right.object_word(0));
+    if EQUALITY && header != other {
+        return Ordering::Less;
+    }
+    for index in 1..=header.raw_words().min(other.raw_words()) as usize {
+        let (left, right) = (left.object_word(index).0, right.object_word(index).0);
+        if left != right {
+            // The first byte is the least significant one.
+            return left.swap_bytes().cmp(&right.swap_bytes());
+        }
+    }
+    // One begins with the other, zeros apart: the shorter one is the lesser.
+    let length = |header: Word| (header.header_len(), header.header_bits().wrapping_sub(1));
+    length(header).cmp(&length(other))
 }
 
 fn order<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>, mode: Mode) -> Ordering {
