@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::atoms::PRESET;
 use crate::limits::{ATOM_CHARACTERS_MAX, DEFAULT_ATOM_LIMIT};
-use crate::{AtomError, embed};
+use crate::{AtomError, embed, key_hash, text};
 
 /// An atom. Two atoms are equal exactly if their names are; `Ord` is by name, as in Erlang.
 ///
@@ -72,6 +72,12 @@ impl Atom {
         Atom(index)
     }
 
+    /// A hash of the name, the same in every program.
+    #[inline]
+    pub(crate) fn name_hash(self) -> u64 {
+        self.entry().hash
+    }
+
     #[inline]
     fn entry(self) -> Entry {
         if let Some(preset) = PRESET_ENTRIES.get(self.0 as usize) {
@@ -123,11 +129,12 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
     RwLock::new(Table { atoms, limit: None })
 });
 
-/// A name with its first eight bytes as a number: most comparisons end there.
+/// A name with its first eight bytes as a number, where most comparisons end; and its hash as a key of maps.
 #[derive(Clone, Copy)]
 struct Entry {
     name: &'static str,
     prefix: u64,
+    hash: u64,
 }
 
 impl Entry {
@@ -142,6 +149,7 @@ impl Entry {
         Entry {
             name,
             prefix: u64::from_be_bytes(first),
+            hash: key_hash::of_name(name),
         }
     }
 }
@@ -200,36 +208,10 @@ impl Ord for Atom {
     }
 }
 
-const RESERVED: &[&str] = &[
-    "after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case",
-    "catch", "cond", "div", "else", "end", "fun", "if", "let", "maybe", "not", "of", "or",
-    "orelse", "receive", "rem", "try", "when", "xor",
-];
-
 /// Erlang syntax: quoted where Erlang needs the quotes.
 impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.as_str();
-        let plain = name.starts_with(|first: char| first.is_ascii_lowercase())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '@')
-            && !RESERVED.contains(&name);
-        if plain {
-            return f.write_str(name);
-        }
-        f.write_str("'")?;
-        for character in name.chars() {
-            match character {
-                '\'' | '\\' => write!(f, "\\{character}")?,
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                control if control.is_control() => write!(f, "\\x{{{:X}}}", control as u32)?,
-                other => write!(f, "{other}")?,
-            }
-        }
-        f.write_str("'")
+        text::print::write_atom(*self, f)
     }
 }
 
@@ -344,6 +326,10 @@ mod tests {
     fn quotes_where_erlang_needs_them() {
         let cases = [
             ("ok", "ok"),
+            ("élan", "élan"),
+            ("a÷b", "'a÷b'"),
+            ("Ω", "'Ω'"),
+            ("a\u{1}\u{7F}\u{90}", r"'a\001\d\220'"),
             ("a@b_C1", "a@b_C1"),
             ("EXIT", "'EXIT'"),
             ("end", "'end'"),

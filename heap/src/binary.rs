@@ -10,7 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::loan::{self, Loan};
 use crate::off_heap::SharedBytes;
-use crate::{display, embed};
+use crate::{embed, text};
 
 /// Bytes that are shared and counted: a clone, a part, and a passage through a message of more
 /// than 64 bytes cost no copy.
@@ -129,7 +129,7 @@ impl Hash for Binary {
 /// Erlang syntax: `<<"text">>` or `<<1,2,255>>`.
 impl fmt::Display for Binary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        display::write_binary(self, f)
+        text::print::write_binary(self, f)
     }
 }
 

@@ -27,6 +27,15 @@ pub fn from_term<'de, T: Deserialize<'de>>(term: Term<'de>) -> Result<T, DecodeE
 /// Bytes of a found term that an error shows.
 const FOUND_BYTES: usize = 64;
 
+/// Refuses to go deeper past the limit. A step of a type and the level of its term may come as two.
+#[inline]
+fn bounded(depth: usize) -> Result<(), DecodeError> {
+    if depth >= DEPTH_MAX as usize * 2 {
+        return Err(DecodeError::new(DecodeErrorKind::TooDeep));
+    }
+    Ok(())
+}
+
 /// A term to be deserialised, and the steps of recursion above it.
 #[derive(Clone, Copy)]
 struct Source<'de> {
@@ -46,9 +55,7 @@ impl<'de> Source<'de> {
     /// One step deeper on the same term: a type may nest without the term doing so.
     #[inline]
     fn step(self) -> Result<Source<'de>, DecodeError> {
-        if self.depth >= DEPTH_MAX as usize * 2 {
-            return Err(DecodeError::new(DecodeErrorKind::TooDeep));
-        }
+        bounded(self.depth)?;
         Ok(self.below(self.term))
     }
 
@@ -145,6 +152,7 @@ impl<'de> Source<'de> {
         match (name, self.term.view()) {
             (embed::PID, View::Pid(pid)) => visitor.visit_u64(pid.as_u64()),
             (embed::REFERENCE, View::Ref(reference)) => visitor.visit_u64(reference.as_u64()),
+            (embed::PORT, View::Port(port)) => visitor.visit_u64(port.as_u64()),
             (embed::ATOM, View::Atom(atom)) => visitor.visit_borrowed_str(atom.as_str()),
             (embed::NATIVE, View::Native) if self.native_has_moved() => {
                 Err(DecodeError::new(DecodeErrorKind::NativeMoved))
@@ -152,9 +160,15 @@ impl<'de> Source<'de> {
             (embed::TERM, _) | (embed::BINARY, View::Binary(_)) | (embed::NATIVE, View::Native) => {
                 self.lend(visitor)
             }
-            (embed::PID | embed::REFERENCE | embed::ATOM | embed::BINARY | embed::NATIVE, _) => {
-                Err(self.mismatch(&visitor))
-            }
+            (
+                embed::PID
+                | embed::REFERENCE
+                | embed::PORT
+                | embed::ATOM
+                | embed::BINARY
+                | embed::NATIVE,
+                _,
+            ) => Err(self.mismatch(&visitor)),
             _ => visitor.visit_newtype_struct(self.step()?),
         }
     }
@@ -188,6 +202,12 @@ impl<'de> Deserializer<'de> for Source<'de> {
             // As text, so that a number and a pid stay apart where serde buffers.
             View::Pid(pid) => visitor.visit_string(pid.to_string()),
             View::Ref(reference) => visitor.visit_string(reference.to_string()),
+            View::Port(port) => visitor.visit_string(port.to_string()),
+            View::ExternalPid(_)
+            | View::ExternalPort(_)
+            | View::ExternalRef(_)
+            | View::Export(_)
+            | View::Bits(_) => visitor.visit_string(self.term.to_string()),
             View::Tuple(_) | View::Nil | View::Cons(_) => self.elements(visitor),
             View::Map(_) => self.pairs(visitor),
             View::Binary(bytes) => match std::str::from_utf8(bytes) {

@@ -9,6 +9,8 @@
 pub(crate) const PID: &str = "$otp::Pid";
 /// Payload: the reference's number; its text in a readable format.
 pub(crate) const REFERENCE: &str = "$otp::Ref";
+/// Payload: the port's number; its text in a readable format.
+pub(crate) const PORT: &str = "$otp::Port";
 /// Payload: the atom's text.
 pub(crate) const ATOM: &str = "$otp::Atom";
 /// A loan (see [`crate::loan`]) of a term; payload for foreign formats: its structure.

@@ -10,13 +10,20 @@ use crate::native::NativeCell;
 use crate::off_heap::SharedBytes;
 use crate::raw::{Shape, Space};
 use crate::term::Term;
-use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, SHARED_BINARY, TUPLE, Word};
-use crate::{EncodeError, OwnedTerm, Pid, Ref, atom_cache, atoms, copy, embed, off_heap};
+use crate::word::{
+    BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, SHARED_BINARY, TUPLE, Word,
+};
+use crate::{
+    CopyError, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port,
+    Ref, atom_cache, atoms, copy, embed, off_heap,
+};
 
 mod compound;
 mod shape;
+mod slots;
 
 pub(crate) use compound::{ListEncoder, MapEncoder, StructEncoder, TupleEncoder};
+pub(crate) use slots::FLAT_PAIRS_MAX;
 
 /// Serialises a value into a new block behind a header.
 ///
@@ -54,16 +61,10 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeErro
     to_block((), value)
 }
 
-/// One step of Rust recursion that adds no level to the term: `Some`, a newtype.
-const STEP: u32 = 1 << 16;
-/// One level of the term, and one step.
-const LEVEL: u32 = STEP + 1;
-
 pub(crate) struct Encoder {
     space: Space,
-    // Steps of recursion above, levels of the term below: both are bounded by DEPTH_MAX.
+    // Steps of Rust's recursion: a compound, and also `Some` or a newtype. Bounded by DEPTH_MAX.
     depth: u32,
-    deepest: u32,
     // Pairs of the maps under construction, outermost first.
     pairs: Vec<(Word, Word)>,
 }
@@ -79,33 +80,51 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     #[inline]
     pub(crate) fn new(shape: Shape, words_max: u32) -> Encoder {
-        let space = Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX));
+        Encoder::within(Space::new(shape, 0, words_max.min(BLOCK_WORDS_MAX)))
+    }
+
+    /// An encoder that goes on in a space.
+    #[inline]
+    pub(crate) fn within(space: Space) -> Encoder {
         Encoder {
             space,
             depth: 0,
-            deepest: 0,
             pairs: Vec::new(),
         }
     }
 
     #[inline]
-    pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
-        Block::finish(self.space, header, root, self.deepest)
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
     }
 
     #[inline]
-    fn enter(&mut self, by: u32) -> Result<(), EncodeError> {
-        self.depth += by;
-        if self.depth >> 16 > DEPTH_MAX {
+    pub(crate) fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    /// Goes on in another space; the old one is dropped.
+    pub(crate) fn replace_space(&mut self, space: Space) {
+        self.space = space;
+    }
+
+    #[inline]
+    pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
+        Block::finish(self.space, header, root)
+    }
+
+    #[inline]
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
             return Err(EncodeError::TooDeep);
         }
-        self.deepest = self.deepest.max(self.depth & 0xFFFF);
         Ok(())
     }
 
     #[inline]
-    fn leave(&mut self, by: u32) {
-        self.depth -= by;
+    fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     #[inline]
@@ -116,7 +135,7 @@ impl Encoder {
             .push_blank(Word::header(TUPLE, count), count.into())?)
     }
 
-    fn length(&self, len: usize) -> Result<u32, EncodeError> {
+    pub(crate) fn length(&self, len: usize) -> Result<u32, EncodeError> {
         u32::try_from(len).map_err(|_| EncodeError::TooLarge {
             words_max: BLOCK_WORDS_MAX,
         })
@@ -158,6 +177,23 @@ impl Encoder {
         Ok(Word::boxed(BIG, offset))
     }
 
+    /// An integer of any size: sign and magnitude, least significant limb first.
+    pub(crate) fn limbs(&mut self, negative: bool, limbs: &[u64]) -> Result<Word, EncodeError> {
+        let used = limbs
+            .iter()
+            .rposition(|limb| *limb != 0)
+            .map_or(0, |last| last + 1);
+        let limbs = &limbs[..used];
+        if used <= 1 {
+            let magnitude = i128::from(limbs.first().copied().unwrap_or(0));
+            return self.wide(if negative { -magnitude } else { magnitude });
+        }
+        let count = self.length(used)?;
+        let header = Word::big_header(negative, count);
+        let offset = self.space.push_raw(header, limbs)?;
+        Ok(Word::boxed(BIG, offset))
+    }
+
     #[inline]
     pub(crate) fn float(&mut self, value: f64) -> Result<Word, EncodeError> {
         if !value.is_finite() {
@@ -174,15 +210,82 @@ impl Encoder {
         if bytes.len() <= HEAP_BINARY_BYTES_MAX {
             return Ok(Word::boxed(HEAP_BINARY, self.space.push_bytes(bytes)?));
         }
-        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes))?;
+        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes), 0)?;
         Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    /// A bitstring: so many bits of the bytes, whose rest does not matter.
+    pub(crate) fn bits(&mut self, bytes: &[u8], bits: usize) -> Result<Word, EncodeError> {
+        let bytes = bytes.get(..bits.div_ceil(8)).ok_or(EncodeError::Bits {
+            bits,
+            bytes: bytes.len(),
+        })?;
+        let last = (bits % 8) as u8;
+        if last == 0 {
+            return self.bytes(bytes);
+        }
+        let mask = 0xFF << (8 - last);
+        if bytes.len() <= HEAP_BINARY_BYTES_MAX {
+            let offset = self.space.push_bits(bytes, last, mask)?;
+            return Ok(Word::boxed(HEAP_BINARY, offset));
+        }
+        let mut owned = bytes.to_vec();
+        if let Some(byte) = owned.last_mut() {
+            *byte &= mask;
+        }
+        let shared = SharedBytes::taken_over(owned);
+        let offset = off_heap::push_binary(&mut self.space, shared, last)?;
+        Ok(Word::boxed(SHARED_BINARY, offset))
+    }
+
+    fn other(&mut self, kind: Other, words: &[Word]) -> Result<Word, EncodeError> {
+        let header = Word::other_header(kind, words.len() as u32);
+        let offset = self.space.push_blank(header, words.len() as u64)?;
+        for (place, word) in (offset + 1..).zip(words) {
+            self.space.set(place, *word);
+        }
+        Ok(Word::boxed(OTHER, offset))
+    }
+
+    pub(crate) fn external_pid(&mut self, pid: ExternalPid) -> Result<Word, EncodeError> {
+        let words = [pid.creation, pid.id, pid.serial].map(Word::number);
+        self.other(
+            Other::ExternalPid,
+            &[Word::atom(pid.node), words[0], words[1], words[2]],
+        )
+    }
+
+    pub(crate) fn external_port(&mut self, port: ExternalPort) -> Result<Word, EncodeError> {
+        let words = [port.creation, (port.id >> 32) as u32, port.id as u32].map(Word::number);
+        self.other(
+            Other::ExternalPort,
+            &[Word::atom(port.node), words[0], words[1], words[2]],
+        )
+    }
+
+    pub(crate) fn external_ref(&mut self, external: &ExternalRef) -> Result<Word, EncodeError> {
+        let mut words = [Word::NIL; 2 + ExternalRef::IDS_MAX];
+        words[0] = Word::atom(external.node);
+        words[1] = Word::number(external.creation);
+        for (word, id) in words[2..].iter_mut().zip(external.ids()) {
+            *word = Word::number(*id);
+        }
+        self.other(Other::ExternalRef, &words[..2 + external.ids().len()])
+    }
+
+    pub(crate) fn export(&mut self, fun: Export) -> Result<Word, EncodeError> {
+        let arity = Word::number(fun.arity.into());
+        self.other(
+            Other::Export,
+            &[Word::atom(fun.module), Word::atom(fun.function), arity],
+        )
     }
 
     pub(crate) fn binary(&mut self, binary: &Binary) -> Result<Word, EncodeError> {
         if binary.len() <= HEAP_BINARY_BYTES_MAX {
             return self.bytes(binary);
         }
-        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone())?;
+        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone(), 0)?;
         Ok(Word::boxed(SHARED_BINARY, offset))
     }
 
@@ -194,11 +297,9 @@ impl Encoder {
         Ok(Word::boxed(NATIVE, offset))
     }
 
-    /// A copy of a term of a finished block.
-    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, EncodeError> {
-        let (word, depth) = copy::copy_into(&mut self.space, term, self.depth & 0xFFFF)?;
-        self.deepest = self.deepest.max(depth);
-        Ok(word)
+    /// A copy of a term.
+    pub(crate) fn copy(&mut self, term: Term<'_>) -> Result<Word, CopyError> {
+        copy::copy_into(&mut self.space, term)
     }
 
     pub(crate) fn cons(&mut self, head: Word, tail: Word) -> Result<Word, EncodeError> {
@@ -221,27 +322,19 @@ impl Encoder {
         self.map_from_pairs(start)
     }
 
-    /// The depth of a compound over parts that nest `depth` levels.
-    pub(crate) fn over(&mut self, depth: u32) -> Result<u32, EncodeError> {
-        let depth = depth + 1;
-        if depth > DEPTH_MAX {
-            return Err(EncodeError::TooDeep);
-        }
-        self.deepest = self.deepest.max(depth);
-        Ok(depth)
+    /// What a change of maps makes of the words of this encoder's space.
+    pub(crate) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Space) -> Result<Word, CopyError>,
+    ) -> Result<Word, EncodeError> {
+        Ok(change(&mut self.space)?)
     }
 
-    /// Encodes one term apart from what was before; and the levels that it nests.
-    pub(crate) fn measured(
-        &mut self,
-        encode: impl FnOnce(&mut Encoder) -> Result<Word, EncodeError>,
-    ) -> Result<(Word, u32), EncodeError> {
-        let before = std::mem::take(&mut self.deepest);
+    /// Serialises one value apart from what was before.
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<Word, EncodeError> {
         self.depth = 0;
-        let word = encode(self);
-        let depth = std::mem::replace(&mut self.deepest, before);
-        self.deepest = before.max(depth);
-        Ok((word?, depth))
+        self.pairs.clear();
+        value.serialize(self)
     }
 
     /// The atom of a variant. `Result`'s `Err` is Erlang's `error`.
@@ -270,7 +363,7 @@ impl Encoder {
     #[inline(never)]
     fn borrowed(&mut self, name: &'static str) -> Result<Option<Word>, EncodeError> {
         loan::take(|loan| match (name, loan) {
-            (embed::TERM, Loan::Term(term)) => Some(self.copy(term)),
+            (embed::TERM, Loan::Term(term)) => Some(self.copy(term).map_err(EncodeError::from)),
             (embed::BINARY, Loan::Binary(binary)) => Some(self.binary(binary)),
             (embed::NATIVE, Loan::Native(native)) => Some(self.native(native)),
             _ => None,
@@ -362,9 +455,9 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Word, EncodeError> {
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -398,6 +491,7 @@ impl<'a> Serializer for &'a mut Encoder {
             let immediate = match name {
                 embed::PID => Some(value.serialize(Extract::Pid)?),
                 embed::REFERENCE => Some(value.serialize(Extract::Reference)?),
+                embed::PORT => Some(value.serialize(Extract::Port)?),
                 embed::ATOM => Some(value.serialize(Extract::Atom)?),
                 _ => self.borrowed(name)?,
             };
@@ -405,9 +499,9 @@ impl<'a> Serializer for &'a mut Encoder {
                 return Ok(word);
             }
         }
-        self.enter(STEP)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(STEP);
+        self.leave();
         Ok(word)
     }
 
@@ -420,9 +514,9 @@ impl<'a> Serializer for &'a mut Encoder {
         value: &T,
     ) -> Result<Word, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         let word = value.serialize(&mut *self)?;
-        self.leave(LEVEL);
+        self.leave();
         self.space.set(offset + 2, word);
         Ok(Word::boxed(TUPLE, offset))
     }
@@ -482,7 +576,7 @@ impl<'a> Serializer for &'a mut Encoder {
         len: usize,
     ) -> Result<StructEncoder<'a>, EncodeError> {
         let offset = self.tagged(name, variant, 1)?;
-        self.enter(LEVEL)?;
+        self.enter()?;
         StructEncoder::new(self, variant, len, Some(offset))
     }
 }
@@ -492,6 +586,7 @@ impl<'a> Serializer for &'a mut Encoder {
 enum Extract {
     Pid,
     Reference,
+    Port,
     Atom,
 }
 
@@ -530,6 +625,7 @@ impl Serializer for Extract {
         match self {
             Extract::Pid => Ok(Word::pid(Pid::from_u64(value))),
             Extract::Reference => Ok(Word::reference(Ref::from_u64(value))),
+            Extract::Port => Ok(Word::port(Port::from_u64(value))),
             Extract::Atom => Err(self.refuse()),
         }
     }
@@ -538,7 +634,7 @@ impl Serializer for Extract {
     fn serialize_str(self, value: &str) -> Result<Word, EncodeError> {
         match self {
             Extract::Atom => Ok(Word::atom(atom_cache::text(value)?)),
-            Extract::Pid | Extract::Reference => Err(self.refuse()),
+            Extract::Pid | Extract::Reference | Extract::Port => Err(self.refuse()),
         }
     }
 

@@ -54,9 +54,6 @@ pub enum CopyError {
         /// The limit in force, in words of 8 bytes.
         words_max: u32,
     },
-    /// The copy would nest too deeply.
-    #[error("the copy nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail")]
-    TooDeep,
 }
 
 /// A value could not be made a term.
@@ -70,7 +67,7 @@ pub enum EncodeError {
         /// The limit in force, in words of 8 bytes.
         words_max: u32,
     },
-    /// The value nests deeper than [`DEPTH_MAX`].
+    /// The value nests deeper than [`DEPTH_MAX`]. Terms that it embeds may nest as they like.
     #[error(
         "the value nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail"
     )]
@@ -97,6 +94,14 @@ pub enum EncodeError {
         /// Elements given; one more than announced stands for any excess.
         given: usize,
     },
+    /// A bitstring is longer than its bytes.
+    #[error("a bitstring of {bits} bits was made of {bytes} bytes: give it at least as many bits")]
+    Bits {
+        /// Bits asked for.
+        bits: usize,
+        /// Bytes given.
+        bytes: usize,
+    },
     /// A builder was asked for more terms than lie on its stack, or finished with more than one.
     #[error("the builder needs {needed} terms on its stack and has {present}")]
     Stack {
@@ -105,9 +110,84 @@ pub enum EncodeError {
         /// Terms present.
         present: usize,
     },
+    /// A builder was asked to change a term that is no map. Mirrors `badmap`.
+    #[error(
+        "a map was to be changed, and another kind of term stands there on the builder's stack"
+    )]
+    BadMap,
+    /// A builder was asked to update a key that the map does not have. Mirrors `badkey`.
+    #[error("the map has no such key to update: use map_put")]
+    BadKey,
+    /// A builder was given the root of another heap, or a term that is no part of what the root keeps.
+    #[error("the root is none of this heap's, or the part is none of its term: copy the term in")]
+    Root,
     /// The value's own `Serialize` failed.
     #[error("{0}")]
     Message(Box<str>),
+}
+
+/// A term could not be kept on a process's heap.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum HeapError {
+    /// With the term, the heap would pass its limit.
+    #[error(
+        "the heap is at its limit of {max_bytes} bytes: release terms, or raise it with set_max_bytes"
+    )]
+    Full {
+        /// The limit in force, in bytes of living terms.
+        max_bytes: usize,
+    },
+    /// The term could not be copied in.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The term could not be built.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// A snapshot of a heap could not be written or read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// A term holds a native resource, which exists in one program only.
+    #[error(
+        "a term of the snapshot holds a native resource: release it first, or leave that root out"
+    )]
+    Native,
+    /// The root of another heap was given.
+    #[error("a root of the snapshot is none of this heap's")]
+    Root,
+    /// With the terms, the heap would pass its limit.
+    #[error(
+        "the heap is at its limit of {max_bytes} bytes: release terms, or raise it with set_max_bytes"
+    )]
+    Full {
+        /// The limit in force, in bytes of living terms.
+        max_bytes: usize,
+    },
+    /// The snapshot is of another version.
+    #[error(
+        "the snapshot has version {version}, only 1 is known: restore it by the program that wrote it"
+    )]
+    Version {
+        /// The version found.
+        version: u64,
+    },
+    /// The bytes are no snapshot, or not a whole one.
+    #[error("at byte {at} of the snapshot: {what}")]
+    Malformed {
+        /// How many bytes were read before.
+        at: usize,
+        /// What is wrong with them.
+        what: &'static str,
+    },
+    /// A name is no atom, or the program's table is full.
+    #[error(transparent)]
+    Atom(#[from] AtomError),
+    /// A term could not be made.
+    #[error(transparent)]
+    Term(EncodeError),
 }
 
 impl From<CopyError> for EncodeError {
@@ -115,7 +195,6 @@ impl From<CopyError> for EncodeError {
         match error {
             CopyError::Native => EncodeError::NativeCopy,
             CopyError::TooLarge { words_max } => EncodeError::TooLarge { words_max },
-            CopyError::TooDeep => EncodeError::TooDeep,
         }
     }
 }

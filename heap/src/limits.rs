@@ -1,10 +1,10 @@
 //! The limits of this crate, each with its unit and its reason.
 
-/// Levels that a term nests at most, the tails of lists aside.
+/// Levels that a Rust value nests at most when it is encoded or decoded: serde recurses once a level, and once for each
+/// `Some` and newtype. Terms themselves may nest as deeply as they are long.
 ///
-/// Encoding, decoding, comparing, printing and copying recurse once a level. Without optimisation
-/// the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
-/// frames are large needs more. Chosen by feel above what real terms reach.
+/// Without optimisation the tests of this limit pass on a stack of 1 MiB and not on one of 768 KiB; a type whose own
+/// frames are large needs more. Chosen by feel above what real values reach.
 pub const DEPTH_MAX: u32 = 512;
 
 /// Words of 8 bytes in a block at most: offsets inside a block have 32 bits.
@@ -15,6 +15,9 @@ pub const BLOCK_WORDS_MAX: u32 = u32::MAX - 1;
 /// OTP's own bound: under it copying costs less than counting.
 pub const HEAP_BINARY_BYTES_MAX: usize = 64;
 
+/// Pairs of a map that lies flat, its keys in order; a larger one is a hash trie. OTP's own bound.
+pub const FLAT_MAP_PAIRS_MAX: usize = 32;
+
 /// Characters of an atom's name at most, as in OTP.
 pub const ATOM_CHARACTERS_MAX: usize = 255;
 
@@ -22,9 +25,52 @@ pub const ATOM_CHARACTERS_MAX: usize = 255;
 /// OTP's default.
 pub const DEFAULT_ATOM_LIMIT: u32 = 1_048_576;
 
+/// Bytes of all binaries of a parsed text together, unless
+/// [`ParseOptions::binary_bytes_max`](crate::ParseOptions::binary_bytes_max) says otherwise.
+///
+/// `<<0:1000000>>` is a short text for a long binary. Chosen by feel above what is written as text.
+pub const PARSE_BINARY_BYTES_MAX: usize = 64 << 20;
+
+/// Levels that a parsed text nests, unless
+/// [`ParseOptions::depth_max`](crate::ParseOptions::depth_max) says otherwise.
+///
+/// The parser does not recurse, but keeps some 120 bytes for a level that is open, which may be one
+/// character of text: all levels together take 120 MiB. Chosen by feel.
+pub const PARSE_DEPTH_MAX: u32 = 1 << 20;
+
+/// Digits of an integer of a parsed text, unless
+/// [`ParseOptions::integer_digits_max`](crate::ParseOptions::integer_digits_max) says otherwise.
+///
+/// The time grows with the square: 65,536 digits take some 5 ms.
+pub const PARSE_INTEGER_DIGITS_MAX: usize = 65_536;
+
 /// Words of a new block: a call with a small request fits, in one size class of the allocator.
 pub(crate) const FIRST_WORDS: u32 = 16;
 
 /// Bytes from which a block gives back its unused end, if that is over half of it. Below, the
 /// second allocation would cost more than the waste.
 pub(crate) const SHRINK_BYTES: usize = 1024;
+
+/// Words of a process's heap at most, in living terms: so many again may come on top until a collection decides.
+pub(crate) const HEAP_WORDS_MAX: u32 = BLOCK_WORDS_MAX / HEAP_GROWTH;
+
+/// Words under which a process's heap is never full: OTP's `min_heap_size`.
+pub(crate) const HEAP_WORDS_MIN: u32 = 233;
+
+/// Bytes of shared binaries under which a process's heap is never full on their account: OTP's `min_bin_vheap_size`,
+/// which is 46,422 words.
+pub(crate) const HEAP_BINARY_BYTES_MIN: usize = 46_422 * 8;
+
+/// What a heap may grow to before the next collection, in times of what was alive after the last: so a word is copied
+/// about once for each word added.
+pub(crate) const HEAP_GROWTH: u32 = 2;
+
+/// A heap with more than so many times the words that are alive gives memory back, as OTP's under a quarter of use.
+pub(crate) const HEAP_SHRINK: u32 = 4;
+
+/// Words of keys that restoring a snapshot compares at most, for each word of the snapshot. Honest maps need about the
+/// logarithm of their size; a forged one of a few words may share its way up to any size.
+pub(crate) const SNAPSHOT_KEY_WORK: u64 = 64;
+
+/// The same, for a snapshot of any size: keys that share much take some 100 ms at most.
+pub(crate) const SNAPSHOT_KEY_WORK_MIN: u64 = 1 << 24;

@@ -1,7 +1,12 @@
-//! Big integers, and the exact comparison of numbers.
+//! Integers of any size, and the exact comparison of numbers.
 
 use std::cmp::Ordering;
 use std::fmt;
+
+use num_bigint::Sign;
+
+use crate::Builder;
+use crate::term::{Term, View};
 
 /// An integer that a small one cannot hold: sign and magnitude in limbs of 64 bits.
 ///
@@ -67,33 +72,57 @@ impl Ord for BigInt<'_> {
 
 impl fmt::Display for BigInt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Divides by the largest power of ten in a limb: nineteen digits a round.
-        const ROUND: u64 = 10_000_000_000_000_000_000;
-        let mut limbs = self.limbs.to_vec();
-        let mut rounds = Vec::new();
-        while limbs.iter().any(|limb| *limb != 0) {
-            let mut rest = 0_u128;
-            for limb in limbs.iter_mut().rev() {
-                let part = (rest << 64) | u128::from(*limb);
-                *limb = (part / u128::from(ROUND)) as u64;
-                rest = part % u128::from(ROUND);
-            }
-            rounds.push(rest as u64);
-        }
-        if self.negative {
-            f.write_str("-")?;
-        }
-        write!(f, "{}", rounds.pop().unwrap_or(0))?;
-        rounds
-            .iter()
-            .rev()
-            .try_for_each(|round| write!(f, "{round:019}"))
+        fmt::Display::fmt(&num_bigint::BigInt::from(*self), f)
     }
 }
 
 impl fmt::Debug for BigInt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// To calculate with.
+impl From<BigInt<'_>> for num_bigint::BigInt {
+    fn from(value: BigInt<'_>) -> num_bigint::BigInt {
+        let halves = |limb: &u64| [*limb as u32, (*limb >> 32) as u32];
+        let sign = if value.negative {
+            Sign::Minus
+        } else {
+            Sign::Plus
+        };
+        num_bigint::BigInt::new(sign, value.limbs.iter().flat_map(halves).collect())
+    }
+}
+
+impl Term<'_> {
+    /// The integer of any size, if it is one, to calculate with; [`Builder::big_integer`] makes a
+    /// term of the result.
+    ///
+    /// ```
+    /// use otp_heap::{Builder, num_bigint::BigInt};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder.big_integer(&"123456789012345678901234567890".parse::<BigInt>()?);
+    /// let term = builder.finish(())?;
+    /// let square = term.root().to_integer().unwrap().pow(2);
+    /// assert_eq!(square.to_string(), "15241578753238836750495351562536198787501905199875019052100");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn to_integer(self) -> Option<num_bigint::BigInt> {
+        match self.view() {
+            View::Int(value) => Some(value.into()),
+            View::BigInt(value) => Some(value.into()),
+            _ => None,
+        }
+    }
+}
+
+impl<H> Builder<H> {
+    /// An integer of any size.
+    pub fn big_integer(&mut self, value: &num_bigint::BigInt) -> &mut Self {
+        let (sign, limbs) = value.to_u64_digits();
+        self.limbs(sign == Sign::Minus, &limbs)
     }
 }
 
@@ -111,7 +140,22 @@ pub(crate) enum Number<'h> {
     Float(f64),
 }
 
-impl Number<'_> {
+impl<'h> Number<'h> {
+    #[inline]
+    pub(crate) fn of(view: View<'h>) -> Option<Number<'h>> {
+        match view {
+            View::Int(value) => Some(Number::Small(value)),
+            View::BigInt(value) => Some(Number::Big(value)),
+            View::Float(value) => Some(Number::Float(value)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_float(self) -> bool {
+        matches!(self, Number::Float(_))
+    }
+
     /// By value, exactly: an integer is never rounded to be compared with a float.
     #[inline]
     pub(crate) fn cmp_value(self, other: Number<'_>) -> Ordering {
@@ -139,6 +183,15 @@ fn by_sign(less: bool) -> Ordering {
 }
 
 fn cmp_integer_float(integer: Number<'_>, float: f64) -> Ordering {
+    // Up to here a float holds every integer.
+    const EXACT: i64 = 1 << f64::MANTISSA_DIGITS;
+    if let Number::Small(value) = integer
+        && (-EXACT..=EXACT).contains(&value)
+    {
+        return (value as f64)
+            .partial_cmp(&float)
+            .unwrap_or(Ordering::Equal);
+    }
     let limb;
     let integer = match integer {
         Number::Small(value) => {
@@ -236,5 +289,21 @@ mod tests {
             BigInt::new(false, &limbs).to_string(),
             u128::MAX.to_string()
         );
+    }
+
+    #[test]
+    fn integers_of_any_size_come_back_from_the_library_and_as_text() {
+        for power in [0, 58, 59, 60, 63, 64, 65, 127, 128, 1000] {
+            let two = num_bigint::BigInt::from(2).pow(power);
+            for near in [&two - 1, two.clone(), &two + 1] {
+                for value in [-&near, near] {
+                    let mut builder = Builder::new();
+                    builder.big_integer(&value);
+                    let term = builder.finish(()).unwrap();
+                    assert_eq!(term.root().to_integer(), Some(value.clone()));
+                    assert_eq!(term.to_string(), value.to_string());
+                }
+            }
+        }
     }
 }

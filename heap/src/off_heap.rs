@@ -8,12 +8,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::CopyError;
 use crate::limits::BLOCK_WORDS_MAX;
 use crate::raw::{self, Space};
-use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY, SHARED_BINARY_WORDS, Word};
+use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY_WORDS, Word};
 
 /// The link of the last off-heap object.
 pub(crate) const END: u32 = u32::MAX;
@@ -176,17 +176,27 @@ struct NativeWords {
     header: Word,
     next: u64,
     payload: AtomicPtr<Payload>,
+    serial: u64,
 }
+
+/// Numbers the native resources of a program in the order in which they become terms. By its number one is equal to
+/// itself, ordered and hashed: unlike its place it stays when a heap is collected.
+static NATIVES: AtomicU64 = AtomicU64::new(1);
 
 const _: () = assert!(size_of::<BinaryWords>() == (1 + SHARED_BINARY_WORDS as usize) * 8);
 const _: () = assert!(size_of::<NativeWords>() == (1 + NATIVE_WORDS as usize) * 8);
 const _: () = assert!(align_of::<BinaryWords>() <= 8 && align_of::<NativeWords>() <= 8);
 
-/// Appends a shared binary, which takes over the reference; gives its offset.
-pub(crate) fn push_binary(space: &mut Space, shared: SharedBytes) -> Result<u32, CopyError> {
+/// Appends a shared binary, which takes over the reference; gives its offset. Its last byte has so many bits, 0 for all;
+/// the rest of that byte is zero.
+pub(crate) fn push_binary(
+    space: &mut Space,
+    shared: SharedBytes,
+    bits: u8,
+) -> Result<u32, CopyError> {
     space.reserve((1 + SHARED_BINARY_WORDS).into())?;
     let object = BinaryWords {
-        header: Word::header(SHARED_BINARY, SHARED_BINARY_WORDS),
+        header: Word::shared_header(bits),
         next: space.off_heap().into(),
         shared,
     };
@@ -206,6 +216,7 @@ pub(crate) fn push_native(space: &mut Space, payload: Box<Payload>) -> Result<u3
         header: Word::header(NATIVE, NATIVE_WORDS),
         next: space.off_heap().into(),
         payload: AtomicPtr::new(Box::into_raw(payload)),
+        serial: NATIVES.fetch_add(1, Ordering::Relaxed),
     };
     // SAFETY: as in `push_binary`.
     Ok(unsafe { push(space, object) })
@@ -259,6 +270,19 @@ pub(crate) unsafe fn native_at<'h>(base: NonNull<Word>, offset: u32) -> &'h Atom
             .cast::<NativeWords>()
             .as_ref()
             .payload
+    }
+}
+
+/// The number of a native resource.
+///
+/// # Safety
+///
+/// As for [`native_at`].
+pub(crate) unsafe fn native_serial_at(base: NonNull<Word>, offset: u32) -> u64 {
+    // SAFETY: by the caller's word; the number is never written again.
+    unsafe {
+        let native = base.add(offset as usize).cast::<NativeWords>();
+        (&raw const (*native.as_ptr()).serial).read()
     }
 }
 
@@ -329,20 +353,73 @@ unsafe fn release_chain(base: NonNull<Word>, first: u32) {
     while offset != END {
         // SAFETY: every link of a chain leads to a whole off-heap object, each once.
         unsafe {
-            let object = base.add(offset as usize);
-            offset = object.add(1).read().0 as u32;
-            if object.read().header_kind() == NATIVE {
-                let native = object.cast::<NativeWords>();
-                let payload = native
-                    .as_ref()
-                    .payload
-                    .swap(ptr::null_mut(), Ordering::Acquire);
-                if !payload.is_null() {
-                    drop_contained(Box::from_raw(payload));
-                }
-            } else {
-                ptr::drop_in_place(&raw mut (*object.cast::<BinaryWords>().as_ptr()).shared);
+            let object = offset;
+            offset = next(base, object);
+            release(base, object);
+        }
+    }
+}
+
+/// Puts an off-heap object of the space at the head of its chain.
+///
+/// # Safety
+///
+/// At `offset` lies a whole off-heap object of `space` that is not in its chain.
+pub(crate) unsafe fn link(space: &mut Space, offset: u32) {
+    // SAFETY: the link follows the header; with it the chain holds each object once.
+    unsafe {
+        let next = space.base().add(offset as usize + 1);
+        next.write(Word(space.off_heap().into()));
+        space.set_off_heap(offset);
+    }
+}
+
+/// Bytes that an off-heap object refers to: 0 for a native.
+///
+/// # Safety
+///
+/// As for [`next`].
+pub(crate) unsafe fn bytes_at(base: NonNull<Word>, offset: u32) -> usize {
+    // SAFETY: by the caller's word; the header tells which of the two it is.
+    unsafe {
+        if base.add(offset as usize).read().header_kind() == NATIVE {
+            return 0;
+        }
+        binary_at(base, offset).len
+    }
+}
+
+/// The link of an off-heap object: the next one, or [`END`].
+///
+/// # Safety
+///
+/// At `offset` lies an off-heap object of the living block or space at `base`.
+#[inline]
+pub(crate) unsafe fn next(base: NonNull<Word>, offset: u32) -> u32 {
+    // SAFETY: the link follows the header.
+    unsafe { base.add(offset as usize + 1).read().0 as u32 }
+}
+
+/// Gives back one binary, or drops one native unless it has moved out. A panic of its `Drop` is contained.
+///
+/// # Safety
+///
+/// As for [`next`]; no one else reaches the object, nor does anyone use it again.
+pub(crate) unsafe fn release(base: NonNull<Word>, offset: u32) {
+    // SAFETY: by the caller's word; the header tells which of the two it is.
+    unsafe {
+        let object = base.add(offset as usize);
+        if object.read().header_kind() == NATIVE {
+            let native = object.cast::<NativeWords>();
+            let payload = native
+                .as_ref()
+                .payload
+                .swap(ptr::null_mut(), Ordering::Acquire);
+            if !payload.is_null() {
+                drop_contained(Box::from_raw(payload));
             }
+        } else {
+            ptr::drop_in_place(&raw mut (*object.cast::<BinaryWords>().as_ptr()).shared);
         }
     }
 }

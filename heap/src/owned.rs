@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializ
 
 use crate::loan::{self, Loan};
 use crate::term::{Term, View};
-use crate::{Atom, Block, CopyError, OwnedTerm, embed};
+use crate::{Atom, Block, CopyError, DEPTH_MAX, OwnedTerm, embed};
 
 impl OwnedTerm {
     /// A copy of the block. Shared binaries are counted, not copied.
@@ -30,7 +30,7 @@ impl From<Atom> for OwnedTerm {
 
 impl<H> PartialEq for Block<H> {
     fn eq(&self, other: &Block<H>) -> bool {
-        self.root() == other.root()
+        self.has_words_of(other) || self.root() == other.root()
     }
 }
 
@@ -45,6 +45,9 @@ impl<H> PartialOrd for Block<H> {
 /// By the terms alone, as [`Term`]; headers do not count.
 impl<H> Ord for Block<H> {
     fn cmp(&self, other: &Block<H>) -> Ordering {
+        if self.has_words_of(other) {
+            return Ordering::Equal;
+        }
         self.root().cmp(&other.root())
     }
 }
@@ -70,7 +73,7 @@ impl<H> fmt::Debug for Block<H> {
 /// A copy of the term into a VM message; its structure into a foreign format.
 impl Serialize for Term<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let structure = Structure(*self);
+        let structure = Structure(*self, 0);
         loan::lend(Loan::Term(*self), || {
             serializer.serialize_newtype_struct(embed::TERM, &structure)
         })
@@ -84,11 +87,17 @@ impl<H> Serialize for Block<H> {
     }
 }
 
-/// A term in serde's own data model, for formats that know no terms.
-struct Structure<'h>(Term<'h>);
+/// A term in serde's own data model, for formats that know no terms; and the levels above it, which serde recurses over.
+struct Structure<'h>(Term<'h>, u32);
 
 impl Serialize for Structure<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.1 > DEPTH_MAX {
+            return Err(serde::ser::Error::custom(format_args!(
+                "the term nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail"
+            )));
+        }
+        let below = |term| Structure(term, self.1 + 1);
         match self.0.view() {
             View::Int(value) => serializer.serialize_i64(value),
             View::BigInt(big) => match (big.to_i128(), big.magnitude()) {
@@ -103,28 +112,34 @@ impl Serialize for Structure<'_> {
             View::Atom(atom) => serializer.serialize_str(atom.as_str()),
             View::Pid(pid) => serializer.collect_str(&pid),
             View::Ref(reference) => serializer.collect_str(&reference),
+            View::Port(port) => serializer.collect_str(&port),
+            View::ExternalPid(_)
+            | View::ExternalPort(_)
+            | View::ExternalRef(_)
+            | View::Export(_)
+            | View::Bits(_) => serializer.collect_str(&self.0),
             View::Tuple(tuple) => {
                 let mut elements = serializer.serialize_tuple(tuple.len())?;
                 tuple
                     .iter()
-                    .try_for_each(|term| elements.serialize_element(&Structure(term)))?;
+                    .try_for_each(|term| elements.serialize_element(&below(term)))?;
                 elements.end()
             }
             View::Nil | View::Cons(_) => {
                 let mut elements = serializer.serialize_seq(self.0.list_len())?;
                 let mut list = self.0.list_iter();
                 for term in list.by_ref() {
-                    elements.serialize_element(&Structure(term))?;
+                    elements.serialize_element(&below(term))?;
                 }
                 if !list.tail().is_nil() {
-                    elements.serialize_element(&Structure(list.tail()))?;
+                    elements.serialize_element(&below(list.tail()))?;
                 }
                 elements.end()
             }
             View::Map(map) => {
                 let mut pairs = serializer.serialize_map(Some(map.len()))?;
                 for (key, value) in map {
-                    pairs.serialize_entry(&Structure(key), &Structure(value))?;
+                    pairs.serialize_entry(&below(key), &below(value))?;
                 }
                 pairs.end()
             }

@@ -3,7 +3,7 @@
 //! A block is one allocation straight from mimalloc:
 //!
 //! ```text
-//! header: H | capacity, len (u32 words) | root (word) | off-heap chain, depth (u32) | words...
+//! header: H | capacity, len (u32 words) | root (word) | off-heap chain (u32), 4 bytes | words...
 //! ```
 //!
 //! The fixed part is 24 bytes and ends where the words begin, so a term, which knows the address
@@ -14,8 +14,9 @@ use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 
 use crate::CopyError;
-use crate::limits::FIRST_WORDS;
+use crate::limits::{FIRST_WORDS, HEAP_BINARY_BYTES_MAX};
 use crate::off_heap;
+use crate::term::Term;
 use crate::word::{HEAP_BINARY, Word};
 
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
@@ -43,8 +44,33 @@ pub(crate) struct Fixed {
     pub(crate) root: Word,
     /// Offset of the first off-heap object, or [`off_heap::END`].
     pub(crate) off_heap: u32,
-    /// Levels that the root nests, at most.
-    pub(crate) depth: u32,
+}
+
+/// In place of the root where there is none: in a space, and in a process's heap of several terms. No term has this word.
+const NO_ROOT: Word = Word(crate::word::HEADER);
+
+impl Fixed {
+    /// What stands before the words of the living block, space or heap at `base`, if it is a block whose root has this
+    /// word.
+    ///
+    /// # Safety
+    ///
+    /// `base` is where such words begin, and they live unmoved for `'h`.
+    #[inline]
+    pub(crate) unsafe fn of_root<'h>(base: NonNull<Word>, word: Word) -> Option<&'h Fixed> {
+        // SAFETY: the fixed part ends where the words begin, and its `root` is written from the start: by `Space::new`
+        // as no term's word, which moves along when the space grows, and by `Space::finish` together with the rest.
+        unsafe {
+            let fixed = base.cast::<Fixed>().sub(1);
+            let root = (&raw const (*fixed.as_ptr()).root).read();
+            // Elsewhere the rest is unwritten: no reference to it then.
+            if root == word {
+                Some(fixed.as_ref())
+            } else {
+                None
+            }
+        }
+    }
 }
 
 const _: () = assert!(size_of::<Fixed>() == 24);
@@ -72,6 +98,46 @@ impl Shape {
     }
 }
 
+#[cfg(not(any(asan, fuzzing)))]
+use libmimalloc_sys as memory;
+
+/// Under AddressSanitizer (`--cfg asan`, or `cargo fuzz`) the system's allocator, which the sanitizer watches, in place of mimalloc.
+#[cfg(any(asan, fuzzing))]
+mod memory {
+    use std::ffi::c_void;
+
+    unsafe extern "C" {
+        #[link_name = "malloc"]
+        pub(super) fn mi_malloc(bytes: usize) -> *mut c_void;
+        #[link_name = "realloc"]
+        pub(super) fn mi_realloc(memory: *mut c_void, bytes: usize) -> *mut c_void;
+        #[link_name = "free"]
+        pub(super) fn mi_free(memory: *mut c_void);
+        fn aligned_alloc(align: usize, bytes: usize) -> *mut c_void;
+        fn malloc_usable_size(memory: *mut c_void) -> usize;
+    }
+
+    pub(super) unsafe fn mi_malloc_aligned(bytes: usize, align: usize) -> *mut c_void {
+        // SAFETY: the alignment is that of a type, and the size made a multiple of it.
+        unsafe { aligned_alloc(align, bytes.next_multiple_of(align)) }
+    }
+
+    pub(super) unsafe fn mi_realloc_aligned(
+        memory: *mut c_void,
+        bytes: usize,
+        align: usize,
+    ) -> *mut c_void {
+        // SAFETY: the memory came from here; as much is copied as both have.
+        unsafe {
+            let moved = mi_malloc_aligned(bytes, align);
+            let kept = malloc_usable_size(memory).min(bytes);
+            std::ptr::copy_nonoverlapping(memory.cast::<u8>(), moved.cast::<u8>(), kept);
+            mi_free(memory);
+            moved
+        }
+    }
+}
+
 /// Alignment that mimalloc gives without being asked.
 const PLAIN_ALIGN: usize = 16;
 
@@ -80,9 +146,9 @@ pub(crate) fn allocate(bytes: usize, align: usize) -> NonNull<u8> {
     // SAFETY: the size is not zero, the alignment is that of a type, so a power of two.
     let memory = unsafe {
         if align <= PLAIN_ALIGN && bytes >= PLAIN_ALIGN {
-            libmimalloc_sys::mi_malloc(bytes)
+            memory::mi_malloc(bytes)
         } else {
-            libmimalloc_sys::mi_malloc_aligned(bytes, align)
+            memory::mi_malloc_aligned(bytes, align)
         }
     };
     NonNull::new(memory.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -96,9 +162,9 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
     // SAFETY: ours by the caller's word; size and alignment as in `allocate`.
     let moved = unsafe {
         if align <= PLAIN_ALIGN {
-            libmimalloc_sys::mi_realloc(memory.as_ptr().cast(), bytes)
+            memory::mi_realloc(memory.as_ptr().cast(), bytes)
         } else {
-            libmimalloc_sys::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
+            memory::mi_realloc_aligned(memory.as_ptr().cast(), bytes, align)
         }
     };
     NonNull::new(moved.cast()).unwrap_or_else(|| out_of_memory(bytes, align))
@@ -110,7 +176,7 @@ pub(crate) unsafe fn reallocate(memory: NonNull<u8>, bytes: usize, align: usize)
 #[inline]
 pub(crate) unsafe fn free(memory: NonNull<u8>) {
     // SAFETY: by the caller's word.
-    unsafe { libmimalloc_sys::mi_free(memory.as_ptr().cast()) }
+    unsafe { memory::mi_free(memory.as_ptr().cast()) }
 }
 
 #[cold]
@@ -121,7 +187,8 @@ fn out_of_memory(bytes: usize, align: usize) -> ! {
     }
 }
 
-/// The words of a block while it is built: header and fixed part are still unwritten.
+/// The words of a block while it is built, or of a process's heap: the header is unwritten, and the fixed part but for its
+/// root, which no term has ([`Fixed::of_root`]).
 ///
 /// Dropped before it becomes a block, it releases what it holds: so an encoder that fails or
 /// unwinds leaks nothing.
@@ -134,21 +201,47 @@ pub(crate) struct Space {
     shape: Shape,
 }
 
+// SAFETY: a space owns its words as a block does; what they refer to outside is counted atomically or `Send`.
+unsafe impl Send for Space {}
+// SAFETY: words are written through `&mut Space` alone.
+unsafe impl Sync for Space {}
+
+/// The state of a space at one moment, to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    len: u32,
+    off_heap: u32,
+}
+
+impl Mark {
+    /// Whether there was no word yet.
+    pub(crate) fn is_start(self) -> bool {
+        self.len == 0
+    }
+
+    /// The first off-heap object at that moment.
+    pub(crate) fn off_heap(self) -> u32 {
+        self.off_heap
+    }
+}
+
 impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
         let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
         let memory = allocate(shape.bytes(words), shape.align);
         // SAFETY: the allocation is at least `prefix` bytes long.
-        let base = unsafe { memory.add(shape.prefix) }.cast();
-        Space {
+        let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
+        let mut space = Space {
             base,
             len: 0,
             capacity: words,
             words_max,
             off_heap: off_heap::END,
             shape,
-        }
+        };
+        space.clear_root();
+        space
     }
 
     #[inline]
@@ -201,7 +294,44 @@ impl Space {
         Ok(())
     }
 
-    fn resize(&mut self, words: u32) {
+    /// Sets the words that there may be; those there are already stay.
+    pub(crate) fn set_words_max(&mut self, words_max: u32) {
+        self.words_max = words_max;
+    }
+
+    #[inline]
+    pub(crate) fn words_max(&self) -> u32 {
+        self.words_max
+    }
+
+    /// Tells copies that the words, all of them, are one term's, and which: until [`Space::clear_root`].
+    pub(crate) fn set_root(&mut self, root: Word) {
+        let fixed = Fixed {
+            capacity: self.capacity,
+            len: self.len,
+            root,
+            off_heap: self.off_heap,
+        };
+        // SAFETY: the words stand behind room for the fixed part.
+        unsafe { self.base.cast::<Fixed>().sub(1).write(fixed) }
+    }
+
+    pub(crate) fn clear_root(&mut self) {
+        // SAFETY: as in `set_root`.
+        unsafe {
+            let fixed = self.base.cast::<Fixed>().sub(1);
+            (&raw mut (*fixed.as_ptr()).root).write(NO_ROOT);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Moves to an allocation of so many words, at least those in use.
+    pub(crate) fn resize(&mut self, words: u32) {
+        let words = words.max(self.len);
         let bytes = self.shape.bytes(words);
         // SAFETY: `memory` is this space's own allocation; `base` is replaced below.
         let memory = unsafe { reallocate(self.memory(), bytes, self.shape.align) };
@@ -252,6 +382,12 @@ impl Space {
     /// Appends an object of raw bytes: a header, then the bytes padded to whole words.
     #[inline]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) -> Result<u32, CopyError> {
+        self.push_bits(bytes, 0, 0xFF)
+    }
+
+    /// The same for a bitstring: of the last byte so many bits count, 0 for all; the rest is masked away.
+    #[inline]
+    pub(crate) fn push_bits(&mut self, bytes: &[u8], bits: u8, mask: u8) -> Result<u32, CopyError> {
         let words = bytes.len().div_ceil(size_of::<Word>());
         let length = u32::try_from(bytes.len()).map_err(|_| CopyError::TooLarge {
             words_max: self.words_max,
@@ -263,12 +399,103 @@ impl Space {
         unsafe {
             let start = self.base.add(offset as usize);
             start.add(words).write(Word(0));
-            start.write(Word::header(HEAP_BINARY, length));
+            start.write(Word::bits_header(length, bits));
             let target = start.add(1).cast::<u8>();
             ptr::copy_nonoverlapping(bytes.as_ptr(), target.as_ptr(), bytes.len());
+            if bits > 0 {
+                *target.add(bytes.len() - 1).as_mut() &= mask;
+            }
         }
         self.len += words as u32 + 1;
         Ok(offset)
+    }
+
+    /// As [`Space::push_bytes`] of the first `len` bytes: more are there, so that none of the copies
+    /// has a length to be looked at.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is over their number.
+    #[inline(always)]
+    pub(crate) fn push_short(
+        &mut self,
+        bytes: &[u8; HEAP_BINARY_BYTES_MAX],
+        len: usize,
+    ) -> Result<u32, CopyError> {
+        const WORDS: u64 = HEAP_BINARY_BYTES_MAX.div_ceil(size_of::<Word>()) as u64;
+        let needed = u64::from(self.len) + WORDS + 1;
+        if needed > u64::from(self.capacity.min(self.words_max)) {
+            // No room for all of them, but perhaps for those that count.
+            return self.push_bytes(&bytes[..len]);
+        }
+        assert!(len <= bytes.len());
+        let words = len.div_ceil(size_of::<Word>());
+        let offset = self.len;
+        // SAFETY: there is room for a header and all bytes, whatever of them counts in the end;
+        // source and target are different allocations. The last word, if there is one, is one of
+        // those just written.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.write(Word::header(HEAP_BINARY, len as u32));
+            let target = start.add(1);
+            if len <= bytes.len() / 2 {
+                let half = bytes.len() / 2;
+                ptr::copy_nonoverlapping(bytes.as_ptr(), target.cast().as_ptr(), half);
+            } else {
+                target.cast().write_unaligned(*bytes);
+            }
+            if words > 0 {
+                let last = target.add(words - 1);
+                let unused = words * size_of::<Word>() - len;
+                let mask = u64::from_le(u64::MAX >> (8 * unused));
+                last.write(Word(last.read().0 & mask));
+            }
+        }
+        self.len += words as u32 + 1;
+        Ok(offset)
+    }
+
+    /// Appends an object of raw words.
+    pub(crate) fn push_raw(&mut self, header: Word, words: &[u64]) -> Result<u32, CopyError> {
+        self.reserve(words.len() as u64 + 1)?;
+        let offset = self.len;
+        // SAFETY: `reserve` made room for the words behind `len`, in another allocation than theirs; a word is a plain
+        // `u64`.
+        unsafe {
+            let start = self.base.add(offset as usize);
+            start.write(header);
+            let target = start.add(1).cast::<u64>();
+            ptr::copy_nonoverlapping(words.as_ptr(), target.as_ptr(), words.len());
+        }
+        self.len += words.len() as u32 + 1;
+        Ok(offset)
+    }
+
+    /// Appends a copy of some of this space's words: of immediates and offsets, never of off-heap objects.
+    #[inline]
+    pub(crate) fn push_copy(&mut self, start: u32, count: u32) -> Result<u32, CopyError> {
+        let end = u64::from(start) + u64::from(count);
+        assert!(end <= u64::from(self.len));
+        self.reserve(count.into())?;
+        let offset = self.len;
+        // SAFETY: the words lie under `len`, and `reserve` made room for as many behind it.
+        unsafe {
+            let source = self.base.add(start as usize);
+            source.copy_to_nonoverlapping(self.base.add(offset as usize), count as usize);
+        }
+        self.len += count;
+        Ok(offset)
+    }
+
+    /// A view of a term in the making.
+    ///
+    /// # Safety
+    ///
+    /// `word` is the word of a finished term of this space.
+    #[inline]
+    pub(crate) unsafe fn term(&self, word: Word) -> Term<'_> {
+        // SAFETY: by the caller's word; the space is borrowed, so nothing is written or moved meanwhile.
+        unsafe { Term::new(self.base, word) }
     }
 
     /// Counts `count` words behind `len` as written.
@@ -280,6 +507,31 @@ impl Space {
     pub(crate) unsafe fn extend(&mut self, count: u32) {
         debug_assert!(self.len + count <= self.capacity);
         self.len += count;
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            len: self.len,
+            off_heap: self.off_heap,
+        }
+    }
+
+    /// Forgets what was appended after the mark, and releases what it held outside.
+    ///
+    /// No word from before the mark may have been made to refer behind it.
+    #[cold]
+    pub(crate) fn rollback(&mut self, mark: Mark) {
+        // The chain grows at its head: what is younger comes first.
+        while self.off_heap != mark.off_heap {
+            // SAFETY: the chain of this space; each object is taken off it before it is released.
+            unsafe {
+                let first = self.off_heap;
+                self.off_heap = off_heap::next(self.base, first);
+                off_heap::release(self.base, first);
+            }
+        }
+        self.len = self.len.min(mark.len);
     }
 
     #[inline]
@@ -300,7 +552,7 @@ impl Space {
 
     /// Writes header and fixed part, and gives the memory away.
     #[inline]
-    pub(crate) fn finish<H>(mut self, header: H, root: Word, depth: u32) -> NonNull<Raw<H>> {
+    pub(crate) fn finish<H>(mut self, header: H, root: Word) -> NonNull<Raw<H>> {
         assert!(
             self.shape == Shape::of::<H>(),
             "the space was made for this header"
@@ -311,7 +563,6 @@ impl Space {
             len: self.len,
             root,
             off_heap: self.off_heap,
-            depth,
         };
         let raw = self.memory().cast::<Raw<H>>();
         // SAFETY: the shape is that of `Raw<H>`, so both fields lie inside the allocation, aligned.

@@ -1,23 +1,23 @@
 //! Terms as seen: a word and the block that it lies in.
 
-use std::cmp::Ordering;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use crate::map::Map;
 use crate::number::BigInt;
 use crate::off_heap::{self, Payload};
 use crate::raw::Fixed;
 use crate::word::{
-    ATOM, BIG, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NATIVE, NIL, PID, REFERENCE, SHARED_BINARY,
-    TUPLE, Word,
+    ATOM, BIG, CONS, FLOAT, HEAP_BINARY, INTEGER, MAP, NATIVE, NIL, OTHER, Other, PID, PORT,
+    REFERENCE, SHARED_BINARY, TUPLE, Word,
 };
-use crate::{Atom, Binary, Pid, Ref};
+use crate::{Atom, Binary, Bits, Export, ExternalPid, ExternalPort, ExternalRef, Pid, Port, Ref};
 
 /// A term inside a block. `Copy`; never outlives its block.
 ///
-/// `==` is Erlang's `=:=` and `Ord` is its order with `1` before `1.0` (as among the keys of a
-/// map), so the two agree, and `Hash` with them; [`Term::cmp_value`] is `==` and `<` of Erlang.
-/// Printed in Erlang syntax.
+/// `==` is Erlang's `=:=` and `Ord` is its [order of the keys of a map](Term::cmp_exact), all
+/// integers before all floats, so the two agree, and `Hash` with them; [`Term::cmp_value`] is `==`
+/// and `<` of Erlang. Printed in Erlang syntax.
 #[derive(Clone, Copy)]
 pub struct Term<'h> {
     base: NonNull<Word>,
@@ -47,6 +47,16 @@ pub enum View<'h> {
     Pid(Pid),
     /// A reference.
     Ref(Ref),
+    /// A port.
+    Port(Port),
+    /// A process of another node.
+    ExternalPid(ExternalPid),
+    /// A reference made by another node.
+    ExternalRef(ExternalRef),
+    /// A port of another node.
+    ExternalPort(ExternalPort),
+    /// A fun `fun module:function/arity`.
+    Export(Export),
     /// A tuple.
     Tuple(Tuple<'h>),
     /// The empty list.
@@ -57,6 +67,8 @@ pub enum View<'h> {
     Map(Map<'h>),
     /// A binary, wherever its bytes are.
     Binary(&'h [u8]),
+    /// A bitstring that is no whole number of bytes.
+    Bits(Bits<'h>),
     /// A native resource; take it with [`from_term`](crate::from_term).
     Native,
 }
@@ -85,23 +97,37 @@ impl<'h> Term<'h> {
         self.word
     }
 
-    /// The fixed part of the term's block.
-    ///
-    /// # Safety
-    ///
-    /// The term lies in a finished block, not in a space.
+    /// The fixed part of the block whose root this term is; `None` for part of one, and in a process's heap.
     #[inline]
-    pub(crate) unsafe fn fixed(self) -> &'h Fixed {
-        // SAFETY: a block's fixed part ends where its words begin.
-        unsafe { self.base.cast::<Fixed>().sub(1).as_ref() }
+    pub(crate) fn whole_block(self) -> Option<&'h Fixed> {
+        // SAFETY: a term's words live unmoved for 'h.
+        unsafe { Fixed::of_root(self.base, self.word) }
     }
 
     /// The word at an index of this term's own object, the header being 0.
     #[inline]
-    fn object_word(self, index: usize) -> Word {
+    pub(crate) fn object_word(self, index: usize) -> Word {
         debug_assert!(self.word.is_boxed());
         // SAFETY: callers pass indices inside the object, as its header tells.
         unsafe { self.base.add(self.word.offset() as usize + index).read() }
+    }
+
+    /// The word at an offset of this term's block, as a term; of a header, only [`Term::word`] means something.
+    #[inline]
+    pub(crate) fn at(self, offset: u32) -> Term<'h> {
+        // SAFETY: callers pass offsets inside an object of the block, as its header tells.
+        self.with_word(unsafe { self.base.add(offset as usize).read() })
+    }
+
+    /// So many words of this term's block in a row.
+    #[inline]
+    pub(crate) fn words_at(self, offset: u32, count: u32) -> &'h [Word] {
+        // SAFETY: callers pass words of terms inside one object, as its header tells; no one writes
+        // them while the term lives.
+        unsafe {
+            let first = self.base.add(offset as usize);
+            std::slice::from_raw_parts(first.as_ptr(), count as usize)
+        }
     }
 
     /// What this term's own object counts: elements, pairs, limbs or bytes.
@@ -111,7 +137,7 @@ impl<'h> Term<'h> {
     }
 
     #[inline]
-    fn with_word(self, word: Word) -> Term<'h> {
+    pub(crate) fn with_word(self, word: Word) -> Term<'h> {
         Term { word, ..self }
     }
 
@@ -129,15 +155,52 @@ impl<'h> Term<'h> {
                 term: self,
                 len: self.object_len(),
             }),
-            MAP => View::Map(Map {
-                term: self,
-                len: self.object_len(),
-            }),
+            MAP => View::Map(Map::new(self)),
             FLOAT => View::Float(f64::from_bits(self.object_word(1).0)),
             BIG => View::BigInt(self.big()),
-            HEAP_BINARY | SHARED_BINARY => View::Binary(self.bytes()),
+            HEAP_BINARY | SHARED_BINARY => match self.object_word(0).header_bits() {
+                0 => View::Binary(self.bytes()),
+                bits => View::Bits(Bits::new(self.bytes(), bits)),
+            },
+            OTHER => self.other(),
+            PORT => View::Port(Port::from_u64(self.word.payload())),
             NATIVE => View::Native,
             tag => unreachable!("no term has the tag {tag}"),
+        }
+    }
+
+    #[cold]
+    fn other(self) -> View<'h> {
+        let header = self.object_word(0);
+        let atom = |index| Atom::from_index(self.object_word(index).payload() as u32);
+        let number = |index| self.object_word(index).payload() as u32;
+        let (node, creation) = (atom(1), number(2));
+        match header.other_kind() {
+            Other::ExternalPid => View::ExternalPid(ExternalPid {
+                node,
+                creation,
+                id: number(3),
+                serial: number(4),
+            }),
+            Other::ExternalPort => View::ExternalPort(ExternalPort {
+                node,
+                creation,
+                id: u64::from(number(3)) << 32 | u64::from(number(4)),
+            }),
+            Other::ExternalRef => {
+                let len = header.header_len() as usize - 2;
+                let mut ids = [0; ExternalRef::IDS_MAX];
+                for (index, id) in ids[..len].iter_mut().enumerate() {
+                    *id = number(3 + index);
+                }
+                let external = ExternalRef::new(node, creation, &ids[..len]);
+                View::ExternalRef(external.expect("made of one to five numbers"))
+            }
+            Other::Export => View::Export(Export {
+                module: node,
+                function: atom(2),
+                arity: number(3) as u8,
+            }),
         }
     }
 
@@ -197,10 +260,19 @@ impl<'h> Term<'h> {
         (self.word.tag() == FLOAT).then(|| f64::from_bits(self.object_word(1).0))
     }
 
-    /// The bytes of a binary.
+    /// The bytes of a binary; `None` for another term, a bitstring of no whole number of bytes included.
     #[inline]
     pub fn as_binary(self) -> Option<&'h [u8]> {
-        matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY).then(|| self.bytes())
+        let whole = matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY)
+            && self.object_word(0).header_bits() == 0;
+        whole.then(|| self.bytes())
+    }
+
+    /// All bytes of a binary or bitstring, and the bits of the last one, 0 for all.
+    #[inline]
+    pub fn as_bitstring(self) -> Option<(&'h [u8], u8)> {
+        matches!(self.word.tag(), HEAP_BINARY | SHARED_BINARY)
+            .then(|| (self.bytes(), self.object_word(0).header_bits()))
     }
 
     /// The text of a binary that is UTF-8.
@@ -211,13 +283,13 @@ impl<'h> Term<'h> {
 
     /// A binary as a handle of its own: no copy of the bytes if they are shared.
     pub fn to_binary(self) -> Option<Binary> {
+        let bytes = self.as_binary()?;
         match self.word.tag() {
             // SAFETY: the tag says that a shared binary lies there.
             SHARED_BINARY => Some(Binary::from_shared(
                 unsafe { off_heap::binary_at(self.base, self.word.offset()) }.clone(),
             )),
-            HEAP_BINARY => Some(Binary::from(self.bytes())),
-            _ => None,
+            _ => Some(Binary::from(bytes)),
         }
     }
 
@@ -233,10 +305,7 @@ impl<'h> Term<'h> {
     /// The map, if it is one.
     #[inline]
     pub fn as_map(self) -> Option<Map<'h>> {
-        (self.word.tag() == MAP).then(|| Map {
-            term: self,
-            len: self.object_len(),
-        })
+        (self.word.tag() == MAP).then(|| Map::new(self))
     }
 
     /// The cell, if it is a list that is not empty.
@@ -270,29 +339,73 @@ impl<'h> Term<'h> {
         cells.tail().is_nil().then_some(len)
     }
 
-    /// Words of 8 bytes that a copy of the term takes. Mirrors `erts_debug:flat_size/1`.
+    /// Words of 8 bytes that a copy of the term takes: what is reached twice counts twice. Mirrors `erts_debug:flat_size/1`.
+    ///
+    /// The time is that of a walk through all of them.
     pub fn words(self) -> usize {
+        self.words_within(usize::MAX).unwrap_or(usize::MAX)
+    }
+
+    /// The same; `None` once they are more than `limit`.
+    pub(crate) fn words_within(self, limit: usize) -> Option<usize> {
         let mut words = 0;
-        let mut term = self;
+        let mut waiting = Vec::new();
+        let (mut at, mut end) = self.extent(&mut words);
         loop {
-            match term.view() {
-                View::Cons(cons) => {
-                    words += 2 + cons.head().words();
-                    term = cons.tail();
+            while at < end {
+                // SAFETY: the range lies inside an object of the same block.
+                let part = self.with_word(unsafe { self.base.add(at).read() });
+                at += 1;
+                if !part.word.is_boxed() {
                     continue;
                 }
-                View::Tuple(tuple) => {
-                    words += 1 + tuple.len() + tuple.iter().map(Term::words).sum::<usize>();
+                let inner = part.extent(&mut words);
+                if words > limit {
+                    return None;
                 }
-                View::Map(map) => {
-                    let parts = map.iter().map(|(key, value)| key.words() + value.words());
-                    words += 1 + 2 * map.len() + parts.sum::<usize>();
+                if inner.0 < inner.1 {
+                    if at < end {
+                        waiting.push((at, end));
+                    }
+                    (at, end) = inner;
                 }
-                _ if term.word.is_boxed() => words += 1 + term.object_word(0).raw_words() as usize,
-                _ => {}
             }
-            return words;
+            match waiting.pop() {
+                Some(left) => (at, end) = left,
+                None => return (words <= limit).then_some(words),
+            }
         }
+    }
+
+    /// Adds the words of this term's own object; gives where those of them that are terms lie in the block.
+    #[inline(always)]
+    fn extent(self, words: &mut usize) -> (usize, usize) {
+        if !self.word.is_boxed() {
+            return (0, 0);
+        }
+        let start = self.word.offset() as usize;
+        let (raw, terms) = match self.word.tag() {
+            CONS => (0, 2),
+            TUPLE => (1, self.object_len()),
+            _ => {
+                let header = self.object_word(0);
+                (
+                    1 + header.raw_words() as usize,
+                    header.term_words() as usize,
+                )
+            }
+        };
+        *words += raw + terms;
+        (start + raw, start + raw + terms)
+    }
+
+    /// What tells a native resource from all others; 0 for another term.
+    pub(crate) fn native_serial(self) -> u64 {
+        if !self.is_native() {
+            return 0;
+        }
+        // SAFETY: the tag says that a native resource lies there, in a block that lives for 'h.
+        unsafe { off_heap::native_serial_at(self.base, self.word.offset()) }
     }
 
     /// The pointer of a native resource.
@@ -390,110 +503,6 @@ impl<'h> Iterator for TupleIter<'h> {
 }
 
 impl ExactSizeIterator for TupleIter<'_> {}
-
-/// A map. Its keys are unique and in [exact order](Term::cmp_exact).
-#[derive(Clone, Copy)]
-pub struct Map<'h> {
-    term: Term<'h>,
-    len: usize,
-}
-
-impl<'h> Map<'h> {
-    /// The number of pairs.
-    #[inline]
-    pub fn len(self) -> usize {
-        self.len
-    }
-
-    /// Whether it is `#{}`.
-    #[inline]
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// The value of a key, found by halving. The key may lie in any block.
-    pub fn get(self, key: Term<'_>) -> Option<Term<'h>> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.key(middle).cmp_exact(key) {
-                Ordering::Equal => return Some(self.value(middle)),
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-            }
-        }
-        None
-    }
-
-    /// The value of a key that is an atom.
-    pub fn get_atom(self, key: Atom) -> Option<Term<'h>> {
-        // Small maps by identity: comparing words costs less than comparing names.
-        let mut keys = 0..self.len();
-        let found = keys.find(|index| self.key(*index).word == Word::atom(key))?;
-        Some(self.value(found))
-    }
-
-    #[inline]
-    fn key(self, index: usize) -> Term<'h> {
-        self.term.with_word(self.term.object_word(1 + index))
-    }
-
-    #[inline]
-    fn value(self, index: usize) -> Term<'h> {
-        self.term
-            .with_word(self.term.object_word(1 + self.len() + index))
-    }
-
-    /// Key and value of each pair, in key order.
-    #[inline]
-    pub fn iter(self) -> MapIter<'h> {
-        MapIter { map: self, next: 0 }
-    }
-
-    /// The map as a term.
-    #[inline]
-    pub fn term(self) -> Term<'h> {
-        self.term
-    }
-}
-
-impl<'h> IntoIterator for Map<'h> {
-    type Item = (Term<'h>, Term<'h>);
-    type IntoIter = MapIter<'h>;
-
-    fn into_iter(self) -> MapIter<'h> {
-        self.iter()
-    }
-}
-
-/// The pairs of a [`Map`].
-#[derive(Clone)]
-pub struct MapIter<'h> {
-    map: Map<'h>,
-    next: usize,
-}
-
-impl<'h> Iterator for MapIter<'h> {
-    type Item = (Term<'h>, Term<'h>);
-
-    #[inline]
-    fn next(&mut self) -> Option<(Term<'h>, Term<'h>)> {
-        if self.next == self.map.len() {
-            return None;
-        }
-        let index = self.next;
-        self.next += 1;
-        Some((self.map.key(index), self.map.value(index)))
-    }
-
-    #[inline]
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.map.len() - self.next;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for MapIter<'_> {}
 
 /// A cell of a list.
 #[derive(Clone, Copy)]

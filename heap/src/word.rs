@@ -5,7 +5,7 @@
 //! with a header word, and only a header has the tag [`HEADER`]; so the words of a block can be
 //! walked from first to last without following one pointer.
 
-use crate::{Atom, Pid, Ref};
+use crate::{Atom, Pid, Port, Ref};
 
 /// Small integer, 60 bits, signed.
 pub(crate) const INTEGER: u64 = 0;
@@ -21,27 +21,60 @@ pub(crate) const NIL: u64 = 4;
 pub(crate) const CONS: u64 = 5;
 /// Tuple: header, elements.
 pub(crate) const TUPLE: u64 = 6;
-/// Map: header, all keys in order, then their values.
+/// Map: header, all keys in order, then their values; or the root of a trie, see [`TRIE`].
 pub(crate) const MAP: u64 = 7;
 /// Float: header, the bits.
 pub(crate) const FLOAT: u64 = 8;
 /// Big integer: header with the sign, limbs from the least significant.
 pub(crate) const BIG: u64 = 9;
-/// Binary inside the block: header with the length in bytes, the bytes.
+/// Binary inside the block: header with the length in bytes, the bytes. In a bitstring the header tells the bits of the
+/// last byte, too; the rest of that is zero.
 pub(crate) const HEAP_BINARY: u64 = 10;
 /// Binary outside: header, next off-heap object, buffer, first byte, length.
 pub(crate) const SHARED_BINARY: u64 = 11;
-/// Native resource: header, next off-heap object, pointer.
+/// Native resource: header, next off-heap object, pointer, number.
 pub(crate) const NATIVE: u64 = 12;
+/// What is rare: header with its [`Other`] kind, then immediates as in a tuple.
+pub(crate) const OTHER: u64 = 13;
+/// Port, 60 bits.
+pub(crate) const PORT: u64 = 14;
+/// Kind of a header only: a node of a map over 32 keys, see [`crate::trie`]. Words that lead there have the tag [`MAP`].
+pub(crate) const TRIE: u64 = 14;
 /// First word of an object; never the word of a term.
 pub(crate) const HEADER: u64 = 15;
 
 /// Words of a shared binary after its header.
 pub(crate) const SHARED_BINARY_WORDS: u32 = 4;
 /// Words of a native resource after its header.
-pub(crate) const NATIVE_WORDS: u32 = 2;
+pub(crate) const NATIVE_WORDS: u32 = 3;
 
 const NEGATIVE: u64 = 1 << 8;
+const ROOT: u64 = 1 << 8;
+/// No header of a term has this bit.
+const FORWARDED: u64 = 1 << 15;
+
+/// What an object with the tag [`OTHER`] is, and its words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Other {
+    /// Node, creation, id, serial.
+    ExternalPid,
+    /// Node, creation, up to five numbers of 32 bits.
+    ExternalRef,
+    /// Node, creation, upper and lower half of the id.
+    ExternalPort,
+    /// Module, function, arity.
+    Export,
+}
+
+impl Other {
+    const ALL: [Other; 4] = [
+        Other::ExternalPid,
+        Other::ExternalRef,
+        Other::ExternalPort,
+        Other::Export,
+    ];
+}
 
 /// One word of a block: a term's immediate value or offset, a header, or raw payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +94,12 @@ impl Word {
         }
     }
 
+    /// A number of 32 bits as a small integer.
+    #[inline]
+    pub(crate) const fn number(value: u32) -> Word {
+        Word((value as u64) << 4)
+    }
+
     #[inline]
     pub(crate) const fn atom(atom: Atom) -> Word {
         Word(((atom.index() as u64) << 4) | ATOM)
@@ -74,6 +113,11 @@ impl Word {
     #[inline]
     pub(crate) const fn reference(reference: Ref) -> Word {
         Word((reference.as_u64() << 4) | REFERENCE)
+    }
+
+    #[inline]
+    pub(crate) const fn port(port: Port) -> Word {
+        Word((port.as_u64() << 4) | PORT)
     }
 
     #[inline]
@@ -105,12 +149,7 @@ impl Word {
     #[inline]
     pub(crate) const fn is_boxed(self) -> bool {
         let tag = self.tag();
-        tag >= CONS && tag <= NATIVE
-    }
-
-    #[inline]
-    pub(crate) const fn is_list(self) -> bool {
-        matches!(self.tag(), NIL | CONS)
+        tag >= CONS && tag <= OTHER
     }
 
     /// Header of an object: `len` counts elements, pairs, limbs or bytes, by `kind`.
@@ -123,6 +162,76 @@ impl Word {
     pub(crate) const fn big_header(negative: bool, limbs: u32) -> Word {
         let sign = if negative { NEGATIVE } else { 0 };
         Word(Word::header(BIG, limbs).0 | sign)
+    }
+
+    #[inline]
+    pub(crate) const fn other_header(kind: Other, words: u32) -> Word {
+        Word(Word::header(OTHER, words).0 | (kind as u64) << 8)
+    }
+
+    #[inline]
+    pub(crate) fn other_kind(self) -> Other {
+        Other::ALL[(self.0 >> 8 & 0xFF) as usize]
+    }
+
+    /// Header of a binary inside the block whose last byte has so many bits, 0 for all.
+    #[inline]
+    pub(crate) const fn bits_header(bytes: u32, bits: u8) -> Word {
+        Word(Word::header(HEAP_BINARY, bytes).0 | (bits as u64) << 8)
+    }
+
+    /// Header of a shared binary whose last byte has so many bits, 0 for all.
+    #[inline]
+    pub(crate) const fn shared_header(bits: u8) -> Word {
+        Word(Word::header(SHARED_BINARY, SHARED_BINARY_WORDS).0 | (bits as u64) << 8)
+    }
+
+    /// Header of a node of a trie: which of its 16 places lead to a deeper node, and which hold a pair. The root has one
+    /// word more, for the map's size.
+    #[inline]
+    pub(crate) const fn trie_header(root: bool, nodes: u16, pairs: u16) -> Word {
+        let root = if root { ROOT } else { 0 };
+        Word((nodes as u64) << 32 | (pairs as u64) << 16 | root | TRIE << 4 | HEADER)
+    }
+
+    /// Places of a trie's node that lead to a deeper one, a bit for each.
+    #[inline]
+    pub(crate) const fn trie_nodes(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// Places of a trie's node that hold a pair, a bit for each.
+    #[inline]
+    pub(crate) const fn trie_pairs(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// Whether the node is the root of its trie.
+    #[inline]
+    pub(crate) const fn trie_is_root(self) -> bool {
+        self.0 & ROOT != 0
+    }
+
+    /// Bits of the last byte of a binary, 0 for all.
+    #[inline]
+    pub(crate) const fn header_bits(self) -> u8 {
+        (self.0 >> 8 & 7) as u8
+    }
+
+    /// What a collection leaves as the first word of an object that it moved: its kind, and where it lies now.
+    #[inline]
+    pub(crate) const fn forward(kind: u64, offset: u32) -> Word {
+        Word(Word::header(kind, offset).0 | FORWARDED)
+    }
+
+    /// Where the object moved, if this is what [`Word::forward`] made.
+    #[inline]
+    pub(crate) const fn forwarded(self) -> Option<u32> {
+        if self.0 & (FORWARDED | 15) == FORWARDED | HEADER {
+            Some(self.header_len())
+        } else {
+            None
+        }
     }
 
     #[inline]
@@ -157,8 +266,13 @@ impl Word {
     #[inline]
     pub(crate) const fn term_words(self) -> u64 {
         match self.header_kind() {
-            TUPLE => self.header_len() as u64,
+            TUPLE | OTHER => self.header_len() as u64,
             MAP => self.header_len() as u64 * 2,
+            TRIE => {
+                let nodes = self.trie_nodes().count_ones() as u64;
+                let pairs = self.trie_pairs().count_ones() as u64;
+                self.trie_is_root() as u64 + nodes + 2 * pairs
+            }
             _ => 0,
         }
     }
@@ -175,6 +289,17 @@ mod tests {
         }
         assert_eq!(Word::small(1 << 59), None);
         assert_eq!(Word::small(-(1 << 59) - 1), None);
+    }
+
+    #[test]
+    fn a_node_of_a_trie_counts_its_words() {
+        let header = Word::trie_header(true, 0x8001, 0x7FFE);
+        assert_eq!((header.tag(), header.header_kind()), (HEADER, TRIE));
+        assert_eq!((header.trie_nodes(), header.trie_pairs()), (0x8001, 0x7FFE));
+        assert!(header.trie_is_root());
+        assert_eq!((header.term_words(), header.raw_words()), (1 + 2 + 28, 0));
+        let header = Word::trie_header(false, 0, 1);
+        assert_eq!((header.term_words(), header.trie_is_root()), (2, false));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Every limit answers with an error.
 
 use otp_heap::{
-    Builder, DEPTH_MAX, DecodeErrorKind, EncodeError, OwnedTerm, from_term, to_block_within,
-    to_term,
+    Atom, Builder, DEPTH_MAX, DecodeErrorKind, EncodeError, OwnedTerm, Term, from_term,
+    to_block_within, to_term,
 };
 use serde::ser::{SerializeMap, SerializeStruct, SerializeTuple};
 use serde::{Deserialize, Serialize, Serializer};
@@ -25,13 +25,90 @@ fn depth_is_bounded() {
         to_term(&chain(DEPTH_MAX + 1)).unwrap_err(),
         EncodeError::TooDeep
     );
-    assert_eq!(to_term(&(1, &term)).unwrap_err(), EncodeError::TooDeep);
-    let part = term.root().as_tuple().unwrap().get(1).unwrap();
-    assert!(to_term(&(1, part)).is_ok());
-    assert_eq!(to_term(&((1, part), 2)).unwrap_err(), EncodeError::TooDeep);
-    let mut builder = Builder::<()>::new();
-    builder.term(term.root()).tuple(1);
-    assert_eq!(builder.finish(()).unwrap_err(), EncodeError::TooDeep);
+}
+
+/// `{1,{1,{1,…}}}`, or with the nesting in the first place.
+fn nested(levels: usize, last: bool) -> OwnedTerm {
+    let mut builder = Builder::new();
+    if last {
+        for _ in 0..levels {
+            builder.integer(1);
+        }
+    }
+    builder.nil();
+    for _ in 0..levels {
+        if !last {
+            builder.integer(1);
+        }
+        builder.tuple(2);
+    }
+    builder.finish(()).unwrap()
+}
+
+/// Levels down to the empty list, by the elements at `index`.
+fn levels(term: Term<'_>, index: usize) -> usize {
+    let mut inner = term;
+    let mut levels = 0;
+    while let Some(tuple) = inner.as_tuple() {
+        (inner, levels) = (tuple.get(index).unwrap(), levels + 1);
+    }
+    assert!(inner.is_nil());
+    levels
+}
+
+#[test]
+fn a_term_nests_as_deeply_as_it_is_long() {
+    const LEVELS: usize = 200_000;
+    for last in [false, true] {
+        let index = usize::from(last);
+        let term = nested(LEVELS, last);
+        let wrapped = to_term(&(1, &term)).unwrap();
+        let part = wrapped.root().as_tuple().unwrap().get(1).unwrap();
+        assert_eq!(part.words(), 3 * LEVELS);
+        let copy = OwnedTerm::copy_of((), part).unwrap();
+        assert_eq!(levels(copy.root(), index), LEVELS);
+        let (_, received): (u8, OwnedTerm) = from_term(wrapped.root()).unwrap();
+        assert_eq!(levels(received.root(), index), LEVELS);
+        let mut builder = Builder::new();
+        builder.term(part).tuple(1);
+        let block = builder.finish(()).unwrap();
+        let inner = block.root().as_tuple().unwrap().get(0).unwrap();
+        assert_eq!(levels(inner, index), LEVELS);
+    }
+}
+
+#[test]
+fn serde_goes_no_deeper_than_the_limit_into_a_deeper_term() {
+    #[derive(Serialize, Deserialize)]
+    struct Tuples(u8, Box<Tuples>);
+    #[derive(Serialize, Deserialize)]
+    struct Map {
+        a: Box<Map>,
+    }
+    let too_deep = |kind: &DecodeErrorKind| assert_eq!(kind, &DecodeErrorKind::TooDeep);
+    let deep = nested(200_000, true);
+    too_deep(from_term::<Tuples>(deep.root()).err().unwrap().kind());
+    assert!(
+        serde_json::to_string(&deep)
+            .unwrap_err()
+            .to_string()
+            .contains("512 levels")
+    );
+    let (mut chain, mut map) = (Builder::new(), Builder::new());
+    let (link, key) = (Atom::new("link").unwrap(), Atom::new("a").unwrap());
+    for _ in 0..200_000 {
+        chain.atom(link);
+        map.atom(key);
+    }
+    chain.nil();
+    map.nil();
+    for _ in 0..200_000 {
+        chain.tuple(2);
+        map.map(1);
+    }
+    let (chain, map) = (chain.finish(()).unwrap(), map.finish(()).unwrap());
+    too_deep(from_term::<Chain>(chain.root()).err().unwrap().kind());
+    too_deep(from_term::<Map>(map.root()).err().unwrap().kind());
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn variants_are_atoms_and_tagged_tuples() {
     let (pid, reference) = (Pid::from_parts(7, 9), Ref::from_u64(5));
     maps(
         Message::Call(pid, reference),
-        "{'$gen_call',<0.7.9>,#Ref<0.0.5>}",
+        "{'$gen_call',<0.7.9>,#Ref<0.0.0.5>}",
     );
     maps(Message::Nothing(), "{nothing}");
 }
@@ -191,7 +191,7 @@ fn gen_call_is_one_pass() {
     assert_eq!(*block.header(), 7);
     assert_eq!(
         block.to_string(),
-        "{'$gen_call',{<0.1.2>,#Ref<0.0.3>},{get,<<\"k\">>}}"
+        "{'$gen_call',{<0.1.2>,#Ref<0.0.0.3>},{get,<<\"k\">>}}"
     );
 }
 

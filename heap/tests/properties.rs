@@ -177,7 +177,8 @@ proptest! {
     fn every_key_of_a_map_is_found(value in prop::collection::vec((value(), value()), 0..50)) {
         let term = to_term(&Value::Map(value.clone())).unwrap();
         let map = term.root().as_map().unwrap();
-        let keys: Vec<_> = map.iter().map(|pair| pair.0).collect();
+        let keys: Vec<_> = map.sorted().into_iter().map(|pair| pair.0).collect();
+        prop_assert_eq!(keys.len(), map.len());
         prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]));
         for (key, _) in &value {
             let key = to_term(key).unwrap();

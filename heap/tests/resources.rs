@@ -249,7 +249,7 @@ fn foreign_formats_get_text_and_structure() {
     let pid = Pid::from_parts(1, 2);
     let value = (Atom::new("name").unwrap(), pid, Ref::from_u64(3));
     let json = serde_json::to_string(&value).unwrap();
-    assert_eq!(json, r##"["name","<0.1.2>","#Ref<0.0.3>"]"##);
+    assert_eq!(json, r##"["name","<0.1.2>","#Ref<0.0.0.3>"]"##);
     assert_eq!(
         serde_json::from_str::<(Atom, Pid, Ref)>(&json).unwrap(),
         value

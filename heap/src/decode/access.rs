@@ -5,7 +5,8 @@ use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, Variant
 
 use super::Source;
 use crate::error::Step;
-use crate::term::{Map, MapIter, Term, Tuple};
+use crate::map::{Map, MapIter};
+use crate::term::{Term, Tuple};
 use crate::{Atom, DecodeError, DecodeErrorKind, atom_cache, atoms};
 
 pub(super) struct SeqSource<I> {
@@ -30,6 +31,7 @@ impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
     /// Visits the elements; it is an error if the visitor leaves some over.
     #[inline]
     pub(super) fn visit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, DecodeError> {
+        super::bounded(self.depth)?;
         let value = visitor.visit_seq(&mut self)?;
         if self.left > 0 {
             return Err(self.left_over());
@@ -96,6 +98,7 @@ impl<'de> MapSource<'de> {
 
     #[inline]
     pub(super) fn visit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        super::bounded(self.depth)?;
         visitor.visit_map(self)
     }
 
@@ -208,6 +211,7 @@ impl<'de> EnumSource<'de> {
     /// The variant's one value.
     #[inline]
     fn one(&self) -> Result<Source<'de>, DecodeError> {
+        super::bounded(self.source.depth)?;
         let payload = self.tuple.filter(|tuple| tuple.len() == 2);
         match payload.and_then(|tuple| tuple.get(1)) {
             Some(term) => Ok(self.source.below(term)),

@@ -8,11 +8,11 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
+use super::Encoder;
 use super::shape::{self, Order};
-use super::{Encoder, LEVEL};
-use crate::term::Term;
+use crate::limits::FLAT_MAP_PAIRS_MAX;
 use crate::word::{CONS, MAP, TUPLE, Word};
-use crate::{Atom, EncodeError, atom_cache};
+use crate::{Atom, EncodeError, atom_cache, map_change};
 
 #[derive(Debug)]
 pub(crate) struct ListEncoder<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct ListEncoder<'a> {
 impl<'a> ListEncoder<'a> {
     #[inline]
     pub(crate) fn new(encoder: &'a mut Encoder) -> Result<ListEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let depth = encoder.depth;
         Ok(ListEncoder {
             encoder,
@@ -56,7 +56,7 @@ impl SerializeSeq for ListEncoder<'_> {
 
     #[inline]
     fn end(self) -> Result<Word, EncodeError> {
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         Ok(self.first)
     }
 }
@@ -81,7 +81,7 @@ impl<'a> TupleEncoder<'a> {
         tags: u32,
         len: usize,
     ) -> Result<TupleEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let depth = encoder.depth;
         Ok(TupleEncoder {
             encoder,
@@ -110,7 +110,7 @@ impl<'a> TupleEncoder<'a> {
         if self.written != self.len {
             return Err(self.wrong_length(0));
         }
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         Ok(Word::boxed(TUPLE, self.offset))
     }
 
@@ -136,7 +136,7 @@ pub(crate) struct MapEncoder<'a> {
 impl<'a> MapEncoder<'a> {
     #[inline]
     pub(crate) fn new(encoder: &'a mut Encoder) -> Result<MapEncoder<'a>, EncodeError> {
-        encoder.enter(LEVEL)?;
+        encoder.enter()?;
         let (start, depth) = (encoder.pairs.len(), encoder.depth);
         Ok(MapEncoder {
             encoder,
@@ -177,56 +177,18 @@ impl SerializeMap for MapEncoder<'_> {
 
     #[inline]
     fn end(self) -> Result<Word, EncodeError> {
-        self.encoder.depth = self.depth - LEVEL;
+        self.encoder.depth = self.depth - 1;
         self.encoder.pairs.truncate(self.start + self.count);
         self.encoder.map_from_pairs(self.start)
     }
 }
 
 impl Encoder {
-    fn compare(&self, left: Word, right: Word) -> std::cmp::Ordering {
-        // SAFETY: both words were given out by this encoder for finished terms of its space, which
-        // is borrowed here. A comparison does not read the block's fixed part.
-        let terms = unsafe {
-            (
-                Term::new(self.space.base(), left),
-                Term::new(self.space.base(), right),
-            )
-        };
-        terms.0.cmp_exact(terms.1)
-    }
-
-    /// Makes a map of the pairs on the stack from `start` on: in key order, the last of equal
-    /// keys.
+    /// Makes a map of the pairs on the stack from `start` on; the last of equal keys counts.
     pub(crate) fn map_from_pairs(&mut self, start: usize) -> Result<Word, EncodeError> {
-        let mut pairs = std::mem::take(&mut self.pairs);
-        let unsorted = pairs[start..]
-            .windows(2)
-            .any(|pair| self.compare(pair[0].0, pair[1].0).is_ge());
-        if unsorted {
-            pairs[start..].sort_by(|left, right| self.compare(left.0, right.0));
-            let mut kept = start;
-            for index in start + 1..pairs.len() {
-                if self.compare(pairs[kept].0, pairs[index].0).is_ne() {
-                    kept += 1;
-                }
-                pairs[kept] = pairs[index];
-            }
-            pairs.truncate(kept + 1);
-        }
-        let map = self.map_of_sorted(&pairs[start..]);
-        pairs.truncate(start);
-        self.pairs = pairs;
-        map
-    }
-
-    fn map_of_sorted(&mut self, pairs: &[(Word, Word)]) -> Result<Word, EncodeError> {
-        let (offset, len) = self.blank_map(pairs.len())?;
-        for (index, (key, value)) in (1..).zip(pairs) {
-            self.space.set(offset + index, *key);
-            self.space.set(offset + len + index, *value);
-        }
-        Ok(Word::boxed(MAP, offset))
+        let map = map_change::make(&mut self.space, &mut self.pairs, start);
+        self.pairs.truncate(start);
+        Ok(map?)
     }
 
     /// A map without pairs yet; gives its offset, and its length in 32 bits.
@@ -242,6 +204,7 @@ impl Encoder {
 pub(crate) struct StructEncoder<'a> {
     encoder: &'a mut Encoder,
     name: &'static str,
+    // Offset of the map; of a wide struct, where its pairs begin in the encoder's stack of pairs.
     offset: u32,
     written: u32,
     len: u32,
@@ -259,8 +222,12 @@ impl<'a> StructEncoder<'a> {
         len: usize,
         variant: Option<u32>,
     ) -> Result<StructEncoder<'a>, EncodeError> {
-        let (offset, len) = encoder.blank_map(len)?;
-        encoder.enter(LEVEL)?;
+        let (offset, len) = if len > FLAT_MAP_PAIRS_MAX {
+            (encoder.length(encoder.pairs.len())?, encoder.length(len)?)
+        } else {
+            encoder.blank_map(len)?
+        };
+        encoder.enter()?;
         let (depth, order) = (encoder.depth, shape::expected(name, len));
         Ok(StructEncoder {
             encoder,
@@ -286,6 +253,10 @@ impl<'a> StructEncoder<'a> {
         let atom = atom_cache::field(name)?;
         self.encoder.depth = self.depth;
         let value = value.serialize(&mut *self.encoder)?;
+        if self.is_wide() {
+            self.wide_field(atom, value);
+            return Ok(());
+        }
         let place = self.offset + 1 + self.order.slot(self.written);
         self.encoder.space.set(place, Word::atom(atom));
         self.encoder.space.set(place + self.len, value);
@@ -298,22 +269,41 @@ impl<'a> StructEncoder<'a> {
         if self.written != self.len {
             return Err(self.wrong_length(0));
         }
-        let space = &self.encoder.space;
-        let keys = (1..=self.len).map(|slot| key(space.get(self.offset + slot)));
-        if !shape::is_known(self.name, self.len, keys) {
-            self.encoder
-                .sort_struct(self.name, self.offset, self.len, self.order)?;
-        }
-        let map = Word::boxed(MAP, self.offset);
-        self.encoder.depth = self.depth - LEVEL;
+        let map = if self.is_wide() {
+            self.encoder.wide_struct(self.offset, self.len)?
+        } else {
+            let space = &self.encoder.space;
+            let keys = (1..=self.len).map(|slot| key(space.get(self.offset + slot)));
+            if !shape::is_known(self.name, self.len, keys) {
+                self.encoder
+                    .sort_struct(self.name, self.offset, self.len, self.order)?;
+            }
+            Word::boxed(MAP, self.offset)
+        };
+        self.encoder.depth = self.depth - 1;
         match self.variant {
             None => Ok(map),
             Some(tuple) => {
-                self.encoder.leave(LEVEL);
+                self.encoder.leave();
                 self.encoder.space.set(tuple + 2, map);
                 Ok(Word::boxed(TUPLE, tuple))
             }
         }
+    }
+
+    /// Whether the map is a trie, which is made once all fields are known.
+    #[inline]
+    fn is_wide(&self) -> bool {
+        self.len > FLAT_MAP_PAIRS_MAX as u32
+    }
+
+    #[cold]
+    fn wide_field(&mut self, atom: Atom, value: Word) {
+        let pairs = &mut self.encoder.pairs;
+        // As in `MapEncoder`: what an inner map left.
+        pairs.truncate((self.offset + self.written) as usize);
+        pairs.push((Word::atom(atom), value));
+        self.written += 1;
     }
 
     #[cold]
@@ -332,6 +322,19 @@ fn key(word: Word) -> Atom {
 }
 
 impl Encoder {
+    /// The map of a struct over 32 fields, whose pairs begin at `start`.
+    #[cold]
+    fn wide_struct(&mut self, start: u32, len: u32) -> Result<Word, EncodeError> {
+        let start = start as usize;
+        self.pairs.truncate(start + len as usize);
+        let mut names: Vec<_> = self.pairs[start..].iter().map(|pair| key(pair.0)).collect();
+        names.sort_unstable_by_key(|name| name.index());
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(field_twice(twice[0]));
+        }
+        self.map_from_pairs(start)
+    }
+
     /// Brings the fields of a struct into key order, and remembers it.
     #[cold]
     fn sort_struct(
@@ -353,13 +356,16 @@ impl Encoder {
             space.set(place + len, *value);
         }
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let message = format!("a struct has the field {} twice", twice[0].0);
-            return Err(EncodeError::Message(message.into()));
+            return Err(field_twice(twice[0].0));
         }
         let atoms = |pairs: &[(Atom, Word)]| pairs.iter().map(|pair| pair.0).collect::<Vec<_>>();
         shape::learn(name, &atoms(&declared), &atoms(&sorted));
         Ok(())
     }
+}
+
+fn field_twice(name: Atom) -> EncodeError {
+    EncodeError::Message(format!("a struct has the field {name} twice").into())
 }
 
 /// serde has a trait for each kind of tuple and of struct, alike but for the names.

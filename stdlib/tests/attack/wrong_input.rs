@@ -249,21 +249,21 @@ fn a_supervisor_answers_what_it_does_not_know() {
 }
 
 /// A list in a list in a list …
-fn nested(depth: usize) -> Option<OwnedTerm> {
-    let mut term = to_term(&0).ok()?;
+fn nested(depth: usize) -> OwnedTerm {
+    let mut term = to_term(&0).unwrap();
     for _ in 0..depth {
-        term = to_term(&(term,)).ok()?;
+        term = to_term(&(term,)).unwrap();
     }
-    Some(term)
+    term
 }
 
 #[test]
 fn a_reason_as_deep_as_can_be_is_seen_by_the_supervisor() {
-    // The deepest term there is, and those around it.
-    let deepest = (1..).find(|&depth| nested(depth + 1).is_none()).unwrap();
+    // As deep as serde encodes, and deeper: a reason passes as the term that it is.
+    let deepest = 516;
     run(async move |mut cx: Context| {
         for depth in deepest - 6..=deepest {
-            let deep = ExitReason::from(nested(depth).unwrap());
+            let deep = ExitReason::from(nested(depth));
             let witness = cx.pid();
             let child = ChildSpec::process("deep", move |mut cx: Context| {
                 let deep = deep.clone();
