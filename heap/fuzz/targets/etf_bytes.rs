@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 use libfuzzer_sys::fuzz_target;
-use otp_heap::etf::{self, DecodeError, DecodeOptions, Decoder};
+use otp_heap::etf::{self, DecodeError, DecodeOptions, Decoder, EncodeOptions};
 use otp_heap::{Atom, Binary, OwnedTerm};
 use otp_heap_fuzz::{assert_same, limit_atoms, walk};
 
@@ -21,8 +21,14 @@ fuzz_target!(
         let mut options = DecodeOptions::new()
             .inflated_bytes_max(INFLATED_BYTES_MAX)
             .existing_atoms(flags & 1 != 0);
+        let mut all = DecodeOptions::new().depth_max(u32::MAX);
+        let mut written = EncodeOptions::new();
         if flags & 2 != 0 {
-            options = options.node(Atom::new("here@host").unwrap(), 7);
+            let node = Atom::new("here@host").unwrap();
+            options = options.node(node, 7);
+            // What is local then is so on the way back, and nothing else is.
+            all = all.node(node, 7);
+            written = written.node(node, 7);
         }
         if flags & 4 != 0 {
             options = options.depth_max((*depth).into());
@@ -35,9 +41,10 @@ fuzz_target!(
         }
         if flags & 32 != 0 {
             // No fuzzer finds a checksum: so the compressed form of any bytes, of an announced size that may be wrong.
-            read(&compressed(bytes, (*words).into()), &options, (*budget).into());
+            let bytes = compressed(bytes, (*words).into());
+            read(&bytes, &options, (*budget).into(), &written, &all);
         } else {
-            read(bytes, &options, (*budget).into());
+            read(bytes, &options, (*budget).into(), &written, &all);
         }
     }
 );
@@ -51,7 +58,13 @@ fn compressed(bytes: &[u8], wrong: u32) -> Vec<u8> {
     deflater.finish().unwrap()
 }
 
-fn read(bytes: &[u8], options: &DecodeOptions, budget: usize) {
+fn read(
+    bytes: &[u8],
+    options: &DecodeOptions,
+    budget: usize,
+    written: &EncodeOptions,
+    all: &DecodeOptions,
+) {
     let whole = etf::decode((), bytes, options);
     let input = Binary::from(bytes);
     let by_steps = [
@@ -84,9 +97,8 @@ fn read(bytes: &[u8], options: &DecodeOptions, budget: usize) {
             term.bytes()
         );
         assert!(walk(term.root(), usize::MAX));
-        let again = etf::term_to_binary(term.root()).unwrap();
-        let all = DecodeOptions::new().depth_max(u32::MAX);
-        let (read, used) = etf::decode((), &again, &all).unwrap();
+        let again = etf::encode(term.root(), written).unwrap();
+        let (read, used) = etf::decode((), &again, all).unwrap();
         assert_eq!(used, again.len());
         assert_same(read.root(), term.root());
     }
