@@ -78,6 +78,10 @@ fn forged(input: &mut Unstructured<'_>, changes: usize) -> Vec<u8> {
     let mut bytes = heap.snapshot([&root]).unwrap();
     for [place, value] in changes {
         let words = bytes.len() / WORD_BYTES;
+        if words == 0 {
+            // Cut off before.
+            break;
+        }
         let word_at = |place: u64| place as usize % words * WORD_BYTES;
         let (at, from) = (word_at(place >> 4), word_at(value));
         let old = u64::from_le_bytes(bytes[at..at + WORD_BYTES].try_into().unwrap());
@@ -88,7 +92,7 @@ fn forged(input: &mut Unstructured<'_>, changes: usize) -> Vec<u8> {
             10 | 11 => old.wrapping_add(value),
             12 => value,
             13 => {
-                bytes.truncate(bytes.len() - value as usize % 16);
+                bytes.truncate(bytes.len().saturating_sub(value as usize % 16));
                 continue;
             }
             _ => u64::from_le_bytes(bytes[from..from + WORD_BYTES].try_into().unwrap()),
