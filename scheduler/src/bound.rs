@@ -70,6 +70,9 @@ const TURN: u32 = 4;
 const OFFERED_REMEMBERED_NS: u64 = 1_000_000_000;
 const OFFERED_AT_LEAST_NS: u64 = 20_000_000;
 
+/// Time in turns after which it is forgotten that the idle class starved.
+const STARVED_REMEMBERED_NS: u64 = 2_000_000_000;
+
 /// How often a first turn in which the thread got no core is repeated. (Beside other busy programs it may be long until
 /// it gets one, and the others wait meanwhile.)
 const FIRST_TURNS_AGAIN: u32 = 4;
@@ -186,6 +189,8 @@ pub(crate) struct Bound {
     /// last second or so.
     offered_ns: AtomicU64,
     used_ns: AtomicU64,
+    /// Turns of those that were not demoted since the idle class starves.
+    starved_ns: AtomicU64,
     /// A thread that was demoted could not come back.
     no_way_back: AtomicBool,
     /// The signal of the gates; without one they stay open, and nobody gets a turn.
@@ -238,6 +243,7 @@ impl Bound {
             policy,
             offered_ns: AtomicU64::new(0),
             used_ns: AtomicU64::new(0),
+            starved_ns: AtomicU64::new(0),
             no_way_back: AtomicBool::new(false),
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
@@ -552,6 +558,7 @@ impl Bound {
         while let Some(slot) = queues.new.pop_front_if(is_late) {
             queues.ready.push_back(slot);
         }
+        self.count_waiting(&queues);
     }
 
     fn put_to_sleep(&self, queues: &mut Queues, slot: &'static Slot) {
@@ -630,15 +637,16 @@ impl Bound {
                 self.used_ns
                     .store(self.used_ns.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
             }
+            if self.policy == Policy::Auto && self.starves() {
+                self.come_back(gate);
+            }
             return;
         }
         let turns = gate.bound.turns.load(Ordering::Relaxed);
-        // Beside other busy programs the idle class starves. Then it does not get any more of ours.
-        let starves = 2 * self.used_ns.load(Ordering::Relaxed)
-            < self
-                .offered_ns
-                .load(Ordering::Relaxed)
-                .saturating_sub(OFFERED_AT_LEAST_NS);
+        let starves = self.starves();
+        if starves {
+            self.try_again_later(lasted_ns);
+        }
         let turns_before = if self.no_way_back.load(Ordering::Relaxed) {
             TURNS_BEFORE_DEMOTION_FOR_EVER
         } else {
@@ -652,6 +660,34 @@ impl Bound {
         if demote {
             gate.demote();
             gate.bound.demoted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Beside other busy programs the idle class starves. Then it does not get any more of ours, and gives back those that
+    /// it has.
+    fn starves(&self) -> bool {
+        let offered = self.offered_ns.load(Ordering::Relaxed);
+        2 * self.used_ns.load(Ordering::Relaxed) < offered.saturating_sub(OFFERED_AT_LEAST_NS)
+    }
+
+    /// Under the lock. The others may have ended meanwhile: after so much time in turns the idle class is tried anew.
+    fn try_again_later(&self, lasted_ns: u64) {
+        let starved = self.starved_ns.load(Ordering::Relaxed) + lasted_ns;
+        if starved < STARVED_REMEMBERED_NS {
+            self.starved_ns.store(starved, Ordering::Relaxed);
+        } else {
+            self.starved_ns.store(0, Ordering::Relaxed);
+            self.offered_ns.store(0, Ordering::Relaxed);
+            self.used_ns.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Under the lock: out of the idle class, if there is a way.
+    fn come_back(&self, gate: &Gate) {
+        if gate.promote() {
+            gate.bound.forget();
+        } else {
+            self.no_way_back.store(true, Ordering::Relaxed);
         }
     }
 
@@ -712,11 +748,7 @@ impl Bound {
         gate.bound.is_condemned.store(false, Ordering::Relaxed);
         gate.open();
         if gate.bound.is_demoted() {
-            if gate.promote() {
-                gate.bound.forget();
-            } else {
-                self.no_way_back.store(true, Ordering::Relaxed);
-            }
+            self.come_back(gate);
         }
         standing
             .checked_sub(TURN)

@@ -174,12 +174,12 @@ impl Gate {
         is_waiting(self.thread())
     }
 
-    /// Takes the calling thread out of the kernel's idle class. False if the system does not let it (without privilege,
+    /// Takes the thread out of the kernel's idle class. False if the system does not let it (without privilege,
     /// or a limit on niceness that allows it).
     pub(crate) fn promote(&self) -> bool {
         let parameter = libc::sched_param { sched_priority: 0 };
-        // SAFETY: a valid parameter, for the calling thread.
-        unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &parameter) == 0 }
+        // SAFETY: a valid parameter; the thread is one of this program.
+        unsafe { libc::sched_setscheduler(self.thread(), libc::SCHED_OTHER, &parameter) == 0 }
     }
 
     /// Puts the thread into the kernel's idle class: it runs when nothing else wants to. There may be no way back.
