@@ -462,6 +462,8 @@ impl Pool {
                     state.threads.retain(|&(one, _)| one != number);
                     state.wanted += 1;
                     drop(state);
+                    // Who waits in `join` may have seen it.
+                    core.thread_ended();
                     return Err(error);
                 }
             }

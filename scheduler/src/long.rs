@@ -18,7 +18,6 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::bound::Overrun;
-use crate::core::{Core, forget_payload, panic_text};
+use crate::core::{Core, quietly};
 use crate::header::{Header, Task, VTable};
 use crate::lock::Mutex;
 use crate::priority::Priority;
@@ -280,14 +279,15 @@ fn is_longer(duration: Duration, than: &Option<LongSlice>) -> bool {
 ///
 /// As for [`VTable::name`], of the task's own table.
 unsafe fn name(vtable: Option<&'static VTable>, task: Task) -> TaskName {
-    match vtable.and_then(|vtable| vtable.name) {
+    let mut known = None;
+    if let Some(name) = vtable.and_then(|vtable| vtable.name) {
         // SAFETY: the caller's promise.
-        Some(name) => unsafe { name(task.0) },
-        None => TaskName {
-            id: 0,
-            name: "a task without a name".to_owned(),
-        },
+        quietly("a task's `name`", || known = Some(unsafe { name(task.0) }));
     }
+    known.unwrap_or_else(|| TaskName {
+        id: 0,
+        name: "a task without a name".to_owned(),
+    })
 }
 
 fn still_runs(overrun: Overrun, duration: Duration) -> LongSlice {
@@ -315,13 +315,8 @@ async fn report_all(core: Arc<Core>) {
     let mut sleep = None;
     loop {
         let slice = poll_fn(|cx| poll_next(&core, watch.threshold_ns, &mut sleep, cx)).await;
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (watch.handler)(slice))) {
+        if !quietly("the handler of long slices", || (watch.handler)(slice)) {
             core.count_panic();
-            tracing::error!(
-                panic = panic_text(&*payload),
-                "the handler of long slices panicked"
-            );
-            forget_payload(payload);
         }
         yield_now().await;
     }

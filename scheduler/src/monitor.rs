@@ -246,7 +246,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
                     watch.slices = u64::MAX;
                 } else {
                     emergency |= waits || is_spare_stuck(core, lasted - take_away_ns);
-                    kept += 1;
+                    kept += usize::from(core.online.has(index));
                 }
             }
         } else {
@@ -254,7 +254,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         }
     }
     // Past the limit of bound threads, with nobody left to give them turns, and one may have what the others spin for.
-    emergency |= kept == watches.len() && core.bound.is_full() && core.bound.waits();
+    emergency |= kept == core.online.count() && core.bound.is_full() && core.bound.waits();
     if emergency {
         core.emergencies
             .fetch_add(u64::from(!was_emergency), Ordering::Relaxed);

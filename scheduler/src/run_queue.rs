@@ -147,16 +147,20 @@ impl RunQueue {
     /// The next of the others. What was woken from outside stands behind what was woken here.
     #[inline]
     pub(crate) fn pop(&self, injectors: &Injectors) -> Option<(Task, Lane)> {
-        if self.low_due.get() > 0 && self.is_low_due() {
-            return self.pop_from(Lane::Low);
+        if self.low_due.get() > 0
+            && self.is_low_due()
+            && let Some(low) = self.pop_from(Lane::Low)
+        {
+            return Some(low);
         }
-        let found = if self.ahead.get() < i64::from(REDUCTIONS_PER_SLICE) {
+        let woken = || {
             self.pop_from(Lane::Woken)
                 .or_else(|| self.take_from(injectors, Lane::Woken))
-                .or_else(|| self.pop_from(Lane::Yielded))
+        };
+        let found = if self.ahead.get() < i64::from(REDUCTIONS_PER_SLICE) {
+            woken().or_else(|| self.pop_from(Lane::Yielded))
         } else {
-            self.pop_from(Lane::Yielded)
-                .or_else(|| self.pop_from(Lane::Woken))
+            self.pop_from(Lane::Yielded).or_else(woken)
         };
         found.or_else(|| self.pop_from(Lane::Low))
     }

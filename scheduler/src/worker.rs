@@ -568,9 +568,11 @@ impl Local {
         if core.has_work() {
             self.wake_another();
         }
+        self.enter(State::Idle, core.clock.now());
         while !self.is_online() && !core.is_stopping() {
             self.remote().told.await_call(u64::MAX);
         }
+        self.enter(State::Busy, core.clock.now());
         core.idle.come_online();
         self.remote().told.set_resting(false);
         core.monitor.wake();
