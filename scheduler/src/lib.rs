@@ -30,8 +30,8 @@
 //!
 //! # Tasks
 //!
-//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`]; their results
-//! come from a [`JoinHandle`].
+//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`], and in a task
+//! there is [`spawn()`]; their results come from a [`JoinHandle`], which can [abort](JoinHandle::abort) them.
 //!
 //! Beneath, a task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a
 //! slice at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
@@ -106,6 +106,7 @@ mod online;
 mod periodic;
 mod pins;
 mod priority;
+mod promise;
 mod random;
 mod registration;
 mod run_queue;
@@ -194,5 +195,5 @@ pub use slice::{
     REDUCTIONS_PER_SLICE, Usage, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
     proceed, reductions_left, slice_is_over, tick, usage, yield_now,
 };
-pub use task::{JoinError, JoinHandle};
+pub use task::{JoinError, JoinHandle, spawn};
 pub use timers::TimerKey;

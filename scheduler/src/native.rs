@@ -89,7 +89,8 @@ pub enum NativeError {
 #[non_exhaustive]
 pub struct WouldBlock;
 
-/// What a native task unwinds with when the scheduler is stopped while it waits.
+/// What a native task unwinds with when the scheduler is stopped, or its handle [aborts](crate::JoinHandle::abort) it, while it
+/// waits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stopped;
@@ -134,7 +135,12 @@ impl NativePlace {
 
     /// Says that the header is that of a native task, for which [`NativePlace::start`] will be called. Wakes do nothing
     /// until then.
-    pub fn mark(&self, header: &Header) {
+    ///
+    /// # Safety
+    ///
+    /// The header was made for the same scheduler. Its task is new or done, so that it is in no queue, no slice of it runs,
+    /// and nobody wakes it at this moment but by mistake (a wake of the task that was done).
+    pub unsafe fn mark(&self, header: &Header) {
         header.set_native(self.index + 1);
         header.state.hold();
     }
@@ -149,7 +155,8 @@ impl NativePlace {
     pub unsafe fn start(self, task: NonNull<Header>) {
         // SAFETY: the caller promises a header.
         let header = unsafe { task.as_ref() };
-        self.mark(header);
+        // SAFETY: the caller promises that the task is in no queue and not running, and the header this scheduler's.
+        unsafe { self.mark(header) };
         header.state.start();
         let core = Arc::clone(&self.core);
         let mut list = core.natives.list.lock();
@@ -329,9 +336,17 @@ where
         let body = body
             .take()
             .expect("a task that is ready is not polled again");
-        Poll::Ready(enter_native(cx.waker(), &|| None, body))
+        Poll::Ready(enter_native(cx.waker(), &end_of_aborted, body))
     });
     Ok(task::spawn_native(core, place, once))
+}
+
+/// What a plain native task unwinds with when its handle aborts it.
+fn end_of_aborted() -> Option<Box<dyn Any + Send>> {
+    let task = slot::current()?.task()?;
+    // SAFETY: this thread runs the task, which is not done.
+    let is_aborted = unsafe { task.as_ref() }.is_aborted();
+    is_aborted.then(|| Box::new(Stopped) as Box<dyn Any + Send>)
 }
 
 /// What a native task told of itself.

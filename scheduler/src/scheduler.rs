@@ -38,6 +38,7 @@ use crate::registration::Registration;
 use crate::run_queue::RunQueue;
 use crate::sleep::{Interval, Sleep};
 use crate::slice;
+use crate::slot;
 use crate::task::{self, JoinHandle};
 use crate::threads::{First, KERNEL_SLICE_NS};
 use crate::timers::TimerKey;
@@ -108,6 +109,40 @@ impl Scheduler {
     /// A builder with the defaults.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Another handle of the scheduler that the calling task runs on. As any handle, it keeps the scheduler up.
+    ///
+    /// # Panics
+    ///
+    /// Off the threads of a scheduler, those of the blocking pool included: there, hand a clone of the scheduler over, or see
+    /// [`Scheduler::try_current`].
+    ///
+    /// ```
+    /// use otp_scheduler::Scheduler;
+    ///
+    /// let scheduler = Scheduler::builder().schedulers(1).name("app").build()?;
+    /// let name = scheduler.spawn(async { Scheduler::current().name().to_owned() });
+    /// assert_eq!(name.wait()?, "app");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn current() -> Scheduler {
+        Scheduler::try_current().expect(
+            "this thread runs no tasks, so it has no current scheduler: call it inside a task, or have a clone of the \
+             `Scheduler` here",
+        )
+    }
+
+    /// As [`Scheduler::current`], but `None` off the threads of a scheduler.
+    ///
+    /// ```
+    /// assert!(otp_scheduler::Scheduler::try_current().is_none());
+    /// ```
+    pub fn try_current() -> Option<Scheduler> {
+        let core = slot::with_core(Arc::clone)?;
+        core.add_handle();
+        Some(Scheduler { core })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -371,7 +406,7 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(&self.core, priority, future)
+        task::spawn_on(&self.core, priority, future)
     }
 
     /// Runs a closure on a thread of its own, as a *native task*: plain code that blocks as it likes, and shares the
