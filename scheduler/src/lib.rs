@@ -111,6 +111,7 @@ mod random;
 mod registration;
 mod run_queue;
 mod scheduler;
+mod seat;
 pub mod simulation;
 mod sleep;
 mod slice;
@@ -132,6 +133,7 @@ pub use blocking::{
 pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
 pub use figures::{Figures, RunQueueLengths, WorkerFigures};
 pub use fire::Fire;
+pub use gate::MAX_GATES;
 pub use header::{Activity, Header, Step, VTable};
 pub use long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, TaskName, name_long_slice};
 pub use microstates::WallTime;

@@ -21,6 +21,8 @@
 //!   compare-and-swap, and if that fails, a push is on its way.
 //! - *Stop against start.* Under one lock: nothing gets a place, or a thread, once the list is closed. The end of the
 //!   scheduler closes it, then looks again whether anybody is left.
+//! - *Join against start.* From its start to its end the place says that there is a thread, or will be: `join` waits also
+//!   for one that the maker makes at this moment, and of which nobody else knows.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -38,9 +40,11 @@ use std::thread::{self, Thread};
 use crate::bound::SLEEPER_MAY_USE_NS;
 use crate::core::Core;
 use crate::futex;
-use crate::gate;
+use crate::gate::{self, MAX_GATES};
 use crate::header::{Header, Task};
 use crate::lock::Mutex;
+use crate::scheduler::MAX_SCHEDULERS;
+use crate::seat::{NoGate, Reserved};
 use crate::slice::REDUCTIONS_PER_SLICE;
 use crate::slot::{self, Slot};
 use crate::task::{self, JoinHandle};
@@ -51,11 +55,18 @@ use crate::worker;
 /// many as bound threads.
 pub const DEFAULT_MAX_NATIVE: usize = 256;
 
-/// The most that can be asked for: threads of a program are few.
-pub const MAX_NATIVE: usize = 1 << 15;
+/// The most that can be asked for. Threads of a program are few: of all its schedulers together there are no more than
+/// [`MAX_GATES`], and a native task past that is refused with [`NativeError::Gates`].
+pub const MAX_NATIVE: usize = 1 << 13;
+
+// Of one scheduler that has all it can, each native task finds its gate, and as many bound threads as by default.
+const _: () = assert!(MAX_NATIVE + MAX_SCHEDULERS + 4 * DEFAULT_MAX_NATIVE <= MAX_GATES);
 
 /// What a native task used is measured over so long at most.
 const REMEMBERED_NS: u64 = 10_000_000;
+
+/// Stands for the id of a thread that is not there yet.
+pub(crate) const NOT_MADE: i32 = -1;
 
 const PUSHED: u32 = 1;
 const STOPPED: u32 = 2;
@@ -71,6 +82,15 @@ pub enum NativeError {
     )]
     Limit {
         /// The limit in force.
+        limit: usize,
+    },
+    /// There are as many threads that run tasks as may be, of all schedulers together: [`MAX_GATES`].
+    #[error(
+        "all {limit} gates of the program are in use, one for each thread that runs tasks, of all its schedulers together: \
+         end native tasks, or use `blocking`, whose closures share a few threads"
+    )]
+    Gates {
+        /// [`MAX_GATES`].
         limit: usize,
     },
     /// A simulation has one thread.
@@ -101,7 +121,8 @@ pub struct Stopped;
 pub struct NativePlace {
     core: Arc<Core>,
     index: u32,
-    kept: bool,
+    /// The thread's to come; `None` when the place is the task's.
+    slot: Option<Reserved>,
 }
 
 impl NativePlace {
@@ -111,6 +132,7 @@ impl NativePlace {
         }
         let natives = &core.natives;
         let limit = natives.places.len();
+        let slot = Reserved::take();
         let mut list = natives.list.lock();
         if list.closed {
             return Err(NativeError::Stopped);
@@ -123,13 +145,20 @@ impl NativePlace {
             }
             None => return Err(NativeError::Limit { limit }),
         };
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(NoGate) => {
+                list.free.push(index);
+                return Err(NativeError::Gates { limit: MAX_GATES });
+            }
+        };
         // Under the lock: see the race of stop against start.
         core.bound_begins();
         drop(list);
         Ok(NativePlace {
             core: Arc::clone(core),
             index,
-            kept: false,
+            slot: Some(slot),
         })
     }
 
@@ -152,35 +181,35 @@ impl NativePlace {
     /// # Safety
     ///
     /// As for [`Scheduler::start`](crate::Scheduler::start). The header was made for the same scheduler.
-    pub unsafe fn start(self, task: NonNull<Header>) {
+    pub unsafe fn start(mut self, task: NonNull<Header>) {
         // SAFETY: the caller promises a header.
         let header = unsafe { task.as_ref() };
         // SAFETY: the caller promises that the task is in no queue and not running, and the header this scheduler's.
         unsafe { self.mark(header) };
         header.state.start();
-        let core = Arc::clone(&self.core);
-        let mut list = core.natives.list.lock();
+        let natives = &self.core.natives;
+        let mut list = natives.list.lock();
         if list.closed {
+            drop(list);
             // The place is free again, and the task its owner's.
             return;
         }
-        list.unstarted.push_back((Task(task), self.index));
+        natives.places[self.index as usize]
+            .thread
+            .store(NOT_MADE, Ordering::Relaxed);
+        list.unstarted.push_back(Unstarted {
+            task: Task(task),
+            index: self.index,
+            slot: self.slot.take(),
+        });
         drop(list);
-        self.keep();
-        core.threads.wake_maker();
-    }
-}
-
-impl NativePlace {
-    /// It is the task's from here on.
-    fn keep(mut self) {
-        self.kept = true;
+        self.core.threads.wake_maker();
     }
 }
 
 impl Drop for NativePlace {
     fn drop(&mut self) {
-        if !self.kept {
+        if self.slot.is_some() {
             self.core.natives.leave(&self.core, self.index);
         }
     }
@@ -196,7 +225,7 @@ pub(crate) struct Natives {
 struct Place {
     /// PUSHED, STOPPED, or both: a futex.
     word: AtomicU32,
-    /// The kernel's id of the task's thread, or 0.
+    /// The kernel's id of the task's thread, NOT_MADE from its start until then, or 0.
     thread: AtomicI32,
 }
 
@@ -212,8 +241,17 @@ struct List {
     /// Places from here on were never used.
     used: usize,
     free: Vec<u32>,
-    unstarted: VecDeque<(Task, u32)>,
+    unstarted: VecDeque<Unstarted>,
     closed: bool,
+}
+
+/// A native task that has no thread yet.
+#[derive(Debug)]
+struct Unstarted {
+    task: Task,
+    index: u32,
+    /// `None` once the system refused a thread.
+    slot: Option<Reserved>,
 }
 
 impl Natives {
@@ -243,16 +281,22 @@ impl Natives {
     /// By the maker: makes the threads that are wanted. What could not be made waits.
     pub(crate) fn make_wanted(&self, core: &Arc<Core>) -> io::Result<()> {
         loop {
-            let Some((task, index)) = self.list.lock().unstarted.pop_front() else {
+            let Some(unstarted) = self.list.lock().unstarted.pop_front() else {
                 return Ok(());
             };
-            if let Err(error) = core.threads.make(core, First::Native(task)) {
+            let Unstarted { task, index, slot } = unstarted;
+            let made = slot
+                .map_or_else(Reserved::take, Ok)
+                .map_err(io::Error::from)
+                .and_then(|slot| core.threads.make_on(slot, core, First::Native(task)));
+            if let Err(error) = made {
                 let mut list = self.list.lock();
                 if list.closed {
                     drop(list);
                     self.leave(core, index);
                 } else {
-                    list.unstarted.push_front((task, index));
+                    let slot = None;
+                    list.unstarted.push_front(Unstarted { task, index, slot });
                 }
                 return Err(error);
             }
@@ -269,12 +313,12 @@ impl Natives {
         for place in &self.places[..used] {
             place.tell(STOPPED);
         }
-        for (_, index) in unstarted {
+        for Unstarted { index, .. } in unstarted {
             self.leave(core, index);
         }
     }
 
-    /// Kernel ids of their threads.
+    /// Kernel ids of their threads, NOT_MADE for each that has none yet: who was started is named until it has ended.
     pub(crate) fn threads(&self) -> Vec<i32> {
         let threads = self.places.iter();
         threads
@@ -307,7 +351,7 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
 
 /// Binds the thread; unless `at_once`, it waits for its turn.
 fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
-    core.bound.bind_native(core, slot, task, at_once);
+    core.bound.bind_native(slot, task, at_once);
     core.monitor.wake();
     if !at_once {
         core.wake_one();
@@ -318,7 +362,6 @@ fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
 fn unbind(core: &Core, slot: &'static Slot) {
     let scheduler = core.bound.unbind(slot);
     worker::end_unused_turn(core, scheduler);
-    core.bound_ended();
 }
 
 /// Starts a native task that gives a result.
@@ -550,5 +593,66 @@ fn block_foreign<F: Future>(future: F) -> F::Output {
         while !unpark.woken.swap(false, Ordering::Acquire) {
             thread::park();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::blocking::Limits;
+    use crate::bound::Policy;
+    use crate::core::Options;
+    use crate::header::{Step, VTable};
+    use crate::pins::Pins;
+    use crate::run_queue::RunQueue;
+
+    /// One whose only scheduler has ended, and which has no maker.
+    fn core() -> Arc<Core> {
+        let options = Options {
+            name: "test".to_owned(),
+            gate_signal: None,
+            max_bound: 0,
+            max_native: 1,
+            policy: Policy::default(),
+            long_schedule: None,
+            long_schedule_queue: 0,
+            pins: Pins::default(),
+            seed: None,
+            blocking: Limits::default(),
+            #[cfg(feature = "tokio")]
+            tokio: None,
+        };
+        let core = Core::new(vec![RunQueue::new().stealers()], options);
+        Arc::new(core.expect("descriptors are to be had"))
+    }
+
+    #[test]
+    fn join_names_one_whose_thread_is_being_made() {
+        unsafe fn never(_: NonNull<Header>) -> Step {
+            unreachable!("there is no thread");
+        }
+        static TABLE: VTable = VTable {
+            run: never,
+            bound: None,
+            name: None,
+        };
+        let core = core();
+        let header = Header::of_core(&core, &TABLE);
+        let place = NativePlace::take(&core).expect("there is one");
+        core.worker_ended(0);
+        assert_eq!(core.join(Duration::ZERO), Ok(()), "nothing was started");
+        // SAFETY: a new header, which stays until the end; nobody runs it.
+        unsafe { place.start(NonNull::from(&header)) };
+        let unstarted = core.natives.list.lock().unstarted.pop_front();
+        let unstarted = unstarted.expect("it waits for the maker");
+        let late = core.join(Duration::ZERO).unwrap_err();
+        assert!(
+            late[0].contains("native thread that is not made yet"),
+            "{late:?}"
+        );
+        core.natives.leave(&core, unstarted.index);
+        assert_eq!(core.join(Duration::ZERO), Ok(()));
     }
 }

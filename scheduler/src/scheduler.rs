@@ -24,7 +24,7 @@ use crate::bound::Policy;
 use crate::core::{Core, Options};
 use crate::figures::Figures;
 use crate::fire::{AnyFire, Fire};
-use crate::gate;
+use crate::gate::{self, MAX_GATES};
 use crate::header::{Header, Task};
 use crate::long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, Watch};
 use crate::monitor::SLICE_NS;
@@ -421,7 +421,8 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// There are as many as may be ([`Builder::max_native`]), or the scheduler was stopped.
+    /// There are as many as may be ([`Builder::max_native`], and [`MAX_GATES`](crate::MAX_GATES) in the whole program), or the
+    /// scheduler was stopped.
     pub fn spawn_native<F, T>(&self, body: F) -> Result<JoinHandle<T>, NativeError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -581,7 +582,7 @@ impl Builder {
     }
 
     /// Threads that may be bound to tasks that don't give way, at once. A task past the limit keeps its scheduler; with 0
-    /// each does.
+    /// each does. Up to [`MAX_GATES`](crate::MAX_GATES).
     /// Default: 256.
     pub fn max_bound(mut self, n: usize) -> Builder {
         self.max_bound = n;
@@ -737,8 +738,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
-    /// says to a new thread or descriptor, or to [`Builder::pin`].
+    /// `InvalidInput` for a number out of range or a name with a nul byte; `QuotaExceeded` if the program has
+    /// [`MAX_GATES`](crate::MAX_GATES) threads that run tasks; otherwise what the system says to a new thread or descriptor, or
+    /// to [`Builder::pin`].
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
             Some(count) => count,
@@ -754,6 +756,15 @@ impl Builder {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the scheduler's name has a nul byte; thread names cannot have one",
+            ));
+        }
+        if self.max_bound > MAX_GATES {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "{} bound threads asked for; give a number up to {MAX_GATES}",
+                    self.max_bound
+                ),
             ));
         }
         if self.max_native > MAX_NATIVE {
