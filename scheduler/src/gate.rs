@@ -54,7 +54,7 @@ pub(crate) struct Gate {
     thread: AtomicI32,
     /// The slot's number, plus one; 0 if there was none left.
     number: AtomicUsize,
-    pub(crate) bound: crate::bound::Standing,
+    pub(crate) bound: crate::standing::Standing,
     pub(crate) pin: crate::pins::Pin,
 }
 
