@@ -28,9 +28,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::core::{Core, drop_quietly, quietly};
+use crate::builder::in_range;
+use crate::core::Core;
 use crate::gate;
 use crate::lock::{Mutex, MutexGuard};
+use crate::panics::{drop_quietly, quietly};
 use crate::promise::Promise;
 use crate::slot;
 use crate::task::{JoinError, JoinHandle, Joined, panicked};
@@ -73,18 +75,11 @@ impl Default for Limits {
 
 impl Limits {
     pub(crate) fn check(&self) -> io::Result<()> {
-        let in_range = |what, asked, limit| {
-            if (1..=limit).contains(&asked) {
-                return Ok(());
-            }
-            let text = format!("{asked} {what} asked for; give a number from 1 to {limit}");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-        };
-        in_range("blocking threads", self.threads, MAX_BLOCKING_THREADS)?;
+        in_range("blocking threads", self.threads, 1..=MAX_BLOCKING_THREADS)?;
         in_range(
             "places in the blocking queue",
             self.queue,
-            MAX_BLOCKING_QUEUE,
+            1..=MAX_BLOCKING_QUEUE,
         )
     }
 }

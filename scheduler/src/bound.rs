@@ -27,24 +27,19 @@
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
+use crate::builder::Settings;
 use crate::core::Core;
 use crate::gate::{self, Gate};
 use crate::header::{Header, Task, VTable};
+use crate::kernel_class::KernelClass;
 use crate::lock::MonitorMutex;
-use crate::long::Lasted;
 use crate::pins::Pins;
 use crate::priority::Priority;
 use crate::slot::Slot;
+use crate::standing::{ASLEEP, FREE, LET_GO, READY, Standing, TURN};
 use crate::worker::Local;
-
-/// Turns before a bound thread is put into the kernel's idle class. Until then a scheduler that wakes may wait for it,
-/// up to a tick of the kernel's clock (4 ms).
-const TURNS_BEFORE_DEMOTION: u32 = 1;
-
-/// The same where a thread does not come out of that class again and is lost for schedulers.
-const TURNS_BEFORE_DEMOTION_FOR_EVER: u32 = 10;
 
 /// A thread that used less than this part of its turn may wait in the kernel; or for a core, which its state tells.
 const ASLEEP_BELOW: u64 = 16;
@@ -53,25 +48,11 @@ const ASLEEP_BELOW: u64 = 16;
 const LOOKS_APART: u32 = 16;
 
 /// What a turn costs: a normal one's weight, so that it has one in each round.
-const TURN_COST: u32 = Priority::Normal.turns();
+pub(crate) const TURN_COST: u32 = Priority::Normal.turns();
 
 /// So often one of those that were let go gets a turn of a millisecond although others want to run, in milliseconds: 3 % of
 /// one core for all of them. Chosen by feel: a lock that one of them holds comes free some day.
 pub const CONDEMNED_INTERVAL_MS: u64 = 32;
-
-const FREE: u32 = 0;
-const READY: u32 = 1;
-const ASLEEP: u32 = 2;
-const LET_GO: u32 = 3;
-/// Plus the number of the scheduler.
-const TURN: u32 = 4;
-
-/// How much of what was offered to demoted threads is remembered, and how much it must be before it tells anything.
-const OFFERED_REMEMBERED_NS: u64 = 1_000_000_000;
-const OFFERED_AT_LEAST_NS: u64 = 20_000_000;
-
-/// Time in turns after which it is forgotten that the idle class starved.
-const STARVED_REMEMBERED_NS: u64 = 2_000_000_000;
 
 /// How often a first turn in which the thread got no core is repeated. (Beside other busy programs it may be long until
 /// it gets one, and the others wait meanwhile.)
@@ -79,94 +60,6 @@ const FIRST_TURNS_AGAIN: u32 = 4;
 
 /// So many looks of the monitor's a new one has time to come to its gate.
 const LOOKS_BEFORE_ARRIVAL: u32 = 40;
-
-/// What the kernel shall make of the threads that are bound to tasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Policy {
-    /// The idle class after a turn behind the gate, so that schedulers that wake run at once; but no more of them while
-    /// those get less than half of the CPU that their turns offer, since other programs want it.
-    #[default]
-    Auto,
-    /// The idle class from the first turn on. For machines that run nothing else.
-    Idle,
-    /// The class of all other threads. A scheduler that wakes may wait for a tick of the kernel's clock.
-    Normal,
-}
-
-/// What a slot knows of it. Changed under the lock of [`Bound`].
-#[derive(Debug, Default)]
-pub(crate) struct Standing {
-    standing: AtomicU32,
-    /// The thread's CPU clock at the beginning of its turn, or at the last look.
-    cpu_ns: AtomicU64,
-    turns: AtomicU32,
-    /// By its task's priority; and what it has left of a round. A turn costs [`TURN_COST`].
-    weight: AtomicU32,
-    credit: AtomicU32,
-    /// How often the first turn of one bound by force may still be repeated.
-    first_turns: AtomicU32,
-    demoted: AtomicBool,
-    /// Nobody waits for the task any more.
-    is_condemned: AtomicBool,
-    /// Its task is a native one, which does not count against the limit.
-    native: AtomicBool,
-    /// It was bound by force in a slice that the scheduler of this number ran since then; 0 if it was not.
-    overruns_since: AtomicU64,
-    scheduler: AtomicUsize,
-    /// That was reported.
-    is_told: AtomicBool,
-    /// Looks that passed over a sleeper, and how many shall.
-    passed: AtomicU32,
-    patience: AtomicU32,
-}
-
-impl Standing {
-    /// In the kernel's idle class: the thread is not for schedulers any more.
-    pub(crate) fn is_demoted(&self) -> bool {
-        self.demoted.load(Ordering::Relaxed)
-    }
-
-    /// On the thread itself: a turn of it was over before its task gave way.
-    pub(crate) fn has_had_turns(&self) -> bool {
-        self.turns.load(Ordering::Relaxed) > 0
-    }
-
-    /// On the thread itself: it was bound by force. It may not see that yet.
-    pub(crate) fn is_overrun(&self) -> bool {
-        self.overruns_since.load(Ordering::Relaxed) != 0
-    }
-
-    fn overruns(&self, (scheduler, since): (usize, u64)) {
-        self.overruns_since.store(since.max(1), Ordering::Relaxed);
-        self.scheduler.store(scheduler, Ordering::Relaxed);
-        self.is_told.store(false, Ordering::Relaxed);
-    }
-
-    /// On the thread itself, which is bound no more.
-    pub(crate) fn end_overrun(&self) -> Option<Lasted> {
-        let since = self.overruns_since.swap(0, Ordering::Relaxed);
-        (since != 0).then(|| Lasted {
-            scheduler: self.scheduler.load(Ordering::Relaxed),
-            since,
-            bound: true,
-            is_told: self.is_told.load(Ordering::Relaxed),
-        })
-    }
-
-    /// For the slot's next thread.
-    pub(crate) fn forget(&self) {
-        self.demoted.store(false, Ordering::Relaxed);
-    }
-
-    fn is(&self, standing: u32) -> bool {
-        self.standing.load(Ordering::Relaxed) == standing
-    }
-
-    fn set(&self, standing: u32) {
-        self.standing.store(standing, Ordering::Relaxed);
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Bound {
@@ -184,15 +77,6 @@ pub(crate) struct Bound {
     /// The sum of their weights.
     weight: AtomicU32,
     limit: usize,
-    policy: Policy,
-    /// Turns of demoted threads, as offered and as used, in nanoseconds; halved now and then, so that they tell of the
-    /// last second or so.
-    offered_ns: AtomicU64,
-    used_ns: AtomicU64,
-    /// Turns of those that were not demoted since the idle class starves.
-    starved_ns: AtomicU64,
-    /// A thread that was demoted could not come back.
-    no_way_back: AtomicBool,
     /// The signal of the gates; without one they stay open, and nobody gets a turn.
     signal: Option<i32>,
     pub(crate) pins: Pins,
@@ -209,6 +93,7 @@ struct Queues {
     asleep: Vec<&'static Slot>,
     /// All that are bound.
     all: Vec<&'static Slot>,
+    class: KernelClass,
     /// It is the end: no gate is closed any more.
     ended: bool,
 }
@@ -231,20 +116,9 @@ pub(crate) enum Among {
 }
 
 impl Bound {
-    pub(crate) fn new(
-        limit: usize,
-        max_native: usize,
-        signal: Option<i32>,
-        policy: Policy,
-        pins: Pins,
-    ) -> Bound {
-        let places = limit + max_native;
+    pub(crate) fn new(settings: &Settings, pins: Pins) -> Bound {
+        let places = settings.max_bound + settings.max_native;
         Bound {
-            policy,
-            offered_ns: AtomicU64::new(0),
-            used_ns: AtomicU64::new(0),
-            starved_ns: AtomicU64::new(0),
-            no_way_back: AtomicBool::new(false),
             // The monitor, which adds to them, allocates nothing.
             queues: MonitorMutex::new(Queues {
                 ready: VecDeque::with_capacity(places),
@@ -252,6 +126,7 @@ impl Bound {
                 condemned: VecDeque::with_capacity(places),
                 asleep: Vec::with_capacity(places),
                 all: Vec::with_capacity(places),
+                class: KernelClass::new(settings.policy),
                 ended: false,
             }),
             ready: AtomicUsize::new(0),
@@ -261,8 +136,8 @@ impl Bound {
             count: AtomicUsize::new(0),
             weight: AtomicU32::new(0),
             natives: AtomicUsize::new(0),
-            limit,
-            signal,
+            limit: settings.max_bound,
+            signal: settings.gate_signal,
             pins,
         }
     }
@@ -492,18 +367,11 @@ impl Bound {
         if gate.bound.is_condemned.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.demote_for_good(gate);
+        queues.class.demote_for_good(gate);
         self.weigh(slot, 0);
         if take_out(&mut queues.ready, slot) || take_out(&mut queues.new, slot) {
             queues.condemned.push_back(slot);
             self.count_waiting(&queues);
-        }
-    }
-
-    fn demote_for_good(&self, gate: &Gate) {
-        if self.policy != Policy::Normal && !gate.bound.is_demoted() {
-            gate.demote();
-            gate.bound.demoted.store(true, Ordering::Relaxed);
         }
     }
 
@@ -512,7 +380,7 @@ impl Bound {
         let queues = self.queues.lock();
         if queues.ended {
             for slot in &queues.all {
-                self.demote_for_good(slot.gate());
+                queues.class.demote_for_good(slot.gate());
             }
         }
     }
@@ -614,7 +482,7 @@ impl Bound {
             return;
         }
         gate.bound.turns.fetch_add(1, Ordering::Relaxed);
-        self.consider_demotion(gate, lasted_ns, used);
+        queues.class.after_turn(gate, lasted_ns, used);
         self.put_last(&mut queues, slot);
     }
 
@@ -626,70 +494,6 @@ impl Bound {
         let left = if again { left - 1 } else { 0 };
         bound.first_turns.store(left, Ordering::Relaxed);
         again
-    }
-
-    /// Under the lock: demotes a thread that has had turns enough, or counts what a demoted one made of its turn.
-    fn consider_demotion(&self, gate: &Gate, lasted_ns: u64, used_ns: u64) {
-        if gate.bound.is_demoted() {
-            let offered = self.offered_ns.fetch_add(lasted_ns, Ordering::Relaxed) + lasted_ns;
-            self.used_ns.fetch_add(used_ns, Ordering::Relaxed);
-            if offered > OFFERED_REMEMBERED_NS {
-                self.offered_ns.store(offered / 2, Ordering::Relaxed);
-                self.used_ns
-                    .store(self.used_ns.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
-            }
-            if self.policy == Policy::Auto && self.starves() {
-                self.come_back(gate);
-            }
-            return;
-        }
-        let turns = gate.bound.turns.load(Ordering::Relaxed);
-        let starves = self.starves();
-        if starves {
-            self.try_again_later(lasted_ns);
-        }
-        let turns_before = if self.no_way_back.load(Ordering::Relaxed) {
-            TURNS_BEFORE_DEMOTION_FOR_EVER
-        } else {
-            TURNS_BEFORE_DEMOTION
-        };
-        let demote = match self.policy {
-            Policy::Normal => false,
-            Policy::Idle => true,
-            Policy::Auto => turns >= turns_before && !starves,
-        };
-        if demote {
-            gate.demote();
-            gate.bound.demoted.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Beside other busy programs the idle class starves. Then it does not get any more of ours, and gives back those that
-    /// it has.
-    fn starves(&self) -> bool {
-        let offered = self.offered_ns.load(Ordering::Relaxed);
-        2 * self.used_ns.load(Ordering::Relaxed) < offered.saturating_sub(OFFERED_AT_LEAST_NS)
-    }
-
-    /// Under the lock. The others may have ended meanwhile: after so much time in turns the idle class is tried anew.
-    fn try_again_later(&self, lasted_ns: u64) {
-        let starved = self.starved_ns.load(Ordering::Relaxed) + lasted_ns;
-        if starved < STARVED_REMEMBERED_NS {
-            self.starved_ns.store(starved, Ordering::Relaxed);
-        } else {
-            self.starved_ns.store(0, Ordering::Relaxed);
-            self.offered_ns.store(0, Ordering::Relaxed);
-            self.used_ns.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Under the lock: out of the idle class, if there is a way.
-    fn come_back(&self, gate: &Gate) {
-        if gate.promote() {
-            gate.bound.forget();
-        } else {
-            self.no_way_back.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Goes on with a turn of so many nanoseconds, if nobody else waits for one. One that was let go goes on while there
@@ -706,13 +510,13 @@ impl Bound {
         if self.ready() > 0 || is_condemned && !nothing_else {
             return false;
         }
-        let _queues = self.queues.lock();
+        let mut queues = self.queues.lock();
         let cpu = gate.cpu_ns().unwrap_or(0);
         let used = cpu.saturating_sub(gate.bound.cpu_ns.swap(cpu, Ordering::Relaxed));
         let extends = gate.bound.is(TURN + scheduler as u32) && !was_asleep(gate, lasted_ns, used);
         if extends {
             gate.bound.turns.fetch_add(1, Ordering::Relaxed);
-            self.consider_demotion(gate, lasted_ns, used);
+            queues.class.after_turn(gate, lasted_ns, used);
         } else {
             // As at the beginning, for who ends the turn.
             gate.bound.cpu_ns.store(cpu - used, Ordering::Relaxed);
@@ -749,7 +553,7 @@ impl Bound {
         gate.bound.is_condemned.store(false, Ordering::Relaxed);
         gate.open();
         if gate.bound.is_demoted() {
-            self.come_back(gate);
+            queues.class.promote(gate);
         }
         standing
             .checked_sub(TURN)

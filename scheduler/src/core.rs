@@ -1,8 +1,6 @@
 //! What all workers and handles of one scheduler share.
 
-use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
@@ -11,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use crate::blocking::{Limits, Pool};
-use crate::bound::{Bound, Policy};
+use crate::blocking::Pool;
+use crate::bound::Bound;
+use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::figures::{Counters, Figures};
@@ -20,19 +19,21 @@ use crate::fire::AnyFire;
 use crate::header::Task;
 use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
-use crate::long::{LongSlices, Watch};
-use crate::monitor::{Monitor, Offenders};
+use crate::long::LongSlices;
+use crate::monitor::Monitor;
 use crate::native::{NOT_MADE, Natives};
+use crate::offenders::Offenders;
 use crate::online::Online;
+use crate::panics::drop_quietly;
 use crate::pins::Pins;
 use crate::run_queue::{Injectors, Lane, Stealers};
 use crate::simulation::Simulated;
 use crate::slice;
 use crate::slot::{self, Slot};
-use crate::sync;
 use crate::task::Owned;
 use crate::threads::Threads;
 use crate::timers::{TimerKey, Timers};
+use crate::told::Told;
 use crate::unusual::{Matter, Unusual};
 
 /// The part of a worker that other threads reach.
@@ -57,74 +58,6 @@ impl Remote {
         let slot = slot.map_or(ptr::null_mut(), |slot| ptr::from_ref(slot).cast_mut());
         self.runner.store(slot, Ordering::Release);
     }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// The monitor: look at timers and sockets after this slice.
-    pub(crate) look: AtomicBool,
-    /// It waits in the poller or on its futex.
-    resting: AtomicBool,
-    /// It gives a bound thread its turn.
-    hosting: AtomicBool,
-    /// It sleeps on its futex, so that its timers are for the others to fire.
-    pub(crate) asleep: AtomicBool,
-    /// A wake-up call, which it sleeps on.
-    call: sync::AtomicU32,
-}
-
-impl Told {
-    pub(crate) fn is_resting(&self) -> bool {
-        self.resting.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_resting(&self, resting: bool) {
-        self.resting.store(resting, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_hosting(&self, hosting: bool) {
-        self.hosting.store(hosting, Ordering::Relaxed);
-    }
-
-    /// It waits, and no bound thread has a turn from it.
-    pub(crate) fn could_host(&self) -> bool {
-        self.is_resting() && !self.hosting.load(Ordering::Relaxed)
-    }
-
-    /// Sleeps until it is called, once for all calls so far, and at most so long.
-    pub(crate) fn await_call(&self, limit_ns: u64) {
-        if self.call.swap(0, Ordering::SeqCst) == 0 {
-            self.asleep.store(true, Ordering::Relaxed);
-            sync::futex_wait(&self.call, 0, (limit_ns < u64::MAX / 2).then_some(limit_ns));
-            // What was told before a call that is taken back here is seen from here on.
-            self.call.swap(0, Ordering::SeqCst);
-            self.asleep.store(false, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn call(&self) {
-        self.call.swap(1, Ordering::SeqCst);
-        sync::futex_wake_one(&self.call);
-    }
-}
-
-/// What the builder was told.
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) name: String,
-    /// The signal of the gates; none if there shall be no gates.
-    pub(crate) gate_signal: Option<i32>,
-    pub(crate) max_bound: usize,
-    pub(crate) max_native: usize,
-    pub(crate) policy: Policy,
-    pub(crate) long_schedule: Option<Watch>,
-    pub(crate) long_schedule_queue: usize,
-    pub(crate) pins: Pins,
-    /// It is a simulation, with this seed.
-    pub(crate) seed: Option<u64>,
-    pub(crate) blocking: Limits,
-    #[cfg(feature = "tokio")]
-    pub(crate) tokio: Option<tokio::runtime::Handle>,
 }
 
 #[derive(Debug)]
@@ -168,8 +101,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(stealers: Vec<Stealers>, options: Options) -> io::Result<Core> {
-        let simulated = options.seed.map(|seed| Box::new(Simulated::new(seed)));
+    pub(crate) fn new(
+        stealers: Vec<Stealers>,
+        settings: Settings,
+        pins: Pins,
+        seed: Option<u64>,
+    ) -> io::Result<Core> {
+        let simulated = seed.map(|seed| Box::new(Simulated::new(seed)));
         let clock = match &simulated {
             None => Clock::new(),
             Some(_) => Clock::simulated(),
@@ -201,21 +139,15 @@ impl Core {
             handles: AtomicUsize::new(1),
             outside_wakes: AtomicU64::new(0),
             bound_panics: AtomicU64::new(0),
-            name: options.name,
-            #[cfg(feature = "tokio")]
-            tokio: options.tokio,
             threads: Threads::default(),
-            bound: Bound::new(
-                options.max_bound,
-                options.max_native,
-                options.gate_signal,
-                options.policy,
-                options.pins,
-            ),
-            blocking: Pool::new(options.blocking),
-            natives: Natives::new(options.max_native),
+            bound: Bound::new(&settings, pins),
+            blocking: Pool::new(settings.blocking),
+            natives: Natives::new(settings.max_native),
             offenders: Offenders::default(),
-            long: LongSlices::new(options.long_schedule, options.long_schedule_queue),
+            long: LongSlices::new(settings.long_schedule, settings.long_schedule_queue),
+            name: settings.name,
+            #[cfg(feature = "tokio")]
+            tokio: settings.tokio,
             taken_away: AtomicU64::new(0),
             given_away: AtomicU64::new(0),
             held_up: AtomicU64::new(0),
@@ -289,12 +221,28 @@ impl Core {
         }
     }
 
-    /// A task was, or is about to be, queued in that lane.
+    /// A task was queued in that lane.
     #[inline]
     pub(crate) fn note(&self, lane: Lane) {
-        if lane.is_urgent() && !self.unusual.has(Matter::Urgent) {
-            self.unusual.set(Matter::Urgent, true);
+        if lane.is_urgent() {
+            self.unusual.note(Matter::Urgent);
         }
+    }
+
+    /// Tasks of all lanes moved from one queue to another.
+    pub(crate) fn note_if_urgent(&self) {
+        if self.has_urgent() {
+            self.unusual.note(Matter::Urgent);
+        }
+    }
+
+    /// True if a task of priority max or high stands in some queue.
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.injectors.has_urgent()
+            || self
+                .remotes
+                .iter()
+                .any(|remote| remote.stealers.has_urgent())
     }
 
     /// Wakes an idle worker to search, if there is one and none searches.
@@ -572,161 +520,5 @@ impl Core {
             longest_slice: self.long.longest(self),
             long_slices_lost: self.long.lost(),
         }
-    }
-}
-
-/// Drops what may have a destructor of the user's.
-pub(crate) fn drop_quietly<T>(value: T) {
-    quietly("a destructor", || drop(value));
-}
-
-/// Runs code of the program's; a panic of it is logged, and ends here. True: it went well.
-pub(crate) fn quietly(what: &str, call: impl FnOnce()) -> bool {
-    let result = catch_unwind(AssertUnwindSafe(call));
-    match result {
-        Ok(()) => true,
-        Err(payload) => {
-            log_panic(what, payload);
-            false
-        }
-    }
-}
-
-/// Logs a panic that was caught, and disposes of its payload.
-#[cold]
-pub(crate) fn log_panic(what: &str, payload: Box<dyn Any + Send>) {
-    report(|| tracing::error!(panic = panic_text(&*payload), "{what} panicked"));
-    forget_payload(payload);
-}
-
-/// Logs. The program's `tracing` subscriber may panic as well: no thread of the scheduler's ends by it.
-#[cold]
-pub(crate) fn report(log: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {
-        forget_payload(payload);
-    }
-}
-
-/// A payload's own destructor may panic: nobody is left to tell.
-pub(crate) fn forget_payload(payload: Box<dyn Any + Send>) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(payload);
-    }
-}
-
-/// The text of a panic's payload, where it has one.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a payload that is no text")
-}
-
-/// Every interleaving, under `RUSTFLAGS="--cfg loom" cargo test --release --lib loom`.
-#[cfg(all(test, loom))]
-mod loom_tests {
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicBool;
-    use loom::thread;
-
-    use super::{Idle, Ordering, Told};
-
-    /// What workers and `Core::stop` share; the attendant's descriptor is a call as well.
-    struct Model {
-        idle: Idle,
-        told: Vec<Told>,
-        stopping: AtomicBool,
-    }
-
-    impl Model {
-        fn new(workers: usize) -> Arc<Model> {
-            Arc::new(Model {
-                idle: Idle::new(workers),
-                told: (0..workers).map(|_| Told::default()).collect(),
-                stopping: AtomicBool::new(false),
-            })
-        }
-
-        fn is_stopping(&self) -> bool {
-            self.stopping.load(Ordering::Relaxed)
-        }
-
-        /// As `Core::stop`.
-        fn stop(&self) {
-            self.stopping.store(true, Ordering::SeqCst);
-            for told in &self.told {
-                told.call();
-            }
-        }
-
-        /// The loop of a worker that never finds anything, as `worker::run` and `Local::wait`. loom fails if it sleeps
-        /// for ever.
-        fn run(&self, worker: usize) {
-            while !self.is_stopping() {
-                self.idle.enter(worker, self.told.len(), false, false);
-                if !self.is_stopping() {
-                    self.told[worker].await_call(u64::MAX);
-                }
-                if self.idle.leave(worker) {
-                    self.idle.end_search();
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn loom_no_worker_sleeps_through_a_stop() {
-        loom::model(|| {
-            let model = Model::new(1);
-            let worker = {
-                let model = Arc::clone(&model);
-                thread::spawn(move || model.run(0))
-            };
-            model.stop();
-            worker.join().unwrap();
-            assert_eq!(model.idle.count(), 0);
-        });
-    }
-
-    /// A wake-up call for a task at the same time takes nothing away from the stop's. With two preemptions at most: all
-    /// orders of three threads would take hours.
-    #[test]
-    fn loom_a_wake_up_call_does_not_hide_a_stop() {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(2);
-        model.check(|| {
-            let model = Model::new(1);
-            let worker = {
-                let model = Arc::clone(&model);
-                thread::spawn(move || model.run(0))
-            };
-            let waker = {
-                let model = Arc::clone(&model);
-                thread::spawn(move || {
-                    if let Some((worker, _)) = model.idle.wake_one() {
-                        model.told[worker].call();
-                    }
-                })
-            };
-            model.stop();
-            waker.join().unwrap();
-            worker.join().unwrap();
-            assert_eq!(model.idle.count(), 0);
-        });
-    }
-
-    #[test]
-    fn loom_what_was_told_before_a_call_is_seen_after_it() {
-        loom::model(|| {
-            let model = Model::new(1);
-            let caller = {
-                let model = Arc::clone(&model);
-                thread::spawn(move || model.stop())
-            };
-            model.told[0].await_call(u64::MAX);
-            assert!(model.is_stopping());
-            caller.join().unwrap();
-        });
     }
 }

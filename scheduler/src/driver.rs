@@ -20,8 +20,8 @@ use mio::{Interest, Poll, Token};
 use slab::Slab;
 
 use crate::clock::Clock;
-use crate::core::report;
 use crate::lock::Mutex;
+use crate::panics::report;
 use crate::registration::{Entry, Readiness};
 
 /// Events taken from the kernel at once. Chosen by feel: what is left goes to the next waiter.

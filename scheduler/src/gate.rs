@@ -58,7 +58,7 @@ pub(crate) struct Gate {
     thread: AtomicI32,
     /// The slot's number, plus one.
     number: AtomicUsize,
-    pub(crate) bound: crate::bound::Standing,
+    pub(crate) bound: crate::standing::Standing,
     pub(crate) pin: crate::pins::Pin,
 }
 

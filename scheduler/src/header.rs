@@ -73,11 +73,15 @@ pub struct Header {
     pub(crate) vtable: &'static VTable,
     core: *const Core,
     pub(crate) priority: AtomicPriority,
-    /// The mark of a native task (`native.rs`); 0 for all others.
-    native: AtomicU32,
     /// A plain task's handle wants it to end (`task.rs`).
     aborted: AtomicBool,
+    /// The mark of a native task (`native.rs`); 0 for all others.
+    native: AtomicU32,
 }
+
+// Each of a million processes has one.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 32);
 
 // SAFETY: `core` is only followed in `Header::wake`, whose caller promises that the scheduler is still there, and a
 // `Core` is shared between threads. The rest is an atomic and a shared reference.
@@ -99,8 +103,8 @@ impl Header {
             vtable,
             core,
             priority: AtomicPriority::new(),
-            native: AtomicU32::new(0),
             aborted: AtomicBool::new(false),
+            native: AtomicU32::new(0),
         }
     }
 

@@ -87,6 +87,7 @@
 mod accounting;
 mod blocking;
 mod bound;
+mod builder;
 mod clock;
 mod core;
 mod driver;
@@ -96,13 +97,16 @@ mod futex;
 mod gate;
 mod header;
 mod idle;
+mod kernel_class;
 pub mod lock;
 mod long;
 mod microstates;
 mod monitor;
 mod native;
 pub mod net;
+mod offenders;
 mod online;
+mod panics;
 mod periodic;
 mod pins;
 mod priority;
@@ -116,11 +120,13 @@ pub mod simulation;
 mod sleep;
 mod slice;
 mod slot;
+mod standing;
 mod state;
 mod sync;
 mod task;
 mod threads;
 mod timers;
+mod told;
 mod unusual;
 mod wheel;
 mod worker;
@@ -130,12 +136,16 @@ pub use blocking::{
     Blocking, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_QUEUE, DEFAULT_BLOCKING_THREADS,
     MAX_BLOCKING_QUEUE, MAX_BLOCKING_THREADS, QueueFull, blocking,
 };
-pub use bound::{CONDEMNED_INTERVAL_MS, Policy};
+pub use bound::CONDEMNED_INTERVAL_MS;
+pub use builder::{Builder, DEFAULT_MAX_BOUND, MAX_BOUND, MAX_SCHEDULERS};
 pub use figures::{Figures, RunQueueLengths, WorkerFigures};
 pub use fire::Fire;
 pub use gate::MAX_GATES;
 pub use header::{Activity, Header, Step, VTable};
-pub use long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, TaskName, name_long_slice};
+pub use kernel_class::Policy;
+pub use long::{
+    DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, MAX_LONG_SCHEDULE_QUEUE, TaskName, name_long_slice,
+};
 pub use microstates::WallTime;
 pub use mio::Interest;
 pub use mio::event::Source;
@@ -191,7 +201,7 @@ pub use periodic::{Beat, PeriodicTimer, ZeroPeriod};
 pub use priority::Priority;
 pub use random::{RandomState, random};
 pub use registration::{Readiness, Registration};
-pub use scheduler::{Builder, MAX_SCHEDULERS, Scheduler};
+pub use scheduler::Scheduler;
 pub use sleep::{Elapsed, Interval, Sleep, interval, sleep, timeout};
 pub use slice::{
     REDUCTIONS_PER_SLICE, Usage, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,

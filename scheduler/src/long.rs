@@ -26,9 +26,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::bound::Overrun;
-use crate::core::{Core, quietly};
+use crate::core::Core;
 use crate::header::{Header, Task, VTable};
 use crate::lock::Mutex;
+use crate::panics::quietly;
 use crate::priority::Priority;
 use crate::sleep::Sleep;
 use crate::slice::{self, yield_now};
@@ -38,6 +39,9 @@ use crate::task;
 /// Long slices that may wait for the handler of [`Builder::long_schedule`](crate::Builder::long_schedule) to return,
 /// unless set. More at a time tell nobody anything new; chosen by feel.
 pub const DEFAULT_LONG_SCHEDULE_QUEUE: usize = 64;
+
+/// The most that can be asked for.
+pub const MAX_LONG_SCHEDULE_QUEUE: usize = 1 << 20;
 
 /// What a task's owner calls it in reports: see [`VTable::name`](crate::VTable::name).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

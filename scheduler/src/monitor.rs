@@ -19,7 +19,7 @@
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use crate::core::Core;
 use crate::futex;
@@ -72,49 +72,6 @@ fn take_away_ns(bound: usize) -> u64 {
 /// one look in so many. (Open for longer, on a machine that others use as well, all bound threads would keep the maker
 /// and the spare from the cores.)
 const SPARE_LATE_NS: u64 = 20_000_000;
-
-/// Tasks that are remembered for it: they are bound from the start next time, so that they hold up no scheduler.
-const OFFENDERS: usize = 256;
-
-/// Tasks that were bound not long ago, by their addresses. One overwrites another; a new task at the same address is
-/// mistaken for the old, once.
-#[derive(Debug)]
-pub(crate) struct Offenders {
-    places: [AtomicUsize; OFFENDERS],
-}
-
-impl Default for Offenders {
-    fn default() -> Offenders {
-        Offenders {
-            places: [const { AtomicUsize::new(0) }; OFFENDERS],
-        }
-    }
-}
-
-impl Offenders {
-    /// Tasks are some hundred bytes long, so the lowest bits of their addresses tell nothing.
-    fn place(&self, address: usize) -> &AtomicUsize {
-        &self.places[(address >> 6) % OFFENDERS]
-    }
-
-    /// The caller says that there are some: see `unusual.rs`.
-    pub(crate) fn add(&self, address: usize) {
-        self.place(address).store(address, Ordering::Relaxed);
-    }
-
-    /// It behaved: it gave way before its first turn was over.
-    pub(crate) fn forgive(&self, address: usize) {
-        let place = self.place(address);
-        if place.load(Ordering::Relaxed) == address {
-            place.store(0, Ordering::Relaxed);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn has(&self, address: usize) -> bool {
-        self.place(address).load(Ordering::Relaxed) == address
-    }
-}
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;

@@ -43,7 +43,6 @@ use crate::futex;
 use crate::gate::{self, MAX_GATES};
 use crate::header::{Header, Task};
 use crate::lock::Mutex;
-use crate::scheduler::MAX_SCHEDULERS;
 use crate::seat::{NoGate, Reserved};
 use crate::slice::REDUCTIONS_PER_SLICE;
 use crate::slot::{self, Slot};
@@ -58,9 +57,6 @@ pub const DEFAULT_MAX_NATIVE: usize = 256;
 /// The most that can be asked for. Threads of a program are few: of all its schedulers together there are no more than
 /// [`MAX_GATES`], and a native task past that is refused with [`NativeError::Gates`].
 pub const MAX_NATIVE: usize = 1 << 13;
-
-// Of one scheduler that has all it can, each native task finds its gate, and as many bound threads as by default.
-const _: () = assert!(MAX_NATIVE + MAX_SCHEDULERS + 4 * DEFAULT_MAX_NATIVE <= MAX_GATES);
 
 /// What a native task used is measured over so long at most.
 const REMEMBERED_NS: u64 = 10_000_000;
@@ -168,7 +164,8 @@ impl NativePlace {
     /// # Safety
     ///
     /// The header was made for the same scheduler. Its task is new or done, so that it is in no queue, no slice of it runs,
-    /// and nobody wakes it at this moment but by mistake (a wake of the task that was done).
+    /// and nobody wakes it at this moment but by mistake (a wake of the task that was done). What comes next is its start, in
+    /// this place, or a [`Header::reset`].
     pub unsafe fn mark(&self, header: &Header) {
         header.set_native(self.index + 1);
         header.state.hold();
@@ -601,30 +598,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::blocking::Limits;
-    use crate::bound::Policy;
-    use crate::core::Options;
+    use crate::builder::Settings;
     use crate::header::{Step, VTable};
     use crate::pins::Pins;
     use crate::run_queue::RunQueue;
 
     /// One whose only scheduler has ended, and which has no maker.
     fn core() -> Arc<Core> {
-        let options = Options {
-            name: "test".to_owned(),
-            gate_signal: None,
-            max_bound: 0,
+        let settings = Settings {
             max_native: 1,
-            policy: Policy::default(),
-            long_schedule: None,
-            long_schedule_queue: 0,
-            pins: Pins::default(),
-            seed: None,
-            blocking: Limits::default(),
-            #[cfg(feature = "tokio")]
-            tokio: None,
+            ..Settings::of_simulation("test".to_owned())
         };
-        let core = Core::new(vec![RunQueue::new().stealers()], options);
+        let stealers = vec![RunQueue::new().stealers()];
+        let core = Core::new(stealers, settings, Pins::default(), None);
         Arc::new(core.expect("descriptors are to be had"))
     }
 

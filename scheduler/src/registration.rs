@@ -86,8 +86,8 @@ struct Waiters {
 impl Waiters {
     /// Gives the waker back if it is there already.
     fn add(&mut self, waker: Waker) -> Option<Waker> {
-        let known = self.first.iter().chain(&self.others);
-        if known.into_iter().any(|known| known.will_wake(&waker)) {
+        let mut known = self.first.iter().chain(&self.others);
+        if known.any(|known| known.will_wake(&waker)) {
             return Some(waker);
         }
         match &self.first {

@@ -41,6 +41,8 @@ pub(crate) enum Lane {
 
 const LANES: [Lane; 5] = [Lane::Max, Lane::High, Lane::Woken, Lane::Yielded, Lane::Low];
 
+const URGENT: [Lane; 2] = [Lane::Max, Lane::High];
+
 /// Turns of a normal task for one of a low one.
 const TURNS_FOR_A_LOW_ONE: usize = 8;
 
@@ -56,7 +58,7 @@ pub(crate) enum Origin {
 impl Lane {
     #[inline]
     pub(crate) fn is_urgent(self) -> bool {
-        matches!(self, Lane::Max | Lane::High)
+        URGENT.contains(&self)
     }
 
     #[inline]
@@ -111,9 +113,7 @@ impl RunQueue {
 
     /// True if a task of priority max or high waits, here or in the common queue.
     pub(crate) fn has_urgent(&self, injectors: &Injectors) -> bool {
-        [Lane::Max, Lane::High]
-            .iter()
-            .any(|&lane| !self.lane(lane).is_empty() || !injectors.lanes[lane as usize].is_empty())
+        URGENT.iter().any(|&lane| !self.lane(lane).is_empty()) || injectors.has_urgent()
     }
 
     /// True if a normal task waits that comes from waiting.
@@ -189,15 +189,16 @@ impl RunQueue {
     #[inline]
     pub(crate) fn charge(&self, lane: Lane, reductions: i64) {
         match lane {
-            Lane::Woken if !self.lane(Lane::Yielded).is_empty() => {
+            Lane::Woken => {
                 let (woken, yielded) =
                     (self.lane(Lane::Woken).len(), self.lane(Lane::Yielded).len());
-                let part = match woken.checked_div(yielded) {
-                    Some(0 | 1) | None => reductions,
-                    Some(times) => reductions / times as i64,
+                let ahead = match woken.checked_div(yielded) {
+                    // Nobody else wants a part.
+                    None => 0,
+                    Some(times) => self.ahead.get() + reductions / times.max(1) as i64,
                 };
                 self.ahead
-                    .set((self.ahead.get() + part).min(2 * i64::from(REDUCTIONS_PER_SLICE)));
+                    .set(ahead.min(2 * i64::from(REDUCTIONS_PER_SLICE)));
             }
             Lane::Yielded => self.ahead.set((self.ahead.get() - reductions).max(0)),
             _ => {}
@@ -270,6 +271,10 @@ impl Stealers {
         self.0.iter().all(Stealer::is_empty)
     }
 
+    pub(crate) fn has_urgent(&self) -> bool {
+        URGENT.iter().any(|&lane| !self.0[lane as usize].is_empty())
+    }
+
     pub(crate) fn lengths(&self) -> RunQueueLengths {
         lengths(|lane| self.0[lane as usize].len())
     }
@@ -299,6 +304,12 @@ impl Injectors {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(Injector::is_empty)
+    }
+
+    pub(crate) fn has_urgent(&self) -> bool {
+        URGENT
+            .iter()
+            .any(|&lane| !self.lanes[lane as usize].is_empty())
     }
 
     pub(crate) fn lengths(&self) -> RunQueueLengths {

@@ -25,11 +25,12 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use slab::Slab;
 
-use crate::core::{Core, drop_quietly, forget_payload, panic_text, quietly};
+use crate::core::Core;
 use crate::header::{Header, Step, Task, VTable};
 use crate::lock::Mutex;
 use crate::long::name_of_type;
 use crate::native::{NativePlace, Stopped};
+use crate::panics::{drop_quietly, forget_payload, panic_text, quietly};
 use crate::priority::Priority;
 use crate::promise::Promise;
 use crate::scheduler::Scheduler;

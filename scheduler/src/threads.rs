@@ -24,12 +24,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering}
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::core::{Core, report};
+use crate::core::Core;
 use crate::futex;
 use crate::gate;
 use crate::header::Task;
 use crate::lock::{MonitorMutex, Mutex};
 use crate::native;
+use crate::panics::report;
 use crate::seat::{Reserved, Seat};
 use crate::slot::{Given, Slot};
 use crate::worker::{self, Left, Local};
@@ -117,26 +118,23 @@ impl Threads {
             let others = core
                 .blocking
                 .make_wanted(core)
-                .and_then(|()| core.natives.make_wanted(core));
-            self.making.store(0, Ordering::Relaxed);
-            let retry = others.err().map(|error| {
-                refusals.tell(&error, "blocking code waits for one");
-                RETRY_NS
+                .and_then(|()| core.natives.make_wanted(core))
+                .inspect_err(|error| refusals.tell(error, "blocking code waits for one"));
+            // It enters the spares by itself, and calls.
+            let spare = self.make_spare(core).inspect_err(|error| {
+                refusals.tell(error, "slices may be held up for want of a spare one");
             });
-            if self.wants_spares.load(Ordering::SeqCst) && self.spares.lock().len() < SPARES_AHEAD {
-                self.making.store(own, Ordering::Relaxed);
-                let made = self.make(core, First::Spare);
-                self.making.store(0, Ordering::Relaxed);
-                if let Err(error) = made {
-                    refusals.tell(&error, "slices may be held up for want of a spare one");
-                } else {
-                    // It enters the spares by itself, and calls.
-                    futex::wait(&self.calls, calls, retry);
-                    continue;
-                }
-            }
+            self.making.store(0, Ordering::Relaxed);
+            let retry = others.and(spare).is_err().then_some(RETRY_NS);
             futex::wait(&self.calls, calls, retry);
         }
+    }
+
+    fn make_spare(&self, core: &Arc<Core>) -> io::Result<()> {
+        if self.wants_spares.load(Ordering::SeqCst) && self.wants_spares() {
+            self.make(core, First::Spare)?;
+        }
+        Ok(())
     }
 
     /// Calls the maker: a spare is wanted, or has come, or it is the end.

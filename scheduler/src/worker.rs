@@ -14,6 +14,10 @@
 //!
 //! A task taken from a queue gets a new slice. One that yields, or was woken while it ran, goes to the back.
 
+mod events;
+mod rest;
+mod turns;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,20 +26,19 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 
-use crate::bound::Among;
-use crate::core::{Core, Remote, log_panic, quietly};
-use crate::driver::{Polled, Wait};
+use crate::core::{Core, Remote};
 use crate::fire::AnyFire;
 use crate::header::{Step, Task, VTable};
-use crate::idle::Place;
 use crate::long::Lasted;
 use crate::microstates::State;
+use crate::panics::{log_panic, quietly};
 use crate::priority::Priority;
 use crate::random::SplitMix;
 use crate::run_queue::{Lane, Origin, RunQueue};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Given, Slot};
 use crate::unusual::Matter;
+use turns::Turns;
 
 /// A busy worker looks at the clock, the timers and the poller after so many slices, or so many reductions,
 /// whichever comes first. The clock costs 23 ns, so it is not read for each slice.
@@ -50,39 +53,10 @@ const SLICE_COUNTS_FOR: i64 =
 /// patterns in the work; 61 costs next to nothing and bounds the wait.
 const TURNS_BETWEEN_INJECTOR: u32 = 61;
 
-/// Busy workers poll for sockets no more often, together: a poll costs 300 ns, this bounds it to under 2 % of a core.
-const POLL_INTERVAL_NS: u64 = 20_000;
-
-/// Busy workers compare their queues no more often. Half the difference moves at a time, so a few rounds even out
-/// whatever came about; more often would only move tasks away from their caches. Chosen by feel: a slice of the clock.
-const BALANCE_INTERVAL_NS: u64 = 1_000_000;
-
 /// So long may a task wait in a worker's queue before the worker wakes an idle one for it. A wake-up costs 11 to 20 us
 /// of two threads' time, and where all cores are in use it takes one away from somebody. Measured with `kv` beside its
 /// clients, and with bursts of small tasks.
 const PATIENCE_NS: u64 = 50_000;
-
-/// A turn of a bound thread.
-const TURN_NS: u64 = 1_000_000;
-
-/// So far behind the bound threads, in virtual time, a queue may be that was empty.
-const CREDIT_NS: u64 = 1_000_000;
-
-/// For so many turns of bound threads at most the queue waits, even if one of its tasks had a very long slice: the
-/// others in it are not to blame.
-const DEBT_TURNS: u64 = 4;
-
-/// Tasks that come from waiting go before bound threads until the queue is so many of their turns ahead. Less than
-/// [`DEBT_TURNS`], or they would for ever.
-const WOKEN_TURNS: u64 = 2;
-
-/// An idle worker wakes for timers no more often: a wake-up costs 10 us, and timers that are spread out evenly would
-/// take half a core at 20 us each. So much later a timer may be that follows another closely.
-const TIMER_WAKES_APART_NS: u64 = 50_000;
-
-/// Timers of another busy worker are left to it for so long after their deadline; then it is taken to be in a long
-/// slice.
-const OTHERS_TIMERS_NS: u64 = 50_000;
 
 pub(crate) struct Local {
     core: Arc<Core>,
@@ -97,15 +71,9 @@ pub(crate) struct Local {
     searching: Cell<bool>,
     coarse_now: Cell<u64>,
     balanced_at: Cell<u64>,
-    /// The bound thread that has its turn, and since when.
-    guest: Cell<Option<&'static Slot>>,
     /// The task that its last thread was left with, and bound to; its owner is to be told.
     left_behind: Cell<Option<(Task, &'static VTable)>>,
-    turn_began: Cell<u64>,
-    /// Virtual times of the queue and of the bound threads, and when the former was last brought up to date.
-    queue_time: Cell<u64>,
-    bound_time: Cell<u64>,
-    turns_seen: Cell<u64>,
+    turns: Turns,
     /// When it last fired what was due in all wheels.
     fired_at: Cell<u64>,
     /// Since when tasks wait in the queue that an idle worker could run; 0 if they don't, or it is not known.
@@ -141,12 +109,8 @@ impl Local {
             searching: Cell::new(false),
             coarse_now: Cell::new(now),
             balanced_at: Cell::new(now),
-            guest: Cell::new(None),
             left_behind: Cell::new(None),
-            turn_began: Cell::new(0),
-            queue_time: Cell::new(0),
-            bound_time: Cell::new(0),
-            turns_seen: Cell::new(now),
+            turns: Turns::new(now),
             fired_at: Cell::new(0),
             waiting_since: Cell::new(0),
             turn: Cell::new(0),
@@ -197,11 +161,15 @@ impl Local {
     fn push_back(&self, task: Task, origin: Origin) {
         let idle = self.waiting_since.get() == 0 && self.core.idle.any();
         let others_may = idle && (in_slice() || self.run_next_is_some() || !self.queue.is_empty());
-        let lane = self.queue.push(task, origin);
-        self.core.note(lane);
+        self.enqueue(task, origin);
         if others_may {
             self.waiting_since.set(self.core.clock.now());
         }
+    }
+
+    fn enqueue(&self, task: Task, origin: Origin) {
+        let lane = self.queue.push(task, origin);
+        self.core.note(lane);
     }
 
     /// After each slice while tasks wait: wakes an idle worker once they have waited for long enough. The worker that
@@ -278,9 +246,10 @@ impl Local {
             return None;
         }
         let injectors = &self.core.injectors;
-        self.queue
-            .pop_urgent()
-            .or_else(|| self.queue.take_injected_urgent(injectors))
+        self.queue.pop_urgent().or_else(|| {
+            let taken = self.queue.take_injected_urgent(injectors);
+            self.note_moved(taken)
+        })
     }
 
     /// Something goes before what is in the run-next slot, for who knows how long. In the queue others may take it.
@@ -290,6 +259,13 @@ impl Local {
             if self.waiting_since.get() == 0 && self.core.idle.any() {
                 self.waiting_since.set(self.core.clock.now());
             }
+        }
+    }
+
+    /// To where others find it.
+    fn queue_run_next(&self) {
+        if let Some(task) = self.run_next.take() {
+            self.enqueue(task, Origin::Waiting);
         }
     }
 
@@ -310,7 +286,14 @@ impl Local {
     }
 
     fn take_injected(&self) -> Option<(Task, Lane)> {
-        self.queue.take_injected(&self.core.injectors)
+        let taken = self.queue.take_injected(&self.core.injectors);
+        self.note_moved(taken)
+    }
+
+    /// More tasks of that lane may have come into this queue. On the way they were in none, and nobody saw them.
+    #[inline]
+    fn note_moved(&self, taken: Option<(Task, Lane)>) -> Option<(Task, Lane)> {
+        taken.inspect(|&(_, lane)| self.core.note(lane))
     }
 
     fn steal(&self) -> Option<(Task, Lane)> {
@@ -328,9 +311,11 @@ impl Local {
         let found = (first..remotes.len())
             .chain(0..first)
             .filter(|&victim| victim != self.index)
-            .find_map(|victim| self.queue.steal(&remotes[victim].stealers))?;
-        self.remote().counters.steals.add(1);
-        Some(found)
+            .find_map(|victim| self.queue.steal(&remotes[victim].stealers));
+        if found.is_some() {
+            self.remote().counters.steals.add(1);
+        }
+        self.note_moved(found)
     }
 
     /// Gives the searching count back once there is something to run; see `idle.rs`, step 2.
@@ -394,194 +379,17 @@ impl Local {
 
     /// The end of the scheduler's run: what is in the run-next slot is to be found in the queue.
     fn end(&self) {
-        if let Some(task) = self.run_next.take() {
-            self.queue.push(task, Origin::Waiting);
-        }
+        self.queue_run_next();
         // The gate of a bound thread stays open: it is the end.
-        self.guest.set(None);
+        self.turns.forget_guest();
         self.enter(State::Idle, self.core.clock.now());
         self.core.remotes[self.index].set_runner(None);
-    }
-
-    // Time and events.
-
-    /// What a busy worker does now and then.
-    #[cold]
-    fn look(&self) {
-        self.until_look.set(REDUCTIONS_BETWEEN_LOOKS);
-        self.remote().told.look.store(false, Ordering::Relaxed);
-        let now = self.core.clock.now();
-        self.coarse_now.set(now);
-        let mut polls = false;
-        for (index, remote) in self.core.remotes.iter().enumerate() {
-            let grace = if index == self.index || remote.told.asleep.load(Ordering::Relaxed) {
-                0
-            } else {
-                OTHERS_TIMERS_NS
-            };
-            if remote.timers.next().saturating_add(grace) <= now {
-                polls = true;
-                self.enter(State::Polling, now);
-                self.fire_due(remote);
-            }
-        }
-        if now.saturating_sub(self.balanced_at.get()) >= BALANCE_INTERVAL_NS {
-            self.balanced_at.set(now);
-            self.balance();
-        }
-        let driver = &self.core.driver;
-        if !self.core.idle.is_attended() && driver.is_unpolled(now, POLL_INTERVAL_NS) {
-            driver.set_polled(now);
-            polls = true;
-            self.enter(State::Polling, now);
-            self.poll(Wait::No);
-        }
-        if polls {
-            self.enter(State::Busy, self.core.clock.now());
-        }
-    }
-
-    /// Takes tasks from workers that have over twice as many. Stealing alone evens out nothing among workers that never
-    /// run dry: one could serve nine endless tasks and another one.
-    fn balance(&self) {
-        for (index, remote) in self.core.remotes.iter().enumerate() {
-            if index != self.index && self.queue.balance(&remote.stealers) {
-                self.remote().counters.steals.add(1);
-                return;
-            }
-        }
-    }
-
-    fn poll(&self, wait: Wait) -> Polled {
-        let mut wakers = self.wakers.take();
-        let polled = self.core.driver.poll(wait, &mut wakers);
-        if wait == Wait::Attend {
-            self.enter(State::Polling, self.core.clock.now());
-        }
-        let counters = &self.remote().counters;
-        counters.events.add(polled.events);
-        for waker in wakers.drain(..) {
-            // A waker may be anybody's.
-            if !quietly("a waker", || waker.wake()) {
-                counters.panics.add(1);
-            }
-        }
-        self.wakers.replace(wakers);
-        polled
-    }
-
-    /// Found nothing: waits for an event, for a call, or for the end of a bound thread's turn. See `idle.rs`.
-    fn rest(&self) {
-        let core = &self.core;
-        let until = match self.guest.get() {
-            Some(_) => self.turn_began.get() + TURN_NS,
-            None if self.begin_turn(Among::All) => self.turn_began.get() + TURN_NS,
-            None => u64::MAX,
-        };
-        self.wait(until, || core.has_work());
-        let earliest = self.bound_time.get().saturating_sub(CREDIT_NS);
-        self.queue_time.set(self.queue_time.get().max(earliest));
-    }
-
-    /// Waits for an event or a call, but not if there is `something` already, and at most until `until`.
-    fn wait(&self, until: u64, something: impl Fn() -> bool) {
-        let core = &self.core;
-        self.waiting_since.set(0);
-        self.remote().told.set_resting(true);
-        let now = core.clock.now();
-        let late = core.is_late(now);
-        let was_searching = self.searching.replace(false);
-        let place = core
-            .idle
-            .enter(self.index, core.remotes.len(), was_searching, late);
-        if core.is_stopping() || !self.is_online() || something() {
-            if !core.idle.leave(self.index) {
-                core.idle.search();
-            }
-            self.searching.set(true);
-            self.remote().told.set_resting(false);
-            // It may have seen all idle, and fallen asleep.
-            core.monitor.wake();
-            self.turns_seen.set(core.clock.now());
-            return;
-        }
-        self.remote().counters.parks.add(1);
-        let state = match self.guest.get() {
-            Some(_) => State::Hosting,
-            None => State::Idle,
-        };
-        self.enter(state, now);
-        let timer = match place {
-            Place::Attendant => {
-                let next = self.fired_at.get() + TIMER_WAKES_APART_NS;
-                core.driver.arm(core.next_deadline().max(next).min(until));
-                self.poll(Wait::Attend).timer
-            }
-            Place::Sleeper => {
-                let limit = until.saturating_sub(core.clock.now());
-                self.remote().told.await_call(limit);
-                false
-            }
-        };
-        let now = core.clock.now();
-        self.turns_seen.set(now);
-        if place == Place::Attendant {
-            core.driver.set_polled(now);
-        }
-        self.searching.set(core.idle.leave(self.index));
-        self.remote().told.set_resting(false);
-        core.monitor.wake();
-        self.coarse_now.set(now);
-        self.until_look.set(REDUCTIONS_BETWEEN_LOOKS);
-        if timer {
-            self.fire_all();
-            self.enter(State::Busy, core.clock.now());
-        } else {
-            self.enter(State::Busy, now);
-        }
     }
 
     #[inline]
     pub(crate) fn is_online(&self) -> bool {
         self.core.online.has(self.index)
     }
-
-    /// Leaves everything to the other workers, and sleeps until it is online again, or it is the end. See `online.rs`.
-    #[cold]
-    fn stay_offline(&self) {
-        let core = &self.core;
-        if let Some(slot) = self.guest.take() {
-            self.remote().told.set_hosting(false);
-            let lasted = core.clock.now().saturating_sub(self.turn_began.get());
-            core.bound.end_turn(slot, self.index, lasted);
-        }
-        if let Some(task) = self.run_next.take() {
-            self.queue.push(task, Origin::Waiting);
-        }
-        self.queue.move_to(&core.injectors);
-        self.waiting_since.set(0);
-        self.remote().told.set_resting(true);
-        let was_searching = self.searching.replace(false);
-        if let Some(sleeper) = core.idle.go_offline(core.remotes.len(), was_searching) {
-            core.remotes[sleeper].told.call();
-        }
-        if core.has_work() {
-            self.wake_another();
-        }
-        self.enter(State::Idle, core.clock.now());
-        while !self.is_online() && !core.is_stopping() {
-            self.remote().told.await_call(u64::MAX);
-        }
-        self.enter(State::Busy, core.clock.now());
-        core.idle.come_online();
-        self.remote().told.set_resting(false);
-        core.monitor.wake();
-        let now = core.clock.now();
-        self.turns_seen.set(now);
-        self.coarse_now.set(now);
-    }
-
-    // Bound threads: see `bound.rs`.
 
     /// During a slice: something waits for it to end.
     pub(crate) fn is_waited_for(&self, now: u64) -> bool {
@@ -597,68 +405,10 @@ impl Local {
     pub(crate) fn pass_on(&self) -> bool {
         let others_may = self.core.idle.any();
         if others_may {
-            if let Some(task) = self.run_next.take() {
-                self.queue.push(task, Origin::Waiting);
-            }
+            self.queue_run_next();
             self.wake_another();
         }
         others_may
-    }
-
-    /// Between slices, while there are bound threads: gives turns to them, and ends them.
-    ///
-    /// Virtual time decides whose turn it is, the queue's or that of a bound thread: each advances by what it used,
-    /// divided by the number that share in it. Who was idle is behind, and goes first, but not for longer than a credit.
-    #[cold]
-    fn take_turns(&self) {
-        let bound = &self.core.bound;
-        let now = self.core.clock.now();
-        let ran = now - self.turns_seen.replace(now);
-        let queued = self.queue.len() as u64 + 1;
-        let turn = TURN_NS / bound.sharing(self.core.online.count());
-        let latest = self.bound_time.get() + DEBT_TURNS * turn;
-        self.queue_time
-            .set((self.queue_time.get() + ran / queued).min(latest));
-        if let Some(slot) = self.guest.get()
-            && (now >= self.turn_began.get() + TURN_NS || !bound.has_turn(slot, self.index))
-        {
-            self.go_on_or_end_turn(slot, now);
-        }
-        if self.queue.is_empty() || self.run_next_is_some() {
-            // Whatever there is runs at once, or the worker rests, and gives a turn meanwhile.
-            return;
-        }
-        let core = &self.core;
-        let time_ahead = self.queue_time.get().saturating_sub(self.bound_time.get());
-        let is_pressing = || {
-            (core.unusual.has(Matter::Urgent) && self.queue.has_urgent(&core.injectors))
-                || (time_ahead <= WOKEN_TURNS * turn && self.queue.has_woken(&core.injectors))
-        };
-        let among = if time_ahead > 0 {
-            Among::Waiting
-        } else {
-            Among::New
-        };
-        if (time_ahead > 0 || bound.has_new())
-            && !is_pressing()
-            && (self.guest.get().is_some() || self.begin_turn(among))
-        {
-            self.wait(self.turn_began.get() + TURN_NS, is_pressing);
-        }
-    }
-
-    fn begin_turn(&self, among: Among) -> bool {
-        let bound = &self.core.bound;
-        if bound.ready() == 0 && !(among == Among::All && bound.has_condemned()) {
-            return false;
-        }
-        let Some(slot) = bound.begin_turn(self.index, among) else {
-            return false;
-        };
-        self.guest.set(Some(slot));
-        self.remote().told.set_hosting(true);
-        self.turn_began.set(self.core.clock.now());
-        true
     }
 
     /// What the scheduler's thread was left with when it was taken or given away, by who does so. That slice is over for
@@ -680,53 +430,6 @@ impl Local {
         }
         self.core.long.expect(&self.core);
     }
-
-    fn go_on_or_end_turn(&self, slot: &'static Slot, now: u64) {
-        let bound = &self.core.bound;
-        let lasted = now.saturating_sub(self.turn_began.get());
-        let sharing = bound.sharing(self.core.online.count());
-        self.bound_time
-            .set(self.bound_time.get() + lasted / sharing);
-        let nothing_else = !self.run_next_is_some() && !self.core.has_work();
-        if bound.extend_turn(slot, self.index, lasted, nothing_else) {
-            self.turn_began.set(now);
-        } else {
-            self.guest.set(None);
-            self.remote().told.set_hosting(false);
-            bound.end_turn(slot, self.index, lasted);
-        }
-    }
-
-    /// Fires what is due in all wheels, and arms the descriptor again for those who still wait.
-    fn fire_all(&self) {
-        let now = self.core.clock.now();
-        self.fired_at.set(now);
-        for remote in &self.core.remotes {
-            if remote.timers.next() <= now {
-                self.fire_due(remote);
-            }
-        }
-        if self.core.idle.is_attended() {
-            self.core.driver.arm(self.core.next_deadline());
-        }
-    }
-
-    /// Fires what is due in one wheel, up to a limit; the rest at the next look.
-    fn fire_due(&self, remote: &Remote) {
-        let now = self.core.clock.now();
-        let mut due = self.due.take();
-        if remote.timers.take_due(now, &mut due) {
-            self.until_look.set(0);
-        }
-        let counters = &self.remote().counters;
-        counters.timers_fired.add(due.len() as u64);
-        for (_, fire) in due.drain(..) {
-            if !quietly("a timer", || fire.fire(now)) {
-                counters.panics.add(1);
-            }
-        }
-        self.due.replace(due);
-    }
 }
 
 /// How a thread stopped running a scheduler.
@@ -747,7 +450,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         local.remote().set_runner(Some(slot));
         // What its last thread did with its last task is not the queue's.
         let now = core.clock.now();
-        local.turns_seen.set(now);
+        local.turns.skip_to(now);
         local.lane.set(None);
         local.enter(State::Busy, now);
         local.tell_of_left_behind();
@@ -768,7 +471,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         if local.until_look.get() <= 0 || local.remote().told.look.load(Ordering::Relaxed) {
             local.look();
         }
-        if local.guest.get().is_some() || core.bound.ready() > 0 {
+        if local.turns.has_guest() || core.bound.ready() > 0 {
             local.take_turns();
         }
         let Some(task) = local.next(slot, unusual) else {
@@ -873,7 +576,7 @@ pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
 #[cold]
 fn hand_in(core: &Core, slot: &'static Slot, task: Task, step: Step) {
     let address = task.0.addr().get();
-    if slot.gate().bound.has_had_turns() && !slot.is_given() && step != Step::Done {
+    if slot.gate().bound.turns() > 0 && !slot.is_given() && step != Step::Done {
         core.offenders.add(address);
         core.unusual.set(Matter::Offenders, true);
     } else {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now};
+use otp_scheduler::{Policy, REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now};
 
 fn burn(time: Duration) {
     let begun = Instant::now();
@@ -135,10 +135,10 @@ fn a_task_with_an_executor_of_its_own_gets_on_once_it_is_bound() {
 }
 
 /// Nobody is left to end the turn of one and begin that of the other, and all wait for both.
-#[test]
-fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
-    let built = Scheduler::builder().schedulers(1).max_bound(2).build();
-    let scheduler = built.expect("worker threads start");
+fn bound_tasks_past_the_limit_get_on(schedulers: usize) {
+    let builder = Scheduler::builder().schedulers(schedulers);
+    let scheduler = builder.max_bound(2).build().expect("worker threads start");
+    scheduler.set_schedulers_online(1).expect("there is one");
     let kept = Arc::new(AtomicBool::new(false));
     let seen = Arc::new(AtomicU64::new(0));
     let spin = |done: &dyn Fn() -> bool| {
@@ -170,6 +170,76 @@ fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
     }
     scheduler.stop();
     scheduler.join(LIMIT).expect("no thread is left");
+}
+
+#[test]
+fn past_the_limit_bound_tasks_get_on_though_all_schedulers_are_kept() {
+    bound_tasks_past_the_limit_get_on(1);
+}
+
+#[test]
+fn past_the_limit_bound_tasks_get_on_though_all_schedulers_that_are_online_are_kept() {
+    bound_tasks_past_the_limit_get_on(3);
+}
+
+/// A thread that masks the signal never comes to its gate. It takes its turns all the same.
+#[test]
+fn who_never_comes_to_its_gate_has_turns_as_the_others() {
+    let scheduler = Scheduler::builder()
+        .schedulers(1)
+        .kernel_policy(Policy::Idle)
+        .build()
+        .expect("worker threads start");
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, heard) = channel();
+    let hogs: Vec<_> = (0..3)
+        .map(|_| {
+            let (stop, told) = (Arc::clone(&stop), told.clone());
+            scheduler.spawn(async move {
+                let before = mask_all();
+                // SAFETY: a call without arguments.
+                told.send(unsafe { libc::gettid() })
+                    .expect("the test listens");
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                unmask(&before);
+            })
+        })
+        .collect();
+    let threads: Vec<i32> = hogs.iter().map(|_| next(&heard)).collect();
+    // The idle class is what comes after a turn.
+    until(
+        "somebody has no turn",
+        || format!("{:?}", scheduler.figures()),
+        || {
+            let mut threads = threads.iter();
+            // SAFETY: a call without pointers.
+            threads.all(|&id| unsafe { libc::sched_getscheduler(id) } == libc::SCHED_IDLE)
+        },
+    );
+    stop.store(true, Ordering::Relaxed);
+    for hog in hogs {
+        hog.wait().expect("it ends by the flag");
+    }
+    scheduler.stop();
+    scheduler.join(LIMIT).expect("no thread is left");
+}
+
+/// On this thread; the mask before.
+fn mask_all() -> libc::sigset_t {
+    // SAFETY: sets on this stack.
+    unsafe {
+        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut before);
+        before
+    }
+}
+
+fn unmask(before: &libc::sigset_t) {
+    // SAFETY: a set that `mask_all` gave.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
 }
 
 #[test]

@@ -290,6 +290,32 @@ fn those_that_run_after_a_long_slice_are_not_taken_for_it() {
     assert!(innocents < ROUNDS / 2, "{innocents} of {ROUNDS}");
 }
 
+/// The time before a slice, when the scheduler slept and the monitor with it, is not the slice's.
+#[test]
+fn a_slice_after_an_idle_time_began_with_its_task() {
+    let scheduler = scheduler(1);
+    let now = scheduler.now();
+    scheduler.spawn(async {}).wait().expect("it does nothing");
+    // The monitor sleeps after some 15 ms.
+    let slept = scheduler.sleep_until(now + 100_000_000);
+    scheduler.spawn(slept).wait().expect("it only sleeps");
+    for _ in 0..3 {
+        let idle = scheduler.sleep_until(scheduler.now() + 100_000_000);
+        scheduler.spawn(idle).wait().expect("it only sleeps");
+        scheduler.forget_longest_slice();
+        let before = scheduler.now();
+        scheduler
+            .spawn(dawdle(Duration::from_millis(30)))
+            .wait()
+            .expect("it ends");
+        until("it is not told", &scheduler, || {
+            scheduler.figures().longest_slice.is_some()
+        });
+        let slice = scheduler.figures().longest_slice.expect("seen just now");
+        assert!(slice.began_at >= before, "{slice:?} of a task of {before}");
+    }
+}
+
 #[test]
 fn a_handler_that_panics_is_counted_and_called_again() {
     let (out, slices) = channel();

@@ -7,7 +7,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{JoinError, Scheduler};
+use otp_scheduler::{
+    JoinError, MAX_BLOCKING_QUEUE, MAX_BLOCKING_THREADS, MAX_BOUND, MAX_LONG_SCHEDULE_QUEUE,
+    MAX_NATIVE, MAX_SCHEDULERS, Scheduler,
+};
 
 /// Says when it is dropped.
 struct Told(mpsc::Sender<()>);
@@ -115,12 +118,49 @@ fn the_last_handle_ends_the_threads_without_waiting() {
 
 #[test]
 fn a_number_out_of_range_is_refused() {
-    for schedulers in [0, 1_000_000] {
-        let error = Scheduler::builder()
-            .schedulers(schedulers)
-            .build()
-            .unwrap_err();
+    let builder = Scheduler::builder;
+    let tries = [
+        (builder().schedulers(0), "0 schedulers", MAX_SCHEDULERS),
+        (
+            builder().schedulers(1_000_000),
+            "1000000 schedulers",
+            MAX_SCHEDULERS,
+        ),
+        (
+            builder().max_bound(MAX_BOUND + 1),
+            "bound threads",
+            MAX_BOUND,
+        ),
+        (builder().max_bound(usize::MAX), "bound threads", MAX_BOUND),
+        (
+            builder().max_native(MAX_NATIVE + 1),
+            "native tasks",
+            MAX_NATIVE,
+        ),
+        (
+            builder().long_schedule_queue(MAX_LONG_SCHEDULE_QUEUE + 1),
+            "long slices",
+            MAX_LONG_SCHEDULE_QUEUE,
+        ),
+        (
+            builder().blocking_threads(0),
+            "blocking threads",
+            MAX_BLOCKING_THREADS,
+        ),
+        (
+            builder().blocking_queue(MAX_BLOCKING_QUEUE + 1),
+            "blocking queue",
+            MAX_BLOCKING_QUEUE,
+        ),
+    ];
+    for (builder, what, most) in tries {
+        let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        let text = error.to_string();
+        assert!(
+            text.contains(what) && text.ends_with(&format!("to {most}")),
+            "{text}"
+        );
     }
     let error = Scheduler::builder().name("a\0b").build().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);

@@ -61,11 +61,3 @@ fn past_the_gates_of_the_program_errors_say_so() {
         assert_eq!(scheduler.join(LIMIT), Ok(()));
     }
 }
-
-#[test]
-fn more_bound_threads_than_gates_are_refused() {
-    let refused = Scheduler::builder().max_bound(MAX_GATES + 1).build();
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
-    assert!(refused.to_string().contains(&MAX_GATES.to_string()));
-}

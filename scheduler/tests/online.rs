@@ -168,6 +168,26 @@ fn work_goes_to_those_who_stay_and_comes_back() {
     busy.end();
 }
 
+#[test]
+fn offline_is_idle_time() {
+    let scheduler = scheduler(2);
+    scheduler.set_schedulers_online(1).unwrap();
+    until_offline(&scheduler, 1);
+    let wall_time = || scheduler.figures().workers[1].wall_time;
+    let before = wall_time();
+    // Some time, in which the other one works.
+    let begun = Instant::now();
+    let works = scheduler.spawn(async move {
+        while begun.elapsed() < Duration::from_millis(100) {
+            yield_now().await;
+        }
+    });
+    works.wait().unwrap();
+    let spent = wall_time().since(before);
+    assert!(spent.utilisation() < 0.5, "{spent:?}");
+    assert!(spent.idle >= Duration::from_millis(50), "{spent:?}");
+}
+
 /// Timers that were started on a scheduler fire though it sleeps, with everyone idle.
 #[test]
 fn timers_of_those_offline_fire() {

@@ -243,6 +243,68 @@ fn a_low_task_from_outside_waits_for_no_flood_of_normal_ones_from_there() {
     holder.wait().unwrap();
 }
 
+#[test]
+fn a_normal_task_from_outside_goes_before_low_ones_in_the_queue() {
+    const LOW: usize = 100;
+    let scheduler = scheduler(1);
+    let (told, order) = channel();
+    let inner = scheduler.clone();
+    let (release, released) = channel::<()>();
+    let (began, begin) = channel();
+    let low_told = told.clone();
+    // In the queue of the scheduler that they are woken on.
+    let holder = scheduler.spawn(async move {
+        for _ in 0..LOW {
+            let told = low_told.clone();
+            inner.spawn_at(Priority::Low, async move { told.send("low").unwrap() });
+        }
+        began.send(()).unwrap();
+        let _ = released.recv();
+    });
+    next(&begin);
+    scheduler.spawn(async move { told.send("normal").unwrap() });
+    drop(release);
+    holder.wait().unwrap();
+    let order: Vec<_> = (0..=LOW).map(|_| next(&order)).collect();
+    let before = order.iter().position(|&who| who == "normal");
+    // What the low ones had coming for the slice that made them.
+    assert!(before.is_some_and(|low| low <= LOW / 8), "{before:?}");
+}
+
+/// Schedulers stop to look for urgent tasks when there are none, and one that moves from queue to queue is in none for
+/// a moment.
+#[test]
+fn urgent_tasks_that_come_now_and_then_and_move_about_are_all_found() {
+    const ROUNDS: usize = 300;
+    let scheduler = scheduler(3);
+    let mut hogs = Hogs::new();
+    let slices = hogs.start(&scheduler, Priority::Normal, 6);
+    for round in 0..ROUNDS {
+        // Long enough to be forgotten, by turns.
+        if round % 3 == 0 {
+            until(&slices, total(&slices) + 1000);
+        }
+        let inner = scheduler.clone();
+        let urgent = scheduler.spawn_at(Priority::High, async move {
+            let started: Vec<_> = (0..20)
+                .map(|n| {
+                    inner.spawn_at([Priority::High, Priority::Max][n % 2], async move {
+                        yield_now().await;
+                        n
+                    })
+                })
+                .collect();
+            let mut sum = 0;
+            for one in started {
+                sum += one.await.unwrap();
+            }
+            sum
+        });
+        assert_eq!(urgent.wait(), Ok(190), "in round {round}");
+    }
+    hogs.end();
+}
+
 /// In the run-next slot nobody else could take it.
 #[test]
 fn what_was_to_run_next_is_open_to_others_while_an_urgent_task_goes_first() {

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, next, scheduler};
-use otp_scheduler::{Header, JoinError, Scheduler, Step, VTable};
+use otp_scheduler::{Header, JoinError, Scheduler, Step, TaskName, VTable};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -113,6 +113,16 @@ unsafe fn bound(header: NonNull<Header>) {
     panic_any(Bomb);
 }
 
+static HAS_NO_NAME: VTable = VTable {
+    run: spins,
+    bound: None,
+    name: Some(name_panics),
+};
+
+unsafe fn name_panics(_: NonNull<Header>) -> TaskName {
+    panic_any(Bomb);
+}
+
 /// Tells, then panics.
 struct Rings(Sender<()>);
 
@@ -138,6 +148,28 @@ fn a_run_and_a_bound_hook_that_panic_leave_the_scheduler_sound() {
         next(&heard);
         is_sound(&scheduler);
     }
+}
+
+#[test]
+fn names_and_handlers_of_long_slices_that_panic_leave_the_reporter_sound() {
+    install();
+    let (told, heard) = channel();
+    let built = Scheduler::builder()
+        .schedulers(1)
+        .long_schedule(Duration::from_millis(5), move |slice| {
+            told.send(slice.task.name).expect("the test listens");
+            panic_any(Bomb);
+        })
+        .build();
+    let scheduler = built.expect("worker threads start");
+    let task: &'static mut Header = Box::leak(Box::new(Header::new(&scheduler, &HAS_NO_NAME)));
+    // SAFETY: the memory is never freed.
+    unsafe { scheduler.start(NonNull::from(task)) };
+    // It yields and runs again for ever.
+    for _ in 0..3 {
+        assert_eq!(next(&heard), "a task without a name");
+    }
+    is_sound(&scheduler);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Builder, Simulation, Step, Trace};
-use crate::core::{forget_payload, panic_text};
+use crate::panics::{forget_payload, panic_text};
 
 /// The environment variable that makes [`Builder::explore`] run the one seed that it names.
 pub const SEED_VARIABLE: &str = "OTP_SIMULATION_SEED";

@@ -65,10 +65,11 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Core, drop_quietly, quietly};
+use crate::core::Core;
 use crate::fire::AnyFire;
 use crate::gate::MAX_GATES;
 use crate::header::{Step as Slice, Task};
+use crate::panics::{drop_quietly, quietly};
 use crate::priority::Priority;
 use crate::random::SplitMix;
 use crate::scheduler::Scheduler;
