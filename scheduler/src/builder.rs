@@ -209,7 +209,7 @@ impl Builder {
     }
 
     /// Long slices that may wait for that handler to return, up to [`MAX_LONG_SCHEDULE_QUEUE`](crate::MAX_LONG_SCHEDULE_QUEUE); further ones are counted
-    /// ([`Figures::long_slices_lost`]) and it never hears of them. Default:
+    /// ([`Figures::long_slices_lost`](crate::Figures::long_slices_lost)) and it never hears of them. Default:
     /// [`DEFAULT_LONG_SCHEDULE_QUEUE`](crate::DEFAULT_LONG_SCHEDULE_QUEUE).
     pub fn long_schedule_queue(mut self, n: usize) -> Builder {
         self.settings.long_schedule_queue = n;
@@ -300,7 +300,7 @@ impl Builder {
     /// # Errors
     ///
     /// `InvalidInput` for a number out of range or a name with a nul byte; `QuotaExceeded` if the program has
-    /// [`MAX_GATES`](crate::MAX_GATES) threads that run tasks; otherwise what the system says to a new thread or descriptor, or
+    /// [`MAX_GATES`] threads that run tasks; otherwise what the system says to a new thread or descriptor, or
     /// to [`Builder::pin`].
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {

@@ -215,7 +215,7 @@ impl Scheduler {
 
     /// Lets the thread go that is bound to the task, since nobody waits for the task any more: until it gives way it gets
     /// a turn where nothing else is to be run, and one in [`CONDEMNED_INTERVAL_MS`](crate::CONDEMNED_INTERVAL_MS), shared with
-    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`], the kernel's idle class. It does
+    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`](crate::Policy::Normal), the kernel's idle class. It does
     /// nothing if no thread is bound to the task. Follows nothing: the pointer may be stale.
     pub fn condemn(&self, task: NonNull<Header>) {
         self.core.bound.condemn(task);

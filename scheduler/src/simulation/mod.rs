@@ -183,7 +183,7 @@ pub enum SimulationError {
          other schedulers"
     )]
     Gates {
-        /// [`MAX_GATES`](crate::MAX_GATES).
+        /// [`MAX_GATES`].
         limit: usize,
     },
 }
