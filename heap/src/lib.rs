@@ -140,8 +140,9 @@ pub use error::{
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
-    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, FLAT_MAP_PAIRS_MAX,
-    HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX, PARSE_INTEGER_DIGITS_MAX,
+    ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX,
+    FLAT_MAP_PAIRS_MAX, HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX,
+    PARSE_INTEGER_DIGITS_MAX,
 };
 #[doc(hidden)]
 pub use macros::support as __macros;
