@@ -14,8 +14,8 @@ use std::task::{self, Poll};
 use std::thread;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_scheduler::lock::MutexGuard;
 use otp_scheduler::{Blocking, Priority};
-use parking_lot::MutexGuard;
 use serde::Serialize;
 
 use crate::core::Core;
