@@ -141,6 +141,7 @@ pub use host::{Run, RunError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
 pub use names::RegisterError;
+pub use process::table::MAX_PROCESSES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
