@@ -480,8 +480,9 @@ impl Vm {
     /// when they are gone so is everybody else; what is left after `limit` is killed; then the
     /// threads end.
     ///
-    /// With code that does not return it takes four seconds more than `limit`: two for the killed to end, two for the
-    /// threads. The report names both.
+    /// It keeps to `limit`, up to a second: the killed get half a second to end (from the last of them that did, and two in
+    /// all), and the threads, with the closures of the blocking pool that run, what is left of `limit` and half a second.
+    /// Only code that does not return uses that up. The report names the processes and the threads that are left then.
     ///
     /// It begins at once and goes on whether or not the result is awaited. A second call gives
     /// the same result.

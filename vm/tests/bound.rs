@@ -183,7 +183,9 @@ fn a_shut_down_with_bound_processes_is_over_in_time_and_names_them() {
         let begun = Instant::now();
         let report = vm.shutdown(Duration::from_millis(50)).wait();
         let report = report.expect("no scheduler thread");
-        assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+        // A second more than asked for, and two for a loaded machine.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(3050), "{took:?}");
         assert_eq!(report.stuck.len(), hogs.len(), "{report:?}");
         assert_eq!(report.threads.len(), hogs.len(), "{report:?}");
         stop.store(true, Ordering::Relaxed);
