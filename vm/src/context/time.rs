@@ -405,6 +405,8 @@ impl Context {
     }
 
     /// Nanoseconds since the VM was built; never goes back. `erlang:monotonic_time(nanosecond)`.
+    ///
+    /// A point in time, to be compared with others: `Duration::from_nanos(later - earlier)` is the span between two.
     pub fn monotonic_time(&self) -> u64 {
         self.core().scheduler.now()
     }
