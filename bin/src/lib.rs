@@ -24,6 +24,7 @@ pub mod kv;
 mod module;
 mod run;
 
+use std::env::{self, VarError};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -45,11 +46,15 @@ pub fn main(modules: Vec<Module>) -> ExitCode {
         Err(error) => return usage(&with_hint(error)),
     };
     // A bench measures what processes do, not what their reports cost.
-    log_to_stderr(if matches.subcommand_name() == Some("bench") {
+    let logged = log_to_stderr(if matches.subcommand_name() == Some("bench") {
         "off"
     } else {
         "info"
     });
+    if let Err(error) = logged {
+        eprintln!("otp-vm: {error}");
+        return ExitCode::from(exit_code::USAGE);
+    }
     match matches.subcommand() {
         Some(("run", matches)) => run_module(&modules, matches),
         Some(("modules", _)) => {
@@ -144,9 +149,16 @@ fn list(modules: &[Module]) {
     }
 }
 
-/// Logs what `RUST_LOG` says, or else `default`.
-fn log_to_stderr(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+/// Logs what `RUST_LOG` says, or `default` where it is not set. One that says nothing known is no default: who looks for
+/// a fault would look in vain.
+fn log_to_stderr(default: &str) -> Result<(), String> {
+    let hint = "give levels such as `info` or `info,otp_vm=debug`";
+    let filter = match env::var("RUST_LOG") {
+        Ok(levels) => EnvFilter::try_new(&levels)
+            .map_err(|error| format!("RUST_LOG is {levels:?}: {error}; {hint}"))?,
+        Err(VarError::NotPresent) => EnvFilter::new(default),
+        Err(error) => return Err(format!("RUST_LOG: {error}; {hint}")),
+    };
     let stderr = std::io::stderr;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -157,4 +169,5 @@ fn log_to_stderr(default: &str) {
         .log_internal_errors(false);
     // A host that set a subscriber before keeps it.
     let _ = subscriber.try_init();
+    Ok(())
 }

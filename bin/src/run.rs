@@ -31,8 +31,8 @@ pub(crate) struct VmOptions {
     #[arg(long)]
     pin: bool,
     /// Most processes at once
-    #[arg(long, value_name = "N", default_value_t = otp_vm::DEFAULT_MAX_PROCESSES)]
-    max_processes: usize,
+    #[arg(long, value_name = "N", default_value_t = otp_vm::DEFAULT_MAX_PROCESSES as u32, value_parser = clap::value_parser!(u32).range(1..=otp_vm::MAX_PROCESSES as i64))]
+    max_processes: u32,
     /// How long the tree may take to end in order, before what is left is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_limit: u64,
@@ -52,7 +52,7 @@ enum End {
 pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> ExitCode {
     let mut builder = Vm::builder()
         .name(name)
-        .max_processes(options.max_processes)
+        .max_processes(options.max_processes as usize)
         .pin(options.pin);
     if let Some(schedulers) = options.schedulers {
         builder = builder.schedulers(schedulers.into());

@@ -31,6 +31,10 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         &["run", "kv", "--no-such-option"],
         &["run", "kv", "--listen", "not an address"],
         &["run", "--schedulers", "0", "kv"],
+        &["run", "--schedulers", "1025", "kv"],
+        &["run", "--max-processes", "0", "kv"],
+        &["run", "--max-processes", "134217729", "kv"],
+        &["run", "--shutdown-limit", "-1", "kv"],
         &["run", "kv", "--max-clients", "0"],
         &["run", "kv", "--max-arguments", "0"],
         &["run", "kv", "--max-frame-bytes", "0"],
@@ -65,6 +69,21 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn levels_of_the_log_that_are_none_are_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+        .env("RUST_LOG", "otp_vm=loud")
+        .arg("modules")
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("otp_vm=loud") && error.contains("otp_vm=debug"),
+        "{error}"
+    );
 }
 
 #[test]

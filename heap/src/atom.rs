@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::atoms::PRESET;
-use crate::limits::{ATOM_CHARACTERS_MAX, DEFAULT_ATOM_LIMIT};
+use crate::limits::{ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, DEFAULT_ATOM_LIMIT};
 use crate::{AtomError, embed, key_hash, text};
 
 /// An atom. Two atoms are equal exactly if their names are; `Ord` is by name, as in Erlang.
@@ -94,8 +94,12 @@ impl Atom {
 ///
 /// # Errors
 ///
-/// [`AtomError::LimitFixed`] if it was set before, or is under the number of atoms in use.
+/// [`AtomError::LimitFixed`] if it was set before, or is under the number of atoms in use; [`AtomError::LimitTooHigh`] over
+/// [`ATOM_LIMIT_MAX`].
 pub fn set_atom_limit(limit: u32) -> Result<(), AtomError> {
+    if limit > ATOM_LIMIT_MAX {
+        return Err(AtomError::LimitTooHigh { limit });
+    }
     let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
     let count = table.atoms.len() as u32;
     if table.limit.is_some() || limit < count {
@@ -167,7 +171,8 @@ static PRESET_ENTRIES: [Entry; PRESET.len()] = {
 /// Slots of the first chunk; each further chunk doubles the table, so that it grows without moving
 /// an entry that another thread is reading.
 const FIRST_CHUNK: u32 = 1024;
-const CHUNKS: usize = 23;
+/// As many as the largest table needs.
+const CHUNKS: usize = (ATOM_LIMIT_MAX / FIRST_CHUNK).ilog2() as usize + 2;
 
 type Chunk = OnceLock<Box<[OnceLock<Entry>]>>;
 static SLOTS: [Chunk; CHUNKS] = [const { OnceLock::new() }; CHUNKS];

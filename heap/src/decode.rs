@@ -27,10 +27,10 @@ pub fn from_term<'de, T: Deserialize<'de>>(term: Term<'de>) -> Result<T, DecodeE
 /// Bytes of a found term that an error shows.
 const FOUND_BYTES: usize = 64;
 
-/// Refuses to go deeper past the limit. A step of a type and the level of its term may come as two.
+/// Refuses to go deeper past the limit. What is a level here is one to the encoder, too.
 #[inline]
-fn bounded(depth: usize) -> Result<(), DecodeError> {
-    if depth >= DEPTH_MAX as usize * 2 {
+fn bounded(depth: u32) -> Result<(), DecodeError> {
+    if depth >= DEPTH_MAX {
         return Err(DecodeError::new(DecodeErrorKind::TooDeep));
     }
     Ok(())
@@ -40,7 +40,7 @@ fn bounded(depth: usize) -> Result<(), DecodeError> {
 #[derive(Clone, Copy)]
 struct Source<'de> {
     term: Term<'de>,
-    depth: usize,
+    depth: u32,
 }
 
 impl<'de> Source<'de> {
@@ -119,7 +119,11 @@ impl<'de> Source<'de> {
                 None => Err(self.mismatch(&visitor)),
             },
             View::Binary(bytes) => {
-                visitor.visit_seq(de::value::SeqDeserializer::new(bytes.iter().copied()))
+                bounded(self.depth)?;
+                let mut bytes = de::value::SeqDeserializer::new(bytes.iter().copied());
+                let value = visitor.visit_seq(&mut bytes)?;
+                bytes.end()?;
+                Ok(value)
             }
             _ => Err(self.mismatch(&visitor)),
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{de, ser};
 use thiserror::Error;
 
-use crate::limits::{ATOM_CHARACTERS_MAX, DEPTH_MAX};
+use crate::limits::{ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, DEPTH_MAX};
 
 /// An atom could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -36,6 +36,12 @@ pub enum AtomError {
         limit: u32,
         /// Atoms in use.
         count: u32,
+    },
+    /// No table of atoms is as large as the new limit.
+    #[error("a table of atoms holds at most {ATOM_LIMIT_MAX}, not {limit}: set a lower limit")]
+    LimitTooHigh {
+        /// The limit asked for.
+        limit: u32,
     },
 }
 

@@ -54,6 +54,8 @@
 //! and has a lower-case one: `EXIT` and `$gen_call` stay as they are, and so do names of fields.
 //! Map keys are unique: the last wins. Up to 32 of them lie flat, in order; more are a hash trie.
 //!
+//! The page `docs/terms.md` has the whole of serde's data model, the layout in memory, and how to keep terms.
+//!
 //! # Terms as text
 //!
 //! [`Display`](std::fmt::Display) prints a term as OTP's `~0tp` does, [`Term::display_latin1`] as
@@ -91,6 +93,11 @@
 //!   terms: atoms, pids and references pass as their texts, and [`OwnedTerm`], [`Native`] and
 //!   enums tagged in the usual way cannot pass.
 //! - `Some(None)` and `Some(atoms::NIL)` come back as `None`.
+
+/// The examples of `docs/terms.md` are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/terms.md")]
+struct TermsPage;
 
 mod atom;
 mod atom_cache;
@@ -140,8 +147,9 @@ pub use error::{
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
 pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
-    ATOM_CHARACTERS_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX, FLAT_MAP_PAIRS_MAX,
-    HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX, PARSE_INTEGER_DIGITS_MAX,
+    ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX,
+    FLAT_MAP_PAIRS_MAX, HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX,
+    PARSE_INTEGER_DIGITS_MAX,
 };
 #[doc(hidden)]
 pub use macros::support as __macros;

@@ -1,6 +1,6 @@
 //! The limit on atoms belongs to the program, so its test is a program of its own.
 
-use otp_heap::{Atom, AtomError, EncodeError, atom_count, set_atom_limit, to_term};
+use otp_heap::{ATOM_LIMIT_MAX, Atom, AtomError, EncodeError, atom_count, set_atom_limit, to_term};
 use serde::Serialize;
 
 #[test]
@@ -8,6 +8,10 @@ fn the_table_refuses_atoms_at_its_limit() {
     let (count, _) = atom_count();
     let error = set_atom_limit(count - 1).unwrap_err();
     assert!(matches!(error, AtomError::LimitFixed { .. }), "{error}");
+    for limit in [ATOM_LIMIT_MAX + 1, u32::MAX] {
+        let too_high = AtomError::LimitTooHigh { limit };
+        assert_eq!(set_atom_limit(limit), Err(too_high));
+    }
     let limit = count + 1;
     set_atom_limit(limit).unwrap();
     assert_eq!(

@@ -1,7 +1,9 @@
 //! Every limit answers with an error.
 
+use std::collections::BTreeMap;
+
 use otp_heap::{
-    Atom, Builder, DEPTH_MAX, DecodeErrorKind, EncodeError, OwnedTerm, Term, from_term,
+    Atom, Builder, DEPTH_MAX, DecodeErrorKind, EncodeError, OwnedTerm, Term, from_term, parse,
     to_block_within, to_term,
 };
 use serde::ser::{SerializeMap, SerializeStruct, SerializeTuple};
@@ -25,6 +27,72 @@ fn depth_is_bounded() {
         to_term(&chain(DEPTH_MAX + 1)).unwrap_err(),
         EncodeError::TooDeep
     );
+}
+
+/// `{newtype,{newtype,…}}` around a term.
+fn wrapped(term: &OwnedTerm, levels: u32) -> OwnedTerm {
+    let mut builder = Builder::new();
+    for _ in 0..levels {
+        builder.atom(Atom::new("newtype").unwrap());
+    }
+    builder.term(term.root());
+    for _ in 0..levels {
+        builder.tuple(2);
+    }
+    builder.finish(()).unwrap()
+}
+
+#[test]
+fn a_value_is_read_as_deeply_as_it_is_written_and_no_deeper() {
+    #[derive(Serialize, Deserialize, Debug)]
+    enum Nested {
+        Unit(()),
+        Bytes(Vec<u8>),
+        Newtype(Box<Nested>),
+        Tuple(u8, Box<Nested>),
+        List(Vec<Nested>),
+        Map(BTreeMap<u8, Nested>),
+        Optional(Wrapper),
+        Struct { inner: Box<Nested> },
+    }
+    #[derive(Serialize, Deserialize, Debug)]
+    struct Wrapper(Option<Box<Nested>>);
+    let too_deep = |term: OwnedTerm| {
+        let error = from_term::<Nested>(term.root()).unwrap_err();
+        assert_eq!(error.kind(), &DecodeErrorKind::TooDeep);
+    };
+    // Each with the levels that it adds.
+    type Wrap = fn(Nested) -> Nested;
+    let kinds: [(Wrap, u32); 6] = [
+        (|inner| Nested::Newtype(inner.into()), 1),
+        (|inner| Nested::Tuple(1, inner.into()), 1),
+        (|inner| Nested::List(vec![inner]), 2),
+        (|inner| Nested::Map([(1, inner)].into()), 2),
+        (|inner| Nested::Optional(Wrapper(Some(inner.into()))), 3),
+        (
+            |inner| Nested::Struct {
+                inner: inner.into(),
+            },
+            2,
+        ),
+    ];
+    for (wrap, levels) in kinds {
+        for (innermost, own) in [
+            ((|| Nested::Unit(())) as fn() -> Nested, 1),
+            (|| Nested::Bytes(vec![1]), 2),
+        ] {
+            let (most, left) = ((DEPTH_MAX - own) / levels, (DEPTH_MAX - own) % levels);
+            let value = |count| (0..count).fold(innermost(), |inner, _| wrap(inner));
+            assert_eq!(to_term(&value(most + 1)).unwrap_err(), EncodeError::TooDeep);
+            let term = to_term(&value(most)).unwrap();
+            assert!(from_term::<Nested>(wrapped(&term, left).root()).is_ok());
+            too_deep(wrapped(&term, left + 1));
+        }
+    }
+    // The bytes of a binary are elements where a sequence is asked for.
+    let bytes = parse("{bytes, <<1, 2>>}").unwrap();
+    assert!(from_term::<Nested>(wrapped(&bytes, DEPTH_MAX - 2).root()).is_ok());
+    too_deep(wrapped(&bytes, DEPTH_MAX - 1));
 }
 
 /// `{1,{1,{1,…}}}`, or with the nesting in the first place.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
 use otp_heap::{
-    Atom, Binary, Builder, DecodeErrorKind, OwnedTerm, Pid, Ref, atoms, from_term, to_block,
+    Atom, Binary, Builder, DecodeErrorKind, OwnedTerm, Pid, Ref, atoms, from_term, parse, to_block,
     to_term,
 };
 use serde::de::DeserializeOwned;
@@ -283,6 +283,17 @@ fn an_error_names_the_path() {
         matches!(error.kind(), DecodeErrorKind::Mismatch { .. }),
         "{error}"
     );
+}
+
+#[test]
+fn a_tuple_is_read_from_as_many_elements_and_no_more() {
+    for text in ["{1, 2}", "[1, 2]", "<<1, 2>>"] {
+        let term = parse(text).unwrap();
+        assert_eq!(from_term::<(u8, u8)>(term.root()), Ok((1, 2)), "{text}");
+        assert_eq!(from_term::<Vec<u8>>(term.root()), Ok(vec![1, 2]), "{text}");
+        assert!(from_term::<(u8,)>(term.root()).is_err(), "{text}");
+        assert!(from_term::<[u8; 3]>(term.root()).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -11,13 +11,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Clones share the term. Two reasons are equal when their terms are (`=:=`).
 ///
-/// ```
-/// use otp_vm::ExitReason;
+/// What takes a reason takes `impl Into<ExitReason>`: a text or an atom is one as it is. OTP's own have a constructor
+/// each, and [`ExitReason::new`] makes one of any other value.
 ///
+/// ```
+/// use otp_vm::{Atom, ExitReason};
+///
+/// assert_eq!(ExitReason::from("no such file").to_string(), "<<\"no such file\">>");
+/// assert_eq!(ExitReason::from(Atom::new("enoent")?).to_string(), "enoent");
+/// assert_eq!(ExitReason::normal().to_string(), "normal");
+/// assert!(ExitReason::shutdown_with(&"upgrade").is_shutdown());
 /// let reason = ExitReason::new(&("bad_file", 7));
 /// assert!(reason.is_abnormal());
-/// assert!(ExitReason::shutdown_with(&"upgrade").is_shutdown());
-/// assert_eq!(ExitReason::normal().to_string(), "normal");
+/// assert_eq!(reason.decode::<(String, u8)>()?, ("bad_file".to_owned(), 7));
+///
+/// // A text is a binary, never an atom: this is no orderly end.
+/// assert!(ExitReason::from("normal").is_abnormal());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct ExitReason(Reason);
@@ -175,6 +185,20 @@ impl From<Atom> for ExitReason {
     }
 }
 
+/// The text as a binary, as Elixir's `exit("text")`. It is never an atom: those of OTP have constructors.
+impl From<&str> for ExitReason {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+/// As for `&str`.
+impl From<String> for ExitReason {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
 impl PartialEq for ExitReason {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -220,7 +244,21 @@ impl<'de> Deserialize<'de> for ExitReason {
     }
 }
 
-/// What a process body may return, as the reason it ends with.
+/// What a process body may return, as the reason it ends with: `()`, a reason, `Result<(), E>` with whatever is one, or
+/// nothing at all.
+///
+/// ```
+/// # use otp_vm::{ExitReason, Timeout, Vm};
+/// # let vm = Vm::builder().schedulers(1).build()?;
+/// # let run = vm.run(|mut cx| async move {
+/// let (_, monitor) = cx.spawn_monitor(|_| async { Err::<(), _>("no such file") }).unwrap();
+/// let down = cx.receive_where(Timeout::Infinity, |message| message.down()).await.unwrap();
+/// assert_eq!(down.reference, monitor);
+/// assert_eq!(down.reason, ExitReason::from("no such file"));
+/// # });
+/// # run.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait IntoExit {
     /// The exit reason that stands for this value.
     fn into_exit(self) -> ExitReason;

@@ -42,10 +42,14 @@
 //! [`ProcessInfo::memory`] is what the VM holds for a process. What the process's own code allocates is counted, in
 //! [`ProcessInfo::native_memory`], if the program installs [`AccountingAllocator`] as its global allocator.
 //!
+//! # Time
+//! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds
+//! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].
+//!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
 //! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until it
-//!   next awaits.
+//!   next awaits. (One that kept its scheduler, past [`VmBuilder::max_bound`], is killed for others when it awaits, too.)
 //!
 //! # Features
 //! `tokio`, off by default: `VmBuilder::tokio` takes a runtime's handle, and tokio's libraries work in processes.
@@ -141,6 +145,7 @@ pub use host::{Run, RunError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
 pub use names::RegisterError;
+pub use process::table::MAX_PROCESSES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,

@@ -4,10 +4,14 @@
 //! 1. Processes without a parent get the exit signal `shutdown`. Supervisors among them end their
 //!    children in order; links do the rest.
 //! 2. When they are gone, the same is sent to whoever is left: processes that nobody supervised.
-//! 3. Whatever is left after the limit is killed, and no process is made any more.
-//! 4. The scheduler's threads end after their present slice. A thread that runs code which never
-//!    returns is named in the report and left alone; then the VM's memory is left as well.
+//! 3. Whatever is left after the limit is killed, and no process is made any more. The killed end one by one, and get
+//!    [`PATIENCE`] after the last that did; who is there then is stuck.
+//! 4. The scheduler's threads end after their present slice, the blocking pool's after their closure: within what is
+//!    left of the limit, and [`PATIENCE`]. A thread that runs code which never returns is named in the report and left
+//!    alone; then the VM's memory is left as well.
 //! 5. The core is let go: it is freed when the last handle is.
+//!
+//! So code that does not return makes it twice the patience longer than the limit, a second, and not more.
 //!
 //! A thread of its own does all this, so that neither a drop nor an async caller ever blocks. In a simulation a plain task
 //! does, and point 4 is left out: the simulation goes on, and keeps the core until it is dropped.
@@ -29,8 +33,12 @@ use crate::host::OnExit;
 use crate::process::table::Left;
 use crate::process::{NEVER, quietly, report};
 
-/// How long killed processes get to drop what they hold, and then the threads to end. Chosen by
-/// feel: both take microseconds, unless native code doesn't return.
+/// How long, past the limit, killed processes get until one of them has ended, and then the threads to end. Chosen by feel:
+/// both take microseconds, unless native code doesn't return, or other programs have the cores.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long they get in all, if they end one after the other: a million of them, or destructors that take their time.
+/// Chosen by feel.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a shut-down came to.
@@ -220,11 +228,7 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
 }
 
 async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
-    let from_now = |limit: Duration| {
-        let limit = u64::try_from(limit.as_nanos()).unwrap_or(NEVER);
-        core.scheduler.now().saturating_add(limit)
-    };
-    let deadline = from_now(limit);
+    let deadline = from_now(core, limit);
     let before = core.processes.live();
     let is_root = |&pid: &Pid| {
         core.with_process(pid, |process| process.lock().parent)
@@ -245,7 +249,7 @@ async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     if !nobody_left() {
         killed = core.processes.live();
         kill_all(core);
-        core.wait_until(from_now(KILL_LIMIT), nobody_left).await;
+        wait_for_the_killed(core).await;
     }
     let left = core.processes.left();
     let stuck: Vec<Pid> = left.iter().map(|process| process.pid).collect();
@@ -253,7 +257,9 @@ async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
         Vec::new()
     } else {
         core.scheduler.stop();
-        core.scheduler.join(KILL_LIMIT).err().unwrap_or_default()
+        let left = deadline.saturating_sub(core.scheduler.now());
+        let left = Duration::from_nanos(left).saturating_add(PATIENCE);
+        core.scheduler.join(left).err().unwrap_or_default()
     };
     let threads: Vec<String> = threads
         .into_iter()
@@ -276,6 +282,26 @@ async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
         killed,
         stuck,
         threads,
+    }
+}
+
+/// The time when `limit` will be over, on the scheduler's clock.
+fn from_now(core: &Core, limit: Duration) -> u64 {
+    let limit = u64::try_from(limit.as_nanos()).unwrap_or(NEVER);
+    core.scheduler.now().saturating_add(limit)
+}
+
+/// Until all are gone, or none has ended for so long that no other will.
+async fn wait_for_the_killed(core: &Core) {
+    let at_last = from_now(core, KILL_LIMIT);
+    let mut left = core.processes.live();
+    while left > 0 {
+        let fewer = || core.processes.live() < left;
+        let until = at_last.min(from_now(core, PATIENCE));
+        if !core.wait_until(until, fewer).await {
+            return;
+        }
+        left = core.processes.live();
     }
 }
 
@@ -304,5 +330,47 @@ fn kill_all(core: &Core) {
 fn send_exit(core: &Core, to: impl Iterator<Item = Pid>, reason: &ExitReason) {
     for pid in to {
         core.signal(pid, envelope::exit(Kind::Exit, HOST, reason));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use otp_scheduler::simulation::Simulation;
+
+    use super::*;
+    use crate::{Context, Vm};
+
+    /// How long the wait takes, and who is left then, when processes end after so many milliseconds, and one never.
+    fn waits(ends_ms: impl IntoIterator<Item = u64>) -> (Duration, usize) {
+        let mut simulation = Simulation::new(1).unwrap();
+        let vm = Vm::builder().simulate(&simulation).build().unwrap();
+        vm.spawn(|_| std::future::pending::<()>()).unwrap();
+        for end_ms in ends_ms {
+            let after = Duration::from_millis(end_ms);
+            vm.spawn(move |cx: Context| async move { cx.sleep(after).await })
+                .unwrap();
+        }
+        let core = Arc::clone(vm.core());
+        let begun = simulation.now();
+        simulation
+            .block_on(async move { wait_for_the_killed(&core).await })
+            .unwrap();
+        (simulation.now() - begun, vm.core().processes.live())
+    }
+
+    #[test]
+    fn killed_processes_are_waited_for_while_they_end_one_after_the_other() {
+        let slack = Duration::from_millis(10);
+        let takes = |(took, left): (Duration, usize), expected, left_over| {
+            assert!((expected..expected + slack).contains(&took), "{took:?}");
+            assert_eq!(left, left_over);
+        };
+        takes(waits([]), PATIENCE, 1);
+        takes(waits([400, 800]), PATIENCE + Duration::from_millis(800), 1);
+        // The gap after the second is too long.
+        takes(waits([1, 2, 1000]), PATIENCE + Duration::from_millis(2), 2);
+        takes(waits((1..10).map(|number| number * 400)), KILL_LIMIT, 6);
     }
 }

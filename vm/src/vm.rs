@@ -18,13 +18,16 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
 use crate::names::RegisterError;
-use crate::process::table::MAX_PROCESSES_LIMIT;
+use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 
 /// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
 pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
+
+/// The scheduler looks for long slices each millisecond, and takes a shorter threshold for one.
+const SHORTEST_LONG_SCHEDULE: Duration = Duration::from_millis(1);
 
 /// How long a VM that was dropped without [`Vm::shutdown`] lets its processes end in order.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -68,29 +71,35 @@ pub struct VmBuilder {
     simulated: Option<Scheduler>,
     max_processes: usize,
     max_tables: usize,
+    long_schedule: Option<Duration>,
 }
 
 /// Why a VM was not built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The scheduler's threads or its poller could not be made.
+    /// The scheduler's threads or its poller could not be made; or one of its settings is out of range, which is an
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) that says what to give.
     #[error("the scheduler could not be started: {0}")]
     Scheduler(#[from] std::io::Error),
-    /// More processes asked for than pids can name.
-    #[error("max_processes is {asked}, and a pid can name {limit} at most: ask for fewer")]
-    TooManyProcesses {
+    /// A limit of no process, or of more than pids can name.
+    #[error("max_processes is {asked}: give a number from 1 to {MAX_PROCESSES}")]
+    MaxProcesses {
         /// What was asked for.
         asked: usize,
-        /// The most that can be had.
-        limit: usize,
+    },
+    /// Slices shorter than the scheduler measures were to be told of.
+    #[error("long_schedule has a threshold of {asked:?}: give {SHORTEST_LONG_SCHEDULE:?} or more")]
+    LongSchedule {
+        /// What was asked for.
+        asked: Duration,
     },
 }
 
 impl VmBuilder {
-    /// Scheduler threads; by default as many as the program may use cores. 0 counts as 1.
+    /// Scheduler threads, 1 to 1024; by default as many as the program may use cores. `erl +S`.
     pub fn schedulers(mut self, schedulers: usize) -> Self {
-        self.scheduler = self.scheduler.schedulers(schedulers.max(1));
+        self.scheduler = self.scheduler.schedulers(schedulers);
         self
     }
 
@@ -114,14 +123,15 @@ impl VmBuilder {
         self
     }
 
-    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`].
+    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`]. A process past the limit keeps its scheduler,
+    /// and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
         self
     }
 
-    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, with its pid; None for what the VM
-    /// runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
+    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, a millisecond at least, with its
+    /// pid; None for what the VM runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
     ///
     /// The slice has the process's name or label, and the function that it began with, as text. For when it is called, and
     /// on which thread, see [`otp_scheduler::Builder::long_schedule`]. It should hold no [`Vm`], which would keep that up.
@@ -147,6 +157,7 @@ impl VmBuilder {
             handler((id != 0).then(|| Pid::from_u64(id)), slice);
         };
         self.scheduler = self.scheduler.long_schedule(threshold, handler);
+        self.long_schedule = Some(threshold);
         self
     }
 
@@ -187,13 +198,13 @@ impl VmBuilder {
         self
     }
 
-    /// Most processes at once; see [`DEFAULT_MAX_PROCESSES`]. 0 counts as 1. `erl +P`.
+    /// Most processes at once, 1 to [`MAX_PROCESSES`]; by default [`DEFAULT_MAX_PROCESSES`]. `erl +P`.
     pub fn max_processes(mut self, max: usize) -> Self {
-        self.max_processes = max.max(1);
+        self.max_processes = max;
         self
     }
 
-    /// Most tables at once; see [`DEFAULT_MAX_TABLES`]. `erl +e`.
+    /// Most tables at once, 0 for none; by default [`DEFAULT_MAX_TABLES`]. `erl +e`.
     pub fn max_tables(mut self, max: usize) -> Self {
         self.max_tables = max;
         self
@@ -248,12 +259,14 @@ impl VmBuilder {
     /// # Errors
     /// See [`BuildError`].
     pub fn build(self) -> Result<Vm, BuildError> {
-        let limit = MAX_PROCESSES_LIMIT;
-        if self.max_processes > limit {
-            return Err(BuildError::TooManyProcesses {
+        if !(1..=MAX_PROCESSES).contains(&self.max_processes) {
+            return Err(BuildError::MaxProcesses {
                 asked: self.max_processes,
-                limit,
             });
+        }
+        let too_short = |threshold: &Duration| *threshold < SHORTEST_LONG_SCHEDULE;
+        if let Some(asked) = self.long_schedule.filter(too_short) {
+            return Err(BuildError::LongSchedule { asked });
         }
         install_panic_hook();
         let scheduler = match self.simulated {
@@ -275,6 +288,7 @@ impl Vm {
             simulated: None,
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
+            long_schedule: None,
         }
     }
 
@@ -466,8 +480,9 @@ impl Vm {
     /// when they are gone so is everybody else; what is left after `limit` is killed; then the
     /// threads end.
     ///
-    /// With code that does not return it takes four seconds more than `limit`: two for the killed to end, two for the
-    /// threads. The report names both.
+    /// It keeps to `limit`, up to a second: the killed get half a second to end (from the last of them that did, and two in
+    /// all), and the threads, with the closures of the blocking pool that run, what is left of `limit` and half a second.
+    /// Only code that does not return uses that up. The report names the processes and the threads that are left then.
     ///
     /// It begins at once and goes on whether or not the result is awaited. A second call gives
     /// the same result.

@@ -60,7 +60,7 @@ fn a_child_of_a_dead_maker_is_not_left_over() {
 #[test]
 fn who_was_sent_an_exit_signal_is_not_alive_to_its_sender() {
     run(|mut cx| async move {
-        for reason in [ExitReason::kill(), ExitReason::new("enough")] {
+        for reason in [ExitReason::kill(), ExitReason::from("enough")] {
             let pid = cx.spawn(idle).unwrap();
             assert!(cx.is_alive(pid).await);
             cx.exit_process(pid, reason);

@@ -61,7 +61,7 @@ fn a_bound_process_may_panic_exit_or_return() {
                     spin(&stop);
                     match how % 3 {
                         0 => panic!("while bound"),
-                        1 => cx.exit(ExitReason::new("enough")),
+                        1 => cx.exit("enough"),
                         _ => {}
                     }
                 })
@@ -74,7 +74,7 @@ fn a_bound_process_may_panic_exit_or_return() {
             let reason = down(&mut cx, monitor).await;
             match how % 3 {
                 0 => assert!(reason.is_abnormal()),
-                1 => assert_eq!(reason, ExitReason::new("enough")),
+                1 => assert_eq!(reason, ExitReason::from("enough")),
                 _ => assert_eq!(reason, ExitReason::normal()),
             }
         }
@@ -108,15 +108,15 @@ fn links_and_monitors_of_bound_processes_fire() {
             })
             .collect();
         for &pid in &linked {
-            cx.exit_process(pid, ExitReason::new("over"));
+            cx.exit_process(pid, "over");
         }
         stop.store(true, Ordering::Relaxed);
         for monitor in monitors {
-            assert_eq!(down(&mut cx, monitor).await, ExitReason::new("over"));
+            assert_eq!(down(&mut cx, monitor).await, ExitReason::from("over"));
         }
         for _ in linked {
             let exit = cx.receive_where(LIMIT, |message| message.exit().map(|exit| exit.reason));
-            assert_eq!(exit.await, Some(ExitReason::new("over")));
+            assert_eq!(exit.await, Some(ExitReason::from("over")));
         }
     });
 }
@@ -183,7 +183,9 @@ fn a_shut_down_with_bound_processes_is_over_in_time_and_names_them() {
         let begun = Instant::now();
         let report = vm.shutdown(Duration::from_millis(50)).wait();
         let report = report.expect("no scheduler thread");
-        assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+        // A second more than asked for, and two for a loaded machine.
+        let took = begun.elapsed();
+        assert!(took < Duration::from_millis(3050), "{took:?}");
         assert_eq!(report.stuck.len(), hogs.len(), "{report:?}");
         assert_eq!(report.threads.len(), hogs.len(), "{report:?}");
         stop.store(true, Ordering::Relaxed);

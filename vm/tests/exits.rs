@@ -55,9 +55,9 @@ fn a_panic_in_the_function_of_a_body_is_the_new_processs() {
 fn exit_unwinds_with_the_reason() {
     run(|mut cx| async move {
         let (_, monitor) = cx
-            .spawn_monitor(|cx| async move { cx.exit(ExitReason::new("enough")) })
+            .spawn_monitor(|cx| async move { cx.exit("enough") })
             .unwrap();
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("enough"));
     });
 }
 
@@ -160,15 +160,14 @@ fn an_abnormal_exit_takes_a_chain_of_links_along() {
         let (_, monitor) = cx
             .spawn_monitor(|cx| async move {
                 cx.spawn_link(|cx| async move {
-                    cx.spawn_link(|_| async { Err::<(), _>(ExitReason::new("deep")) })
-                        .unwrap();
+                    cx.spawn_link(|_| async { Err::<(), _>("deep") }).unwrap();
                     idle(cx).await;
                 })
                 .unwrap();
                 idle(cx).await;
             })
             .unwrap();
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("deep"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("deep"));
     });
 }
 
@@ -189,8 +188,8 @@ fn an_unlinked_process_sends_no_exit() {
         let (other, monitor) = cx.spawn_monitor(idle).unwrap();
         cx.link(other);
         cx.unlink(other);
-        cx.exit_process(other, ExitReason::new("gone"));
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("gone"));
+        cx.exit_process(other, "gone");
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("gone"));
         // A link would have ended this process by now.
         assert!(!cx.is_alive(other).await);
     });
@@ -248,7 +247,7 @@ fn thousands_of_links_die_with_one() {
                     cx.send(parent, &pid).unwrap();
                 }
                 cx.receive().await;
-                Err::<(), _>(ExitReason::new("hub"))
+                Err::<(), _>("hub")
             })
             .unwrap();
         let mut references = Vec::new();
@@ -257,14 +256,14 @@ fn thousands_of_links_die_with_one() {
             references.push(cx.monitor(pid));
         }
         cx.send(hub, &atoms::OK).unwrap();
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("hub"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("hub"));
         for _ in 0..LINKS {
             let down = cx
                 .receive_timeout(LIMIT)
                 .await
                 .and_then(|message| message.down())
                 .expect("a DOWN");
-            assert_eq!(down.reason, ExitReason::new("hub"));
+            assert_eq!(down.reason, ExitReason::from("hub"));
         }
     });
 }
@@ -289,7 +288,7 @@ fn signals_and_messages_of_one_sender_keep_their_order() {
                 .unwrap()
                 .pid;
             cx.send(pid, &0).unwrap();
-            cx.exit_process(pid, ExitReason::new("one"));
+            cx.exit_process(pid, "one");
             cx.send(pid, &2).unwrap();
             assert_eq!(expect::<String>(&mut cx).await, "in order");
         }

@@ -223,7 +223,7 @@ fn what_an_ended_process_still_does_is_discarded() {
                 .send_after(Duration::ZERO, parent, "from beyond")
                 .expect("silent");
             inner.exit_process(other, ExitReason::kill());
-            inner.exit_process(parent, ExitReason::new("from beyond"));
+            inner.exit_process(parent, "from beyond");
             inner.link(parent);
             inner.monitor(parent);
             let done = (
@@ -295,7 +295,7 @@ fn a_bound_process_that_traps_exits_is_ended_by_kill_alone() {
             .expect("a process");
         let figures = |cx: &Context| cx.vm().system_info().schedulers_figures;
         until_in(&cx, "it is bound", || figures(&cx).bound >= 1).await;
-        cx.exit_process(pid, ExitReason::new("enough"));
+        cx.exit_process(pid, "enough");
         assert!(cx.is_alive(pid).await);
         cx.exit_process(pid, ExitReason::kill());
         cx.exit_process(pid, ExitReason::kill());
@@ -346,14 +346,14 @@ fn a_kill_ends_a_process_whose_destructor_does_not_return() {
             })
             .expect("a process");
         assert!(cx.is_alive(pid).await);
-        cx.exit_process(pid, ExitReason::new("enough"));
+        cx.exit_process(pid, "enough");
         let figures = |cx: &Context| cx.vm().system_info().schedulers_figures;
         until_in(&cx, "it is bound", || figures(&cx).bound >= 1).await;
         // Everybody waits for destructors: what they close is closed when a successor starts.
         let early = cx.receive_timeout(Duration::from_millis(20)).await;
         assert!(early.is_none(), "{early:?}");
         cx.exit_process(pid, ExitReason::kill());
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("enough"));
         hog.stop();
     });
 }

@@ -170,12 +170,12 @@ fn a_call_to_the_dead_the_dying_and_oneself_says_so() {
         let dying = cx
             .spawn(|mut cx| async move {
                 cx.receive().await;
-                Err::<(), _>(ExitReason::new("while serving"))
+                Err::<(), _>("while serving")
             })
             .unwrap();
         let error = cx.call::<_, ()>(dying, &(1, 2), LIMIT).await.unwrap_err();
         assert!(
-            matches!(error, CallError::Exit(reason) if reason == ExitReason::new("while serving"))
+            matches!(error, CallError::Exit(reason) if reason == ExitReason::from("while serving"))
         );
 
         let error = cx

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{bounded, down, expect};
-use otp_vm::{Policy, Vm};
+use otp_vm::{Native, Policy, Vm};
 
 /// Ends the loops when the test ends, however it does.
 struct Flag(Arc<AtomicBool>);
@@ -84,4 +84,37 @@ fn a_shut_down_names_what_does_not_return() {
         assert_eq!(report.stuck, [pid], "{report:?}");
         assert!(report.threads[0].contains("bound"), "{report:?}");
     }
+}
+
+/// Runs native code when it is dropped.
+struct AtDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for AtDrop<F> {
+    fn drop(&mut self) {
+        if let Some(run) = self.0.take() {
+            run();
+        }
+    }
+}
+
+/// Its timer fires between the slices of a scheduler.
+#[test]
+fn a_late_message_for_nobody_whose_destructor_does_not_return_holds_nobody_up() {
+    bounded(1, |mut cx| async move {
+        let flag = Flag::new();
+        let (gone, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+        down(&mut cx, monitor).await;
+        let (told, begins) = std::sync::mpsc::channel();
+        let spin = flag.spin();
+        let late = Native::new(AtDrop(Some(move || {
+            told.send(()).unwrap();
+            spin();
+        })));
+        cx.send_after(Duration::from_millis(1), gone, &late)
+            .unwrap();
+        // A scheduler that is in the destructor comes to no wait's end.
+        while begins.try_recv().is_err() {
+            cx.sleep(Duration::from_millis(1)).await;
+        }
+    });
 }

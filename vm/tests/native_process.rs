@@ -72,8 +72,8 @@ fn exit_reasons_are_those_of_any_process() {
     bounded(2, |mut cx| async move {
         let (_, monitor) = spawn_monitored(&cx, |_| ());
         assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
-        let (_, monitor) = spawn_monitored(&cx, |cx| -> () { cx.exit(ExitReason::new("enough")) });
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::new("enough"));
+        let (_, monitor) = spawn_monitored(&cx, |cx| -> () { cx.exit("enough") });
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::from("enough"));
         let (_, monitor) = spawn_monitored(&cx, |_| -> () { panic!("it broke") });
         let reason = down(&mut cx, monitor).await.to_string();
         assert!(
@@ -131,13 +131,13 @@ fn links_go_both_ways_and_exits_may_be_trapped() {
     bounded(2, |mut cx| async move {
         cx.trap_exit(true);
         let linked = SpawnOptions::new().link();
-        let native = cx.spawn_native_opt(linked, |cx| cx.exit(ExitReason::new("bad")));
+        let native = cx.spawn_native_opt(linked, |cx| cx.exit("bad"));
         let native: Pid = native.map(|spawned: otp_vm::Spawned| spawned.pid).unwrap();
-        assert_eq!(exit(&mut cx, native).await, ExitReason::new("bad"));
+        assert_eq!(exit(&mut cx, native).await, ExitReason::from("bad"));
         let parent = cx.pid();
         cx.spawn_native_opt(SpawnOptions::new().trap_exit(), move |mut cx| {
             let green = cx.spawn_link(idle).unwrap();
-            cx.exit_process(green, ExitReason::new("why"));
+            cx.exit_process(green, "why");
             let exit = cx.receive_where(LIMIT, |message| message.exit()).unwrap();
             cx.send(parent, &(exit.from == green, exit.reason.to_string()))
                 .unwrap();

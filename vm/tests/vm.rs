@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::{LIMIT, bounded, expect, idle, run};
 use otp_vm::{
-    BuildError, Context, ExitReason, IntervalError, RegisterError, RunError, SpawnError,
-    SpawnOptions, Status, Vm,
+    Context, ExitReason, IntervalError, MAX_PROCESSES, RegisterError, RunError, SpawnError,
+    SpawnOptions, Status, Vm, VmBuilder,
 };
 
 fn vm() -> Vm {
@@ -329,10 +329,56 @@ fn the_limit_of_processes_is_an_error_not_an_abort() {
     vm.spawn(idle).unwrap();
     let report = vm.shutdown(LIMIT).wait().unwrap();
     assert_eq!((report.ended, report.is_orderly()), (10, true));
-    assert!(matches!(
-        Vm::builder().max_processes(1 << 29).build(),
-        Err(BuildError::TooManyProcesses { .. })
-    ));
+}
+
+type Change = fn(VmBuilder) -> VmBuilder;
+
+#[test]
+fn a_setting_that_is_out_of_range_is_refused_with_what_to_give() {
+    let built = |change: Change| {
+        let built = change(Vm::builder().schedulers(1)).build();
+        built.map(drop).map_err(|error| error.to_string())
+    };
+    let refused: &[(Change, &str)] = &[
+        (|vm| vm.schedulers(0), "from 1 to 1024"),
+        (|vm| vm.schedulers(1025), "from 1 to 1024"),
+        (|vm| vm.max_processes(0), "from 1 to 134217728"),
+        (
+            |vm| vm.max_processes(MAX_PROCESSES + 1),
+            "from 1 to 134217728",
+        ),
+        (|vm| vm.max_bound(usize::MAX), "from 0 to"),
+        (|vm| vm.max_native(usize::MAX), "from 0 to"),
+        (|vm| vm.long_schedule_queue(usize::MAX), "from 0 to"),
+        (|vm| vm.blocking_threads(0), "from 1 to"),
+        (|vm| vm.blocking_threads(usize::MAX), "from 1 to"),
+        (|vm| vm.blocking_queue(0), "from 1 to"),
+        (|vm| vm.blocking_queue(usize::MAX), "from 1 to"),
+        (|vm| vm.gate_signal(Some(9)), "signal"),
+        (|vm| vm.name("a\0b"), "nul byte"),
+        (
+            |vm| vm.long_schedule(Duration::from_micros(999), |_, _| ()),
+            "give 1ms or more",
+        ),
+    ];
+    for (number, (change, hint)) in refused.iter().enumerate() {
+        let error = built(*change).expect_err("it is out of range");
+        assert!(error.contains(hint), "{number}: {error}");
+    }
+    // The least that means something.
+    let least = |vm: VmBuilder| {
+        vm.max_processes(1)
+            .max_tables(0)
+            .max_bound(0)
+            .max_native(0)
+            .blocking_threads(1)
+            .blocking_queue(1)
+            .blocking_idle(Duration::ZERO)
+            .gate_signal(None)
+            .long_schedule(Duration::from_millis(1), |_, _| ())
+            .long_schedule_queue(0)
+    };
+    assert_eq!(built(least), Ok(()));
 }
 
 #[test]

@@ -41,9 +41,9 @@ pub async fn run(mut cx: Context, limits: Limits) -> Result<(), ExitReason> {
         .await?;
     let socket = socket
         .into_inner()
-        .ok_or_else(|| ExitReason::new("the listener sent no socket"))?;
+        .ok_or_else(|| ExitReason::from("the listener sent no socket"))?;
     let connections = DynamicSupervisorRef::from_name(CONNECTIONS)
-        .map_err(|error| ExitReason::new(&error.to_string()))?;
+        .map_err(|error| ExitReason::from(error.to_string()))?;
     let mut is_full = false;
     loop {
         match socket.accept().await {

@@ -127,7 +127,7 @@ impl GenServer for Keeper {
 /// The reason to exit with when the keeper is not there or the tables are gone.
 pub async fn claim(cx: &mut Context) -> Result<Tables, ExitReason> {
     let keeper = ServerRef::<Keeper>::from_name(NAME)
-        .map_err(|error| ExitReason::new(&error.to_string()))?;
+        .map_err(|error| ExitReason::from(error.to_string()))?;
     keeper.call(cx, Claim).await.map_err(ExitReason::from)?;
     Tables::find(cx).ok_or_else(|| tables::exit_reason(&TableError::OwnerGone))
 }

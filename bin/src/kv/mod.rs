@@ -250,7 +250,7 @@ where
 /// Says where the server listens: for people in the log, for programs on standard output.
 async fn announce(cx: &mut Context) -> Result<(), ExitReason> {
     let listener = ServerRef::<Listener>::from_name(listener::NAME)
-        .map_err(|error| ExitReason::new(&error.to_string()))?;
+        .map_err(|error| ExitReason::from(error.to_string()))?;
     let socket = listener
         .call_timeout(cx, listener::Socket, Timeout::Infinity)
         .await?;

@@ -14,7 +14,7 @@ fuzz_target!(
     |data: &[u8]| {
         let mut input = Unstructured::new(data);
         let (choice, budget) = (byte(&mut input), byte(&mut input));
-        let term = Maker::default().term(&mut input, 1000);
+        let term = Maker::default().term(&mut input, 400);
         let root = term.root();
         assert!(walk(root, usize::MAX));
         copied(&term);
@@ -106,9 +106,5 @@ fn printed(root: Term<'_>, budget: usize) {
     let latin1 = root.display_latin1().to_string();
     assert_same(options.parse(&latin1).unwrap().root(), root);
     let cut = root.display_limited(budget).to_string();
-    if cut != text {
-        // A long integer may be shown in base 16, which then fits.
-        assert!(cut.len() <= budget + "...".len());
-        assert!(cut.ends_with("...") || options.parse(&cut).unwrap().root() == root);
-    }
+    assert!(cut == text || cut.ends_with("...") && cut.len() <= budget + "...".len());
 }

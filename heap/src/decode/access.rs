@@ -13,13 +13,13 @@ pub(super) struct SeqSource<I> {
     terms: I,
     index: usize,
     left: usize,
-    depth: usize,
+    depth: u32,
 }
 
 impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
     /// Of `left` terms.
     #[inline]
-    pub(super) fn new(terms: I, left: usize, depth: usize) -> SeqSource<I> {
+    pub(super) fn new(terms: I, left: usize, depth: u32) -> SeqSource<I> {
         SeqSource {
             terms,
             index: 0,
@@ -82,12 +82,12 @@ pub(super) struct MapSource<'de> {
     // The pair whose key was given last.
     key: Option<Term<'de>>,
     value: Option<Term<'de>>,
-    depth: usize,
+    depth: u32,
 }
 
 impl<'de> MapSource<'de> {
     #[inline]
-    pub(super) fn new(map: Map<'de>, depth: usize) -> MapSource<'de> {
+    pub(super) fn new(map: Map<'de>, depth: u32) -> MapSource<'de> {
         MapSource {
             pairs: map.iter(),
             key: None,

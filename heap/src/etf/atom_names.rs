@@ -9,7 +9,7 @@ use super::error::DecodeErrorKind;
 use super::options::MinorVersion;
 use super::room::Room;
 use super::tags::{ATOM_EXT, ATOM_UTF8_EXT, SMALL_ATOM_UTF8_EXT};
-use crate::{Atom, atoms};
+use crate::{ATOM_LIMIT_MAX, Atom, atoms};
 
 /// Entries of each table, 14 KiB in all. Chosen by feel: the names of a few dozen kinds of message.
 const ENTRIES: usize = 256;
@@ -64,7 +64,7 @@ pub(super) fn with_written<T>(write: impl FnOnce(&Names) -> T) -> T {
 /// What a kept atom is known by: its number, and how it is written.
 #[inline(always)]
 fn key(atom: Atom, version: MinorVersion) -> u32 {
-    // A table of atoms that needs the upper bit does not fit in memory.
+    const { assert!(ATOM_LIMIT_MAX <= u32::MAX / 2) };
     atom.index() << 1 | u32::from(version == MinorVersion::Two)
 }
 

@@ -14,8 +14,8 @@ use super::{begins_name, continues_name, is_reserved};
 /// What replaces the rest of a text that is cut off.
 const ELLIPSIS: &str = "...";
 
-/// Decimal digits that a limb of 64 bits stands for, at least.
-const LIMB_DIGITS: usize = 19;
+/// Digits of a limb of 64 bits in base 16; in base 10 it has more.
+const LIMB_DIGITS: usize = 16;
 
 /// The least float that is always written with an exponent: from here on not all integers are floats.
 const FLOAT_EXACT_MAX: f64 = (1_u64 << 53) as f64;
@@ -341,8 +341,8 @@ impl<'a> Printer<'a> {
         if limbs.len().saturating_mul(LIMB_DIGITS) <= self.left {
             return write!(self, "{value}");
         }
-        // It will be cut off. The first digits of base 10 need a division of the whole, those of
-        // base 16 do not.
+        // It will be cut off in either base. The first digits of base 10 need a division of the
+        // whole, those of base 16 do not.
         let sign = if value.is_negative() { "-" } else { "" };
         write!(self, "{sign}16#{last:X}")?;
         let mut limbs = limbs.iter().rev();

@@ -254,6 +254,43 @@ fn a_limited_text_looks_at_nothing_beyond() {
     assert_eq!(reads("-16#AB").to_string(), "-171");
 }
 
+#[test]
+fn an_integer_is_whole_in_base_10_or_cut_off() {
+    for limbs in [1, 2, 3, 8] {
+        for top in [1, u64::MAX] {
+            for negative in [false, true] {
+                let mut value = vec![0xAB; limbs];
+                value[limbs - 1] = top;
+                let mut builder = Builder::new();
+                builder.limbs(negative, &value);
+                let term = builder.finish(()).unwrap();
+                let (full, base_16) = (term.to_string(), base_16(negative, &value));
+                for bytes in 0..=full.len() {
+                    let text = term.root().display_limited(bytes).to_string();
+                    if bytes == full.len() {
+                        assert_eq!(text, full);
+                        continue;
+                    }
+                    let cut = text.strip_suffix("...").unwrap();
+                    assert_eq!(cut.len(), bytes);
+                    let begins = full.starts_with(cut) || base_16.starts_with(cut);
+                    assert!(begins, "{text} of {full} or {base_16}");
+                }
+            }
+        }
+    }
+}
+
+fn base_16(negative: bool, limbs: &[u64]) -> String {
+    let (last, rest) = limbs.split_last().unwrap();
+    let rest: String = rest
+        .iter()
+        .rev()
+        .map(|limb| format!("{limb:016X}"))
+        .collect();
+    format!("{}16#{last:X}{rest}", if negative { "-" } else { "" })
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_term_or_an_error(

@@ -252,5 +252,5 @@ pub(crate) fn moved() -> ChildError {
 
 /// The reference named something that is not a supervisor.
 pub(crate) fn confused() -> ChildError {
-    ChildError::Supervisor(ExitReason::new("the answer was to another question"))
+    ChildError::Supervisor(ExitReason::from("the answer was to another question"))
 }

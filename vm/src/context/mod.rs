@@ -14,8 +14,8 @@ use std::task::{self, Poll};
 use std::thread;
 
 use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_scheduler::lock::MutexGuard;
 use otp_scheduler::{Blocking, Priority};
-use parking_lot::MutexGuard;
 use serde::Serialize;
 
 use crate::core::Core;
@@ -335,6 +335,22 @@ impl Context {
     /// Ends the process here and now with a reason: unwinds the body. `exit/1`.
     ///
     /// Destructors run, and `catch_unwind` in between would catch it.
+    ///
+    /// ```
+    /// # use otp_vm::{ExitReason, RunError, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|cx| async move {
+    ///     if cx.whereis("config").is_none() {
+    ///         cx.exit("no configuration");
+    ///     }
+    /// });
+    /// assert_eq!(run.wait(), Err(RunError::Exit(ExitReason::from("no configuration"))));
+    ///
+    /// let run = vm.run(|cx| async move { cx.exit(ExitReason::new(&("bad_file", 7))) });
+    /// # let run: otp_vm::Run<()> = run;
+    /// assert_eq!(run.wait(), Err(RunError::Exit(ExitReason::new(&("bad_file", 7)))));
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
     pub fn exit(&self, reason: impl Into<ExitReason>) -> ! {
         resume_unwind(Box::new(ExitPayload(reason.into())))
     }

@@ -212,8 +212,13 @@ impl Fire for SendLater {
         // SAFETY: as for `WakeProcess`.
         let core = unsafe { self.core.as_ref() };
         // Whoever is gone by now gets nothing, as in OTP.
-        if let Ok(pid) = core.resolve(self.to) {
-            drop(core.deliver(pid, self.parcel));
+        let unwanted = match core.resolve(self.to) {
+            Ok(pid) => core.deliver(pid, self.parcel).err(),
+            Err(_) => Some(self.parcel),
+        };
+        if let Some(parcel) = unwanted.filter(|parcel| parcel.has_natives()) {
+            // Their destructors are the program's code, from which nobody could take this thread's scheduler.
+            drop(core.scheduler.spawn(async move { drop(parcel) }));
         }
     }
 }
@@ -400,6 +405,8 @@ impl Context {
     }
 
     /// Nanoseconds since the VM was built; never goes back. `erlang:monotonic_time(nanosecond)`.
+    ///
+    /// A point in time, to be compared with others: `Duration::from_nanos(later - earlier)` is the span between two.
     pub fn monotonic_time(&self) -> u64 {
         self.core().scheduler.now()
     }

@@ -118,12 +118,13 @@ fn act(core: &Core, pid: Pid) {
     };
     // Panics of what the process was sent are told in its name.
     CURRENT.set(Some((pid, NonNull::from(process))));
-    quietly(pid, || leftovers.finish());
     if let Some(reason) = reason {
         core.scheduler.condemn(NonNull::from(&process.header));
         let on_exit = process.leave(core, pid, &reason);
         process.part_is_over(core, pid);
         on_exit.call(pid, &reason);
     }
+    // Last, since it may run the program's destructors, which may not return.
+    quietly(pid, || leftovers.finish());
     CURRENT.set(None);
 }

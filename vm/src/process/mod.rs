@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
+use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
@@ -70,8 +70,8 @@ pub(crate) struct Process {
     deputy_called: AtomicBool,
     /// One of the two parts of an end from outside is over.
     half_gone: AtomicBool,
-    /// A plain lock, unlike the VM's others: a message takes it several times, and those who would wait for its holder
-    /// at a gate want something of this one process, which stands there anyway.
+    /// Its holder is in a section: a process that is bound never stands at its gate with it. Else all who want something
+    /// of the process would wait for its turn, a scheduler's thread that fires its timer and its deputy among them.
     state: Mutex<State>,
 }
 
@@ -338,17 +338,18 @@ impl Process {
         self.header.set_priority(priority);
     }
 
-    /// What reports call the process. Waits for nothing: who holds the lock may stand at a gate.
+    /// What reports call the process.
     fn task_name(&self, pid: Pid) -> TaskName {
+        let (called, initial_call) = {
+            let state = self.lock();
+            (state.name().or(state.label), state.initial_call)
+        };
         let mut name = pid.to_string();
-        if let Some(state) = self.state.try_lock() {
-            let called = state.name().or(state.label);
-            if let Some(called) = called {
-                name.push_str(&format!(" ({called})"));
-            }
-            if let Some(initial_call) = state.initial_call {
-                name.push_str(&format!(": {}", initial_call()));
-            }
+        if let Some(called) = called {
+            name.push_str(&format!(" ({called})"));
+        }
+        if let Some(initial_call) = initial_call {
+            name.push_str(&format!(": {}", initial_call()));
         }
         TaskName {
             id: pid.as_u64(),
@@ -433,5 +434,40 @@ impl State {
     /// Messages in the mailbox that the process has drained so far.
     pub(crate) fn queue_len(&self) -> usize {
         self.inbox.len() + self.skipped.len()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use otp_scheduler::{REDUCTIONS_PER_SLICE, checkpoint};
+
+    use crate::{Context, Vm};
+
+    /// Gives way all the time, and is always ready.
+    async fn wants_to_run(cx: Context) {
+        loop {
+            cx.yield_now().await;
+        }
+    }
+
+    /// A checkpoint gives the scheduler away where somebody has waited for it for 100 us, and then stands at its gate; but
+    /// not in a section.
+    #[test]
+    fn nobody_stands_at_a_gate_with_the_lock_of_a_process() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let run = vm.run(|cx| async move {
+            cx.spawn(wants_to_run).unwrap();
+            let process = cx.core().processes.get(cx.pid()).unwrap();
+            let state = process.lock();
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(20) {
+                checkpoint(REDUCTIONS_PER_SLICE);
+            }
+            drop(state);
+            cx.vm().system_info().schedulers_figures.given_away
+        });
+        assert_eq!(run.wait().unwrap(), 0);
     }
 }

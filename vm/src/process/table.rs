@@ -26,8 +26,8 @@ const CHUNK_SLOTS: usize = 256;
 /// that the kernel stops inside an epoch section holds it up for milliseconds.
 const SPARE_SLOTS: usize = 1 << 16;
 
-/// Most processes that a VM may be built for: the index of a pid has 28 bits.
-pub(crate) const MAX_PROCESSES_LIMIT: usize = 1 << 27;
+/// Most processes that a VM may be built for: the index of a pid has 28 bits. OTP's own limit.
+pub const MAX_PROCESSES: usize = 1 << 27;
 
 /// Slots that pids can tell apart.
 const INDEXES: usize = 1 << 28;
@@ -57,7 +57,7 @@ impl ProcessTable {
     /// Room for `limit` processes. Serials start at `first_serial`, so that the pids of two VMs
     /// in one program differ.
     pub(crate) fn new(limit: usize, first_serial: u32) -> Self {
-        let slots = (limit.min(MAX_PROCESSES_LIMIT) * 2 + SPARE_SLOTS).min(INDEXES);
+        let slots = (limit.min(MAX_PROCESSES) * 2 + SPARE_SLOTS).min(INDEXES);
         let chunks = slots.div_ceil(CHUNK_SLOTS);
         Self {
             chunks: (0..chunks)

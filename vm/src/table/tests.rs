@@ -15,7 +15,7 @@ use super::ordered::OrderedRows;
 use super::row::Row;
 use super::rows::{Closed, Rows};
 use super::set::SetRows;
-use super::{TableError, TableKind, TableOptions, Tables};
+use super::{Table, TableError, TableKind, TableOptions, Tables};
 
 fn term(key: i64) -> OwnedTerm {
     to_term(&key).unwrap()
@@ -262,6 +262,12 @@ fn owned(tables: &Tables, pid: Pid) -> usize {
     tables.owned_by(pid).len()
 }
 
+/// A table of the first pid's, whose heir is the second.
+fn with_heir(tables: &Tables) -> Table {
+    let options = TableOptions::set().heir(PIDS[1], &()).unwrap();
+    tables.create(PIDS[0], "t", options).unwrap()
+}
+
 #[test]
 fn a_name_is_given_once_and_the_limit_holds() {
     let tables = Tables::new(2);
@@ -319,13 +325,7 @@ fn the_heir_owns_the_table_before_it_hears_of_it() {
 #[test]
 fn who_is_not_the_owner_any_more_names_no_heir() {
     let tables = Tables::new(8);
-    let table = tables
-        .create(
-            PIDS[0],
-            "t",
-            TableOptions::set().heir(PIDS[1], &()).unwrap(),
-        )
-        .unwrap();
+    let table = with_heir(&tables);
     let name_nobody = |owner| tables.set_heir(&table.0, owner, None);
     tables.owner_died(PIDS[0], |heir, _| {
         assert!(matches!(name_nobody(PIDS[0]), Err(TableError::Access(_))));
@@ -337,13 +337,7 @@ fn who_is_not_the_owner_any_more_names_no_heir() {
 #[test]
 fn a_table_whose_heir_is_dead_is_deleted() {
     let tables = Tables::new(8);
-    let table = tables
-        .create(
-            PIDS[0],
-            "t",
-            TableOptions::set().heir(PIDS[1], &()).unwrap(),
-        )
-        .unwrap();
+    let table = with_heir(&tables);
     tables.owner_died(PIDS[0], |_, _| false);
     assert_eq!(
         (tables.count(), table.owner(), owned(&tables, PIDS[1])),
@@ -354,13 +348,7 @@ fn a_table_whose_heir_is_dead_is_deleted() {
 #[test]
 fn an_heir_that_dies_while_it_inherits_settles_the_table_itself() {
     let tables = Tables::new(8);
-    let table = tables
-        .create(
-            PIDS[0],
-            "t",
-            TableOptions::set().heir(PIDS[1], &()).unwrap(),
-        )
-        .unwrap();
+    let table = with_heir(&tables);
     tables.owner_died(PIDS[0], |heir, _| {
         // The heir's own end comes in between.
         tables.owner_died(heir, |_, _| unreachable!("nobody inherits from oneself"));

@@ -162,7 +162,7 @@ impl GenServer for Store {
         let (mut commands, mut position) = (0, 0);
         while position < batch.len() && reply.len() < REPLIES_BYTES {
             let Some((command, arguments, next)) = reader.read(&batch, position) else {
-                return CallReply::stop(ExitReason::new("a batch that is no batch"));
+                return CallReply::stop("a batch that is no batch");
             };
             if let Err(refusal) = self.carry_out(cx, command, arguments, &mut reply).await {
                 reply.error(&refusal.to_string());
