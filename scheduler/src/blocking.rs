@@ -21,6 +21,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -30,10 +31,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::builder::in_range;
 use crate::core::Core;
 use crate::gate;
-use crate::lock::Mutex;
+use crate::lock::{Mutex, MutexGuard};
 use crate::panics::{drop_quietly, quietly};
+use crate::promise::Promise;
 use crate::slot;
-use crate::task::{Join, JoinError, JoinHandle, panicked};
+use crate::task::{JoinError, JoinHandle, Joined, panicked};
 
 /// Threads of a blocking pool at most, unless set: each waits for a disk or a peer, and more than so many make neither
 /// faster. A thread costs a stack, 2 MiB of address space and some 20 KiB of memory.
@@ -178,10 +180,10 @@ where
             let Some(core) = &this.core else {
                 return Poll::Ready(Err(JoinError::NoScheduler));
             };
+            // The program's code, which may panic: not under the lock, and before anything changes.
+            let waker = cx.waker().clone();
             let closure = this.closure.take();
             let work = Work::new(closure.expect("a blocking future was polled after it was ready"));
-            // The user's code; not under the lock.
-            let waker = cx.waker().clone();
             match core.blocking.wait_in_line(core, work, this.ticket, waker) {
                 Ok(handle) => {
                     this.ticket = None;
@@ -214,7 +216,23 @@ trait Job: Send {
 
 struct Work<F, T> {
     closure: Option<F>,
-    join: Arc<Join<T>>,
+    shared: Arc<Shared<T>>,
+}
+
+/// What the handle of a closure sees.
+struct Shared<T> {
+    promise: Promise<Result<T, JoinError>>,
+    aborted: AtomicBool,
+}
+
+impl<T: Send> Joined<T> for Shared<T> {
+    fn promise(&self) -> &Promise<Result<T, JoinError>> {
+        &self.promise
+    }
+
+    fn abort(self: Arc<Self>) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
 }
 
 impl<F, T> Work<F, T>
@@ -225,12 +243,15 @@ where
     fn new(closure: F) -> Box<Work<F, T>> {
         Box::new(Work {
             closure: Some(closure),
-            join: Arc::new(Join::new()),
+            shared: Arc::new(Shared {
+                promise: Promise::new(),
+                aborted: AtomicBool::new(false),
+            }),
         })
     }
 
     fn handle(&self) -> JoinHandle<T> {
-        JoinHandle::new(self.join.clone())
+        JoinHandle::of_closure(self.shared.clone())
     }
 }
 
@@ -240,9 +261,12 @@ where
     T: Send,
 {
     fn run(mut self: Box<Self>) {
+        if self.shared.aborted.load(Ordering::Relaxed) {
+            return;
+        }
         if let Some(closure) = self.closure.take() {
             let result = catch_unwind(AssertUnwindSafe(closure));
-            self.join.end(result.map_err(panicked));
+            self.shared.promise.keep(result.map_err(panicked));
         }
     }
 }
@@ -251,7 +275,7 @@ impl<F, T> Drop for Work<F, T> {
     fn drop(&mut self) {
         if let Some(closure) = self.closure.take() {
             drop_quietly(closure);
-            self.join.end(Err(JoinError::Cancelled));
+            self.shared.promise.keep(Err(JoinError::Cancelled));
         }
     }
 }
@@ -286,6 +310,9 @@ impl fmt::Debug for Pool {
             .finish_non_exhaustive()
     }
 }
+
+/// Work that found no room, and the lock under which it found none.
+type Refused<'a, F, T> = (MutexGuard<'a, State>, Box<Work<F, T>>);
 
 /// What the pool counts about itself.
 #[derive(Clone, Copy, Debug)]
@@ -323,39 +350,21 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let mut work = Work::new(closure);
-        let handle = work.handle();
-        if core.simulated.is_some() {
-            work.run();
-            return Ok(handle);
-        }
-        let mut state = self.state.lock();
-        match state.sender.as_ref().map(Sender::is_full) {
-            // Dropped outside of the lock, it says that it was cancelled.
-            None => drop(state),
-            Some(true) => {
+        self.submit(core, Work::new(closure), |_| true)
+            .map_err(|(state, mut work)| {
                 drop(state);
-                return Err(QueueFull {
+                QueueFull {
                     closure: take_closure(&mut work),
                     limit: self.limits.queue,
-                });
-            }
-            Some(false) => {
-                let calls = self.put(&mut state, work);
-                drop(state);
-                if calls {
-                    core.threads.wake_maker();
                 }
-            }
-        }
-        Ok(handle)
+            })
     }
 
     /// The same for one who waits for room in a line, and may have a ticket from before.
     fn wait_in_line<F, T>(
         &self,
         core: &Core,
-        mut work: Box<Work<F, T>>,
+        work: Box<Work<F, T>>,
         ticket: Option<u64>,
         waker: Waker,
     ) -> Result<JoinHandle<T>, (F, u64)>
@@ -363,38 +372,27 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let handle = work.handle();
-        if core.simulated.is_some() {
-            // It has one thread, and no world outside of it.
-            work.run();
-            return Ok(handle);
-        }
-        let mut state = self.state.lock();
-        let Some(is_full) = state.sender.as_ref().map(Sender::is_full) else {
-            drop(state);
-            return Ok(handle);
-        };
-        let place = state.line.iter().position(|&(one, _)| Some(one) == ticket);
         // Whoever was woken has left the line, and goes first.
-        let is_first = place.is_none() && (ticket.is_some() || state.line.is_empty());
-        if !is_full && is_first {
-            let calls = self.put(&mut state, work);
-            drop(state);
-            if calls {
-                core.threads.wake_maker();
-            }
-            return Ok(handle);
-        }
-        let (ticket, before) = match (ticket, place) {
-            (Some(ticket), Some(place)) => (
-                ticket,
-                Some(std::mem::replace(&mut state.line[place].1, waker)),
-            ),
-            (Some(ticket), None) => {
-                state.line.push_front((ticket, waker));
-                (ticket, None)
-            }
-            (None, _) => {
+        let is_first = |state: &State| match ticket {
+            Some(ticket) => state.place_of(ticket).is_none(),
+            None => state.line.is_empty(),
+        };
+        let (mut state, mut work) = match self.submit(core, work, is_first) {
+            Ok(handle) => return Ok(handle),
+            Err(refused) => refused,
+        };
+        let (ticket, before) = match ticket {
+            Some(ticket) => match state.place_of(ticket) {
+                Some(place) => (
+                    ticket,
+                    Some(std::mem::replace(&mut state.line[place].1, waker)),
+                ),
+                None => {
+                    state.line.push_front((ticket, waker));
+                    (ticket, None)
+                }
+            },
+            None => {
                 state.tickets += 1;
                 let ticket = state.tickets;
                 state.line.push_back((ticket, waker));
@@ -406,9 +404,45 @@ impl Pool {
         Err((take_closure(&mut work), ticket))
     }
 
+    /// Puts work into the queue if there is room, and `is_turn` says so. Else it comes back, under the lock.
+    fn submit<F, T>(
+        &self,
+        core: &Core,
+        work: Box<Work<F, T>>,
+        is_turn: impl FnOnce(&State) -> bool,
+    ) -> Result<JoinHandle<T>, Refused<'_, F, T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let handle = work.handle();
+        if core.simulated.is_some() {
+            // It has one thread, and no world outside of it.
+            work.run();
+            return Ok(handle);
+        }
+        let mut state = self.state.lock();
+        match state.sender.as_ref().map(Sender::is_full) {
+            None => {
+                drop(state);
+                // It says that it was cancelled.
+                drop(work);
+            }
+            Some(is_full) if is_full || !is_turn(&state) => return Err((state, work)),
+            Some(_) => {
+                let calls = self.put(&mut state, work);
+                drop(state);
+                if calls {
+                    core.threads.wake_maker();
+                }
+            }
+        }
+        Ok(handle)
+    }
+
     fn leave_line(&self, ticket: u64) {
         let mut state = self.state.lock();
-        let place = state.line.iter().position(|&(one, _)| one == ticket);
+        let place = state.place_of(ticket);
         let unused = match place {
             Some(place) => state.line.remove(place).map(|(_, waker)| (waker, false)),
             None => state.next_in_line().map(|waker| (waker, true)),
@@ -520,6 +554,10 @@ impl Pool {
 }
 
 impl State {
+    fn place_of(&self, ticket: u64) -> Option<usize> {
+        self.line.iter().position(|&(one, _)| one == ticket)
+    }
+
     fn next_in_line(&mut self) -> Option<Waker> {
         self.line.pop_front().map(|(_, waker)| waker)
     }

@@ -279,12 +279,12 @@ impl Bound {
 
     /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the kernel,
     /// or when its turn comes; then it passes its gate afterwards. With the priority that the task has by now.
-    pub(crate) fn bind_native(&self, core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
+    pub(crate) fn bind_native(&self, slot: &'static Slot, task: Task, at_once: bool) {
         let mut queues = self.queues.lock();
         slot.will_run(task);
         slot.gate().bound.native.store(true, Ordering::Relaxed);
         self.natives.fetch_add(1, Ordering::Relaxed);
-        self.enlist(core, &mut queues, slot, task.priority());
+        self.enlist(&mut queues, slot, task.priority());
         if at_once {
             self.put_to_sleep(&mut queues, slot);
             return;
@@ -297,11 +297,12 @@ impl Bound {
 
     fn add(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
         gate::set_kernel_slice(slot.gate().thread(), 0);
-        self.enlist(core, queues, slot, priority);
+        // A native task's thread counts from its start to its end.
+        core.bound_begins();
+        self.enlist(queues, slot, priority);
     }
 
-    fn enlist(&self, core: &Core, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
-        core.bound_begins();
+    fn enlist(&self, queues: &mut Queues, slot: &'static Slot, priority: Priority) {
         let gate = slot.gate();
         gate.bound.credit.store(0, Ordering::Relaxed);
         self.weigh(slot, priority.turns());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::blocking;
 use crate::core::Core;
-use crate::gate;
+use crate::gate::{self, MAX_GATES};
 use crate::kernel_class::Policy;
 use crate::long::{DEFAULT_LONG_SCHEDULE_QUEUE, LongSlice, MAX_LONG_SCHEDULE_QUEUE, Watch};
 use crate::monitor::SLICE_NS;
@@ -25,8 +25,11 @@ pub const MAX_SCHEDULERS: usize = 1024;
 /// Threads of one scheduler that are bound at once, unless set. Each keeps a thread's stack and a turn in the round.
 pub const DEFAULT_MAX_BOUND: usize = 256;
 
-/// The most that can be asked for: half of the gates that a program has.
+/// The most that can be asked for: a quarter of the gates that a program has.
 pub const MAX_BOUND: usize = 4096;
+
+// A scheduler that has all it may ask for has a gate for each of its threads, with room for another's.
+const _: () = assert!(MAX_SCHEDULERS + MAX_BOUND + MAX_NATIVE < MAX_GATES);
 
 /// The name of a scheduler whose builder was given none.
 const DEFAULT_NAME: &str = "vm";
@@ -206,7 +209,7 @@ impl Builder {
     }
 
     /// Long slices that may wait for that handler to return, up to [`MAX_LONG_SCHEDULE_QUEUE`](crate::MAX_LONG_SCHEDULE_QUEUE); further ones are counted
-    /// ([`Figures::long_slices_lost`]) and it never hears of them. Default:
+    /// ([`Figures::long_slices_lost`](crate::Figures::long_slices_lost)) and it never hears of them. Default:
     /// [`DEFAULT_LONG_SCHEDULE_QUEUE`](crate::DEFAULT_LONG_SCHEDULE_QUEUE).
     pub fn long_schedule_queue(mut self, n: usize) -> Builder {
         self.settings.long_schedule_queue = n;
@@ -296,8 +299,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a number out of range or a name with a nul byte; otherwise what the system
-    /// says to a new thread or descriptor, or to [`Builder::pin`].
+    /// `InvalidInput` for a number out of range or a name with a nul byte; `QuotaExceeded` if the program has
+    /// [`MAX_GATES`] threads that run tasks; otherwise what the system says to a new thread or descriptor, or
+    /// to [`Builder::pin`].
     pub fn build(self) -> io::Result<Scheduler> {
         let count = match self.schedulers {
             Some(count) => count,

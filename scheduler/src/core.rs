@@ -21,7 +21,7 @@ use crate::idle::{Idle, Place};
 use crate::lock::{Condvar, Mutex, section};
 use crate::long::LongSlices;
 use crate::monitor::Monitor;
-use crate::native::Natives;
+use crate::native::{NOT_MADE, Natives};
 use crate::offenders::Offenders;
 use crate::online::Online;
 use crate::panics::drop_quietly;
@@ -477,7 +477,10 @@ impl Core {
         let blocking = self.blocking.threads().into_iter();
         schedulers
             .chain(bound.map(|id| format!("otp-{}, bound thread {id}", self.name)))
-            .chain(natives.map(|id| format!("otp-{}, native thread {id}", self.name)))
+            .chain(natives.map(|id| match id {
+                NOT_MADE => format!("otp-{}, native thread that is not made yet", self.name),
+                id => format!("otp-{}, native thread {id}", self.name),
+            }))
             .chain(blocking.map(|number| format!("otp-{}, blocking thread {number}", self.name)))
             .collect()
     }

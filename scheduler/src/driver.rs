@@ -126,14 +126,22 @@ impl Driver {
         if deadline >= self.armed.load(Ordering::SeqCst) {
             return;
         }
-        let _arming = self.arming.lock();
-        if deadline < self.armed.load(Ordering::SeqCst) {
+        let arming = self.arming.lock();
+        let set = if deadline < self.armed.load(Ordering::SeqCst) {
             self.armed.store(deadline, Ordering::SeqCst);
-            self.set_timer(self.clock.absolute(deadline));
+            self.set_timer(self.clock.absolute(deadline))
+        } else {
+            Ok(())
+        };
+        drop(arming);
+        if let Err(error) = set {
+            report(
+                || tracing::error!(%error, "the timer of the idle scheduler threads could not be set"),
+            );
         }
     }
 
-    fn set_timer(&self, absolute: u64) {
+    fn set_timer(&self, absolute: u64) -> io::Result<()> {
         let setting = libc::itimerspec {
             it_interval: libc::timespec {
                 tv_sec: 0,
@@ -155,11 +163,9 @@ impl Driver {
             )
         };
         if result < 0 {
-            let error = io::Error::last_os_error();
-            report(
-                || tracing::error!(%error, "the timer of the idle scheduler threads could not be set"),
-            );
+            return Err(io::Error::last_os_error());
         }
+        Ok(())
     }
 
     /// True if there is anything to poll for, and nobody has for so long.

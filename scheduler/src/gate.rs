@@ -31,8 +31,12 @@ const CLOSED: u32 = 1;
 /// Closed, and the thread stands at it.
 const WAITING: u32 = 2;
 
-/// Threads that can have a gate at once, in the whole program. Those past it are never taken a scheduler from.
-const MAX_GATES: usize = 8192;
+/// Threads that run tasks at once, of all schedulers of the program together: each has a gate, which is found by its number.
+/// Past it there are no native tasks ([`NativeError::Gates`](crate::NativeError::Gates)), no schedulers, and no spare threads.
+///
+/// The kernel's own limit is near: a thread has four mappings (its stack, that of its signal handlers, and their guards), and
+/// `vm.max_map_count` is 65,530 by default.
+pub const MAX_GATES: usize = 1 << 14;
 
 /// What `si_code` says of a signal that was queued with a value.
 const QUEUED: libc::c_int = -1;
@@ -52,7 +56,7 @@ pub(crate) struct Gate {
     word: AtomicU32,
     /// The thread's kernel id; 0 while the slot has no thread.
     thread: AtomicI32,
-    /// The slot's number, plus one; 0 if there was none left.
+    /// The slot's number, plus one.
     number: AtomicUsize,
     pub(crate) bound: crate::standing::Standing,
     pub(crate) pin: crate::pins::Pin,
@@ -71,19 +75,6 @@ impl Gate {
 
     pub(crate) fn stand_up(&self) {
         self.thread.store(0, Ordering::SeqCst);
-    }
-
-    /// Gives the slot a number, once.
-    pub(crate) fn enrol(&self, slot: &'static Slot) {
-        let index = NEXT.fetch_add(1, Ordering::SeqCst);
-        if let Some(place) = SLOTS.get(index) {
-            place.store(ptr::from_ref(slot).cast_mut(), Ordering::SeqCst);
-            self.number.store(index + 1, Ordering::SeqCst);
-        }
-    }
-
-    pub(crate) fn has_number(&self) -> bool {
-        self.number.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn thread(&self) -> i32 {
@@ -188,6 +179,19 @@ impl Gate {
         // SAFETY: a valid parameter; the thread is one of this program.
         unsafe { libc::sched_setscheduler(self.thread(), libc::SCHED_IDLE, &parameter) };
     }
+}
+
+/// Makes a slot with a number of its own, if there is one left. It is never freed.
+pub(crate) fn enrol(make: impl FnOnce() -> Slot) -> Option<&'static Slot> {
+    let index = NEXT
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |next| {
+            (next < MAX_GATES).then_some(next + 1)
+        })
+        .ok()?;
+    let slot: &'static Slot = Box::leak(Box::new(make()));
+    slot.gate().number.store(index + 1, Ordering::SeqCst);
+    SLOTS[index].store(ptr::from_ref(slot).cast_mut(), Ordering::SeqCst);
+    Some(slot)
 }
 
 /// True if the thread sleeps in the kernel, false if it runs or waits for a core. Costs some microseconds.

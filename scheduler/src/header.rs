@@ -4,7 +4,7 @@
 //! wake allocates nothing and counts no reference. The life cycle is told in `state.rs`.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::core::Core;
 use crate::long::TaskName;
@@ -73,9 +73,15 @@ pub struct Header {
     pub(crate) vtable: &'static VTable,
     core: *const Core,
     pub(crate) priority: AtomicPriority,
+    /// A plain task's handle wants it to end (`task.rs`).
+    aborted: AtomicBool,
     /// The mark of a native task (`native.rs`); 0 for all others.
     native: AtomicU32,
 }
+
+// Each of a million processes has one.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 32);
 
 // SAFETY: `core` is only followed in `Header::wake`, whose caller promises that the scheduler is still there, and a
 // `Core` is shared between threads. The rest is an atomic and a shared reference.
@@ -97,6 +103,7 @@ impl Header {
             vtable,
             core,
             priority: AtomicPriority::new(),
+            aborted: AtomicBool::new(false),
             native: AtomicU32::new(0),
         }
     }
@@ -110,10 +117,25 @@ impl Header {
         self.native.store(mark, Ordering::Relaxed);
     }
 
+    /// Takes a note, for the slice that comes of the caller's next wake.
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+
     /// Makes the header of a task that is done idle again, for the next task in the same memory.
     ///
     /// Call it last: a stale wake of the former task may push the new one from here on (a spurious run).
-    pub fn reset(&self) {
+    ///
+    /// # Safety
+    ///
+    /// The task is done, so that it is in no queue and no slice of it runs, and the next one is wholly written: a wake on any
+    /// thread may run it from here on.
+    pub unsafe fn reset(&self) {
         self.set_native(0);
         self.state.reset();
     }

@@ -30,8 +30,8 @@
 //!
 //! # Tasks
 //!
-//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`]; their results
-//! come from a [`JoinHandle`].
+//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`], and in a task
+//! there is [`spawn()`]; their results come from a [`JoinHandle`], which can [abort](JoinHandle::abort) them.
 //!
 //! Beneath, a task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a
 //! slice at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
@@ -110,10 +110,12 @@ mod panics;
 mod periodic;
 mod pins;
 mod priority;
+mod promise;
 mod random;
 mod registration;
 mod run_queue;
 mod scheduler;
+mod seat;
 pub mod simulation;
 mod sleep;
 mod slice;
@@ -138,6 +140,7 @@ pub use bound::CONDEMNED_INTERVAL_MS;
 pub use builder::{Builder, DEFAULT_MAX_BOUND, MAX_BOUND, MAX_SCHEDULERS};
 pub use figures::{Figures, RunQueueLengths, WorkerFigures};
 pub use fire::Fire;
+pub use gate::MAX_GATES;
 pub use header::{Activity, Header, Step, VTable};
 pub use kernel_class::Policy;
 pub use long::{
@@ -204,5 +207,5 @@ pub use slice::{
     REDUCTIONS_PER_SLICE, Usage, checkpoint, current_scheduler, on_scheduler_thread, poll_proceed,
     proceed, reductions_left, slice_is_over, tick, usage, yield_now,
 };
-pub use task::{JoinError, JoinHandle};
+pub use task::{JoinError, JoinHandle, spawn};
 pub use timers::TimerKey;

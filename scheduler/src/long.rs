@@ -263,7 +263,7 @@ impl LongSlices {
         let waker = reports.waker.take();
         drop(reports);
         if !is_started {
-            drop(task::spawn(
+            drop(task::spawn_on(
                 core,
                 Priority::Normal,
                 report_all(Arc::clone(core)),

@@ -231,7 +231,7 @@ fn is_spare_stuck(core: &Core, late: u64) -> bool {
 }
 
 fn take_away(core: &Core, index: usize, slot: &'static Slot, waits: bool, since: u64) -> bool {
-    if !slot.gate().has_number() || core.bound.is_full() {
+    if core.bound.is_full() {
         core.held_up.fetch_add(1, Ordering::Relaxed);
         return false;
     }

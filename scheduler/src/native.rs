@@ -21,6 +21,8 @@
 //!   compare-and-swap, and if that fails, a push is on its way.
 //! - *Stop against start.* Under one lock: nothing gets a place, or a thread, once the list is closed. The end of the
 //!   scheduler closes it, then looks again whether anybody is left.
+//! - *Join against start.* From its start to its end the place says that there is a thread, or will be: `join` waits also
+//!   for one that the maker makes at this moment, and of which nobody else knows.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -38,9 +40,10 @@ use std::thread::{self, Thread};
 use crate::bound::SLEEPER_MAY_USE_NS;
 use crate::core::Core;
 use crate::futex;
-use crate::gate;
+use crate::gate::{self, MAX_GATES};
 use crate::header::{Header, Task};
 use crate::lock::Mutex;
+use crate::seat::{NoGate, Reserved};
 use crate::slice::REDUCTIONS_PER_SLICE;
 use crate::slot::{self, Slot};
 use crate::task::{self, JoinHandle};
@@ -51,11 +54,15 @@ use crate::worker;
 /// many as bound threads.
 pub const DEFAULT_MAX_NATIVE: usize = 256;
 
-/// The most that can be asked for: threads of a program are few.
-pub const MAX_NATIVE: usize = 1 << 15;
+/// The most that can be asked for. Threads of a program are few: of all its schedulers together there are no more than
+/// [`MAX_GATES`], and a native task past that is refused with [`NativeError::Gates`].
+pub const MAX_NATIVE: usize = 1 << 13;
 
 /// What a native task used is measured over so long at most.
 const REMEMBERED_NS: u64 = 10_000_000;
+
+/// Stands for the id of a thread that is not there yet.
+pub(crate) const NOT_MADE: i32 = -1;
 
 const PUSHED: u32 = 1;
 const STOPPED: u32 = 2;
@@ -71,6 +78,15 @@ pub enum NativeError {
     )]
     Limit {
         /// The limit in force.
+        limit: usize,
+    },
+    /// There are as many threads that run tasks as may be, of all schedulers together: [`MAX_GATES`].
+    #[error(
+        "all {limit} gates of the program are in use, one for each thread that runs tasks, of all its schedulers together: \
+         end native tasks, or use `blocking`, whose closures share a few threads"
+    )]
+    Gates {
+        /// [`MAX_GATES`].
         limit: usize,
     },
     /// A simulation has one thread.
@@ -89,7 +105,8 @@ pub enum NativeError {
 #[non_exhaustive]
 pub struct WouldBlock;
 
-/// What a native task unwinds with when the scheduler is stopped while it waits.
+/// What a native task unwinds with when the scheduler is stopped, or its handle [aborts](crate::JoinHandle::abort) it, while it
+/// waits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stopped;
@@ -100,7 +117,8 @@ pub struct Stopped;
 pub struct NativePlace {
     core: Arc<Core>,
     index: u32,
-    kept: bool,
+    /// The thread's to come; `None` when the place is the task's.
+    slot: Option<Reserved>,
 }
 
 impl NativePlace {
@@ -110,6 +128,7 @@ impl NativePlace {
         }
         let natives = &core.natives;
         let limit = natives.places.len();
+        let slot = Reserved::take();
         let mut list = natives.list.lock();
         if list.closed {
             return Err(NativeError::Stopped);
@@ -122,19 +141,32 @@ impl NativePlace {
             }
             None => return Err(NativeError::Limit { limit }),
         };
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(NoGate) => {
+                list.free.push(index);
+                return Err(NativeError::Gates { limit: MAX_GATES });
+            }
+        };
         // Under the lock: see the race of stop against start.
         core.bound_begins();
         drop(list);
         Ok(NativePlace {
             core: Arc::clone(core),
             index,
-            kept: false,
+            slot: Some(slot),
         })
     }
 
     /// Says that the header is that of a native task, for which [`NativePlace::start`] will be called. Wakes do nothing
     /// until then.
-    pub fn mark(&self, header: &Header) {
+    ///
+    /// # Safety
+    ///
+    /// The header was made for the same scheduler. Its task is new or done, so that it is in no queue, no slice of it runs,
+    /// and nobody wakes it at this moment but by mistake (a wake of the task that was done). What comes next is its start, in
+    /// this place, or a [`Header::reset`].
+    pub unsafe fn mark(&self, header: &Header) {
         header.set_native(self.index + 1);
         header.state.hold();
     }
@@ -146,34 +178,35 @@ impl NativePlace {
     /// # Safety
     ///
     /// As for [`Scheduler::start`](crate::Scheduler::start). The header was made for the same scheduler.
-    pub unsafe fn start(self, task: NonNull<Header>) {
+    pub unsafe fn start(mut self, task: NonNull<Header>) {
         // SAFETY: the caller promises a header.
         let header = unsafe { task.as_ref() };
-        self.mark(header);
+        // SAFETY: the caller promises that the task is in no queue and not running, and the header this scheduler's.
+        unsafe { self.mark(header) };
         header.state.start();
-        let core = Arc::clone(&self.core);
-        let mut list = core.natives.list.lock();
+        let natives = &self.core.natives;
+        let mut list = natives.list.lock();
         if list.closed {
+            drop(list);
             // The place is free again, and the task its owner's.
             return;
         }
-        list.unstarted.push_back((Task(task), self.index));
+        natives.places[self.index as usize]
+            .thread
+            .store(NOT_MADE, Ordering::Relaxed);
+        list.unstarted.push_back(Unstarted {
+            task: Task(task),
+            index: self.index,
+            slot: self.slot.take(),
+        });
         drop(list);
-        self.keep();
-        core.threads.wake_maker();
-    }
-}
-
-impl NativePlace {
-    /// It is the task's from here on.
-    fn keep(mut self) {
-        self.kept = true;
+        self.core.threads.wake_maker();
     }
 }
 
 impl Drop for NativePlace {
     fn drop(&mut self) {
-        if !self.kept {
+        if self.slot.is_some() {
             self.core.natives.leave(&self.core, self.index);
         }
     }
@@ -189,7 +222,7 @@ pub(crate) struct Natives {
 struct Place {
     /// PUSHED, STOPPED, or both: a futex.
     word: AtomicU32,
-    /// The kernel's id of the task's thread, or 0.
+    /// The kernel's id of the task's thread, NOT_MADE from its start until then, or 0.
     thread: AtomicI32,
 }
 
@@ -205,8 +238,17 @@ struct List {
     /// Places from here on were never used.
     used: usize,
     free: Vec<u32>,
-    unstarted: VecDeque<(Task, u32)>,
+    unstarted: VecDeque<Unstarted>,
     closed: bool,
+}
+
+/// A native task that has no thread yet.
+#[derive(Debug)]
+struct Unstarted {
+    task: Task,
+    index: u32,
+    /// `None` once the system refused a thread.
+    slot: Option<Reserved>,
 }
 
 impl Natives {
@@ -236,16 +278,22 @@ impl Natives {
     /// By the maker: makes the threads that are wanted. What could not be made waits.
     pub(crate) fn make_wanted(&self, core: &Arc<Core>) -> io::Result<()> {
         loop {
-            let Some((task, index)) = self.list.lock().unstarted.pop_front() else {
+            let Some(unstarted) = self.list.lock().unstarted.pop_front() else {
                 return Ok(());
             };
-            if let Err(error) = core.threads.make(core, First::Native(task)) {
+            let Unstarted { task, index, slot } = unstarted;
+            let made = slot
+                .map_or_else(Reserved::take, Ok)
+                .map_err(io::Error::from)
+                .and_then(|slot| core.threads.make_on(slot, core, First::Native(task)));
+            if let Err(error) = made {
                 let mut list = self.list.lock();
                 if list.closed {
                     drop(list);
                     self.leave(core, index);
                 } else {
-                    list.unstarted.push_front((task, index));
+                    let slot = None;
+                    list.unstarted.push_front(Unstarted { task, index, slot });
                 }
                 return Err(error);
             }
@@ -262,12 +310,12 @@ impl Natives {
         for place in &self.places[..used] {
             place.tell(STOPPED);
         }
-        for (_, index) in unstarted {
+        for Unstarted { index, .. } in unstarted {
             self.leave(core, index);
         }
     }
 
-    /// Kernel ids of their threads.
+    /// Kernel ids of their threads, NOT_MADE for each that has none yet: who was started is named until it has ended.
     pub(crate) fn threads(&self) -> Vec<i32> {
         let threads = self.places.iter();
         threads
@@ -300,7 +348,7 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
 
 /// Binds the thread; unless `at_once`, it waits for its turn.
 fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
-    core.bound.bind_native(core, slot, task, at_once);
+    core.bound.bind_native(slot, task, at_once);
     core.monitor.wake();
     if !at_once {
         core.wake_one();
@@ -311,7 +359,6 @@ fn bind(core: &Core, slot: &'static Slot, task: Task, at_once: bool) {
 fn unbind(core: &Core, slot: &'static Slot) {
     let scheduler = core.bound.unbind(slot);
     worker::end_unused_turn(core, scheduler);
-    core.bound_ended();
 }
 
 /// Starts a native task that gives a result.
@@ -329,9 +376,17 @@ where
         let body = body
             .take()
             .expect("a task that is ready is not polled again");
-        Poll::Ready(enter_native(cx.waker(), &|| None, body))
+        Poll::Ready(enter_native(cx.waker(), &end_of_aborted, body))
     });
     Ok(task::spawn_native(core, place, once))
+}
+
+/// What a plain native task unwinds with when its handle aborts it.
+fn end_of_aborted() -> Option<Box<dyn Any + Send>> {
+    let task = slot::current()?.task()?;
+    // SAFETY: this thread runs the task, which is not done.
+    let is_aborted = unsafe { task.as_ref() }.is_aborted();
+    is_aborted.then(|| Box::new(Stopped) as Box<dyn Any + Send>)
 }
 
 /// What a native task told of itself.
@@ -535,5 +590,55 @@ fn block_foreign<F: Future>(future: F) -> F::Output {
         while !unpark.woken.swap(false, Ordering::Acquire) {
             thread::park();
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::builder::Settings;
+    use crate::header::{Step, VTable};
+    use crate::pins::Pins;
+    use crate::run_queue::RunQueue;
+
+    /// One whose only scheduler has ended, and which has no maker.
+    fn core() -> Arc<Core> {
+        let settings = Settings {
+            max_native: 1,
+            ..Settings::of_simulation("test".to_owned())
+        };
+        let stealers = vec![RunQueue::new().stealers()];
+        let core = Core::new(stealers, settings, Pins::default(), None);
+        Arc::new(core.expect("descriptors are to be had"))
+    }
+
+    #[test]
+    fn join_names_one_whose_thread_is_being_made() {
+        unsafe fn never(_: NonNull<Header>) -> Step {
+            unreachable!("there is no thread");
+        }
+        static TABLE: VTable = VTable {
+            run: never,
+            bound: None,
+            name: None,
+        };
+        let core = core();
+        let header = Header::of_core(&core, &TABLE);
+        let place = NativePlace::take(&core).expect("there is one");
+        core.worker_ended(0);
+        assert_eq!(core.join(Duration::ZERO), Ok(()), "nothing was started");
+        // SAFETY: a new header, which stays until the end; nobody runs it.
+        unsafe { place.start(NonNull::from(&header)) };
+        let unstarted = core.natives.list.lock().unstarted.pop_front();
+        let unstarted = unstarted.expect("it waits for the maker");
+        let late = core.join(Duration::ZERO).unwrap_err();
+        assert!(
+            late[0].contains("native thread that is not made yet"),
+            "{late:?}"
+        );
+        core.natives.leave(&core, unstarted.index);
+        assert_eq!(core.join(Duration::ZERO), Ok(()));
     }
 }

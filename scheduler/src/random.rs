@@ -5,42 +5,24 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 use crate::slot;
 
-/// A small generator (xorshift) for the choice of victims; quality hardly matters, speed does.
+/// SplitMix64 (Steele, Lea and Flood, 2014): any seed will do, and near seeds give streams that have nothing in common. An
+/// addition and a mix, so it is fast enough for the choice of victims, too.
 #[derive(Debug)]
-pub(crate) struct Random(Cell<u32>);
-
-impl Random {
-    pub(crate) fn new(seed: u32) -> Random {
-        Random(Cell::new(seed.wrapping_mul(0x9E37_79B9) | 1))
-    }
-
-    /// A number below `n`, which is not 0.
-    pub(crate) fn below(&self, n: usize) -> usize {
-        let mut word = self.0.get();
-        word ^= word << 13;
-        word ^= word >> 17;
-        word ^= word << 5;
-        self.0.set(word);
-        ((u64::from(word) * n as u64) >> 32) as usize
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): any seed will do, and near seeds give streams that have nothing in common.
-#[derive(Clone, Debug)]
-pub(crate) struct SplitMix(u64);
+pub(crate) struct SplitMix(Cell<u64>);
 
 impl SplitMix {
     pub(crate) const fn new(seed: u64) -> SplitMix {
-        SplitMix(seed)
+        SplitMix(Cell::new(seed))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.0)
+    pub(crate) fn next(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0.set(state);
+        mix(state)
     }
 
     /// A number below `n`, which is not 0.
-    pub(crate) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 }
@@ -66,12 +48,9 @@ pub fn random() -> u64 {
 
 fn of_thread() -> u64 {
     thread_local! {
-        static OF_THREAD: Cell<u64> = Cell::new(std::hash::RandomState::new().build_hasher().finish());
+        static OF_THREAD: SplitMix = SplitMix::new(std::hash::RandomState::new().build_hasher().finish());
     }
-    let mut generator = SplitMix::new(OF_THREAD.get());
-    let word = generator.next();
-    OF_THREAD.set(generator.0);
-    word
+    OF_THREAD.with(SplitMix::next)
 }
 
 /// The standard library's `RandomState` for programs that are to be simulated: its keys are [`random`] numbers, so that in
@@ -126,7 +105,7 @@ mod tests {
     /// The reference implementation's first numbers for the seed 1234567.
     #[test]
     fn splitmix_gives_its_known_numbers() {
-        let mut generator = SplitMix::new(1_234_567);
+        let generator = SplitMix::new(1_234_567);
         let numbers = [(); 3].map(|()| generator.next());
         let known = [
             6_457_827_717_110_365_317,
@@ -138,7 +117,7 @@ mod tests {
 
     #[test]
     fn numbers_below_a_bound_are_all_there_and_none_beyond() {
-        let mut generator = SplitMix::new(1);
+        let generator = SplitMix::new(1);
         let mut seen = [false; 5];
         for _ in 0..1000 {
             seen[generator.below(5) as usize] = true;

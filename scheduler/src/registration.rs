@@ -5,7 +5,8 @@
 //! 2. An operation reads the readiness (bits and tick), tries the system call, and on `WouldBlock` clears the bits
 //!    *of that tick*. If an event came in between, the tick differs, nothing is cleared, and it tries again.
 //! 3. To wait, a task stores its waker, then reads the readiness again; both under the wakers' lock, which the
-//!    poller takes after it set the bits. So either the task sees the bits or the poller sees the waker.
+//!    poller takes after it set the bits. So either the task sees the bits or the poller sees the waker. Wakers are
+//!    cloned before that lock and dropped after it: both are the program's code.
 //!
 //! New sources count as ready for everything: the first operation tries the system call at once.
 
@@ -83,13 +84,17 @@ struct Waiters {
 }
 
 impl Waiters {
-    fn add(&mut self, waker: &Waker) {
-        match &self.first {
-            None => self.first = Some(waker.clone()),
-            Some(first) if first.will_wake(waker) => {}
-            Some(_) if self.others.iter().any(|other| other.will_wake(waker)) => {}
-            Some(_) => self.others.push(waker.clone()),
+    /// Gives the waker back if it is there already.
+    fn add(&mut self, waker: Waker) -> Option<Waker> {
+        let mut known = self.first.iter().chain(&self.others);
+        if known.any(|known| known.will_wake(&waker)) {
+            return Some(waker);
         }
+        match &self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.others.push(waker),
+        }
+        None
     }
 
     fn take(&mut self, wakers: &mut Vec<Waker>) {
@@ -176,14 +181,15 @@ impl Registration {
         if ready.0 & wanted != 0 {
             return Poll::Ready(ready);
         }
+        let clone = || cx.waker().clone();
+        let reader = interest.is_readable().then(clone);
+        let writer = interest.is_writable().then(clone);
         let mut waiting = self.entry.waiting.lock();
-        if interest.is_readable() {
-            waiting.readers.add(cx.waker());
-        }
-        if interest.is_writable() {
-            waiting.writers.add(cx.waker());
-        }
+        let known_reader = reader.and_then(|waker| waiting.readers.add(waker));
+        let known_writer = writer.and_then(|waker| waiting.writers.add(waker));
         let ready = self.readiness();
+        drop(waiting);
+        drop((known_reader, known_writer));
         if ready.0 & wanted != 0 {
             // The waker stays: a spurious wake costs less than to find it again.
             return Poll::Ready(ready);

@@ -34,6 +34,7 @@ use crate::registration::Registration;
 use crate::run_queue::RunQueue;
 use crate::sleep::{Interval, Sleep};
 use crate::slice;
+use crate::slot;
 use crate::task::{self, JoinHandle};
 use crate::timers::TimerKey;
 
@@ -84,6 +85,40 @@ impl Scheduler {
     /// A builder with the defaults.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Another handle of the scheduler that the calling task runs on. As any handle, it keeps the scheduler up.
+    ///
+    /// # Panics
+    ///
+    /// Off the threads of a scheduler, those of the blocking pool included: there, hand a clone of the scheduler over, or see
+    /// [`Scheduler::try_current`].
+    ///
+    /// ```
+    /// use otp_scheduler::Scheduler;
+    ///
+    /// let scheduler = Scheduler::builder().schedulers(1).name("app").build()?;
+    /// let name = scheduler.spawn(async { Scheduler::current().name().to_owned() });
+    /// assert_eq!(name.wait()?, "app");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn current() -> Scheduler {
+        Scheduler::try_current().expect(
+            "this thread runs no tasks, so it has no current scheduler: call it inside a task, or have a clone of the \
+             `Scheduler` here",
+        )
+    }
+
+    /// As [`Scheduler::current`], but `None` off the threads of a scheduler.
+    ///
+    /// ```
+    /// assert!(otp_scheduler::Scheduler::try_current().is_none());
+    /// ```
+    pub fn try_current() -> Option<Scheduler> {
+        let core = slot::with_core(Arc::clone)?;
+        core.add_handle();
+        Some(Scheduler { core })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -180,7 +215,7 @@ impl Scheduler {
 
     /// Lets the thread go that is bound to the task, since nobody waits for the task any more: until it gives way it gets
     /// a turn where nothing else is to be run, and one in [`CONDEMNED_INTERVAL_MS`](crate::CONDEMNED_INTERVAL_MS), shared with
-    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`], the kernel's idle class. It does
+    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`](crate::Policy::Normal), the kernel's idle class. It does
     /// nothing if no thread is bound to the task. Follows nothing: the pointer may be stale.
     pub fn condemn(&self, task: NonNull<Header>) {
         self.core.bound.condemn(task);
@@ -347,7 +382,7 @@ impl Scheduler {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(&self.core, priority, future)
+        task::spawn_on(&self.core, priority, future)
     }
 
     /// Runs a closure on a thread of its own, as a *native task*: plain code that blocks as it likes, and shares the
@@ -362,7 +397,8 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// There are as many as may be ([`Builder::max_native`]), or the scheduler was stopped.
+    /// There are as many as may be ([`Builder::max_native`], and [`MAX_GATES`](crate::MAX_GATES) in the whole program), or the
+    /// scheduler was stopped.
     pub fn spawn_native<F, T>(&self, body: F) -> Result<JoinHandle<T>, NativeError>
     where
         F: FnOnce() -> T + Send + 'static,

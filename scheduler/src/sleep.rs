@@ -77,12 +77,13 @@ impl Future for Sleep {
         if known.is_some_and(|(_, known)| known.will_wake(waker)) {
             return Poll::Pending;
         }
+        // The program's code, which may panic: before anything changes.
+        let (known, woken) = (waker.clone(), waker.clone());
         self.disarm();
-        let woken = waker.clone();
         let fire = AnyFire::new(move |_| woken.wake());
         // The end of the scheduler drops the waker, as it does with those of sockets.
         if let Ok(key) = self.core.start_timer(self.at, fire) {
-            self.armed = Some((key, waker.clone()));
+            self.armed = Some((key, known));
         }
         Poll::Pending
     }

@@ -32,11 +32,10 @@
 //! - *What the thread wrote to the scheduler before.* It left its last section by a release store of depth 0; the
 //!   monitor's read of 0 acquires it, and passes it on to the thread that gets the scheduler.
 //!
-//! Slots are never freed: a signal handler or a monitor may come late. Threads that end leave theirs to the next ones.
+//! How a thread comes to its slot is told in `seat.rs`.
 
 use std::cell::Cell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -45,12 +44,10 @@ use std::sync::atomic::{
 
 use crossbeam_utils::CachePadded;
 
-use crate::accounting;
 use crate::core::Core;
 use crate::futex;
 use crate::gate;
 use crate::header::{Header, Task, VTable};
-use crate::lock::Mutex;
 use crate::priority::Priority;
 use crate::sync;
 use crate::worker::Local;
@@ -134,9 +131,6 @@ const SCHEDULER: u32 = 1;
 const TASK: u32 = 2;
 const END: u32 = 3;
 
-/// Slots that no thread has.
-static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
-
 thread_local! {
     static CURRENT: Cell<Option<&'static Slot>> = const { Cell::new(None) };
 }
@@ -154,48 +148,13 @@ pub(crate) fn with_core<R>(f: impl FnOnce(&Arc<Core>) -> R) -> Option<R> {
     core.map(f)
 }
 
-/// Gives the calling thread a slot for as long as it lives.
-pub(crate) struct Seat<'a>(&'static Slot, PhantomData<&'a Arc<Core>>);
-
-impl<'a> Seat<'a> {
-    pub(crate) fn take(core: &'a Arc<Core>) -> Seat<'a> {
-        let free = FREE.lock().pop();
-        let slot = free.unwrap_or_else(|| {
-            let slot: &'static Slot = Box::leak(Box::new(Slot::new()));
-            slot.gate.enrol(slot);
-            slot
-        });
-        slot.own.depth.store(1, Ordering::Relaxed);
-        slot.own.asked.store(false, Ordering::Relaxed);
-        slot.own.local.store(ptr::null_mut(), Ordering::Relaxed);
-        slot.own
-            .core
-            .store(ptr::from_ref(core).cast_mut(), Ordering::Relaxed);
-        slot.own
-            .set
-            .store(Arc::as_ptr(core).cast_mut(), Ordering::Relaxed);
-        slot.gate.sit_down();
-        CURRENT.with(|cell| cell.set(Some(slot)));
-        accounting::look_for_it();
-        Seat(slot, PhantomData)
-    }
-
-    pub(crate) fn slot(&self) -> &'static Slot {
-        self.0
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        CURRENT.with(|cell| cell.set(None));
-        self.0.own.core.store(ptr::null_mut(), Ordering::Relaxed);
-        self.0.gate.stand_up();
-        FREE.lock().push(self.0);
-    }
+/// By the seat of the calling thread.
+pub(crate) fn set_current(slot: Option<&'static Slot>) {
+    CURRENT.with(|cell| cell.set(slot));
 }
 
 impl Slot {
-    fn new() -> Slot {
+    pub(crate) fn new() -> Slot {
         Slot {
             own: CachePadded::new(Own {
                 left: AtomicI64::new(UNLIMITED),
@@ -217,6 +176,24 @@ impl Slot {
             gate: CachePadded::new(gate::Gate::default()),
             given: AtomicU32::new(0),
         }
+    }
+
+    /// The calling thread takes the slot; the core stays until `stand_up`.
+    pub(crate) fn sit_down(&self, core: &Arc<Core>) {
+        let own = &self.own;
+        own.depth.store(1, Ordering::Relaxed);
+        own.asked.store(false, Ordering::Relaxed);
+        own.local.store(ptr::null_mut(), Ordering::Relaxed);
+        own.core
+            .store(ptr::from_ref(core).cast_mut(), Ordering::Relaxed);
+        own.set
+            .store(Arc::as_ptr(core).cast_mut(), Ordering::Relaxed);
+        self.gate.sit_down();
+    }
+
+    pub(crate) fn stand_up(&self) {
+        self.own.core.store(ptr::null_mut(), Ordering::Relaxed);
+        self.gate.stand_up();
     }
 
     pub(crate) fn gate(&self) -> &gate::Gate {

@@ -5,7 +5,9 @@
 //! 2. That reference keeps the memory while the task is in a queue. Wakers and the join handle hold others.
 //! 3. When the future is ready, or panics, `run` drops it, stores the result, tells who waits, and takes the task off
 //!    the list: the memory may go then, so `run` answers `Step::Done`.
-//! 4. When the last worker has ended, the tasks still on the list are cancelled: futures dropped, who waits is told.
+//! 4. `abort` writes a note into the header, then wakes the task: the slice that comes of the wake finds the note (what a
+//!    waker wrote before is seen, see `state.rs`), and ends the task without a poll.
+//! 5. When the last worker has ended, the tasks still on the list are cancelled: futures dropped, who waits is told.
 //!
 //! The future is touched by the thread inside `run` only, or by `cancel` when no thread runs tasks any more.
 
@@ -25,11 +27,13 @@ use slab::Slab;
 
 use crate::core::Core;
 use crate::header::{Header, Step, Task, VTable};
-use crate::lock::{Condvar, Mutex};
+use crate::lock::Mutex;
 use crate::long::name_of_type;
 use crate::native::{NativePlace, Stopped};
-use crate::panics::{forget_payload, panic_text, quietly};
+use crate::panics::{drop_quietly, forget_payload, panic_text, quietly};
 use crate::priority::Priority;
+use crate::promise::Promise;
+use crate::scheduler::Scheduler;
 use crate::slice;
 
 /// Why a plain task, a native task or a blocking closure has no result.
@@ -39,8 +43,10 @@ pub enum JoinError {
     /// The task panicked; the text is the panic's.
     #[error("the task panicked: {0}; its panic message and location are on standard error")]
     Panicked(String),
-    /// The scheduler was stopped before the task ended.
-    #[error("the scheduler was stopped before the task ended; join its tasks before `stop`")]
+    /// The task was aborted, or the scheduler was stopped before the task ended.
+    #[error(
+        "the task was aborted, or the scheduler was stopped before it ended; join its tasks before `stop`"
+    )]
     Cancelled,
     /// `wait` was called on a scheduler thread, which would stand still, or in a native task, which would keep its turn.
     #[error(
@@ -61,15 +67,15 @@ pub enum JoinError {
 
 /// The result of a plain task, a native task or a blocking closure: to await, or to [`wait`](JoinHandle::wait) for.
 ///
-/// Dropping it lets the task go on. A task can't be aborted from outside: have it look for a flag or a message, or put
-/// what may be dropped into a [`timeout`](crate::timeout).
+/// Dropping it lets the task go on; [`abort`](JoinHandle::abort) ends it.
 pub struct JoinHandle<T> {
     joined: Arc<dyn Joined<T>>,
+    is_simulated: bool,
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_finished = self.joined.is_finished();
+        let is_finished = self.joined.promise().is_kept();
         formatter
             .debug_struct("JoinHandle")
             .field("is_finished", &is_finished)
@@ -78,8 +84,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl<T: Send + 'static> JoinHandle<T> {
-    pub(crate) fn new(joined: Arc<Join<T>>) -> JoinHandle<T> {
-        JoinHandle { joined }
+    /// Of a closure on the blocking pool: a simulation has none, and such a closure has run when it gets its handle.
+    pub(crate) fn of_closure(joined: Arc<dyn Joined<T>>) -> JoinHandle<T> {
+        JoinHandle {
+            joined,
+            is_simulated: false,
+        }
     }
 
     /// Blocks the thread until the task has ended.
@@ -95,26 +105,42 @@ impl<T: Send + 'static> JoinHandle<T> {
         if slice::on_scheduler_thread() {
             return Err(JoinError::WouldBlock);
         }
-        let join = self.joined.join();
-        let mut slot = join.slot.lock();
-        loop {
-            if let Some(result) = slot.result.take() {
-                return result;
-            }
-            assert!(
-                !slot.taken,
-                "a join handle was waited for after its result was taken"
-            );
-            if self.joined.is_simulated() {
-                return Err(JoinError::Simulated);
-            }
-            join.ended.wait(&mut slot);
+        if self.is_simulated && !self.is_finished() {
+            return Err(JoinError::Simulated);
         }
+        self.joined.promise().wait()
     }
 
     /// True if the task has ended, so that neither `wait` nor `.await` would wait.
     pub fn is_finished(&self) -> bool {
-        self.joined.is_finished()
+        self.joined.promise().is_kept()
+    }
+
+    /// Ends the task, from any thread: its result is [`JoinError::Cancelled`], unless it comes to its end before. Nothing
+    /// waits for that; [`wait`](JoinHandle::wait), or `.await`, does. Mirrors `exit(Pid, kill)`.
+    ///
+    /// - A plain task that waits, or is in a queue, is not polled again: its future is dropped by the scheduler that would
+    ///   have run it. One that runs goes on until its next await that is not ready, also if it is bound to a thread.
+    /// - A native task that waits in [`block_on`](crate::block_on) unwinds, as when its scheduler is stopped: destructors
+    ///   run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends. One that has no thread yet is
+    ///   dropped unrun.
+    /// - A closure of [`Scheduler::try_blocking`](crate::Scheduler::try_blocking) that is in the queue is dropped unrun when
+    ///   its turn comes. One that runs goes on to its end, and gives its result.
+    ///
+    /// ```
+    /// use otp_scheduler::{JoinError, Scheduler};
+    /// use std::future::pending;
+    ///
+    /// let scheduler = Scheduler::builder().schedulers(1).build()?;
+    /// let waits = scheduler.spawn(pending::<()>());
+    /// waits.abort();
+    /// assert_eq!(waits.wait(), Err(JoinError::Cancelled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn abort(&self) {
+        if !self.is_finished() {
+            Arc::clone(&self.joined).abort();
+        }
     }
 }
 
@@ -125,78 +151,15 @@ impl<T: Send + 'static> Future for JoinHandle<T> {
     ///
     /// If it is polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut slot = self.joined.join().slot.lock();
-        if let Some(result) = slot.result.take() {
-            slot.taken = true;
-            return Poll::Ready(result);
-        }
-        assert!(!slot.taken, "a join handle was polled after it was ready");
-        if !slot
-            .waker
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
-            slot.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
+        self.joined.promise().poll(cx)
     }
 }
 
-pub(crate) struct Join<T> {
-    slot: Mutex<Slot<T>>,
-    ended: Condvar,
-}
-
-struct Slot<T> {
-    result: Option<Result<T, JoinError>>,
-    taken: bool,
-    waker: Option<Waker>,
-}
-
-impl<T> Join<T> {
-    pub(crate) fn new() -> Join<T> {
-        Join {
-            slot: Mutex::new(Slot {
-                result: None,
-                taken: false,
-                waker: None,
-            }),
-            ended: Condvar::new(),
-        }
-    }
-
-    pub(crate) fn end(&self, result: Result<T, JoinError>) {
-        let mut slot = self.slot.lock();
-        slot.result = Some(result);
-        let waker = slot.waker.take();
-        drop(slot);
-        self.ended.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-trait Joined<T>: Send + Sync {
-    fn join(&self) -> &Join<T>;
-
-    fn is_finished(&self) -> bool {
-        let slot = self.join().slot.lock();
-        slot.result.is_some() || slot.taken
-    }
-
-    fn is_simulated(&self) -> bool;
-}
-
-/// Of a closure on the blocking pool, which a simulation has none of.
-impl<T: Send> Joined<T> for Join<T> {
-    fn join(&self) -> &Join<T> {
-        self
-    }
-
-    fn is_simulated(&self) -> bool {
-        false
-    }
+/// What a handle asks of its task, whatever that is.
+pub(crate) trait Joined<T>: Send + Sync {
+    fn promise(&self) -> &Promise<Result<T, JoinError>>;
+    /// Has it end soon, and says nothing of when.
+    fn abort(self: Arc<Self>);
 }
 
 #[repr(C)]
@@ -206,7 +169,7 @@ struct Plain<F: Future> {
     /// Place in the list of owned tasks.
     place: AtomicU32,
     future: UnsafeCell<Option<F>>,
-    join: Join<F::Output>,
+    promise: Promise<Result<F::Output, JoinError>>,
 }
 
 // SAFETY: the future is `Send` and only touched by one thread at a time (module docs); the result is `Send` and
@@ -220,17 +183,45 @@ where
     F: Future + Send + 'static,
     F::Output: Send,
 {
-    fn join(&self) -> &Join<F::Output> {
-        &self.join
+    fn promise(&self) -> &Promise<Result<F::Output, JoinError>> {
+        &self.promise
     }
 
-    fn is_simulated(&self) -> bool {
-        self.core.simulated.is_some()
+    fn abort(self: Arc<Self>) {
+        self.header.abort();
+        // SAFETY: this reference keeps the task, and the task its core.
+        unsafe { Header::wake(self.pointer()) };
     }
 }
 
+/// Starts a plain task on the scheduler that the calling task runs on: [`Scheduler::spawn`](crate::Scheduler::spawn) for who
+/// has no handle. Its priority is normal, whatever the caller's is.
+///
+/// # Panics
+///
+/// Off the threads of a scheduler, those of the blocking pool included; there, use a handle's
+/// [`Scheduler::spawn`](crate::Scheduler::spawn).
+///
+/// ```
+/// let scheduler = otp_scheduler::Scheduler::builder().schedulers(1).build()?;
+/// let outer = scheduler.spawn(async {
+///     let inner = otp_scheduler::spawn(async { 6 });
+///     7 * inner.await.expect("it does not panic")
+/// });
+/// assert_eq!(outer.wait()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Scheduler::current().spawn(future)
+}
+
 /// Starts a plain task.
-pub(crate) fn spawn<F>(core: &Arc<Core>, priority: Priority, future: F) -> JoinHandle<F::Output>
+pub(crate) fn spawn_on<F>(core: &Arc<Core>, priority: Priority, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -245,7 +236,7 @@ where
     } else {
         task.cancel();
     }
-    JoinHandle { joined: task }
+    task.handle()
 }
 
 /// Starts a plain task on a thread of its own. The future is ready when it is polled first.
@@ -265,7 +256,7 @@ where
     } else {
         task.cancel();
     }
-    JoinHandle { joined: task }
+    task.handle()
 }
 
 impl<F> Plain<F>
@@ -292,8 +283,15 @@ where
             core: Arc::clone(core),
             place: AtomicU32::new(0),
             future: UnsafeCell::new(Some(future)),
-            join: Join::new(),
+            promise: Promise::new(),
         })
+    }
+
+    fn handle(self: Arc<Self>) -> JoinHandle<F::Output> {
+        JoinHandle {
+            is_simulated: self.core.simulated.is_some(),
+            joined: self,
+        }
     }
 
     fn pointer(self: &Arc<Self>) -> NonNull<Header> {
@@ -317,17 +315,23 @@ where
         };
         // SAFETY: the future lies in the task's allocation and is dropped in place.
         let pinned = unsafe { Pin::new_unchecked(pinned) };
-        let polled = catch_unwind(AssertUnwindSafe(|| pinned.poll(&mut cx)));
-        let result = match polled {
-            Ok(Poll::Pending) => return Step::Idle,
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(payload),
+        let result = if task.header.is_aborted() {
+            Err(JoinError::Cancelled)
+        } else {
+            match catch_unwind(AssertUnwindSafe(|| pinned.poll(&mut cx))) {
+                Ok(Poll::Pending) => return Step::Idle,
+                Ok(Poll::Ready(output)) => Ok(output),
+                Err(payload) => Err(panicked(payload)),
+            }
         };
         // The future goes before the result is told, so that what it held is free by then.
         let dropped = catch_unwind(AssertUnwindSafe(|| *future = None));
-        let result = match (result, dropped) {
-            (Ok(output), Ok(())) => Ok(output),
-            (Err(payload), Ok(())) | (_, Err(payload)) => Err(panicked(payload)),
+        let result = match dropped {
+            Ok(()) => result,
+            Err(payload) => {
+                drop_quietly(result);
+                Err(panicked(payload))
+            }
         };
         // SAFETY: the owned list still holds the task; this reference keeps it until `finish` is through.
         let kept = unsafe {
@@ -335,7 +339,7 @@ where
             Arc::from_raw(pointer)
         };
         kept.core.owned.remove(kept.place.load(Ordering::Relaxed));
-        kept.join.end(result);
+        kept.promise.keep(result);
         Step::Done
     }
 
@@ -388,7 +392,7 @@ where
     fn cancel(&self) {
         // SAFETY: no worker is left (or the task was never pushed), so nobody is inside `run`.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { *self.future.get() = None }));
-        self.join.end(Err(match dropped {
+        self.promise.keep(Err(match dropped {
             Ok(()) => JoinError::Cancelled,
             Err(payload) => panicked(payload),
         }));

@@ -31,7 +31,8 @@ use crate::header::Task;
 use crate::lock::{MonitorMutex, Mutex};
 use crate::native;
 use crate::panics::report;
-use crate::slot::{Given, Seat, Slot};
+use crate::seat::{Reserved, Seat};
+use crate::slot::{Given, Slot};
 use crate::worker::{self, Left, Local};
 
 /// Spares that are made once the first was wanted.
@@ -83,11 +84,16 @@ impl Default for Threads {
 
 impl Threads {
     pub(crate) fn make(&self, core: &Arc<Core>, first: First) -> io::Result<()> {
+        self.make_on(Reserved::take()?, core, first)
+    }
+
+    /// On a slot that was reserved for it; if there is no thread, that is free again.
+    pub(crate) fn make_on(&self, slot: Reserved, core: &Arc<Core>, first: First) -> io::Result<()> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let core = Arc::clone(core);
         let handle = thread::Builder::new()
             .name(format!("otp-{}-{number}", core.name()))
-            .spawn(move || live(&core, first))?;
+            .spawn(move || live(slot, &core, first))?;
         self.keep(handle);
         Ok(())
     }
@@ -212,8 +218,8 @@ impl Refusals {
                 tracing::error!(
                     %error,
                     untold,
-                    "the system refuses threads, and is asked again: {consequence}; raise its limits (RLIMIT_NPROC, \
-                     pids.max)"
+                    "there are no more threads to be had, and they are asked for again: {consequence}; raise the system's \
+                     limits (RLIMIT_NPROC, pids.max), or have fewer native tasks and schedulers"
                 );
             });
         }
@@ -264,11 +270,7 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
     }
     // From here on it takes others some time to answer: no look is of use before.
     slot.set_over_since(now);
-    if (local.pass_on() && local.is_online())
-        || core.is_stopping()
-        || core.bound.is_full()
-        || !slot.gate().has_number()
-    {
+    if (local.pass_on() && local.is_online()) || core.is_stopping() || core.bound.is_full() {
         return Way::Kept;
     }
     let threads = &core.threads;
@@ -314,7 +316,7 @@ pub(crate) enum First {
 }
 
 /// A thread's whole life.
-fn live(core: &Arc<Core>, first: First) {
+fn live(slot: Reserved, core: &Arc<Core>, first: First) {
     // The kernel's default of 50 us would come on top of every sleep (p50 of a 1 ms ticker: 65 us against 15).
     // SAFETY: a call without pointers, about the calling thread only.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
@@ -322,7 +324,7 @@ fn live(core: &Arc<Core>, first: First) {
         gate::unblock(signal);
     }
     let _tokio = core.enter_tokio();
-    let seat = Seat::take(core);
+    let seat = Seat::take(slot, core);
     let slot = seat.slot();
     let mut given = match first {
         First::Scheduler(local) => {

@@ -33,7 +33,7 @@ use crate::long::Lasted;
 use crate::microstates::State;
 use crate::panics::{log_panic, quietly};
 use crate::priority::Priority;
-use crate::random::Random;
+use crate::random::SplitMix;
 use crate::run_queue::{Lane, Origin, RunQueue};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
 use crate::slot::{self, Given, Slot};
@@ -81,7 +81,7 @@ pub(crate) struct Local {
     turn: Cell<u32>,
     /// The next look is due when there is nothing left.
     until_look: Cell<i64>,
-    random: Random,
+    random: SplitMix,
     due: RefCell<Vec<(u64, AnyFire)>>,
     wakers: RefCell<Vec<Waker>>,
 }
@@ -115,7 +115,7 @@ impl Local {
             waiting_since: Cell::new(0),
             turn: Cell::new(0),
             until_look: Cell::new(REDUCTIONS_BETWEEN_LOOKS),
-            random: Random::new(index as u32 + 1),
+            random: SplitMix::new(index as u64),
             due: RefCell::new(Vec::new()),
             wakers: RefCell::new(Vec::new()),
         }
@@ -307,7 +307,7 @@ impl Local {
             }
             self.searching.set(true);
         }
-        let first = self.random.below(remotes.len());
+        let first = self.random.below(remotes.len() as u64) as usize;
         let found = (first..remotes.len())
             .chain(0..first)
             .filter(|&victim| victim != self.index)

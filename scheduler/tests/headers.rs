@@ -90,7 +90,8 @@ fn a_task_that_is_done_is_left_alone_until_its_memory_is_used_again() {
     unsafe { scheduler.wake(pointer) };
     scheduler.spawn(async {}).wait().unwrap();
     assert!(runs.try_recv().is_err());
-    task.header.reset();
+    // SAFETY: it is done, and nothing of it is to be written anew.
+    unsafe { task.header.reset() };
     // SAFETY: as above.
     unsafe { scheduler.wake(pointer) };
     assert_eq!(next(&runs), 2);
@@ -306,6 +307,60 @@ fn a_native_task_that_waits_for_its_first_turn_can_be_condemned() {
     assert_eq!(scheduler.figures().condemned, 1);
     release.store(true, Ordering::Relaxed);
     assert_eq!(next(&runs), 1);
+}
+
+/// Runs until it is released.
+#[repr(C)]
+struct Held {
+    header: Header,
+    begun: AtomicBool,
+    release: AtomicBool,
+}
+
+static HOLDS: VTable = VTable {
+    run: hold,
+    bound: None,
+    name: None,
+};
+
+unsafe fn hold(header: NonNull<Header>) -> Step {
+    // SAFETY: all headers with this table are those of a `Held`, which is never freed.
+    let held = unsafe { header.cast::<Held>().as_ref() };
+    held.begun.store(true, Ordering::SeqCst);
+    while !held.release.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    Step::Done
+}
+
+/// A `join` knows of it also while its thread is made, when nobody but the maker does. Else it would answer that all is over,
+/// or wait for the thread without a limit.
+#[test]
+fn join_names_native_tasks_that_are_about_to_run() {
+    for round in 0..200 {
+        let scheduler = scheduler(1);
+        let task: &'static mut Held = Box::leak(Box::new(Held {
+            header: Header::new(&scheduler, &HOLDS),
+            begun: AtomicBool::new(false),
+            release: AtomicBool::new(false),
+        }));
+        let pointer = NonNull::from(&mut *task).cast();
+        // SAFETY: leaked just now; shared from here on.
+        let task: &'static Held = unsafe { pointer.cast().as_ref() };
+        let place = scheduler.native_place().expect("a place");
+        // SAFETY: the memory is never freed; no slice of the task was started.
+        unsafe { place.start(pointer) };
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(round) {}
+        scheduler.stop();
+        let joiner = scheduler.clone();
+        let (out, joined) = mpsc::channel();
+        thread::spawn(move || out.send(joiner.join(Duration::from_millis(5))));
+        let is_over = next(&joined).is_ok();
+        task.release.store(true, Ordering::SeqCst);
+        scheduler.join(LIMIT).expect("no thread is left");
+        assert!(!is_over || !task.begun.load(Ordering::SeqCst));
+    }
 }
 
 /// Counts the CPU time of its thread, until it is told to stop.

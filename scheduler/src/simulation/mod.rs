@@ -67,13 +67,15 @@ use std::time::Duration;
 
 use crate::core::Core;
 use crate::fire::AnyFire;
+use crate::gate::MAX_GATES;
 use crate::header::{Step as Slice, Task};
 use crate::panics::{drop_quietly, quietly};
 use crate::priority::Priority;
 use crate::random::SplitMix;
 use crate::scheduler::Scheduler;
+use crate::seat::{Reserved, Seat};
 use crate::slice::{REDUCTIONS_PER_SLICE, RESUME_REDUCTIONS};
-use crate::slot::{self, Seat, Slot};
+use crate::slot::{self, Slot};
 use crate::task::JoinError;
 use crate::worker::{leave_off, run_slice};
 
@@ -175,6 +177,15 @@ pub enum SimulationError {
     /// The thread runs tasks already, those of another scheduler or of this one.
     #[error("a simulation can't run on a thread that runs tasks; run it on a thread of its own")]
     OnSchedulerThread,
+    /// There are as many threads that run tasks as may be, of all schedulers of the program together.
+    #[error(
+        "all {limit} gates of the program are in use, and a thread that runs a simulation needs one: end native tasks, or \
+         other schedulers"
+    )]
+    Gates {
+        /// [`MAX_GATES`].
+        limit: usize,
+    },
 }
 
 impl fmt::Debug for SimulationError {
@@ -366,7 +377,8 @@ impl Simulation {
             return Err(SimulationError::OnSchedulerThread);
         }
         let core = Arc::clone(self.scheduler.core());
-        let seat = Seat::take(&core);
+        let reserved = Reserved::take().map_err(|_| SimulationError::Gates { limit: MAX_GATES })?;
+        let seat = Seat::take(reserved, &core);
         loop {
             self.take_in(&core);
             if is_enough() {

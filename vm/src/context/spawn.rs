@@ -97,6 +97,15 @@ pub enum SpawnError {
         /// The limit in force.
         limit: usize,
     },
+    /// There are as many threads that run processes as may be, of all VMs of the program together.
+    #[error(
+        "all {limit} gates of the program are in use, one for each thread that runs processes, of all its VMs together: \
+         end native processes, or use `blocking`, whose closures share a few threads"
+    )]
+    Gates {
+        /// `otp_scheduler::MAX_GATES`.
+        limit: usize,
+    },
     /// A simulated VM runs on one thread.
     #[error("a simulated VM makes no native process: spawn one with an async body there")]
     NativeInSimulation,
@@ -112,6 +121,7 @@ impl From<NativeError> for SpawnError {
     fn from(error: NativeError) -> Self {
         match error {
             NativeError::Limit { limit } => Self::NativeLimit { limit },
+            NativeError::Gates { limit } => Self::Gates { limit },
             NativeError::Simulated => Self::NativeInSimulation,
             _ => Self::ShuttingDown,
         }

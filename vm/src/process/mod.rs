@@ -316,13 +316,16 @@ impl Process {
         }
         drop(state);
         if let Some(place) = native {
-            place.mark(&self.header);
+            // SAFETY: the slot is vacant: its last process, if there was one, is done; no slice of it runs, and it is in no
+            // queue. The place is of the VM's one scheduler.
+            unsafe { place.mark(&self.header) };
         }
         self.mailbox.open();
         self.serial.store(serial, Ordering::Release);
         if used_before && native.is_none() {
             // Last: from here on, a stale wake may run the process.
-            self.header.reset();
+            // SAFETY: the last process of the slot is done, and the new one is wholly written.
+            unsafe { self.header.reset() };
         }
     }
 
