@@ -61,7 +61,7 @@ impl IdleCpu {
 /// Waits until a while has passed in which no process ran.
 async fn until_quiet(cx: &Context) {
     let slices = || {
-        let workers = cx.vm().system_info().schedulers_figures.workers;
+        let workers = cx.vm().system_info().schedulers_figures.schedulers;
         workers.iter().map(|worker| worker.slices).sum::<u64>()
     };
     let mut before = slices();

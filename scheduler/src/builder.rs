@@ -173,11 +173,11 @@ impl Builder {
     ///
     /// A plain task of the scheduler's calls it, with nothing held; it may send, log, block and take its time, and is then
     /// treated as any task that does. Its own slices are not reported. What happens before it returns waits
-    /// ([`Builder::long_schedule_queue`]). If it panics, that is logged and counted ([`WorkerFigures::panics`]), and it is
+    /// ([`Builder::long_schedule_queue`]). If it panics, that is logged and counted ([`SchedulerFigures::panics`]), and it is
     /// called for the next one. Once the scheduler is stopped it is not called any more. It should hold no handle of the
     /// scheduler's, which would keep that up.
     ///
-    /// [`WorkerFigures::panics`]: crate::WorkerFigures::panics
+    /// [`SchedulerFigures::panics`]: crate::SchedulerFigures::panics
     ///
     /// ```
     /// use otp_scheduler::Scheduler;

@@ -493,7 +493,7 @@ impl Core {
             blocking_threads: blocking.threads,
             blocking_busy: blocking.busy,
             blocking_queued: blocking.queued,
-            workers: self
+            schedulers: self
                 .remotes
                 .iter()
                 .map(|remote| {

@@ -1,4 +1,4 @@
-//! What the scheduler counts about itself. Each worker writes its own line with plain stores; readers get a picture
+//! What the scheduler counts about itself. Each scheduler writes its own line with plain stores; readers get a picture
 //! that is right for each figure and only roughly so between them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +11,15 @@ use crate::microstates::{Microstates, WallTime};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Figures {
-    /// One entry for each worker thread.
-    pub workers: Vec<WorkerFigures>,
+    /// One entry for each scheduler, which is a worker thread of the set.
+    pub schedulers: Vec<SchedulerFigures>,
     /// Tasks that wait in the common queue (woken from outside).
     pub injector_length: usize,
     /// The same by priority.
     pub injector_lengths: RunQueueLengths,
-    /// Workers that wait for something to do.
+    /// Schedulers that wait for something to do.
     pub idle: usize,
-    /// Workers that have gone offline ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
+    /// Schedulers that have gone offline ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
     pub offline: usize,
     /// Times that the system refused to pin a thread to its scheduler's core ([`Builder::pin`](crate::Builder::pin)): the
     /// cores that the process may use were changed since the scheduler was built.
@@ -28,7 +28,7 @@ pub struct Figures {
     pub timers: usize,
     /// Sources registered for readiness.
     pub sources: usize,
-    /// Wake-ups of an idle worker asked for by threads that are no workers.
+    /// Wake-ups of an idle scheduler asked for by threads of others.
     pub outside_wakes: u64,
     /// Threads bound to tasks that don't give way, and those of native tasks that don't wait.
     pub bound: usize,
@@ -65,19 +65,19 @@ pub struct Figures {
     pub blocking_queued: usize,
 }
 
-/// Figures of one worker thread, counted since the scheduler was built unless said otherwise.
+/// Figures of one scheduler, counted since the scheduler was built unless said otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WorkerFigures {
+pub struct SchedulerFigures {
     /// Slices run: resumptions of a task, those out of the run-next slot too, and those that it was taken away from.
     pub slices: u64,
     /// Reductions charged.
     pub reductions: u64,
-    /// Successful steals out of another worker's queue (a steal takes up to half of it).
+    /// Successful steals out of another's queue (a steal takes up to half of it).
     pub steals: u64,
     /// Times that it slept: in the poller, on its futex, or while a bound thread had its turn.
     pub parks: u64,
-    /// Wake-ups of an idle worker that it asked for.
+    /// Wake-ups of an idle scheduler that it asked for.
     pub wakes: u64,
     /// Events of sockets and other sources that it took from the poller.
     pub events: u64,
@@ -149,8 +149,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn read(&self, run_queue_lengths: RunQueueLengths, clock: &Clock) -> WorkerFigures {
-        WorkerFigures {
+    pub(crate) fn read(
+        &self,
+        run_queue_lengths: RunQueueLengths,
+        clock: &Clock,
+    ) -> SchedulerFigures {
+        SchedulerFigures {
             slices: self.slices.get(),
             reductions: self.reductions.get(),
             steals: self.steals.get(),

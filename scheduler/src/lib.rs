@@ -138,7 +138,7 @@ pub use blocking::{
 };
 pub use bound::CONDEMNED_INTERVAL_MS;
 pub use builder::{Builder, DEFAULT_MAX_BOUND, MAX_BOUND, MAX_SCHEDULERS};
-pub use figures::{Figures, RunQueueLengths, WorkerFigures};
+pub use figures::{Figures, RunQueueLengths, SchedulerFigures};
 pub use fire::Fire;
 pub use gate::MAX_GATES;
 pub use header::{Activity, Header, Step, VTable};

@@ -17,10 +17,10 @@ use std::time::Duration;
 /// use std::time::Instant;
 ///
 /// let scheduler = Scheduler::builder().schedulers(1).build()?;
-/// let before = scheduler.figures().workers[0].wall_time;
+/// let before = scheduler.figures().schedulers[0].wall_time;
 /// let begun = Instant::now();
 /// scheduler.spawn(async move { while begun.elapsed().as_millis() < 2 {} }).wait()?;
-/// let spent = scheduler.figures().workers[0].wall_time.since(before);
+/// let spent = scheduler.figures().schedulers[0].wall_time.since(before);
 /// assert!(spent.busy.as_millis() >= 1);
 /// assert!(spent.utilisation() > 0.0 && spent.utilisation() <= 1.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -10,6 +10,7 @@
 //!
 //! New sources count as ready for everything: the first operation tries the system call at once.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,30 +77,56 @@ impl Readiness {
     }
 }
 
+/// Wakers that wait for one direction of a source at most. A task that polls with another waker each time leaves the one
+/// before; past the limit the oldest is woken, and waits anew if it still wants to. Chosen by feel.
+const WAITERS_MAX: usize = 1024;
+
 /// Tasks that wait in one direction. Nearly always one, which costs no allocation.
 #[derive(Debug, Default)]
 struct Waiters {
     first: Option<Waker>,
-    others: Vec<Waker>,
+    others: VecDeque<Waker>,
+}
+
+/// What a waker that waits leaves over.
+#[derive(Debug)]
+enum Over {
+    /// It was there already.
+    Known(Waker),
+    /// The oldest one, which is to be woken.
+    Oldest(Waker),
+}
+
+impl Over {
+    fn settle(self) {
+        match self {
+            Over::Known(waker) => drop(waker),
+            Over::Oldest(waker) => waker.wake(),
+        }
+    }
 }
 
 impl Waiters {
-    /// Gives the waker back if it is there already.
-    fn add(&mut self, waker: Waker) -> Option<Waker> {
+    fn add(&mut self, waker: Waker) -> Option<Over> {
         let mut known = self.first.iter().chain(&self.others);
         if known.any(|known| known.will_wake(&waker)) {
-            return Some(waker);
+            return Some(Over::Known(waker));
         }
-        match &self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.others.push(waker),
+        if self.first.is_none() {
+            self.first = Some(waker);
+            return None;
         }
-        None
+        self.others.push_back(waker);
+        let is_full = self.others.len() >= WAITERS_MAX;
+        is_full
+            .then(|| self.others.pop_front())
+            .flatten()
+            .map(Over::Oldest)
     }
 
     fn take(&mut self, wakers: &mut Vec<Waker>) {
         wakers.extend(self.first.take());
-        wakers.append(&mut self.others);
+        wakers.extend(self.others.drain(..));
     }
 }
 
@@ -185,11 +212,13 @@ impl Registration {
         let reader = interest.is_readable().then(clone);
         let writer = interest.is_writable().then(clone);
         let mut waiting = self.entry.waiting.lock();
-        let known_reader = reader.and_then(|waker| waiting.readers.add(waker));
-        let known_writer = writer.and_then(|waker| waiting.writers.add(waker));
+        let over = [
+            reader.and_then(|waker| waiting.readers.add(waker)),
+            writer.and_then(|waker| waiting.writers.add(waker)),
+        ];
         let ready = self.readiness();
         drop(waiting);
-        drop((known_reader, known_writer));
+        over.into_iter().flatten().for_each(Over::settle);
         if ready.0 & wanted != 0 {
             // The waker stays: a spurious wake costs less than to find it again.
             return Poll::Ready(ready);
@@ -232,5 +261,41 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.core.driver.forget(self.token);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn past_the_limit_the_oldest_waiter_is_woken() {
+        let mut waiters = Waiters::default();
+        let counts: Vec<Arc<Count>> = (0..2 * WAITERS_MAX).map(|_| Arc::default()).collect();
+        for count in &counts {
+            let waker = Waker::from(Arc::clone(count));
+            if let Some(over) = waiters.add(waker) {
+                over.settle();
+            }
+        }
+        let woken = |count: &Arc<Count>| count.0.load(Ordering::Relaxed);
+        assert_eq!(counts.iter().map(woken).sum::<usize>(), WAITERS_MAX);
+        let mut left = Vec::new();
+        waiters.take(&mut left);
+        assert_eq!(left.len(), WAITERS_MAX);
+        left.into_iter().for_each(Waker::wake);
+        assert!(counts.iter().all(|count| woken(count) == 1), "one is lost");
     }
 }

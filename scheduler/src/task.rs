@@ -120,7 +120,8 @@ impl<T: Send + 'static> JoinHandle<T> {
     /// waits for that; [`wait`](JoinHandle::wait), or `.await`, does. Mirrors `exit(Pid, kill)`.
     ///
     /// - A plain task that waits, or is in a queue, is not polled again: its future is dropped by the scheduler that would
-    ///   have run it. One that runs goes on until its next await that is not ready, also if it is bound to a thread.
+    ///   have run it. One that runs goes on until its next await that is not ready; if it is bound to a thread by now, that one
+    ///   is let go ([`Scheduler::condemn`](crate::Scheduler::condemn)).
     /// - A native task that waits in [`block_on`](crate::block_on) unwinds, as when its scheduler is stopped: destructors
     ///   run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends. One that has no thread yet is
     ///   dropped unrun.
@@ -191,6 +192,8 @@ where
         self.header.abort();
         // SAFETY: this reference keeps the task, and the task its core.
         unsafe { Header::wake(self.pointer()) };
+        // If it never awaits: nobody waits for what it does.
+        self.core.bound.condemn(self.pointer());
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use common::{LIMIT, next, scheduler};
 use otp_scheduler::simulation::Simulation;
@@ -84,6 +85,31 @@ fn a_task_that_runs_goes_on_until_it_gives_way() {
 #[test]
 fn a_task_that_comes_to_its_end_first_gives_its_result() {
     assert_eq!(aborted_while_it_runs(false), Ok(7));
+}
+
+/// It can't be ended, but nobody waits for what it does: others go first.
+#[test]
+fn a_bound_task_that_is_aborted_is_let_go() {
+    let scheduler = scheduler(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let task = scheduler.spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    });
+    let begun = Instant::now();
+    while scheduler.figures().bound == 0 {
+        assert!(begun.elapsed() < LIMIT, "it is never bound");
+        std::thread::yield_now();
+    }
+    task.abort();
+    assert_eq!(scheduler.figures().condemned, 1);
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(task.wait(), Ok(()));
+    scheduler.stop();
+    assert_eq!(scheduler.join(LIMIT), Ok(()));
+    assert_eq!(scheduler.figures().condemned, 0);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn until(what: &str, scheduler: &Scheduler, done: impl Fn() -> bool) {
 }
 
 fn wall_time(scheduler: &Scheduler) -> WallTime {
-    scheduler.figures().workers[0].wall_time
+    scheduler.figures().schedulers[0].wall_time
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn run_queue_lengths_are_told_by_priority() {
                 drop(inside.spawn_at(priority, async {}));
             }
         }
-        inside.figures().workers.remove(0)
+        inside.figures().schedulers.remove(0)
     });
     let figures = lengths.wait().expect("it does not panic");
     let lengths = figures.run_queue_lengths;
@@ -333,7 +333,7 @@ fn a_handler_that_panics_is_counted_and_called_again() {
     }
     until("a panic is not counted", &scheduler, || {
         let figures = scheduler.figures();
-        let panics: u64 = figures.workers.iter().map(|worker| worker.panics).sum();
+        let panics: u64 = figures.schedulers.iter().map(|worker| worker.panics).sum();
         panics + figures.bound_panics == 2
     });
 }

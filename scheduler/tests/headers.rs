@@ -109,7 +109,7 @@ fn a_run_that_unwinds_is_counted_and_its_task_given_up() {
     let begun = Instant::now();
     let panics = || {
         let figures = scheduler.figures();
-        figures.workers[0].panics + figures.bound_panics
+        figures.schedulers[0].panics + figures.bound_panics
     };
     while panics() == 0 {
         assert!(begun.elapsed() < LIMIT, "the panic is not counted");

@@ -126,7 +126,7 @@ fn of_a_million_timers_each_fires_once_or_is_cancelled_and_none_early() {
     assert_eq!(scheduler.figures().timers, 0);
     let fired: u64 = scheduler
         .figures()
-        .workers
+        .schedulers
         .iter()
         .map(|worker| worker.timers_fired)
         .sum();

@@ -68,7 +68,12 @@ fn sixty_four_connections_echo() {
     for client in clients {
         client.wait().unwrap();
     }
-    let events: u64 = scheduler.figures().workers.iter().map(|w| w.events).sum();
+    let events: u64 = scheduler
+        .figures()
+        .schedulers
+        .iter()
+        .map(|w| w.events)
+        .sum();
     assert!(events > 0);
 }
 

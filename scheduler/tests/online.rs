@@ -152,7 +152,7 @@ fn work_goes_to_those_who_stay_and_comes_back() {
         busy.rounds()[0] > before[0] + 10_000
     });
     assert_eq!(busy.rounds()[1..], before[1..], "somebody is not offline");
-    for worker in &scheduler.figures().workers[1..] {
+    for worker in &scheduler.figures().schedulers[1..] {
         assert_eq!(worker.run_queue_length, 0);
     }
 
@@ -173,7 +173,7 @@ fn offline_is_idle_time() {
     let scheduler = scheduler(2);
     scheduler.set_schedulers_online(1).unwrap();
     until_offline(&scheduler, 1);
-    let wall_time = || scheduler.figures().workers[1].wall_time;
+    let wall_time = || scheduler.figures().schedulers[1].wall_time;
     let before = wall_time();
     // Some time, in which the other one works.
     let begun = Instant::now();

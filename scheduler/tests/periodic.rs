@@ -185,7 +185,7 @@ fn a_panic_is_counted_and_ends_it() {
     assert_eq!((timer.cancel(), timer.deadline()), (None, None));
     // The worker goes on, and has counted it by then.
     scheduler.spawn(async {}).wait().unwrap();
-    assert_eq!(scheduler.figures().workers[0].panics, 1);
+    assert_eq!(scheduler.figures().schedulers[0].panics, 1);
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn a_checkpoint_goes_on_with_a_new_slice_if_nothing_waits() {
     let figures = scheduler.figures();
     assert_eq!(figures.given_away, 0);
     until("the slice is counted", || {
-        scheduler.figures().workers[0].reductions >= charged as u64
+        scheduler.figures().schedulers[0].reductions >= charged as u64
     });
 }
 
@@ -256,7 +256,7 @@ fn what_a_loop_wakes_is_passed_on_to_an_idle_scheduler() {
     until("the loop ends", || {
         scheduler
             .figures()
-            .workers
+            .schedulers
             .iter()
             .map(|one| one.slices)
             .sum::<u64>()

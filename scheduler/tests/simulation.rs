@@ -188,7 +188,7 @@ fn a_cancelled_timer_neither_fires_nor_moves_the_time() {
     });
     assert_eq!(cancelled.unwrap(), Some(3_600_000_000_000));
     assert!(simulation.run().unwrap().now < Duration::from_secs(1));
-    assert_eq!(scheduler.figures().workers[0].panics, 0);
+    assert_eq!(scheduler.figures().schedulers[0].panics, 0);
 }
 
 #[test]
@@ -202,8 +202,8 @@ fn a_timer_that_panics_is_counted_and_the_rest_goes_on() {
     simulation.run().unwrap();
     assert_eq!(log.entries(), [1]);
     let figures = scheduler.figures();
-    assert_eq!(figures.workers[0].panics, 1);
-    assert_eq!(figures.workers[0].timers_fired, 2);
+    assert_eq!(figures.schedulers[0].panics, 1);
+    assert_eq!(figures.schedulers[0].timers_fired, 2);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn tiny_slices_end_at_nearly_each_tick_that_is_awaited() {
             sum
         });
         assert_eq!(sum.unwrap(), 499_500);
-        simulation.scheduler().figures().workers[0].slices
+        simulation.scheduler().figures().schedulers[0].slices
     };
     assert_eq!(slices_with(1), 1001);
     assert_eq!(slices_with(10), 101);

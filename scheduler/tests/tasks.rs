@@ -242,7 +242,7 @@ fn a_slice_has_its_reductions() {
     });
     let ticks = ticked.wait().unwrap();
     assert!((REDUCTIONS_PER_SLICE - 100..REDUCTIONS_PER_SLICE).contains(&ticks));
-    assert!(scheduler.figures().workers[0].reductions >= u64::from(REDUCTIONS_PER_SLICE));
+    assert!(scheduler.figures().schedulers[0].reductions >= u64::from(REDUCTIONS_PER_SLICE));
 }
 
 /// Two tasks meet at a barrier on which each blocks its thread: only if the second is stolen do they pass.
@@ -265,7 +265,12 @@ fn an_idle_worker_steals() {
     });
     task.wait().unwrap();
     assert_ne!(next(&passed), next(&passed));
-    let steals: u64 = scheduler.figures().workers.iter().map(|w| w.steals).sum();
+    let steals: u64 = scheduler
+        .figures()
+        .schedulers
+        .iter()
+        .map(|w| w.steals)
+        .sum();
     assert!(steals >= 1);
 }
 

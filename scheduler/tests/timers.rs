@@ -133,8 +133,8 @@ fn a_timer_that_panics_is_counted_and_the_worker_goes_on() {
     scheduler.start_timer(MS, move |_| out.send(()).unwrap());
     next(&fired);
     let figures = scheduler.figures();
-    assert_eq!(figures.workers[0].panics, 1);
-    assert_eq!(figures.workers[0].timers_fired, 2);
+    assert_eq!(figures.schedulers[0].panics, 1);
+    assert_eq!(figures.schedulers[0].timers_fired, 2);
 }
 
 /// The only busy worker is stuck in a slice; an idle one fires the stuck one's timers.

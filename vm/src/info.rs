@@ -135,9 +135,9 @@ impl Vm {
     pub fn run_queue_lengths(&self) -> Vec<RunQueueLengths> {
         let figures = self.core().scheduler.figures();
         let own = figures
-            .workers
+            .schedulers
             .iter()
-            .map(|worker| worker.run_queue_lengths);
+            .map(|scheduler| scheduler.run_queue_lengths);
         own.chain([figures.injector_lengths]).collect()
     }
 
@@ -156,9 +156,9 @@ impl Vm {
     pub fn scheduler_wall_time(&self) -> Vec<WallTime> {
         let figures = self.core().scheduler.figures();
         figures
-            .workers
+            .schedulers
             .iter()
-            .map(|worker| worker.wall_time)
+            .map(|scheduler| scheduler.wall_time)
             .collect()
     }
 }

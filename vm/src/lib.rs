@@ -99,8 +99,8 @@ pub use otp_heap::{
 pub use otp_scheduler::timeout;
 pub use otp_scheduler::{
     AccountingAllocator, Blocking, Elapsed, Figures, JoinError, JoinHandle, LongSlice, OnlineError,
-    Policy, Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths, TaskName,
-    WallTime, WorkerFigures, checkpoint, net, proceed, random, simulation, tick,
+    Policy, Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths,
+    SchedulerFigures, TaskName, WallTime, checkpoint, net, proceed, random, simulation, tick,
 };
 /// Makes code give way by itself.
 ///
