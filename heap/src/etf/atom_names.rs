@@ -158,15 +158,25 @@ pub(super) fn read(
     read_elsewhere(known, place, new, &input[..len], latin1, existing)
 }
 
-/// The atom of the first `len` of these bytes of UTF-8, if it stands at its place in the table.
+/// The atom of the first `len` of these bytes, if it is kept.
 #[inline(always)]
-pub(super) fn known_at_its_place(known: &Known, first: &[u8; 16], len: usize) -> Option<Atom> {
+pub(super) fn known(known: &Known, first: &[u8; 16], len: usize, latin1: bool) -> Option<Atom> {
     if len > first.len() {
         return None;
     }
     let (low, high) = masked(u128::from_le_bytes(*first), len);
-    let kept = known[place(low, high, len)].get();
-    (kept.low == low && kept.high == high && kept.len == len as u32).then_some(kept.atom)
+    // The table has names by their UTF-8; ASCII is the same in Latin-1.
+    if latin1 && (low | high) & NOT_ASCII != 0 {
+        return None;
+    }
+    let place = place(low, high, len);
+    let is_name = |kept: &Read| kept.low == low && kept.high == high && kept.len == len as u32;
+    let kept = known[place].get();
+    if is_name(&kept) {
+        return Some(kept.atom);
+    }
+    let kept = known[place ^ 1].get();
+    is_name(&kept).then_some(kept.atom)
 }
 
 #[inline(always)]
