@@ -12,6 +12,7 @@
 
 /// What is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub(super) enum Kind {
     /// Nothing: one term is to come, or has come.
     Root,
@@ -19,26 +20,35 @@ pub(super) enum Kind {
     List,
     Tail,
     Map,
-    /// A map over 32 pairs: its terms wait apart, from `extra` on.
+    /// A map over 32 pairs: its terms wait apart.
     Large,
 }
 
-/// Something open.
+/// Something open. Three numbers, not more, so that to open and to leave it are a few moves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     /// Terms left.
     pub(super) left: u32,
     /// Offset of the word where the next one goes.
     pub(super) slot: u32,
-    /// The pairs of a map; of a large one where its terms begin.
-    pub(super) extra: u32,
-    // From a slot to the next one: with an even number of terms left, and with an odd one.
-    forth: i8,
-    back: i8,
-    pub(super) kind: Kind,
+    shape: Shape,
 }
 
 const _: () = assert!(size_of::<Frame>() == 16);
+
+/// What stays the same while something is open, from the lowest byte: its [`Kind`]; the words from
+/// a slot to the next one with an even number of terms left, and with an odd one; above 32 bits what
+/// [`Frame::extra`] gives.
+#[derive(Clone, Copy, Debug)]
+struct Shape(u64);
+
+impl Shape {
+    #[inline(always)]
+    const fn new(kind: Kind, forth: i8, back: i8, extra: u32) -> Shape {
+        let [forth, back] = [forth as u8 as u64, back as u8 as u64];
+        Shape(kind as u64 | forth << 8 | back << 16 | (extra as u64) << 32)
+    }
+}
 
 impl Frame {
     /// What stands around everything, with so many terms to come.
@@ -55,11 +65,31 @@ impl Frame {
         Frame {
             left,
             slot: 0,
-            extra,
-            forth: 0,
-            back: 0,
-            kind,
+            shape: Shape::new(kind, 0, 0, extra),
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn kind(self) -> Kind {
+        const TUPLE: u8 = Kind::Tuple as u8;
+        const LIST: u8 = Kind::List as u8;
+        const TAIL: u8 = Kind::Tail as u8;
+        const MAP: u8 = Kind::Map as u8;
+        const LARGE: u8 = Kind::Large as u8;
+        match self.shape.0 as u8 {
+            TUPLE => Kind::Tuple,
+            LIST => Kind::List,
+            TAIL => Kind::Tail,
+            MAP => Kind::Map,
+            LARGE => Kind::Large,
+            _ => Kind::Root,
+        }
+    }
+
+    /// The pairs of a map; of a large one where its terms begin.
+    #[inline(always)]
+    pub(super) fn extra(self) -> u32 {
+        (self.shape.0 >> 32) as u32
     }
 
     /// The tuple of so many elements at this offset.
@@ -68,10 +98,7 @@ impl Frame {
         Frame {
             left: count,
             slot: object + 1,
-            extra: 0,
-            forth: 1,
-            back: 1,
-            kind: Kind::Tuple,
+            shape: Shape::new(Kind::Tuple, 1, 1, 0),
         }
     }
 
@@ -81,10 +108,7 @@ impl Frame {
         Frame {
             left: count,
             slot: first,
-            extra: 0,
-            forth: 2,
-            back: 2,
-            kind: Kind::List,
+            shape: Shape::new(Kind::List, 2, 2, 0),
         }
     }
 
@@ -96,10 +120,7 @@ impl Frame {
         Frame {
             left: 2 * pairs,
             slot: object + 1,
-            extra: pairs,
-            forth,
-            back: 1 - forth,
-            kind: Kind::Map,
+            shape: Shape::new(Kind::Map, forth, 1 - forth, pairs),
         }
     }
 
@@ -110,37 +131,33 @@ impl Frame {
             left: 1,
             // Past the head of the last cell, by the other half of it.
             slot: self.slot - 1,
-            kind: Kind::Tail,
-            ..self
+            shape: Shape::new(Kind::Tail, 0, 0, 0),
         }
     }
 
     /// Offset of the flat map of which all was read.
     #[inline(always)]
     pub(super) fn object_of_map(self) -> u32 {
-        self.slot - self.extra - 1
+        self.slot - self.extra() - 1
     }
 
     /// Terms that were announced when this opened; a list's tail is one.
     #[inline(always)]
     pub(super) fn terms(self) -> usize {
-        self.left as usize + usize::from(self.kind == Kind::List)
+        self.left as usize + usize::from(self.kind() == Kind::List)
     }
 
     /// Whether its terms have their slots in the block.
     #[inline(always)]
     pub(super) fn has_slots(self) -> bool {
-        !matches!(self.kind, Kind::Root | Kind::Large)
+        !matches!(self.kind(), Kind::Root | Kind::Large)
     }
 
     /// Counts the term of this slot as read.
     #[inline(always)]
     pub(super) fn advance(&mut self) {
-        let step = if self.left.is_multiple_of(2) {
-            self.forth
-        } else {
-            self.back
-        };
+        let shift = if self.left.is_multiple_of(2) { 8 } else { 16 };
+        let step = (self.shape.0 >> shift) as i8;
         self.slot = self.slot.wrapping_add_signed(step.into());
         self.left -= 1;
     }
@@ -155,7 +172,7 @@ mod tests {
         while frame.left > 0 {
             slots.push(frame.slot);
             frame.advance();
-            if frame.left == 0 && frame.kind == Kind::List {
+            if frame.left == 0 && frame.kind() == Kind::List {
                 frame = frame.tail();
             }
         }

@@ -56,7 +56,7 @@ impl Reader {
                 break;
             }
             if frame.left == 0 {
-                match frame.kind {
+                match frame.kind() {
                     Kind::Tuple | Kind::Tail => {}
                     // The last cell has its `[]` already.
                     Kind::List if rest.first() == Some(&NIL_EXT) => {
@@ -69,9 +69,9 @@ impl Reader {
                         continue;
                     }
                     Kind::Map => {
-                        let known = self.known[frame.extra as usize];
+                        let known = self.known[frame.extra() as usize];
                         let map = frame.object_of_map();
-                        let keys = |map: u32| words.words(map + 1, frame.extra);
+                        let keys = |map: u32| words.words(map + 1, frame.extra());
                         if known == 0 || !same(keys(known), keys(map)) {
                             break;
                         }
@@ -101,7 +101,7 @@ impl Reader {
             words.set(frame.slot, word);
             frame.advance();
             // A list in the place of a tail goes on with the one before it.
-            if frame.kind != Kind::Tail || new.kind != Kind::List {
+            if frame.kind() != Kind::Tail || new.kind() != Kind::List {
                 self.stack.push(frame);
             }
             frame = new;

@@ -63,7 +63,7 @@ impl Reader {
     /// The term's word, once all of it is read.
     #[inline]
     pub(super) fn root(&self) -> Option<Word> {
-        self.root.filter(|_| self.frame.kind == Kind::Root)
+        self.root.filter(|_| self.frame.kind() == Kind::Root)
     }
 
     /// Reads on, and gives the work done.
@@ -93,7 +93,7 @@ impl Reader {
     fn terms(&mut self, source: &mut Source<'_>) -> Result<(), DecodeErrorKind> {
         loop {
             if self.frame.left == 0 {
-                if self.frame.kind == Kind::Root {
+                if self.frame.kind() == Kind::Root {
                     return Ok(());
                 }
                 self.close()?;
@@ -118,7 +118,7 @@ impl Reader {
     #[inline]
     pub(super) fn deliver(&mut self, word: Word) {
         let frame = &mut self.frame;
-        match frame.kind {
+        match frame.kind() {
             Kind::Root => self.root = Some(word),
             Kind::Large => self.pairs.push(word),
             Kind::Tuple | Kind::List | Kind::Tail | Kind::Map => {
@@ -137,7 +137,7 @@ impl Reader {
         options: &DecodeOptions,
     ) -> Result<(), DecodeErrorKind> {
         // A list in the place of a tail goes on with the one before it.
-        if self.frame.kind == Kind::Tail && frame.kind == Kind::List {
+        if self.frame.kind() == Kind::Tail && frame.kind() == Kind::List {
             self.deliver(word);
         } else {
             self.level(options)?;
@@ -151,7 +151,7 @@ impl Reader {
     /// Keeps what is open for later.
     #[inline]
     pub(super) fn enclose(&mut self) {
-        if self.frame.kind != Kind::Root {
+        if self.frame.kind() != Kind::Root {
             self.stack.push(self.frame);
         }
     }
@@ -159,7 +159,7 @@ impl Reader {
     /// Counts a level under what is open.
     #[inline]
     pub(super) fn level(&self, options: &DecodeOptions) -> Result<(), DecodeErrorKind> {
-        let above = self.stack.len() + usize::from(self.frame.kind != Kind::Root);
+        let above = self.stack.len() + usize::from(self.frame.kind() != Kind::Root);
         let depth_max = options.depth_max;
         if above >= depth_max as usize {
             return Err(DecodeErrorKind::TooDeep { depth_max });
@@ -185,14 +185,14 @@ impl Reader {
     /// Leaves what has no term left, but for a list's tail.
     fn close(&mut self) -> Result<(), DecodeErrorKind> {
         let frame = self.frame;
-        match frame.kind {
+        match frame.kind() {
             Kind::List => {
                 self.frame = frame.tail();
                 return Ok(());
             }
-            Kind::Map => self.close_map(frame.object_of_map(), frame.extra)?,
+            Kind::Map => self.close_map(frame.object_of_map(), frame.extra())?,
             Kind::Large => {
-                let word = self.close_large(frame.extra as usize)?;
+                let word = self.close_large(frame.extra() as usize)?;
                 self.leave();
                 self.deliver(word);
                 return Ok(());
