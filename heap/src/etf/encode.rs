@@ -466,7 +466,8 @@ impl Writer<'_> {
                     return false;
                 }
                 tagged(room, BINARY_EXT, len);
-                let words = term.words_at(word.offset() + 1, header.raw_words());
+                // As the header counts its raw words, whose kind is known here.
+                let words = term.words_at(word.offset() + 1, len.div_ceil(8));
                 return room.put_words(words, len as usize);
             }
             FLOAT => {
