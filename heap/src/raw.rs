@@ -19,6 +19,10 @@ use crate::off_heap;
 use crate::term::Term;
 use crate::word::{HEAP_BINARY, Word};
 
+mod bump;
+
+pub(crate) use bump::Bump;
+
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
 #[repr(C)]
 pub struct Raw<H> {

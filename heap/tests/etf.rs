@@ -148,6 +148,18 @@ fn counts_make_no_room_before_their_bytes_are_there() {
 }
 
 #[test]
+fn counts_that_nest_announce_no_byte_twice() {
+    // Each count is within the bytes behind it, and all together are far over them.
+    for tag in [105, 108] {
+        let mut bytes = vec![131];
+        (0..50_000).for_each(|_| bytes.extend([tag, 0, 2, 0, 0]));
+        let options = DecodeOptions::new().words_max(2 * bytes.len() as u32);
+        let error = kind(&bytes, &options);
+        assert!(matches!(error, DecodeErrorKind::End { .. }), "{error}");
+    }
+}
+
+#[test]
 fn levels_are_bounded_and_take_no_stack() {
     let nested = |levels: usize, open: &[u8]| {
         let mut bytes = vec![131];

@@ -5,7 +5,7 @@ use super::Encoder;
 use crate::off_heap::{self, SharedBytes};
 use crate::raw::{Shape, Space};
 use crate::term::Term;
-use crate::word::{CONS, HEAP_BINARY, MAP, SHARED_BINARY, Word};
+use crate::word::{HEAP_BINARY, MAP, SHARED_BINARY, Word};
 use crate::{EncodeError, limits};
 
 /// [`limits::FLAT_MAP_PAIRS_MAX`] as a header counts.
@@ -23,26 +23,22 @@ impl Encoder {
         self.space.set(slot, word);
     }
 
-    /// A cell without its tail yet, which is `[]`; gives its offset.
-    #[inline]
-    pub(crate) fn cell(&mut self, head: Word) -> Result<u32, EncodeError> {
-        Ok(self.space.push([head, Word::NIL])?)
+    /// Cells of bytes, each the tail of the one before; gives the offset of the first. There is at
+    /// least one byte.
+    pub(crate) fn cells(&mut self, bytes: &[u8]) -> Result<u32, EncodeError> {
+        let first = self.blank_cells(bytes.len() as u32)?;
+        for (byte, index) in bytes.iter().zip(0..) {
+            self.fill(first + 2 * index, Word::number((*byte).into()));
+        }
+        Ok(first)
     }
 
-    /// Cells of bytes, each the tail of the one before; gives the offsets of the first and the
-    /// last. There is at least one byte.
-    pub(crate) fn cells(&mut self, bytes: &[u8]) -> Result<(u32, u32), EncodeError> {
-        self.space.reserve(bytes.len() as u64 * 2)?;
-        let first = self.space.len();
-        let mut next = first;
-        for byte in bytes {
-            next += 2;
-            let tail = Word::boxed(CONS, next);
-            self.space.push([Word::number((*byte).into()), tail])?;
-        }
-        let last = next - 2;
-        self.space.set(last + 1, Word::NIL);
-        Ok((first, last))
+    /// Cells without their heads yet, each the tail of the one before; gives the offset of the
+    /// first. There is at least one.
+    pub(crate) fn blank_cells(&mut self, count: u32) -> Result<u32, EncodeError> {
+        self.space.reserve(u64::from(count) * 2)?;
+        let cells = self.space.bump().cells(count);
+        Ok(cells.expect("there is room now"))
     }
 
     /// A flat map of so many pairs, at most [`FLAT_PAIRS_MAX`]: its keys are the slots after the
@@ -76,13 +72,15 @@ impl Encoder {
             .all(|pair| self.compare(pair[0].0, pair[1].0).is_ne())
     }
 
-    /// Whether two filled flat maps have the same keys, word by word: immediates, most often.
+    /// Whether two filled flat maps have the same keys, word by word.
     #[inline]
     pub(crate) fn same_keys(&self, left: u32, right: u32, pairs: u32) -> bool {
-        (1..=pairs).all(|slot| {
-            let word = self.space.get(left + slot);
-            !word.is_boxed() && word == self.space.get(right + slot)
-        })
+        (1..=pairs).all(|slot| self.space.get(left + slot) == self.space.get(right + slot))
+    }
+
+    /// Whether all keys of a filled flat map are immediates: then no others have their words.
+    pub(crate) fn has_immediate_keys(&self, map: u32, pairs: u32) -> bool {
+        (1..=pairs).all(|slot| !self.space.get(map + slot).is_boxed())
     }
 
     /// The pairs of a map made here.

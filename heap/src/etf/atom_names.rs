@@ -14,8 +14,8 @@ use crate::{ATOM_LIMIT_MAX, Atom, atoms};
 /// Entries of each table, 14 KiB in all. Chosen by feel: the names of a few dozen kinds of message.
 const ENTRIES: usize = 256;
 
-/// Bytes of an atom that is kept as it is written, tag and length included; longer ones are rare.
-const WRITTEN_BYTES_MAX: usize = 24;
+/// Words of an atom that is kept as it is written, tag and length included; longer ones are rare.
+const WRITTEN_WORDS: usize = 3;
 
 /// Each part in a cell of its own: what is read is read from here at once, and not from a copy
 /// that was just written, for which the processor would have to wait.
@@ -23,7 +23,8 @@ pub(super) struct Written {
     // Of the atom and the version; no atom has the number `u32::MAX / 2`.
     key: Cell<u32>,
     len: Cell<u8>,
-    bytes: Cell<[u8; WRITTEN_BYTES_MAX]>,
+    // Words, which are written from registers.
+    bytes: Cell<[u64; WRITTEN_WORDS]>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,7 +44,7 @@ thread_local! {
             Written {
                 key: Cell::new(u32::MAX),
                 len: Cell::new(0),
-                bytes: Cell::new([0; WRITTEN_BYTES_MAX]),
+                bytes: Cell::new([0; WRITTEN_WORDS]),
             }
         }; ENTRIES]
     };
@@ -75,7 +76,7 @@ pub(super) fn put_known(names: &Names, room: &mut Room, atom: Atom, version: Min
     let known = kept.key.get() == key(atom, version);
     if known {
         // All bytes, whatever the length: one store of known size.
-        room.put(kept.bytes.get(), kept.len.get().into());
+        room.put_cell(&kept.bytes, kept.len.get().into());
     }
     known
 }
@@ -87,13 +88,18 @@ pub(super) fn put(names: &Names, out: &mut Vec<u8>, atom: Atom, version: MinorVe
     let start = out.len();
     put_name(out, atom.as_str(), version);
     let written = &out[start..];
-    let mut bytes = [0; WRITTEN_BYTES_MAX];
+    let mut bytes = [0; WRITTEN_WORDS * size_of::<u64>()];
     if let Some(place) = bytes.get_mut(..written.len()) {
         place.copy_from_slice(written);
+        let (words, _) = bytes.as_chunks();
+        let mut kept_words = [0; WRITTEN_WORDS];
+        for (kept, word) in kept_words.iter_mut().zip(words) {
+            *kept = u64::from_ne_bytes(*word);
+        }
         let kept = &names[atom.index() as usize % ENTRIES];
         kept.key.set(key(atom, version));
         kept.len.set(written.len() as u8);
-        kept.bytes.set(bytes);
+        kept.bytes.set(kept_words);
     }
 }
 
@@ -158,15 +164,25 @@ pub(super) fn read(
     read_elsewhere(known, place, new, &input[..len], latin1, existing)
 }
 
-/// The atom of the first `len` of these bytes of UTF-8, if it stands at its place in the table.
+/// The atom of the first `len` of these bytes, if it is kept.
 #[inline(always)]
-pub(super) fn known_at_its_place(known: &Known, first: &[u8; 16], len: usize) -> Option<Atom> {
+pub(super) fn known(known: &Known, first: &[u8; 16], len: usize, latin1: bool) -> Option<Atom> {
     if len > first.len() {
         return None;
     }
     let (low, high) = masked(u128::from_le_bytes(*first), len);
-    let kept = known[place(low, high, len)].get();
-    (kept.low == low && kept.high == high && kept.len == len as u32).then_some(kept.atom)
+    // The table has names by their UTF-8; ASCII is the same in Latin-1.
+    if latin1 && (low | high) & NOT_ASCII != 0 {
+        return None;
+    }
+    let place = place(low, high, len);
+    let is_name = |kept: &Read| kept.low == low && kept.high == high && kept.len == len as u32;
+    let kept = known[place].get();
+    if is_name(&kept) {
+        return Some(kept.atom);
+    }
+    let kept = known[place ^ 1].get();
+    is_name(&kept).then_some(kept.atom)
 }
 
 #[inline(always)]

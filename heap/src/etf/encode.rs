@@ -296,7 +296,7 @@ impl Writer<'_> {
             let new = match word.tag() {
                 TUPLE => open_tuple(&mut room, term, word),
                 MAP if is_flat(term, word) => open_map(&mut room, term, word),
-                CONS if !is_byte(term.at(word.offset()).word()) => open_list(&mut room, word),
+                CONS => self.open_cons(&mut room, term, word),
                 _ => {
                     *self.out = room.finish();
                     let new = self.other(open, word)?;
@@ -353,7 +353,12 @@ impl Writer<'_> {
         let mut pairs = term.words_at(keys, now).iter().zip(values);
         let mut key_stopped = false;
         let stopped = pairs.find(|(key, value)| {
-            key_stopped = !self.leaf(room, term, **key);
+            // Keys are atoms, most often.
+            key_stopped = !if key.tag() == ATOM {
+                self.known_atom(room, **key)
+            } else {
+                self.leaf(room, term, **key)
+            };
             key_stopped || !self.leaf(room, term, **value)
         });
         let written = now - pairs.len() as u32;
@@ -440,14 +445,18 @@ impl Writer<'_> {
         }
     }
 
+    /// Writes an atom that is kept as it is written; says whether it is.
+    #[inline(always)]
+    fn known_atom(&self, room: &mut Room, word: Word) -> bool {
+        let atom = Atom::from_index(word.payload() as u32);
+        atom_names::put_known(self.names, room, atom, self.options.minor_version)
+    }
+
     /// Writes a term of the most frequent kinds of leaf; says whether it was one.
     #[inline(always)]
     fn leaf(&self, room: &mut Room, term: Term<'_>, word: Word) -> bool {
         match word.tag() {
-            ATOM => {
-                let atom = Atom::from_index(word.payload() as u32);
-                return atom_names::put_known(self.names, room, atom, self.options.minor_version);
-            }
+            ATOM => return self.known_atom(room, word),
             INTEGER => integer(room, word.small_value()),
             NIL => room.put([NIL_EXT], 1),
             HEAP_BINARY => {
@@ -457,7 +466,8 @@ impl Writer<'_> {
                     return false;
                 }
                 tagged(room, BINARY_EXT, len);
-                let words = term.words_at(word.offset() + 1, header.raw_words());
+                // As the header counts its raw words, whose kind is known here.
+                let words = term.words_at(word.offset() + 1, len.div_ceil(8));
                 return room.put_words(words, len as usize);
             }
             FLOAT => {
@@ -470,6 +480,28 @@ impl Writer<'_> {
         true
     }
 
+    /// A list; one of bytes is a string, and written at once.
+    #[inline(always)]
+    fn open_cons(&mut self, room: &mut Room, term: Term<'_>, list: Word) -> Option<Frame> {
+        if !is_byte(term.at(list.offset()).word()) {
+            return open_list(room, list);
+        }
+        let (bytes, rest) = leading_bytes(term, list);
+        self.work += bytes / 4;
+        if rest.tag() != NIL || bytes > STRING_BYTES_MAX {
+            return open_list(room, list);
+        }
+        let [high, low] = (bytes as u16).to_be_bytes();
+        room.put([STRING_EXT, high, low], 3);
+        let mut rest = list;
+        while rest.tag() == CONS {
+            let cell = term.words_at(rest.offset(), 2);
+            room.put([cell[0].small_value() as u8], 1);
+            rest = cell[1];
+        }
+        None
+    }
+
     /// Writes any other leaf, or the head of any other compound, whose rest is given.
     #[inline(never)]
     fn other<'t>(&mut self, open: &mut Open<'t>, word: Word) -> Result<Option<Frame>, EncodeError> {
@@ -478,8 +510,6 @@ impl Writer<'_> {
             atom_names::put(self.names, self.out, atom, self.options.minor_version);
         } else if let Some(map) = term.as_map() {
             return Ok(self.open_pairs(open, map));
-        } else if term.as_cons().is_some() {
-            return Ok(self.open_bytes(term));
         } else if let Some(bytes) = term.as_binary() {
             return self.binary(open, bytes, None);
         } else {
@@ -542,36 +572,6 @@ impl Writer<'_> {
             Pairs::Any(map.iter())
         });
         Some(Frame::of(Kind::Pairs))
-    }
-
-    /// A list that begins with a byte.
-    fn open_bytes(&mut self, list: Term<'_>) -> Option<Frame> {
-        let len = self.string_len(list);
-        if len > 0 {
-            let [high, low] = (len as u16).to_be_bytes();
-            self.out.extend_from_slice(&[STRING_EXT, high, low]);
-            let byte = |term: Term<'_>| term.word().small_value() as u8;
-            self.out.extend(list.list_iter().map(byte));
-            return None;
-        }
-        self.tagged(LIST_EXT, 0);
-        Some(Frame::list(list.word(), self.out.len()))
-    }
-
-    /// Length of a proper list of bytes that is short enough for a string; 0 for another.
-    #[inline]
-    fn string_len(&mut self, list: Term<'_>) -> usize {
-        let mut cells = list.list_iter();
-        let mut len = 0;
-        for term in cells.by_ref() {
-            if !is_byte(term.word()) || len == STRING_BYTES_MAX {
-                self.work += len / 4;
-                return 0;
-            }
-            len += 1;
-        }
-        self.work += len / 4;
-        if cells.tail().is_nil() { len } else { 0 }
     }
 
     /// Leaves that few terms have.
@@ -684,6 +684,22 @@ fn tagged(room: &mut Room, tag: u8, number: u32) {
 #[inline(always)]
 fn is_byte(word: Word) -> bool {
     word.tag() == INTEGER && (0..=255).contains(&word.small_value())
+}
+
+/// How many elements of a list are bytes, up to the first that is none or would be one too many for
+/// a string; and what is left of the list.
+#[inline(always)]
+fn leading_bytes(term: Term<'_>, list: Word) -> (usize, Word) {
+    let (mut bytes, mut rest) = (0, list);
+    while rest.tag() == CONS && bytes <= STRING_BYTES_MAX {
+        let cell = term.words_at(rest.offset(), 2);
+        if !is_byte(cell[0]) {
+            break;
+        }
+        rest = cell[1];
+        bytes += 1;
+    }
+    (bytes, rest)
 }
 
 /// Whether the words of a map's object are its keys and then its values.

@@ -3,6 +3,7 @@
 //! A store has a size that is known when the program is compiled, mostly more than the term needs:
 //! what is too much is overwritten by the next one. Length and address stay in registers.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -80,6 +81,19 @@ impl Room {
         unsafe {
             self.at.cast::<[u8; N]>().write_unaligned(bytes);
             self.at = self.at.add(len.min(N));
+        }
+    }
+
+    /// Appends the first `len` bytes of these words. They are read when there is room, and not kept
+    /// on the stack until then.
+    #[inline(always)]
+    pub(super) fn put_cell<const N: usize>(&mut self, words: &Cell<[u64; N]>, len: usize) {
+        const { assert!(N <= WORDS_MAX) };
+        self.reserve(N * size_of::<u64>());
+        // SAFETY: as in `put`.
+        unsafe {
+            self.at.cast::<[u64; N]>().write_unaligned(words.get());
+            self.at = self.at.add(len.min(N * size_of::<u64>()));
         }
     }
 
