@@ -1,4 +1,4 @@
-//! What a word costs: a block's root, out of a process's heap, into it, and a collection.
+//! What a word costs: a block's root, a part of a block, out of a process's heap, into it, and a collection.
 //!
 //! The term is a list of rows, each a list of ten tuples of three small integers. Throughput is in
 //! words: 1 Gelem/s is 1 ns a word. Memory is what the allocator gives again, but in `first_touch`,
@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use otp_heap::{Block, Heap, OwnedTerm, to_term};
+use otp_heap::{Block, Heap, OwnedTerm, Term, to_term};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 
@@ -33,21 +33,33 @@ fn copies(criterion: &mut Criterion) {
         let mut heap = Heap::new();
         let root = heap.keep(term.root()).unwrap();
         let small = to_term(&(1, 2)).unwrap();
-        // All that the heap has is copied as a block is; one term of several is walked.
+        // A term that has its words to itself is copied as a block is, be there others or not; a part of one is walked.
         group.bench_function(BenchmarkId::new("heap_to_block", size), |bencher| {
             bencher.iter(|| Block::copy_of((), heap.get(black_box(&root)).unwrap()).unwrap())
         });
         let other = heap.keep(small.root()).unwrap();
-        group.bench_function(BenchmarkId::new("part_of_heap_to_block", size), |bencher| {
+        group.bench_function(BenchmarkId::new("one_of_heap_to_block", size), |bencher| {
             bencher.iter(|| Block::copy_of((), heap.get(black_box(&root)).unwrap()).unwrap())
         });
         heap.release(other).unwrap();
+        let pair = to_term(&(1, &term)).unwrap();
+        group.bench_function(BenchmarkId::new("part_to_block", size), |bencher| {
+            bencher.iter(|| Block::copy_of((), second(black_box(&pair))).unwrap())
+        });
         group.bench_function(BenchmarkId::new("block_to_heap", size), |bencher| {
             bencher.iter(|| {
                 // Not the first term of the heap: that one would need no new offsets.
                 let mut heap = Heap::new();
                 let first = heap.keep(small.root()).unwrap();
                 let second = heap.keep(black_box(&term).root()).unwrap();
+                (heap, first, second)
+            })
+        });
+        group.bench_function(BenchmarkId::new("part_to_heap", size), |bencher| {
+            bencher.iter(|| {
+                let mut heap = Heap::new();
+                let first = heap.keep(small.root()).unwrap();
+                let second = heap.keep(second(black_box(&pair))).unwrap();
                 (heap, first, second)
             })
         });
@@ -66,6 +78,10 @@ fn copies(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+fn second(pair: &OwnedTerm) -> Term<'_> {
+    pair.root().as_tuple().unwrap().get(1).unwrap()
 }
 
 /// Words of zeros that no one has written yet: so many that the system's allocator asks the kernel each time.

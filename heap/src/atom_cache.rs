@@ -62,6 +62,7 @@ pub(crate) fn variant(name: &'static str) -> Result<Atom, AtomError> {
 }
 
 #[cold]
+#[inline(never)]
 fn miss(
     name: &'static str,
     key: usize,
@@ -81,6 +82,7 @@ pub(crate) fn text(name: &str) -> Result<Atom, AtomError> {
 }
 
 #[cold]
+#[inline(never)]
 fn text_miss(name: &str, key: usize) -> Result<Atom, AtomError> {
     let atom = Atom::new(name)?;
     let canonical = atom.as_str();
@@ -111,6 +113,7 @@ pub(crate) fn find_variant(names: &'static [&'static str], atom: Atom) -> Option
 }
 
 #[cold]
+#[inline(never)]
 fn find_variant_miss(names: &'static [&'static str], atom: Atom, place: usize) -> Option<usize> {
     let index = names.iter().position(|name| variant(name) == Ok(atom))?;
     if index < u32::MAX as usize {

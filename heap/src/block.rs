@@ -104,7 +104,7 @@ impl<H> Block<H> {
         Block::finish(space, header, Word::atom(atom))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(space: Space, header: H, root: Word) -> Block<H> {
         Block {
             raw: space.finish(header, root),

@@ -8,6 +8,7 @@ use crate::limits::DEPTH_MAX;
 use crate::loan::{self, Loan};
 use crate::number::BigInt;
 use crate::term::{Term, View};
+use crate::word::INTEGER;
 use crate::{DecodeError, DecodeErrorKind, atom_cache, atoms, embed};
 
 mod access;
@@ -69,8 +70,11 @@ impl<'de> Source<'de> {
 
     #[inline]
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        let word = self.term.word();
+        if word.tag() == INTEGER {
+            return visitor.visit_i64(word.small_value());
+        }
         match self.term.view() {
-            View::Int(value) => visitor.visit_i64(value),
             View::BigInt(value) => self.big(value, visitor),
             _ => Err(self.mismatch(&visitor)),
         }
@@ -92,13 +96,13 @@ impl<'de> Source<'de> {
     /// A binary's text, or the name of an atom.
     #[inline]
     fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.term.view() {
-            View::Binary(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => visitor.visit_borrowed_str(text),
-                Err(_) => Err(self.mismatch(&visitor)),
-            },
-            View::Atom(atom) => visitor.visit_borrowed_str(atom.as_str()),
-            _ => Err(self.mismatch(&visitor)),
+        let text = match self.term.as_atom() {
+            Some(atom) => Some(atom.as_str()),
+            None => self.term.as_str(),
+        };
+        match text {
+            Some(text) => visitor.visit_borrowed_str(text),
+            None => Err(self.mismatch(&visitor)),
         }
     }
 
@@ -378,10 +382,10 @@ impl<'de> Deserializer<'de> for Source<'de> {
 
     #[inline]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        match self.term.view() {
-            View::Int(_) => self.integer(visitor),
-            _ => self.text(visitor),
+        if self.term.word().tag() == INTEGER {
+            return self.integer(visitor);
         }
+        self.text(visitor)
     }
 
     #[inline]

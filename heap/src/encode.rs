@@ -108,7 +108,7 @@ impl Encoder {
         self.space = space;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish<H>(self, header: H, root: Word) -> Block<H> {
         Block::finish(self.space, header, root)
     }
@@ -135,6 +135,7 @@ impl Encoder {
             .push_blank(Word::header(TUPLE, count), count.into())?)
     }
 
+    #[inline]
     pub(crate) fn length(&self, len: usize) -> Result<u32, EncodeError> {
         u32::try_from(len).map_err(|_| EncodeError::TooLarge {
             words_max: BLOCK_WORDS_MAX,

@@ -147,6 +147,16 @@ struct Inner {
     /// Bytes of the shared binaries that the heap refers to; from how many it is full.
     binary_bytes: usize,
     collect_at_binary_bytes: usize,
+    /// Words of the largest term that has its words to itself, as far as the heap knows.
+    own_words: u32,
+}
+
+/// A term that has the words between two offsets to itself, or none of no words.
+#[derive(Clone, Copy)]
+struct Own {
+    word: Word,
+    start: u32,
+    end: u32,
 }
 
 /// No header: the words begin right behind the fixed part.
@@ -320,15 +330,14 @@ impl Heap {
         let mark = inner.space().mark();
         match inner.making.0.copy(term) {
             Ok(word) => {
-                let root = self.commit(mark, word)?;
-                if mark.is_start() {
-                    // Where it lies now: the commit may have collected.
-                    let inner = self.used();
-                    if let Some(word) = inner.root(&root) {
-                        inner.be_one_term(word);
-                    }
+                let start = mark.len();
+                let end = inner.space().len();
+                let off_heap = inner.space().off_heap() != mark.off_heap();
+                if !off_heap || mark.is_start() {
+                    // SAFETY: the copy is all that was appended.
+                    unsafe { inner.has_to_itself(word, start, end, off_heap) };
                 }
-                Ok(root)
+                self.commit(mark, word)
             }
             Err(CopyError::TooLarge { .. }) => Err(self.full()),
             Err(error) => Err(error.into()),
@@ -389,11 +398,10 @@ impl Heap {
                 collect_at: HEAP_WORDS_MIN,
                 binary_bytes: 0,
                 collect_at_binary_bytes: HEAP_BINARY_BYTES_MIN,
+                own_words: 0,
             })
         });
-        let space = inner.making.0.space_mut();
-        space.set_words_max(bound);
-        space.clear_root();
+        inner.making.0.space_mut().set_words_max(bound);
         inner
     }
 
@@ -471,31 +479,44 @@ impl Inner {
         bytes
     }
 
-    /// All words are those of one term: it is copied out as the root of a block is, whole.
-    fn be_one_term(&mut self, word: Word) {
-        if word.is_boxed() {
-            self.making.0.space_mut().set_root(word);
+    /// A term has the words between two offsets to itself: then it is copied out as the root of a block is, whole. Of such
+    /// terms the heap remembers the largest.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Space::set_root`].
+    unsafe fn has_to_itself(&mut self, word: Word, start: u32, end: u32, off_heap: bool) {
+        if end - start > self.own_words {
+            self.own_words = end - start;
+            // SAFETY: by the caller's word.
+            unsafe {
+                self.making
+                    .0
+                    .space_mut()
+                    .set_root(word, start, end, off_heap)
+            };
         }
     }
 
     /// After a collection: when the next one is due; and gives back memory if most of it is unused.
-    fn plan(&mut self, binary_bytes: usize) {
+    fn plan(&mut self, binary_bytes: usize, largest: Own) {
         self.binary_bytes = binary_bytes;
         self.collect_at_binary_bytes = binary_bytes
             .saturating_mul(HEAP_GROWTH as usize)
             .max(HEAP_BINARY_BYTES_MIN);
         let space = self.making.0.space_mut();
-        let grown = space.len().saturating_mul(HEAP_GROWTH).max(FIRST_WORDS);
+        let space_len = space.len();
+        let grown = space_len.saturating_mul(HEAP_GROWTH).max(FIRST_WORDS);
         self.collect_at = grown.max(HEAP_WORDS_MIN);
         if space.capacity() / HEAP_SHRINK > space.len().max(FIRST_WORDS) {
             space.resize(grown);
         }
-        if self.roots.count == 1 {
-            let word = self.roots.slots.iter().find(|word| word.tag() != HEADER);
-            if let Some(word) = word.copied() {
-                self.be_one_term(word);
-            }
-        }
+        self.own_words = 0;
+        let Own { word, start, end } = largest;
+        let all = space_len == end - start;
+        // SAFETY: the collection found that these words are those of the term. If they are all that there are, so are the
+        // off-heap objects; else it found none among them.
+        unsafe { self.has_to_itself(word, start, end, all) };
     }
 }
 

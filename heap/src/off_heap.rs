@@ -306,17 +306,17 @@ pub(crate) unsafe fn has_native(base: NonNull<Word>, first: u32) -> bool {
     false
 }
 
-/// After the words of a block without natives were copied to `delta` in `space`: counts each of
-/// its binaries once more and joins their chain to the space's own.
+/// After words without natives were copied to where their offsets in `space` are `delta` more: counts
+/// each of their binaries once more and joins their chain to the space's own.
 ///
 /// # Safety
 ///
-/// The copied words lie at `delta..` in `space`, bit by bit those of the living block whose chain
-/// begins at `first`, and are adopted once.
-pub(crate) unsafe fn adopt(space: &mut Space, delta: u32, first: u32) {
+/// The copied off-heap objects are bit by bit those of the living block or space whose chain begins at
+/// `first`, and are adopted once.
+pub(crate) unsafe fn adopt(space: &mut Space, delta: i64, first: u32) {
     let mut offset = first;
     while offset != END {
-        let here = offset + delta;
+        let here = (i64::from(offset) + delta) as u32;
         // SAFETY: the source's chain leads from one whole binary to the next, so do its copies.
         // The source owns a reference of its own, so the buffer is alive; the copy's becomes
         // counted here, before the chain can release it.

@@ -3,18 +3,18 @@
 //! A block is one allocation straight from mimalloc:
 //!
 //! ```text
-//! header: H | capacity, len (u32 words) | root (word) | off-heap chain (u32), 4 bytes | words...
+//! header: H | capacity, len (u32 words) | root (word) | off-heap chain, start (u32) | words...
 //! ```
 //!
 //! The fixed part is 24 bytes and ends where the words begin, so a term, which knows the address
 //! of the first word, reaches it without knowing `H`.
 
 use std::alloc::{Layout, handle_alloc_error};
-use std::mem::offset_of;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{self, NonNull};
 
 use crate::CopyError;
-use crate::limits::{FIRST_WORDS, HEAP_BINARY_BYTES_MAX};
+use crate::limits::{FIRST_WORDS, HEAP_BINARY_BYTES_MAX, SHRINK_BYTES};
 use crate::off_heap;
 use crate::term::Term;
 use crate::word::{HEAP_BINARY, Word};
@@ -48,9 +48,11 @@ pub(crate) struct Fixed {
     pub(crate) root: Word,
     /// Offset of the first off-heap object, or [`off_heap::END`].
     pub(crate) off_heap: u32,
+    /// Where the root's words begin, which go on to `len`: 0 but on a process's heap.
+    pub(crate) start: u32,
 }
 
-/// In place of the root where there is none: in a space, and in a process's heap of several terms. No term has this word.
+/// In place of the root where there is none: in a space, unless it is a process's heap and knows one. No term has this word.
 const NO_ROOT: Word = Word(crate::word::HEADER);
 
 impl Fixed {
@@ -223,6 +225,11 @@ impl Mark {
         self.len == 0
     }
 
+    /// The number of words at that moment.
+    pub(crate) fn len(self) -> u32 {
+        self.len
+    }
+
     /// The first off-heap object at that moment.
     pub(crate) fn off_heap(self) -> u32 {
         self.off_heap
@@ -308,19 +315,29 @@ impl Space {
         self.words_max
     }
 
-    /// Tells copies that the words, all of them, are one term's, and which: until [`Space::clear_root`].
-    pub(crate) fn set_root(&mut self, root: Word) {
+    /// Tells copies where the words of one term lie, and which; those of another are forgotten.
+    ///
+    /// # Safety
+    ///
+    /// From `start` to `end` lie the objects of the finished term `root`, all of them and whole. If the space has off-heap
+    /// objects, these are all of its words; or there is none among them, and `off_heap` is false.
+    pub(crate) unsafe fn set_root(&mut self, root: Word, start: u32, end: u32, off_heap: bool) {
         let fixed = Fixed {
             capacity: self.capacity,
-            len: self.len,
+            len: end,
             root,
-            off_heap: self.off_heap,
+            off_heap: if off_heap {
+                self.off_heap
+            } else {
+                off_heap::END
+            },
+            start,
         };
         // SAFETY: the words stand behind room for the fixed part.
         unsafe { self.base.cast::<Fixed>().sub(1).write(fixed) }
     }
 
-    pub(crate) fn clear_root(&mut self) {
+    fn clear_root(&mut self) {
         // SAFETY: as in `set_root`.
         unsafe {
             let fixed = self.base.cast::<Fixed>().sub(1);
@@ -333,14 +350,17 @@ impl Space {
         self.capacity
     }
 
+    /// Words that it may have without growing.
+    #[inline]
+    pub(crate) fn room(&self) -> u32 {
+        self.capacity.min(self.words_max)
+    }
+
     /// Moves to an allocation of so many words, at least those in use.
     pub(crate) fn resize(&mut self, words: u32) {
         let words = words.max(self.len);
-        let bytes = self.shape.bytes(words);
-        // SAFETY: `memory` is this space's own allocation; `base` is replaced below.
-        let memory = unsafe { reallocate(self.memory(), bytes, self.shape.align) };
-        // SAFETY: as in `new`.
-        self.base = unsafe { memory.add(self.shape.prefix) }.cast();
+        // SAFETY: the words are this space's own; `base` is replaced.
+        self.base = unsafe { resized(self.base, self.shape, words) };
         self.capacity = words;
     }
 
@@ -555,36 +575,55 @@ impl Space {
     }
 
     /// Writes header and fixed part, and gives the memory away.
-    #[inline]
-    pub(crate) fn finish<H>(mut self, header: H, root: Word) -> NonNull<Raw<H>> {
+    #[inline(always)]
+    pub(crate) fn finish<H>(self, header: H, root: Word) -> NonNull<Raw<H>> {
+        // From here on a few numbers: whoever needed the space by address would have it copied from the encoder's.
+        let space = ManuallyDrop::new(self);
+        let Space { base, len, .. } = *space;
         assert!(
-            self.shape == Shape::of::<H>(),
+            space.shape == Shape::of::<H>(),
             "the space was made for this header"
         );
-        self.give_back();
-        let fixed = Fixed {
-            capacity: self.capacity,
-            len: self.len,
-            root,
-            off_heap: self.off_heap,
+        let shape = Shape::of::<H>();
+        let unused = (space.capacity - len) as usize * size_of::<Word>();
+        let bytes = shape.bytes(space.capacity);
+        let (base, capacity) = if bytes > SHRINK_BYTES && unused > bytes / 2 {
+            let words = len.max(1);
+            // SAFETY: the space is not used again.
+            (unsafe { resized(base, shape, words) }, words)
+        } else {
+            (base, space.capacity)
         };
-        let raw = self.memory().cast::<Raw<H>>();
-        // SAFETY: the shape is that of `Raw<H>`, so both fields lie inside the allocation, aligned.
+        let fixed = Fixed {
+            capacity,
+            len,
+            root,
+            off_heap: space.off_heap,
+            start: 0,
+        };
+        // SAFETY: the words begin `prefix` bytes into the allocation. The shape is that of `Raw<H>`, so both fields lie
+        // inside, aligned.
         unsafe {
+            let raw = base.cast::<u8>().sub(shape.prefix).cast::<Raw<H>>();
             (&raw mut (*raw.as_ptr()).header).write(header);
             (&raw mut (*raw.as_ptr()).fixed).write(fixed);
+            raw
         }
-        std::mem::forget(self);
-        raw
     }
+}
 
-    #[inline]
-    fn give_back(&mut self) {
-        let unused = (self.capacity - self.len) as usize * size_of::<Word>();
-        let bytes = self.shape.bytes(self.capacity);
-        if bytes > crate::limits::SHRINK_BYTES && unused > bytes / 2 {
-            self.resize(self.len.max(1));
-        }
+/// Moves words to an allocation of so many; gives where they begin then.
+///
+/// # Safety
+///
+/// `base` is where the words of a space of this shape begin, `words` at least those in use; the old place is not used again.
+#[cold]
+unsafe fn resized(base: NonNull<Word>, shape: Shape, words: u32) -> NonNull<Word> {
+    // SAFETY: the words begin `prefix` bytes into the allocation, here and there.
+    unsafe {
+        let memory = base.cast::<u8>().sub(shape.prefix);
+        let moved = reallocate(memory, shape.bytes(words), shape.align);
+        moved.add(shape.prefix).cast()
     }
 }
 

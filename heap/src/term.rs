@@ -73,6 +73,9 @@ pub enum View<'h> {
     Native,
 }
 
+/// Elements of a tuple that a [`Term::after_run`] goes through at most.
+const RUN_ELEMENTS: usize = 8;
+
 impl<'h> Term<'h> {
     /// # Safety
     ///
@@ -97,7 +100,8 @@ impl<'h> Term<'h> {
         self.word
     }
 
-    /// The fixed part of the block whose root this term is; `None` for part of one, and in a process's heap.
+    /// What tells where the words of this term lie, if it is the root of a block or the one of a process's heap that has them
+    /// to itself; `None` for others and for parts.
     #[inline]
     pub(crate) fn whole_block(self) -> Option<&'h Fixed> {
         // SAFETY: a term's words live unmoved for 'h.
@@ -276,6 +280,7 @@ impl<'h> Term<'h> {
     }
 
     /// The text of a binary that is UTF-8.
+    #[inline]
     pub fn as_str(self) -> Option<&'h str> {
         self.as_binary()
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
@@ -350,7 +355,7 @@ impl<'h> Term<'h> {
     pub(crate) fn words_within(self, limit: usize) -> Option<usize> {
         let mut words = 0;
         let mut waiting = Vec::new();
-        let (mut at, mut end) = self.extent(&mut words);
+        let (mut at, mut end) = self.after_run(&mut words).extent(&mut words);
         loop {
             while at < end {
                 // SAFETY: the range lies inside an object of the same block.
@@ -359,7 +364,7 @@ impl<'h> Term<'h> {
                 if !part.word.is_boxed() {
                     continue;
                 }
-                let inner = part.extent(&mut words);
+                let inner = part.after_run(&mut words).extent(&mut words);
                 if words > limit {
                     return None;
                 }
@@ -375,6 +380,26 @@ impl<'h> Term<'h> {
                 None => return (words <= limit).then_some(words),
             }
         }
+    }
+
+    /// What follows the first cells of a list, if each of their heads is an immediate or a tuple of immediates; adds the words
+    /// of those. Most long terms are mostly this.
+    #[inline(always)]
+    fn after_run(mut self, words: &mut usize) -> Term<'h> {
+        while self.word.tag() == CONS {
+            let head = self.with_word(self.object_word(0));
+            *words += 2;
+            if head.word.is_boxed() {
+                let len = head.as_tuple().map_or(usize::MAX, |tuple| tuple.len);
+                if len > RUN_ELEMENTS || (1..=len).any(|index| head.object_word(index).is_boxed()) {
+                    *words -= 2;
+                    break;
+                }
+                *words += 1 + len;
+            }
+            self = self.with_word(self.object_word(1));
+        }
+        self
     }
 
     /// Adds the words of this term's own object; gives where those of them that are terms lie in the block.

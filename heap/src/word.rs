@@ -152,6 +152,41 @@ impl Word {
         tag >= CONS && tag <= OTHER
     }
 
+    /// The word of the same term when its words lie `delta` further on. Without a branch: many are moved at once.
+    #[inline(always)]
+    pub(crate) const fn moved(self, delta: i64) -> Word {
+        // From `CONS` on, the first tags are those of boxed words; all bits for the others. In this form the compiler takes
+        // several words at once.
+        let from_cons = self.0.wrapping_sub(CONS) & 15;
+        let immediate = ((from_cons + 15 - (OTHER - CONS)) >> 4).wrapping_neg();
+        let shift = (delta as u64) << 4;
+        Word(self.0.wrapping_add(shift).wrapping_sub(immediate & shift))
+    }
+
+    /// Whether all are small integers, atoms, pids or references, the tags with the two upper bits clear.
+    #[inline(always)]
+    pub(crate) const fn are_common(words: [Word; 3]) -> bool {
+        const _: () = assert!(INTEGER | ATOM | PID | REFERENCE == 3);
+        (words[0].0 | words[1].0 | words[2].0) & 12 == 0
+    }
+
+    /// Of what [`Word::raw_bit`] gives, the bit that counts.
+    pub(crate) const RAW_BIT: u64 = 1 << 8;
+
+    /// Has [`Word::RAW_BIT`] if this is a header whose kind has raw words, or is one of the rare ones: many such answers may
+    /// be joined and looked at once.
+    #[inline(always)]
+    pub(crate) const fn raw_bit(self) -> u64 {
+        const KINDS: u64 = FLOAT << 4 | HEADER;
+        (self.0 & KINDS) + (Word::RAW_BIT - KINDS)
+    }
+
+    /// The same for one word.
+    #[inline(always)]
+    pub(crate) const fn may_open_raw(self) -> bool {
+        self.raw_bit() & Word::RAW_BIT != 0
+    }
+
     /// Header of an object: `len` counts elements, pairs, limbs or bytes, by `kind`.
     #[inline]
     pub(crate) const fn header(kind: u64, len: u32) -> Word {
@@ -300,6 +335,28 @@ mod tests {
         assert_eq!((header.term_words(), header.raw_words()), (1 + 2 + 28, 0));
         let header = Word::trie_header(false, 0, 1);
         assert_eq!((header.term_words(), header.trie_is_root()), (2, false));
+    }
+
+    #[test]
+    fn only_words_of_objects_move() {
+        for tag in 0..16 {
+            let word = Word((77 << 4) | tag);
+            let moved = if word.is_boxed() { 77 + 1000 } else { 77 };
+            assert_eq!(word.moved(1000), Word((moved << 4) | tag));
+        }
+        let last = Word::boxed(MAP, u32::MAX);
+        assert_eq!(last.moved(-i64::from(u32::MAX)), Word::boxed(MAP, 0));
+        assert_eq!(Word::boxed(MAP, 0).moved(u32::MAX.into()), last);
+    }
+
+    #[test]
+    fn every_header_with_raw_words_is_seen_at_one_look() {
+        for kind in 0..16 {
+            let header = Word::header(kind, 3);
+            assert!(header.may_open_raw() || header.raw_words() == 0);
+            assert!(!Word::boxed(kind, 3).may_open_raw() || kind == HEADER);
+        }
+        assert!(!Word::header(TUPLE, 3).may_open_raw() && !Word::header(MAP, 3).may_open_raw());
     }
 
     #[test]

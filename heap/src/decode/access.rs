@@ -158,13 +158,12 @@ impl<'de> MapAccess<'de> for MapSource<'de> {
     }
 }
 
-/// A variant: its atom, and the tuple that it opens if it has a payload.
+/// A variant before its name is known.
 pub(super) struct EnumSource<'de> {
     source: Source<'de>,
     name: &'static str,
     variants: &'static [&'static str],
     atom: Atom,
-    tuple: Option<Tuple<'de>>,
 }
 
 impl<'de> EnumSource<'de> {
@@ -174,8 +173,7 @@ impl<'de> EnumSource<'de> {
         name: &'static str,
         variants: &'static [&'static str],
     ) -> Option<EnumSource<'de>> {
-        let tuple = source.term.as_tuple();
-        let atom = match tuple {
+        let atom = match source.term.as_tuple() {
             Some(tuple) => tuple.get(0)?.as_atom()?,
             None => source.term.as_atom()?,
         };
@@ -184,7 +182,6 @@ impl<'de> EnumSource<'de> {
             name,
             variants,
             atom,
-            tuple,
         })
     }
 
@@ -196,10 +193,15 @@ impl<'de> EnumSource<'de> {
             .map_err(|error| error.at(Step::Name(atom.as_str().into())))
     }
 
+    #[inline]
+    fn is_result(&self) -> bool {
+        self.name == "Result"
+    }
+
     /// The Rust name of the variant, or the atom's own for a type that takes unknown ones.
     #[inline]
     fn variant_name(&self) -> &'static str {
-        if self.atom == atoms::ERROR && self.name == "Result" {
+        if self.atom == atoms::ERROR && self.is_result() {
             return "Err";
         }
         match atom_cache::find_variant(self.variants, self.atom) {
@@ -207,12 +209,47 @@ impl<'de> EnumSource<'de> {
             None => self.atom.as_str(),
         }
     }
+}
+
+impl<'de> EnumAccess<'de> for EnumSource<'de> {
+    type Error = DecodeError;
+    type Variant = VariantSource<'de>;
+
+    #[inline]
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, VariantSource<'de>), DecodeError> {
+        let value = seed.deserialize(BorrowedStrDeserializer::<DecodeError>::new(
+            self.variant_name(),
+        ))?;
+        let payload = VariantSource {
+            source: self.source,
+            is_result: self.is_result(),
+        };
+        Ok((value, payload))
+    }
+}
+
+/// What a variant holds: an atom alone, or a tuple that begins with it.
+///
+/// Little, since it is copied on the way.
+pub(super) struct VariantSource<'de> {
+    source: Source<'de>,
+    is_result: bool,
+}
+
+impl<'de> VariantSource<'de> {
+    #[inline]
+    fn tuple(&self) -> Option<Tuple<'de>> {
+        self.source.term.as_tuple()
+    }
 
     /// The variant's one value.
     #[inline]
     fn one(&self) -> Result<Source<'de>, DecodeError> {
         super::bounded(self.source.depth)?;
-        let payload = self.tuple.filter(|tuple| tuple.len() == 2);
+        let payload = self.tuple().filter(|tuple| tuple.len() == 2);
         match payload.and_then(|tuple| tuple.get(1)) {
             Some(term) => Ok(self.source.below(term)),
             None => Err(self.source.mismatch(&"a variant with one value")),
@@ -220,28 +257,12 @@ impl<'de> EnumSource<'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for EnumSource<'de> {
-    type Error = DecodeError;
-    type Variant = EnumSource<'de>;
-
-    #[inline]
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, EnumSource<'de>), DecodeError> {
-        let value = seed.deserialize(BorrowedStrDeserializer::<DecodeError>::new(
-            self.variant_name(),
-        ))?;
-        Ok((value, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for EnumSource<'de> {
+impl<'de> VariantAccess<'de> for VariantSource<'de> {
     type Error = DecodeError;
 
     #[inline]
     fn unit_variant(self) -> Result<(), DecodeError> {
-        match self.tuple {
+        match self.tuple() {
             None => Ok(()),
             Some(_) => Err(self.source.mismatch(&"a variant without values")),
         }
@@ -252,7 +273,7 @@ impl<'de> VariantAccess<'de> for EnumSource<'de> {
         self,
         seed: T,
     ) -> Result<T::Value, DecodeError> {
-        if self.tuple.is_none() && self.name == "Result" {
+        if self.is_result && self.tuple().is_none() {
             // A bare `ok` stands for `{ok, ok}`.
             return seed.deserialize(UnitDeserializer::<DecodeError>::new());
         }
@@ -265,7 +286,7 @@ impl<'de> VariantAccess<'de> for EnumSource<'de> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        match self.tuple {
+        match self.tuple() {
             Some(tuple) if tuple.len() == len + 1 => {
                 SeqSource::new(tuple.iter_from(1), len, self.source.depth).visit(visitor)
             }

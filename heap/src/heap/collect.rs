@@ -4,17 +4,18 @@
 //! 2. *Trace.* A root's object is copied to the end of the new space, and its first word in the old one becomes the place
 //!    it moved to. Then the new words are gone through from first to last: a word that still names an old object gets the
 //!    place of its copy, which is made now if there is none yet. So what was shared stays shared, and no stack is needed.
-//!    Root by root: what belongs together comes to lie together.
+//!    Root by root: what belongs together comes to lie together, and the largest term that has its words to itself is
+//!    remembered, for copies.
 //! 3. *Sweep.* The chain of off-heap objects is taken apart: what moved joins the chain of the new space, the rest is
 //!    released. At each moment an object is in one of the two chains, so it is released once, whatever happens.
 //! 4. The new space takes the place of the old one.
 
 use std::ptr::NonNull;
 
-use super::{Heap, Inner, SHAPE};
+use super::{Heap, Inner, Own, SHAPE};
 use crate::off_heap::{self, END};
 use crate::raw::Space;
-use crate::word::{CONS, HEADER, TUPLE, Word};
+use crate::word::{CONS, HEADER, NATIVE, SHARED_BINARY, TUPLE, Word};
 
 /// A collection under way, by [`Heap::collection`]. It borrows the heap until it is done.
 ///
@@ -33,6 +34,12 @@ struct Work {
     scan: u32,
     /// Roots that have been traced.
     roots: usize,
+    /// What the last root traced reached first: from this word of `to` on.
+    begin: u32,
+    /// Whether it reached what an earlier one did, too, or an off-heap object.
+    open: bool,
+    /// The largest term so far that has its words to itself.
+    largest: Own,
     /// Bytes of the shared binaries that live on, as far as they were swept.
     binary_bytes: usize,
 }
@@ -70,6 +77,13 @@ impl Heap {
                 to: Space::new(SHAPE, len, len),
                 scan: 0,
                 roots: 0,
+                begin: 0,
+                open: false,
+                largest: Own {
+                    word: Word::NIL,
+                    start: 0,
+                    end: 0,
+                },
                 binary_bytes: 0,
             }
         });
@@ -95,6 +109,7 @@ impl Collection<'_> {
             if let Some(Work {
                 mut inner,
                 to,
+                largest,
                 binary_bytes,
                 ..
             }) = self.work.take()
@@ -102,7 +117,7 @@ impl Collection<'_> {
                 self.heap.collections = self.heap.collections.wrapping_add(1);
                 if inner.roots.count > 0 {
                     inner.making.0.replace_space(to);
-                    inner.plan(binary_bytes);
+                    inner.plan(binary_bytes, largest);
                     self.heap.inner = Some(inner);
                 }
             }
@@ -133,11 +148,15 @@ impl Work {
     fn trace(&mut self, budget: usize) -> usize {
         let from = self.inner.space().base();
         let to = self.to.base();
+        // Of the only root all words are, and all off-heap objects.
+        let only = self.inner.roots.count == 1;
         let slots = &mut self.inner.roots.slots;
         let mut copied = Copied {
             from,
             to,
             len: self.to.len(),
+            begin: self.begin,
+            open: self.open,
         };
         let mut scan = self.scan;
         let mut done = 0;
@@ -160,13 +179,26 @@ impl Work {
                 }
             }
             done += (u64::from(scan) + u64::from(copied.len) - begin) as usize;
-            if done >= budget || scan < copied.len {
+            if scan < copied.len {
+                break;
+            }
+            // All that the last root reached lies there now.
+            let own = copied.len - copied.begin;
+            if own > self.largest.end - self.largest.start && (!copied.open || only) {
+                self.largest = Own {
+                    word: slots[self.roots - 1],
+                    start: copied.begin,
+                    end: copied.len,
+                };
+            }
+            if done >= budget {
                 break;
             }
             let Some(root) = slots.get_mut(self.roots) else {
                 break;
             };
             self.roots += 1;
+            (copied.begin, copied.open) = (copied.len, false);
             done += 1;
             if root.is_boxed() {
                 let before = copied.len;
@@ -179,6 +211,7 @@ impl Work {
             }
         }
         self.scan = scan;
+        (self.begin, self.open) = (copied.begin, copied.open);
         // SAFETY: whole objects were copied behind the words of before.
         unsafe { self.to.extend(copied.len - self.to.len()) };
         done
@@ -230,6 +263,9 @@ struct Copied {
     from: NonNull<Word>,
     to: NonNull<Word>,
     len: u32,
+    /// See [`Work`].
+    begin: u32,
+    open: bool,
 }
 
 impl Copied {
@@ -246,6 +282,7 @@ impl Copied {
             let target = self.to.add(self.len as usize);
             let first = object.read();
             if let Some(moved) = first.forwarded() {
+                self.open |= moved < self.begin;
                 return Word::boxed(word.tag(), moved);
             }
             let moved = self.len;
@@ -266,7 +303,8 @@ impl Copied {
                     }
                     self.len += 1 + elements;
                 }
-                _ => {
+                tag => {
+                    self.open |= matches!(tag, SHARED_BINARY | NATIVE);
                     let words = 1 + first.raw_words() + first.term_words() as u32;
                     object.copy_to_nonoverlapping(target, words as usize);
                     self.len += words;
