@@ -15,6 +15,9 @@ use crate::{
     map_change,
 };
 
+/// Terms that a builder's stack has room for from the start. Chosen by feel: a map of 16 keys grows nothing.
+const STACK: usize = 32;
+
 /// Builds a term by hand, on a stack: values push, compounds pop their parts and push themselves.
 ///
 /// The first error is kept and given by [`Builder::finish`]; what comes after it does nothing.
@@ -84,7 +87,7 @@ impl<H, P: Place> Builder<H, P> {
     pub(crate) fn on(place: P) -> Builder<H, P> {
         Builder {
             place,
-            stack: Vec::new(),
+            stack: Vec::with_capacity(STACK),
             error: None,
             header: PhantomData,
         }

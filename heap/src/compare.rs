@@ -3,19 +3,22 @@
 //! Two terms are walked side by side, by runs: words that lie in a row on both sides, such as the
 //! elements of a tuple, or the head and the tail of a cell. Where two words of a run are objects
 //! that nest, the rest of the run goes to a stack and the walk goes on inside. A run of one word
-//! has no rest, so neither the tail of a list nor the last element of a tuple costs stack.
+//! has no rest, so neither the tail of a list nor the last element of a tuple costs stack. Objects
+//! that hold the same numbers, atoms and short binaries are passed without being opened: [`rows`].
 
 use std::cmp::Ordering;
 
-use crate::Map;
 use crate::limits::FLAT_MAP_PAIRS_MAX;
 use crate::term::Term;
-use crate::word::{CONS, HEAP_BINARY, INTEGER, MAP, TUPLE, Word};
+use crate::word::{ATOM, CONS, INTEGER, MAP, TUPLE, Word};
+use crate::{Atom, Map};
 
 use large::{Large, Next};
+use rows::{Level, Rows};
 
 mod large;
 mod leaf;
+mod rows;
 
 /// What numbers of one value are.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -44,6 +47,11 @@ impl Term<'_> {
     /// ```
     #[inline]
     pub fn cmp_exact(self, other: Term<'_>) -> Ordering {
+        let (word, other_word) = (self.word(), other.word());
+        // The keys of most maps that are sorted: an order without a call.
+        if word.tag() == INTEGER && other_word.tag() == INTEGER {
+            return word.small_value().cmp(&other_word.small_value());
+        }
         compare::<false>(self, other, Mode::Exact)
     }
 
@@ -94,7 +102,7 @@ fn compare<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>, mode: Mode) ->
             large: Vec::new(),
             outside: 0,
         }
-        .from(step, mode),
+        .from(step),
     }
 }
 
@@ -104,7 +112,9 @@ struct Run {
     left: u32,
     right: u32,
     count: u32,
-    mode: Mode,
+    /// So many words at the end are compared by value, those before them exactly: as a map's keys
+    /// are always.
+    by_value: u32,
 }
 
 impl Run {
@@ -113,19 +123,55 @@ impl Run {
         left: 0,
         right: 0,
         count: 0,
-        mode: Mode::Exact,
+        by_value: 0,
     };
+
+    /// The words of two objects alike, each without its header: all of one mode, but for a map's
+    /// keys.
+    #[inline(always)]
+    fn of(left: Word, right: Word, count: u32, mode: Mode) -> Run {
+        let is_cell = left.tag() == CONS;
+        let by_value = match (mode, left.tag()) {
+            (Mode::Exact, _) => 0,
+            (Mode::Value, MAP) => count / 2,
+            (Mode::Value, _) => count,
+        };
+        Run {
+            left: left.offset() + u32::from(!is_cell),
+            right: right.offset() + u32::from(!is_cell),
+            count,
+            by_value,
+        }
+    }
+
+    /// How the first word is compared.
+    #[inline(always)]
+    fn mode(&self) -> Mode {
+        if self.count <= self.by_value {
+            Mode::Value
+        } else {
+            Mode::Exact
+        }
+    }
+
+    /// Without its first words.
+    #[inline(always)]
+    fn skip(&mut self, count: u32) {
+        self.left += count;
+        self.right += count;
+        self.count -= count;
+    }
 }
 
 /// What two words are to each other.
 enum Step<'h> {
     Decided(Ordering),
     Into(Run),
-    Maps(Map<'h>, Map<'h>),
+    Large(Map<'h>, Map<'h>, Mode),
 }
 
 /// Two words that may be anything.
-#[inline]
+#[inline(never)]
 fn pair<'h, const EQUALITY: bool>(left: Term<'h>, right: Term<'h>, mode: Mode) -> Step<'h> {
     let (left_word, right_word) = (left.word(), right.word());
     if left_word == right_word && (!left_word.is_boxed() || left.base() == right.base()) {
@@ -135,27 +181,27 @@ fn pair<'h, const EQUALITY: bool>(left: Term<'h>, right: Term<'h>, mode: Mode) -
     if tag != right_tag {
         return Step::Decided(leaf::compare::<EQUALITY>(left, right, mode));
     }
-    let into = |skip: u32, count: u32| {
-        Step::Into(Run {
-            left: left_word.offset() + skip,
-            right: right_word.offset() + skip,
-            count,
-            mode,
-        })
-    };
+    let into = |count: u32| Step::Into(Run::of(left_word, right_word, count, mode));
     match tag {
         INTEGER => Step::Decided(left_word.small_value().cmp(&right_word.small_value())),
-        CONS => into(0, 2),
+        ATOM => {
+            let atom = |word: Word| Atom::from_index(word.payload() as u32);
+            Step::Decided(atom(left_word).cmp(&atom(right_word)))
+        }
+        CONS => into(2),
         TUPLE => {
             let len = left.object_word(0).header_len();
             match len.cmp(&right.object_word(0).header_len()) {
-                Ordering::Equal => into(1, len),
+                Ordering::Equal => into(len),
                 differ => Step::Decided(differ),
             }
         }
         MAP => match (left.as_map(), right.as_map()) {
             (Some(left), Some(right)) => match left.len().cmp(&right.len()) {
-                Ordering::Equal => Step::Maps(left, right),
+                Ordering::Equal if left.len() > FLAT_MAP_PAIRS_MAX => {
+                    Step::Large(left, right, mode)
+                }
+                Ordering::Equal => into(2 * left.len() as u32),
                 differ => Step::Decided(differ),
             },
             _ => unreachable!("the tag says that they are maps"),
@@ -177,185 +223,111 @@ struct Walk<'h, const EQUALITY: bool> {
 }
 
 impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
-    fn from(mut self, first: Step<'h>, mode: Mode) -> Ordering {
-        let mut step = match first {
-            Step::Maps(left, right) => self.maps(left, right, mode),
-            step => step,
-        };
+    fn from(mut self, mut step: Step<'h>) -> Ordering {
         loop {
             step = match step {
                 Step::Into(run) => self.run(run),
+                Step::Large(left, right, mode) => {
+                    let outside = std::mem::replace(&mut self.outside, self.runs.len());
+                    let large = Box::new(Large::new(left, right, mode));
+                    self.large.push((large, outside));
+                    Step::Decided(Ordering::Equal)
+                }
                 Step::Decided(order) => match self.resume(order) {
                     Ok(step) => step,
                     Err(order) => return order,
                 },
-                Step::Maps(..) => unreachable!("maps are opened where they are met"),
             };
         }
     }
 
-    /// Walks a run and all inside it, and then the runs around it, up to a difference or to the end
-    /// of a large map's part.
-    fn run(&mut self, run: Run) -> Step<'h> {
-        let (left_block, right_block) = (self.left, self.right);
-        let one_block = left_block.base() == right_block.base();
-        // Equal words are equal terms, unless they are offsets in two blocks.
-        let same = |left: Word, right: Word| left == right && (one_block || !left.is_boxed());
-        let Run {
-            left: mut left_offset,
-            right: mut right_offset,
-            mut count,
-            mut mode,
-        } = run;
+    /// Walks a run and all inside it, and then the runs around it, up to a difference or to a large
+    /// map.
+    fn run(&mut self, mut run: Run) -> Step<'h> {
+        let rows = Rows::new(self.left, self.right);
         loop {
-            if count == 0 {
+            if run.count == 0 {
                 if self.runs.len() == self.outside {
                     return Step::Decided(Ordering::Equal);
                 }
-                let Some(run) = self.runs.pop() else {
+                let Some(around) = self.runs.pop() else {
                     unreachable!("there are more than outside");
                 };
-                (left_offset, right_offset) = (run.left, run.right);
-                (count, mode) = (run.count, run.mode);
+                run = around;
             }
-            let (left, right) = (left_block.at(left_offset), right_block.at(right_offset));
-            let (left_word, right_word) = (left.word(), right.word());
-            left_offset += 1;
-            right_offset += 1;
-            count -= 1;
-            if same(left_word, right_word) {
+            let (left, right) = rows.words(run.left, run.right);
+            let mode = run.mode();
+            run.skip(1);
+            if rows.same_leaf(left, right) {
                 continue;
             }
-            let rest = Run {
-                left: left_offset,
-                right: right_offset,
-                count,
-                mode,
-            };
-            if left_word.tag() == CONS && right_word.tag() == CONS {
-                self.push(rest);
-                // Along the cells as long as their heads are the same.
-                (left_offset, right_offset) = (left_word.offset(), right_word.offset());
-                count = loop {
-                    let at = (left_block.at(left_offset), right_block.at(right_offset));
-                    if !same(at.0.word(), at.1.word()) {
-                        break 2;
-                    }
-                    left_offset += 1;
-                    right_offset += 1;
-                    let left = left_block.at(left_offset).word();
-                    let right = right_block.at(right_offset).word();
-                    if left.tag() != CONS || right.tag() != CONS || same(left, right) {
-                        break 1;
-                    }
-                    let left_step = left.offset().wrapping_sub(left_offset - 1);
-                    let right_step = right.offset().wrapping_sub(right_offset - 1);
-                    (left_offset, right_offset) = (left.offset(), right.offset());
-                    // Cells made one after the other lie in even steps. As long as they do, where
-                    // the next one lies is known before its offset is loaded.
-                    loop {
-                        let left_next = left_offset.wrapping_add(left_step);
-                        let right_next = right_offset.wrapping_add(right_step);
-                        let (left, right) = (
-                            left_block.at(left_offset).word(),
-                            right_block.at(right_offset).word(),
-                        );
-                        if !same(left, right)
-                            || left_block.at(left_offset + 1).word() != Word::boxed(CONS, left_next)
-                            || right_block.at(right_offset + 1).word()
-                                != Word::boxed(CONS, right_next)
-                        {
-                            break;
-                        }
-                        (left_offset, right_offset) = (left_next, right_next);
-                    }
-                };
-                continue;
-            }
-            let tag = left_word.tag();
-            if (tag == TUPLE || tag == MAP) && tag == right_word.tag() {
-                let header = left.object_word(0);
-                // Two tuples of one length, or flat maps of one size.
-                if header == right.object_word(0) && header.header_kind() == tag {
-                    let count_all = header.term_words() as u32;
-                    let inner = (left_word.offset() + 1, right_word.offset() + 1);
-                    let words = left_block.words_at(inner.0, count_all).iter();
-                    let mut words = words.zip(right_block.words_at(inner.1, count_all));
-                    // What has nothing but the same numbers and atoms is never opened.
-                    let Some(index) = words.position(|(left, right)| !same(*left, *right)) else {
-                        continue;
-                    };
-                    self.push(rest);
-                    let index = index as u32;
-                    let mut end = count_all;
-                    if tag == MAP && mode == Mode::Value && index < count_all / 2 {
-                        // All keys first, exactly; then the values.
-                        end = count_all / 2;
-                        self.push(Run {
-                            left: inner.0 + end,
-                            right: inner.1 + end,
-                            count: end,
-                            mode,
-                        });
-                        mode = Mode::Exact;
-                    }
-                    (left_offset, right_offset) = (inner.0 + index, inner.1 + index);
-                    count = end - index;
-                    continue;
+            match rows.level(left, right, mode) {
+                Level::Same => {}
+                Level::Into(inner) => {
+                    self.push(run);
+                    run = inner;
                 }
-            }
-            if tag == HEAP_BINARY && tag == right_word.tag() {
-                match leaf::heap_binaries::<EQUALITY>(left, right) {
-                    Ordering::Equal => continue,
-                    differ => return Step::Decided(differ),
+                Level::Cells => {
+                    self.push(run);
+                    run = self.cells(rows, left, right, mode);
                 }
-            }
-            match pair::<EQUALITY>(left, right, mode) {
-                Step::Decided(Ordering::Equal) => {}
-                Step::Decided(differ) => return Step::Decided(differ),
-                Step::Maps(left, right) => {
-                    self.push(rest);
-                    match self.maps(left, right, mode) {
-                        Step::Into(run) => {
-                            (left_offset, right_offset) = (run.left, run.right);
-                            (count, mode) = (run.count, run.mode);
-                        }
-                        step => return step,
+                Level::Other => match pair::<EQUALITY>(
+                    self.left.with_word(left),
+                    self.right.with_word(right),
+                    mode,
+                ) {
+                    Step::Decided(Ordering::Equal) => {}
+                    Step::Into(inner) => {
+                        self.push(run);
+                        run = inner;
                     }
-                }
-                Step::Into(_) => unreachable!("cells and alike tuples were seen above"),
+                    Step::Decided(differ) => return Step::Decided(differ),
+                    large => {
+                        self.push(run);
+                        return large;
+                    }
+                },
             }
         }
     }
 
-    #[inline]
+    /// Walks along the cells of two lists as long as their heads are the same at first sight; gives
+    /// what is to be walked next.
+    #[inline(never)]
+    fn cells(&mut self, rows: Rows<'h>, mut left: Word, mut right: Word, mode: Mode) -> Run {
+        loop {
+            let ([left_head, left_tail], [right_head, right_tail]) = rows.cells(left, right);
+            let rest = |skip| {
+                let mut rest = Run::of(left, right, 2, mode);
+                rest.skip(skip);
+                rest
+            };
+            if rows.same_leaf(left_head, right_head) {
+                if !rows.are_cells(left_tail, right_tail) {
+                    return rest(1);
+                }
+                (left, right) = rows.even_cells((left_tail, right_tail), (left, right));
+                continue;
+            }
+            match rows.level(left_head, right_head, mode) {
+                Level::Same if rows.are_cells(left_tail, right_tail) => {
+                    (left, right) = (left_tail, right_tail);
+                }
+                Level::Same => return rest(1),
+                Level::Into(inner) => {
+                    self.push(rest(1));
+                    return inner;
+                }
+                Level::Cells | Level::Other => return rest(0),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn push(&mut self, rest: Run) {
         if rest.count > 0 {
             self.runs.push(rest);
         }
-    }
-
-    /// Opens two maps of one size: all keys first, then the values.
-    fn maps(&mut self, left: Map<'h>, right: Map<'h>, mode: Mode) -> Step<'h> {
-        let len = left.len();
-        if len > FLAT_MAP_PAIRS_MAX {
-            let outside = std::mem::replace(&mut self.outside, self.runs.len());
-            let large = Box::new(Large::new(left, right, mode));
-            self.large.push((large, outside));
-            return Step::Decided(Ordering::Equal);
-        }
-        let len = len as u32;
-        let run = |skip: u32, count: u32, mode: Mode| Run {
-            left: left.term().word().offset() + skip,
-            right: right.term().word().offset() + skip,
-            count,
-            mode,
-        };
-        if mode == Mode::Exact {
-            return Step::Into(run(1, 2 * len, mode));
-        }
-        self.push(run(1 + len, len, mode));
-        Step::Into(run(1, len, Mode::Exact))
     }
 
     /// Goes on after a part was decided; the result of the whole in `Err` when nothing is left.
@@ -371,10 +343,7 @@ impl<'h, const EQUALITY: bool> Walk<'h, EQUALITY> {
                     // The two may lie in one block, or in the blocks the other way round.
                     (self.left, self.right) = (left, right);
                     self.large.push((large, outside));
-                    return Ok(match pair::<EQUALITY>(left, right, mode) {
-                        Step::Maps(left, right) => self.maps(left, right, mode),
-                        step => step,
-                    });
+                    return Ok(pair::<EQUALITY>(left, right, mode));
                 }
                 Next::Done(result) => {
                     (self.left, self.right) = large.terms();

@@ -113,7 +113,7 @@ impl<'h> Term<'h> {
     pub(crate) fn object_word(self, index: usize) -> Word {
         debug_assert!(self.word.is_boxed());
         // SAFETY: callers pass indices inside the object, as its header tells.
-        unsafe { self.base.add(self.word.offset() as usize + index).read() }
+        unsafe { self.base.add(self.word.index() + index).read() }
     }
 
     /// The word at an offset of this term's block, as a term; of a header, only [`Term::word`] means something.
@@ -121,6 +121,14 @@ impl<'h> Term<'h> {
     pub(crate) fn at(self, offset: u32) -> Term<'h> {
         // SAFETY: callers pass offsets inside an object of the block, as its header tells.
         self.with_word(unsafe { self.base.add(offset as usize).read() })
+    }
+
+    /// Head and tail of a cell of this term's block, by its word.
+    #[inline]
+    pub(crate) fn cell(self, word: Word) -> [Word; 2] {
+        debug_assert!(word.tag() == CONS);
+        // SAFETY: callers pass words of cells of the block, each of which has two words.
+        unsafe { self.base.add(word.index()).cast().read() }
     }
 
     /// So many words of this term's block in a row.

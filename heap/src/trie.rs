@@ -668,7 +668,7 @@ pub(crate) fn sort_last_wins(space: &Space, pairs: &mut Vec<(Word, Word)>, start
     pairs[start..].sort_by(order);
     let mut kept = start;
     for index in start + 1..pairs.len() {
-        if order(&pairs[kept], &pairs[index]).is_ne() {
+        if !same(space, pairs[kept].0, pairs[index].0) {
             kept += 1;
         }
         pairs[kept] = pairs[index];

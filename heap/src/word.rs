@@ -146,10 +146,23 @@ impl Word {
         (self.0 >> 4) as u32
     }
 
+    /// The same in full width. [`Word::boxed`] is the one maker of such words, so nothing is above 32 bits to be cut.
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        debug_assert!(self.is_boxed());
+        (self.0 >> 4) as usize
+    }
+
     #[inline]
     pub(crate) const fn is_boxed(self) -> bool {
-        let tag = self.tag();
-        tag >= CONS && tag <= OTHER
+        // Their tags lie in a row.
+        self.0.wrapping_sub(CONS) & 15 <= OTHER - CONS
+    }
+
+    /// Zero of small integers and atoms alone: a test that takes many words at once, joined by `|`.
+    #[inline]
+    pub(crate) const fn beyond_atom(self) -> u64 {
+        self.0 & (15 & !ATOM & !INTEGER)
     }
 
     /// The word of the same term when its words lie `delta` further on. Without a branch: many are moved at once.

@@ -44,6 +44,16 @@ pub(super) fn heap_binaries<const EQUALITY: bool>(left: Term<'_>, right: Term<'_
     length(header).cmp(&length(other))
 }
 
+/// Whether two binaries that lie in their blocks are the same.
+#[inline(always)]
+pub(super) fn same_bytes(left: Term<'_>, right: Term<'_>) -> bool {
+    let header = left.object_word(0);
+    // What is past the end is zero.
+    let words = header.header_len().div_ceil(8) as usize;
+    header == right.object_word(0)
+        && (1..=words).all(|index| left.object_word(index) == right.object_word(index))
+}
+
 fn order<const EQUALITY: bool>(left: Term<'_>, right: Term<'_>, mode: Mode) -> Ordering {
     let (left_view, right_view) = (left.view(), right.view());
     match (left_view, right_view) {
