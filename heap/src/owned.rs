@@ -87,7 +87,8 @@ impl<H> Serialize for Block<H> {
     }
 }
 
-/// A term in serde's own data model, for formats that know no terms; and the levels above it, which serde recurses over.
+/// A term in serde's own data model, for formats that know no terms; and the levels above it, which serde recurses
+/// over.
 struct Structure<'h>(Term<'h>, u32);
 
 impl Serialize for Structure<'_> {

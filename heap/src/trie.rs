@@ -306,8 +306,8 @@ fn with_node(space: &mut Space, node: u32, place: u32, word: Word) -> Result<Wor
     Ok(Word::boxed(MAP, offset))
 }
 
-/// The trie at `top`, a node of `level`, with one pair more, or another value. The value of a key that is there stays if
-/// `keep`. A root's size is for the caller to set.
+/// The trie at `top`, a node of `level`, with one pair more, or another value. The value of a key that is there stays
+/// if `keep`. A root's size is for the caller to set.
 pub(crate) fn insert(
     space: &mut Space,
     top: Word,
@@ -554,8 +554,8 @@ impl Draft {
     }
 }
 
-/// Two tries of one level as one; of a key in both the pair of `right` counts. Adds to `twice` how many keys those are. A
-/// root's size is for the caller to set, unless the result is `left` or `right` itself. Recurses once a level.
+/// Two tries of one level as one; of a key in both the pair of `right` counts. Adds to `twice` how many keys those are.
+/// A root's size is for the caller to set, unless the result is `left` or `right` itself. Recurses once a level.
 pub(crate) fn merge(
     space: &mut Space,
     left: Word,
