@@ -94,8 +94,8 @@ impl Atom {
 ///
 /// # Errors
 ///
-/// [`AtomError::LimitFixed`] if it was set before, or is under the number of atoms in use; [`AtomError::LimitTooHigh`] over
-/// [`ATOM_LIMIT_MAX`].
+/// [`AtomError::LimitFixed`] if it was set before, or is under the number of atoms in use; [`AtomError::LimitTooHigh`]
+/// over [`ATOM_LIMIT_MAX`].
 pub fn set_atom_limit(limit: u32) -> Result<(), AtomError> {
     if limit > ATOM_LIMIT_MAX {
         return Err(AtomError::LimitTooHigh { limit });

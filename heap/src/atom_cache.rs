@@ -1,16 +1,36 @@
 //! From a Rust name to its atom without a hash or a lock.
 //!
 //! serde names fields and variants by `&'static str`, so a name's address and length stand for
-//! its text as long as the program runs. A direct-mapped table of the thread keeps the atom;
-//! the conversion from CamelCase happens once, on a miss.
+//! its text as long as the program runs. A table of the thread keeps the atom; the conversion from
+//! CamelCase happens once, on a miss.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::{Atom, AtomError, atoms};
 
-/// Entries of a thread's table: 6 KiB. Chosen by feel; a service has a few dozen message names.
-const ENTRIES: usize = 256;
+/// Places of a thread's table, each for two entries: 6 KiB. Chosen by feel; a service has a few
+/// dozen message names, of which some meet: where a name lies is by chance, anew in each run.
+const PLACES: usize = 128;
+
+/// What a place keeps: the last that came, and the one before. So two that meet do not drive each
+/// other out.
+struct Pair<E>([Cell<E>; 2]);
+
+impl<E: Copy> Pair<E> {
+    const fn new(empty: E) -> Pair<E> {
+        Pair([Cell::new(empty), Cell::new(empty)])
+    }
+
+    #[inline]
+    fn find(&self, is_it: impl Fn(&E) -> bool) -> Option<E> {
+        self.0.iter().map(Cell::get).find(is_it)
+    }
+
+    fn keep(&self, entry: E) {
+        self.0[1].set(self.0[0].replace(entry));
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -21,30 +41,31 @@ struct Entry {
 }
 
 thread_local! {
-    static CACHE: [Cell<Entry>; ENTRIES] = const {
-        [const { Cell::new(Entry { address: 0, key: 0, atom: atoms::OK }) }; ENTRIES]
+    static CACHE: [Pair<Entry>; PLACES] = const {
+        [const { Pair::new(Entry { address: 0, key: 0, atom: atoms::OK }) }; PLACES]
     };
-    static VARIANTS: [Cell<Variant>; ENTRIES] = const {
-        [const { Cell::new(Variant { address: 0, length: 0, atom: 0, index: 0 }) }; ENTRIES]
+    static VARIANTS: [Pair<Variant>; PLACES] = const {
+        [const { Pair::new(Variant { address: 0, length: 0, atom: 0, index: 0 }) }; PLACES]
     };
 }
 
 #[inline]
 fn place(address: usize, key: usize) -> usize {
     (address ^ key.rotate_right(8)).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize)
-        >> (usize::BITS - ENTRIES.ilog2())
+        >> (usize::BITS - PLACES.ilog2())
 }
 
 #[inline]
 fn lookup(name: &str, key: usize) -> Option<Atom> {
     let address = name.as_ptr() as usize;
-    let entry = CACHE.with(|cache| cache[place(address, key)].get());
-    (entry.address == address && entry.key == key).then_some(entry.atom)
+    let is_it = |entry: &Entry| entry.address == address && entry.key == key;
+    let entry = CACHE.with(|cache| cache[place(address, key)].find(is_it));
+    entry.map(|entry| entry.atom)
 }
 
 fn remember(name: &'static str, key: usize, atom: Atom) {
     let address = name.as_ptr() as usize;
-    CACHE.with(|cache| cache[place(address, key)].set(Entry { address, key, atom }));
+    CACHE.with(|cache| cache[place(address, key)].keep(Entry { address, key, atom }));
 }
 
 /// The atom of a field's name, taken as it is.
@@ -105,11 +126,13 @@ struct Variant {
 pub(crate) fn find_variant(names: &'static [&'static str], atom: Atom) -> Option<usize> {
     let address = names.as_ptr() as usize;
     let place = place(address, atom.index() as usize);
-    let entry = VARIANTS.with(|variants| variants[place].get());
-    if entry.address == address && entry.length == names.len() && entry.atom == atom.index() {
-        return Some(entry.index as usize);
+    let is_it = |entry: &Variant| {
+        entry.address == address && entry.length == names.len() && entry.atom == atom.index()
+    };
+    match VARIANTS.with(|variants| variants[place].find(is_it)) {
+        Some(entry) => Some(entry.index as usize),
+        None => find_variant_miss(names, atom, place),
     }
-    find_variant_miss(names, atom, place)
 }
 
 #[cold]
@@ -124,7 +147,7 @@ fn find_variant_miss(names: &'static [&'static str], atom: Atom, place: usize) -
             atom: atom.index(),
             index: index as u32,
         };
-        VARIANTS.with(|variants| variants[place].set(entry));
+        VARIANTS.with(|variants| variants[place].keep(entry));
     }
     Some(index)
 }
@@ -188,6 +211,24 @@ mod tests {
             assert_eq!(field(name).unwrap().as_str(), "CacheKey");
             assert_eq!(variant(name).unwrap().as_str(), "cache_key");
         }
+    }
+
+    #[test]
+    fn two_names_that_meet_are_both_kept() {
+        let names: Vec<&'static str> = (0..=PLACES)
+            .map(|number| &*format!("meeting_{number:03}").leak())
+            .collect();
+        let key = names[0].len() * 2;
+        let place = |name: &str| place(name.as_ptr() as usize, key);
+        let (one, other) = (0..names.len())
+            .flat_map(|first| (0..first).map(move |second| (first, second)))
+            .map(|(first, second)| (names[first], names[second]))
+            .find(|(one, other)| place(one) == place(other))
+            .unwrap();
+        let atoms = [field(one), field(other), field(one), field(other)];
+        assert_eq!(atoms[..2], atoms[2..]);
+        assert_eq!(lookup(one, key), atoms[0].ok());
+        assert_eq!(lookup(other, key), atoms[1].ok());
     }
 
     #[test]

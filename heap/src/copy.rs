@@ -1,12 +1,11 @@
 //! Copying a term into a space.
 //!
-//! The root of a block, or a term of a heap that has its words to itself, is copied whole: they go over in one pass, offsets
-//! moved by the place they land at. Any other term is copied object by object: the words of an object go over as they
-//! are, and those of them that still name an object of the source are mended one after the other,
-//! depth first; the cells of a list by a loop of their own. What is left of an object while a part of
-//! it is copied waits on a stack, which is allocated only when something nests before the end of an
-//! object: list tails and last elements need none. An object that is reached twice is copied twice,
-//! as OTP's messages do.
+//! The root of a block, or a term of a heap that has its words to itself, is copied whole: they go over in one pass,
+//! offsets moved by the place they land at. Any other term is copied object by object: the words of an object go over
+//! as they are, and those of them that still name an object of the source are mended one after the other, depth first;
+//! the cells of a list by a loop of their own. What is left of an object while a part of it is copied waits on a stack,
+//! which is allocated only when something nests before the end of an object: list tails and last elements need none. An
+//! object that is reached twice is copied twice, as OTP's messages do.
 
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -160,8 +159,8 @@ impl Range {
     }
 }
 
-/// Words copied one object at a time from which they are counted before the space grows: growing step by step costs more by
-/// then.
+/// Words copied one object at a time from which they are counted before the space grows: growing step by step costs
+/// more by then.
 const COUNT_FROM: u32 = 1024;
 
 /// What the space grows by until then, in times of what was copied.
@@ -177,8 +176,8 @@ unsafe fn copy_part(
 ) -> Result<Word, CopyError> {
     let mut walk = Walk::new(space, source, root);
     let mut waiting: Vec<Range> = Vec::new();
-    // SAFETY: by the caller's word, here and for every word of the source that is reached; a range lies inside the words
-    // written, and has words of the source.
+    // SAFETY: by the caller's word, here and for every word of the source that is reached; a range lies inside the
+    // words written, and has words of the source.
     unsafe {
         let (copied, mut range) = walk.object(root)?;
         loop {
@@ -214,8 +213,8 @@ unsafe fn copy_part(
     }
 }
 
-/// A copy of a term, object by object. It has the end of the space's words to itself, so that the compiler may keep that in
-/// registers; [`Walk::hand_back`] is what the space learns of it.
+/// A copy of a term, object by object. It has the end of the space's words to itself, so that the compiler may keep
+/// that in registers; [`Walk::hand_back`] is what the space learns of it.
 struct Walk<'s> {
     space: &'s mut Space,
     source: NonNull<Word>,
@@ -329,8 +328,8 @@ impl<'s> Walk<'s> {
         Ok(at)
     }
 
-    /// Copies a list to which a word of the copy leads: cell by cell, each with what its head is, until a head is a list or
-    /// has parts that are objects. Gives what is to be mended: first inside that head, then the rest.
+    /// Copies a list to which a word of the copy leads: cell by cell, each with what its head is, until a head is a
+    /// list or has parts that are objects. Gives what is to be mended: first inside that head, then the rest.
     ///
     /// # Safety
     ///
@@ -457,14 +456,15 @@ const RUN_WORDS: u32 = 6;
 /// Copies cells as long as there are any, there is room, and each head is an immediate or a tuple of two or three small
 /// integers, atoms, pids or references.
 ///
-/// Begins with the cell of `word`, which stands at `place`. Gives the words of the copy then, and the place of the word that
-/// leads on.
+/// Begins with the cell of `word`, which stands at `place`. Gives the words of the copy then, and the place of the word
+/// that leads on.
 ///
 /// Most long terms are mostly this: so a function of its own, whose few values stay in registers.
 ///
 /// # Safety
 ///
-/// As for [`copy_part`]; the words of the copy at `base` have room for `room`, of which `len` are written, `place` with them.
+/// As for [`copy_part`]; the words of the copy at `base` have room for `room`, of which `len` are written, `place` with
+/// them.
 #[inline(never)]
 unsafe fn copy_run(
     source: NonNull<Word>,
@@ -540,8 +540,8 @@ unsafe fn push_off_heap(
     Ok(())
 }
 
-/// Makes room behind `len` for `count` words more of a copy that began at `begin`: for as many as the whole term takes, once it
-/// is worth counting them.
+/// Makes room behind `len` for `count` words more of a copy that began at `begin`: for as many as the whole term takes,
+/// once it is worth counting them.
 #[cold]
 #[inline(never)]
 fn grow(

@@ -382,8 +382,9 @@ impl<'de> Deserializer<'de> for Source<'de> {
 
     #[inline]
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        // For a `flatten` that collects such keys. A field's number would come by `visit_u64`.
         if self.term.word().tag() == INTEGER {
-            return self.integer(visitor);
+            return visitor.visit_i64(self.term.word().small_value());
         }
         self.text(visitor)
     }

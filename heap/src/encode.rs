@@ -10,9 +10,7 @@ use crate::native::NativeCell;
 use crate::off_heap::SharedBytes;
 use crate::raw::{Shape, Space};
 use crate::term::Term;
-use crate::word::{
-    BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, SHARED_BINARY, TUPLE, Word,
-};
+use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, TUPLE, Word};
 use crate::{
     CopyError, EncodeError, Export, ExternalPid, ExternalPort, ExternalRef, OwnedTerm, Pid, Port,
     Ref, atom_cache, atoms, copy, embed, off_heap,
@@ -211,8 +209,7 @@ impl Encoder {
         if bytes.len() <= HEAP_BINARY_BYTES_MAX {
             return Ok(Word::boxed(HEAP_BINARY, self.space.push_bytes(bytes)?));
         }
-        let offset = off_heap::push_binary(&mut self.space, SharedBytes::copied(bytes), 0)?;
-        Ok(Word::boxed(SHARED_BINARY, offset))
+        self.shared(SharedBytes::copied(bytes), 0)
     }
 
     /// A bitstring: so many bits of the bytes, whose rest does not matter.
@@ -234,9 +231,7 @@ impl Encoder {
         if let Some(byte) = owned.last_mut() {
             *byte &= mask;
         }
-        let shared = SharedBytes::taken_over(owned);
-        let offset = off_heap::push_binary(&mut self.space, shared, last)?;
-        Ok(Word::boxed(SHARED_BINARY, offset))
+        self.shared(SharedBytes::taken_over(owned), last)
     }
 
     fn other(&mut self, kind: Other, words: &[Word]) -> Result<Word, EncodeError> {
@@ -286,8 +281,7 @@ impl Encoder {
         if binary.len() <= HEAP_BINARY_BYTES_MAX {
             return self.bytes(binary);
         }
-        let offset = off_heap::push_binary(&mut self.space, binary.shared().clone(), 0)?;
-        Ok(Word::boxed(SHARED_BINARY, offset))
+        self.shared(binary.shared().clone(), 0)
     }
 
     pub(crate) fn native(&mut self, native: &NativeCell) -> Result<Word, EncodeError> {

@@ -1,7 +1,8 @@
 //! A process's heap: terms that are kept, changed and dropped one by one.
 //!
-//! The words lie in a [`Space`], as those of a block that is being built: offsets, so the heap grows by reallocation, and
-//! whole objects, so it can be walked. What is kept is reached from a table of roots. [`collect`] has the collection.
+//! The words lie in a [`Space`], as those of a block that is being built: offsets, so the heap grows by reallocation,
+//! and whole objects, so it can be walked. What is kept is reached from a table of roots. [`collect`] has the
+//! collection.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,8 @@ pub use collect::Collection;
 
 /// The terms that a process keeps: bump allocation, and a copying collection of what is no longer reached.
 ///
-/// A term is copied in by [`Heap::keep`], or made in place by [`Heap::builder`], and stays until its [`Root`] is given to
-/// [`Heap::release`]. An empty heap is 16 bytes and has allocated nothing.
+/// A term is copied in by [`Heap::keep`], or made in place by [`Heap::builder`], and stays until its [`Root`] is given
+/// to [`Heap::release`]. An empty heap is 16 bytes and has allocated nothing.
 ///
 /// ```
 /// use otp_heap::{Block, Heap, to_term};
@@ -47,9 +48,10 @@ pub use collect::Collection;
 ///
 /// # When it collects
 ///
-/// [`Heap::keep`] and [`Heap::builder`] first collect a heap that [is full](Heap::is_full): after a collection it may grow
-/// to twice what was alive, and at least to 233 words. Who wants no pause asks `is_full` first, and collects by
-/// [steps](Heap::collection). Nothing else collects, and no term moves meanwhile: the borrow of a [`Term`] sees to that.
+/// [`Heap::keep`] and [`Heap::builder`] first collect a heap that [is full](Heap::is_full): after a collection it may
+/// grow to twice what was alive, and at least to 233 words. Who wants no pause asks `is_full` first, and collects by
+/// [steps](Heap::collection). Nothing else collects, and no term moves meanwhile: the borrow of a [`Term`] sees to
+/// that.
 ///
 /// # No stale term
 ///
@@ -479,8 +481,8 @@ impl Inner {
         bytes
     }
 
-    /// A term has the words between two offsets to itself: then it is copied out as the root of a block is, whole. Of such
-    /// terms the heap remembers the largest.
+    /// A term has the words between two offsets to itself: then it is copied out as the root of a block is, whole. Of
+    /// such terms the heap remembers the largest.
     ///
     /// # Safety
     ///
@@ -514,8 +516,8 @@ impl Inner {
         self.own_words = 0;
         let Own { word, start, end } = largest;
         let all = space_len == end - start;
-        // SAFETY: the collection found that these words are those of the term. If they are all that there are, so are the
-        // off-heap objects; else it found none among them.
+        // SAFETY: the collection found that these words are those of the term. If they are all that there are, so are
+        // the off-heap objects; else it found none among them.
         unsafe { self.has_to_itself(word, start, end, all) };
     }
 }

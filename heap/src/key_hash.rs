@@ -1,10 +1,10 @@
 //! The hash of a term as the key of a map: 64 bits, of which a trie takes four a level from the top.
 //!
 //! It agrees with `=:=`, and is the same in every program and wherever the term lies: an atom hashes by its name, a
-//! binary by its bytes, a float by its bits. (A native resource hashes by a number of this program, which it never leaves.)
-//! So a trie stays valid where atoms have other indices, and a map gives its pairs in the same order in each run. It is
-//! fixed, so who chooses the keys can choose keys that collide: those make one bucket, which halving searches and each
-//! change copies.
+//! binary by its bytes, a float by its bits. (A native resource hashes by a number of this program, which it never
+//! leaves.) So a trie stays valid where atoms have other indices, and a map gives its pairs in the same order in each
+//! run. It is fixed, so who chooses the keys can choose keys that collide: those make one bucket, which halving
+//! searches and each change copies.
 
 use crate::Atom;
 use crate::term::Term;
@@ -32,8 +32,8 @@ const fn four(bytes: &[u8; 4]) -> u64 {
     u32::from_le_bytes(*bytes) as u64
 }
 
-/// Sixteen bytes a step; the last step may take some twice, which the length at the end tells apart. So does `last`, the
-/// bits of the last byte.
+/// Sixteen bytes a step; the last step may take some twice, which the length at the end tells apart. So does `last`,
+/// the bits of the last byte.
 #[inline]
 const fn mix_bits(state: u64, bytes: &[u8], last: u8) -> u64 {
     let mut state = state;

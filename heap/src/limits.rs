@@ -25,8 +25,8 @@ pub const ATOM_CHARACTERS_MAX: usize = 255;
 /// OTP's default.
 pub const DEFAULT_ATOM_LIMIT: u32 = 1_048_576;
 
-/// Atoms that [`set_atom_limit`](crate::set_atom_limit) allows at most: the largest table of OTP (`erl +t`). So an atom's
-/// index has 31 bits.
+/// Atoms that [`set_atom_limit`](crate::set_atom_limit) allows at most: the largest table of OTP (`erl +t`). So an
+/// atom's index has 31 bits.
 pub const ATOM_LIMIT_MAX: u32 = (1 << 31) - 1;
 
 /// Bytes of all binaries of a parsed text together, unless

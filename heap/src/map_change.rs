@@ -25,8 +25,8 @@ fn pairs_of(space: &Space, map: Word) -> impl ExactSizeIterator<Item = (Word, Wo
     pairs.map(|(key, value)| (key.word(), value.word()))
 }
 
-/// A map of the pairs from `start` on, in any order; of equal keys the last pair counts. Leaves nothing else in the space,
-/// and those pairs in some order.
+/// A map of the pairs from `start` on, in any order; of equal keys the last pair counts. Leaves nothing else in the
+/// space, and those pairs in some order.
 pub(crate) fn make(
     space: &mut Space,
     pairs: &mut Vec<(Word, Word)>,

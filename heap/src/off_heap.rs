@@ -187,8 +187,8 @@ const _: () = assert!(size_of::<BinaryWords>() == (1 + SHARED_BINARY_WORDS as us
 const _: () = assert!(size_of::<NativeWords>() == (1 + NATIVE_WORDS as usize) * 8);
 const _: () = assert!(align_of::<BinaryWords>() <= 8 && align_of::<NativeWords>() <= 8);
 
-/// Appends a shared binary, which takes over the reference; gives its offset. Its last byte has so many bits, 0 for all;
-/// the rest of that byte is zero.
+/// Appends a shared binary, which takes over the reference; gives its offset. Its last byte has so many bits, 0 for
+/// all; the rest of that byte is zero.
 pub(crate) fn push_binary(
     space: &mut Space,
     shared: SharedBytes,

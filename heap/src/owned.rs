@@ -87,18 +87,25 @@ impl<H> Serialize for Block<H> {
     }
 }
 
-/// A term in serde's own data model, for formats that know no terms; and the levels above it, which serde recurses over.
+/// A term in serde's own data model, for formats that know no terms; and the levels above it, which serde recurses
+/// over.
 struct Structure<'h>(Term<'h>, u32);
 
 impl Serialize for Structure<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.1 > DEPTH_MAX {
+        let view = self.0.view();
+        // What is a level to the encoder is one here: an empty compound, too.
+        let is_level = matches!(
+            view,
+            View::Tuple(_) | View::Nil | View::Cons(_) | View::Map(_)
+        );
+        if is_level && self.1 >= DEPTH_MAX {
             return Err(serde::ser::Error::custom(format_args!(
                 "the term nests deeper than {DEPTH_MAX} levels: make it flatter, or use a list's tail"
             )));
         }
         let below = |term| Structure(term, self.1 + 1);
-        match self.0.view() {
+        match view {
             View::Int(value) => serializer.serialize_i64(value),
             View::BigInt(big) => match (big.to_i128(), big.magnitude()) {
                 (Some(value), _) => serializer.serialize_i128(value),

@@ -52,7 +52,8 @@ pub(crate) struct Fixed {
     pub(crate) start: u32,
 }
 
-/// In place of the root where there is none: in a space, unless it is a process's heap and knows one. No term has this word.
+/// In place of the root where there is none: in a space, unless it is a process's heap and knows one. No term has this
+/// word.
 const NO_ROOT: Word = Word(crate::word::HEADER);
 
 impl Fixed {
@@ -107,7 +108,8 @@ impl Shape {
 #[cfg(not(any(asan, fuzzing)))]
 use libmimalloc_sys as memory;
 
-/// Under AddressSanitizer (`--cfg asan`, or `cargo fuzz`) the system's allocator, which the sanitizer watches, in place of mimalloc.
+/// Under AddressSanitizer (`--cfg asan`, or `cargo fuzz`) the system's allocator, which the sanitizer watches, in place
+/// of mimalloc.
 #[cfg(any(asan, fuzzing))]
 mod memory {
     use std::ffi::c_void;
@@ -193,8 +195,8 @@ fn out_of_memory(bytes: usize, align: usize) -> ! {
     }
 }
 
-/// The words of a block while it is built, or of a process's heap: the header is unwritten, and the fixed part but for its
-/// root, which no term has ([`Fixed::of_root`]).
+/// The words of a block while it is built, or of a process's heap: the header is unwritten, and the fixed part but for
+/// its root, which no term has ([`Fixed::of_root`]).
 ///
 /// Dropped before it becomes a block, it releases what it holds: so an encoder that fails or
 /// unwinds leaks nothing.
@@ -319,8 +321,8 @@ impl Space {
     ///
     /// # Safety
     ///
-    /// From `start` to `end` lie the objects of the finished term `root`, all of them and whole. If the space has off-heap
-    /// objects, these are all of its words; or there is none among them, and `off_heap` is false.
+    /// From `start` to `end` lie the objects of the finished term `root`, all of them and whole. If the space has
+    /// off-heap objects, these are all of its words; or there is none among them, and `off_heap` is false.
     pub(crate) unsafe fn set_root(&mut self, root: Word, start: u32, end: u32, off_heap: bool) {
         let fixed = Fixed {
             capacity: self.capacity,
@@ -616,7 +618,8 @@ impl Space {
 ///
 /// # Safety
 ///
-/// `base` is where the words of a space of this shape begin, `words` at least those in use; the old place is not used again.
+/// `base` is where the words of a space of this shape begin, `words` at least those in use; the old place is not used
+/// again.
 #[cold]
 unsafe fn resized(base: NonNull<Word>, shape: Shape, words: u32) -> NonNull<Word> {
     // SAFETY: the words begin `prefix` bytes into the allocation, here and there.

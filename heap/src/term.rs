@@ -100,8 +100,8 @@ impl<'h> Term<'h> {
         self.word
     }
 
-    /// What tells where the words of this term lie, if it is the root of a block or the one of a process's heap that has them
-    /// to itself; `None` for others and for parts.
+    /// What tells where the words of this term lie, if it is the root of a block or the one of a process's heap that
+    /// has them to itself; `None` for others and for parts.
     #[inline]
     pub(crate) fn whole_block(self) -> Option<&'h Fixed> {
         // SAFETY: a term's words live unmoved for 'h.
@@ -352,7 +352,8 @@ impl<'h> Term<'h> {
         cells.tail().is_nil().then_some(len)
     }
 
-    /// Words of 8 bytes that a copy of the term takes: what is reached twice counts twice. Mirrors `erts_debug:flat_size/1`.
+    /// Words of 8 bytes that a copy of the term takes: what is reached twice counts twice. Mirrors
+    /// `erts_debug:flat_size/1`.
     ///
     /// The time is that of a walk through all of them.
     pub fn words(self) -> usize {
@@ -390,8 +391,8 @@ impl<'h> Term<'h> {
         }
     }
 
-    /// What follows the first cells of a list, if each of their heads is an immediate or a tuple of immediates; adds the words
-    /// of those. Most long terms are mostly this.
+    /// What follows the first cells of a list, if each of their heads is an immediate or a tuple of immediates; adds
+    /// the words of those. Most long terms are mostly this.
     #[inline(always)]
     fn after_run(mut self, words: &mut usize) -> Term<'h> {
         while self.word.tag() == CONS {

@@ -306,8 +306,8 @@ fn with_node(space: &mut Space, node: u32, place: u32, word: Word) -> Result<Wor
     Ok(Word::boxed(MAP, offset))
 }
 
-/// The trie at `top`, a node of `level`, with one pair more, or another value. The value of a key that is there stays if
-/// `keep`. A root's size is for the caller to set.
+/// The trie at `top`, a node of `level`, with one pair more, or another value. The value of a key that is there stays
+/// if `keep`. A root's size is for the caller to set.
 pub(crate) fn insert(
     space: &mut Space,
     top: Word,
@@ -371,6 +371,16 @@ fn build_two(space: &mut Space, one: Pair, other: Pair, level: u32) -> Result<Wo
     build(space, &pairs, level)
 }
 
+/// Begins a copy of a node under a header of its own, with what stands before `end`; makes room for the rest.
+#[inline]
+fn begin_copy(space: &mut Space, node: Node, header: Word, end: u32) -> Result<u32, CopyError> {
+    space.reserve(NODE_WORDS_MAX.into())?;
+    let offset = space.push([header])?;
+    let first = node.offset + 1;
+    space.push_copy(first, end - first)?;
+    Ok(offset)
+}
+
 /// A copy of a node with a pair at a place that was free.
 fn with_pair(
     space: &mut Space,
@@ -379,10 +389,8 @@ fn with_pair(
     key: Word,
     value: Word,
 ) -> Result<Word, CopyError> {
-    space.reserve(NODE_WORDS_MAX.into())?;
     let slot = node.pair_slot(bit);
-    let offset = space.push([node.toggled(0, bit)])?;
-    space.push_copy(node.offset + 1, slot - (node.offset + 1))?;
+    let offset = begin_copy(space, node, node.toggled(0, bit), slot)?;
     space.push([key, value])?;
     space.push_copy(slot, node.end() - slot)?;
     Ok(Word::boxed(MAP, offset))
@@ -390,20 +398,16 @@ fn with_pair(
 
 /// A copy of a node without the pair at a place.
 fn without_pair(space: &mut Space, node: Node, bit: u16) -> Result<Word, CopyError> {
-    space.reserve(NODE_WORDS_MAX.into())?;
     let slot = node.pair_slot(bit);
-    let offset = space.push([node.toggled(0, bit)])?;
-    space.push_copy(node.offset + 1, slot - (node.offset + 1))?;
+    let offset = begin_copy(space, node, node.toggled(0, bit), slot)?;
     space.push_copy(slot + 2, node.end() - (slot + 2))?;
     Ok(Word::boxed(MAP, offset))
 }
 
 /// A copy of a node where a deeper node has taken the place of a pair.
 fn pair_to_node(space: &mut Space, node: Node, bit: u16, deeper: Word) -> Result<Word, CopyError> {
-    space.reserve(NODE_WORDS_MAX.into())?;
     let (from, slot) = (node.node_slot(bit), node.pair_slot(bit));
-    let offset = space.push([node.toggled(bit, bit)])?;
-    space.push_copy(node.offset + 1, from - (node.offset + 1))?;
+    let offset = begin_copy(space, node, node.toggled(bit, bit), from)?;
     space.push([deeper])?;
     space.push_copy(from, slot - from)?;
     space.push_copy(slot + 2, node.end() - (slot + 2))?;
@@ -418,10 +422,8 @@ fn node_to_pair(
     key: Word,
     value: Word,
 ) -> Result<Word, CopyError> {
-    space.reserve(NODE_WORDS_MAX.into())?;
     let (from, slot) = (node.node_slot(bit), node.pair_slot(bit));
-    let offset = space.push([node.toggled(bit, bit)])?;
-    space.push_copy(node.offset + 1, from - (node.offset + 1))?;
+    let offset = begin_copy(space, node, node.toggled(bit, bit), from)?;
     space.push_copy(from + 1, slot - (from + 1))?;
     space.push([key, value])?;
     space.push_copy(slot, node.end() - slot)?;
@@ -554,8 +556,8 @@ impl Draft {
     }
 }
 
-/// Two tries of one level as one; of a key in both the pair of `right` counts. Adds to `twice` how many keys those are. A
-/// root's size is for the caller to set, unless the result is `left` or `right` itself. Recurses once a level.
+/// Two tries of one level as one; of a key in both the pair of `right` counts. Adds to `twice` how many keys those are.
+/// A root's size is for the caller to set, unless the result is `left` or `right` itself. Recurses once a level.
 pub(crate) fn merge(
     space: &mut Space,
     left: Word,

@@ -38,7 +38,8 @@ pub(crate) const NATIVE: u64 = 12;
 pub(crate) const OTHER: u64 = 13;
 /// Port, 60 bits.
 pub(crate) const PORT: u64 = 14;
-/// Kind of a header only: a node of a map over 32 keys, see [`crate::trie`]. Words that lead there have the tag [`MAP`].
+/// Kind of a header only: a node of a map over 32 keys, see [`crate::trie`]. Words that lead there have the tag
+/// [`MAP`].
 pub(crate) const TRIE: u64 = 14;
 /// First word of an object; never the word of a term.
 pub(crate) const HEADER: u64 = 15;
@@ -168,8 +169,8 @@ impl Word {
     /// The word of the same term when its words lie `delta` further on. Without a branch: many are moved at once.
     #[inline(always)]
     pub(crate) const fn moved(self, delta: i64) -> Word {
-        // From `CONS` on, the first tags are those of boxed words; all bits for the others. In this form the compiler takes
-        // several words at once.
+        // From `CONS` on, the first tags are those of boxed words; all bits for the others. In this form the compiler
+        // takes several words at once.
         let from_cons = self.0.wrapping_sub(CONS) & 15;
         let immediate = ((from_cons + 15 - (OTHER - CONS)) >> 4).wrapping_neg();
         let shift = (delta as u64) << 4;
@@ -186,8 +187,8 @@ impl Word {
     /// Of what [`Word::raw_bit`] gives, the bit that counts.
     pub(crate) const RAW_BIT: u64 = 1 << 8;
 
-    /// Has [`Word::RAW_BIT`] if this is a header whose kind has raw words, or is one of the rare ones: many such answers may
-    /// be joined and looked at once.
+    /// Has [`Word::RAW_BIT`] if this is a header whose kind has raw words, or is one of the rare ones: many such
+    /// answers may be joined and looked at once.
     #[inline(always)]
     pub(crate) const fn raw_bit(self) -> u64 {
         const KINDS: u64 = FLOAT << 4 | HEADER;
@@ -234,8 +235,8 @@ impl Word {
         Word(Word::header(SHARED_BINARY, SHARED_BINARY_WORDS).0 | (bits as u64) << 8)
     }
 
-    /// Header of a node of a trie: which of its 16 places lead to a deeper node, and which hold a pair. The root has one
-    /// word more, for the map's size.
+    /// Header of a node of a trie: which of its 16 places lead to a deeper node, and which hold a pair. The root has
+    /// one word more, for the map's size.
     #[inline]
     pub(crate) const fn trie_header(root: bool, nodes: u16, pairs: u16) -> Word {
         let root = if root { ROOT } else { 0 };

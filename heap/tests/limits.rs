@@ -180,6 +180,51 @@ fn serde_goes_no_deeper_than_the_limit_into_a_deeper_term() {
 }
 
 #[test]
+fn a_foreign_format_takes_as_many_levels_as_a_block() {
+    struct Nested(Value, u32);
+    #[derive(Clone, Copy)]
+    enum Value {
+        Integer,
+        Tuple,
+        List,
+        Map,
+    }
+    impl Serialize for Nested {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Nested(value, levels) = *self;
+            match value {
+                _ if levels > 0 => (1, Nested(value, levels - 1)).serialize(serializer),
+                Value::Integer => serializer.serialize_u8(1),
+                Value::Tuple => [(); 0].serialize(serializer),
+                Value::List => [(); 0][..].serialize(serializer),
+                Value::Map => BTreeMap::<u8, u8>::new().serialize(serializer),
+            }
+        }
+    }
+    for (value, own, text) in [
+        (Value::Integer, 0, "1"),
+        (Value::Tuple, 1, "{}"),
+        (Value::List, 1, "[]"),
+        (Value::Map, 1, "#{}"),
+    ] {
+        for levels in [DEPTH_MAX - own, DEPTH_MAX - own + 1] {
+            let mut builder = Builder::new();
+            for _ in 0..levels {
+                builder.integer(1);
+            }
+            builder.term(parse(text).unwrap().root());
+            for _ in 0..levels {
+                builder.tuple(2);
+            }
+            let term = builder.finish(()).unwrap();
+            let fits = levels + own <= DEPTH_MAX;
+            assert_eq!(serde_json::to_string(&term).is_ok(), fits, "{text}");
+            assert_eq!(to_term(&Nested(value, levels)).is_ok(), fits, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_type_that_nests_without_its_term_is_bounded_too() {
     #[derive(Serialize, Deserialize, Debug)]
     struct Node(Option<Box<Node>>);

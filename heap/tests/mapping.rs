@@ -255,6 +255,33 @@ fn a_type_that_takes_unknown_variants_gets_them() {
 }
 
 #[test]
+fn a_field_goes_by_its_name_and_not_by_its_number() {
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Two {
+        first: u8,
+        second: u8,
+    }
+    #[derive(Deserialize, PartialEq, Debug)]
+    struct Flat {
+        first: u8,
+        #[serde(flatten)]
+        rest: HashMap<i64, u8>,
+    }
+    for text in [
+        "#{0 => 1, 1 => 2}",
+        "#{first => 1, second => 2, 0 => 3}",
+        "#{first => 1, second => 2, 18446744073709551615 => 3}",
+    ] {
+        let error = from_term::<Two>(parse(text).unwrap().root()).unwrap_err();
+        assert!(error.to_string().contains("field identifier"), "{error}");
+    }
+    // What `flatten` collects may have any key.
+    let flat = parse("#{first => 1, 0 => 2}").unwrap();
+    let rest = HashMap::from([(0, 2)]);
+    assert_eq!(from_term(flat.root()), Ok(Flat { first: 1, rest }));
+}
+
+#[test]
 fn an_error_names_the_path() {
     #[derive(Serialize, Deserialize, Debug)]
     struct Outer<T> {

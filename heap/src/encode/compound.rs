@@ -8,9 +8,8 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant,
 };
 
-use super::Encoder;
 use super::shape::{self, Order};
-use crate::limits::FLAT_MAP_PAIRS_MAX;
+use super::{Encoder, FLAT_PAIRS_MAX};
 use crate::word::{CONS, MAP, TUPLE, Word};
 use crate::{Atom, EncodeError, atom_cache, map_change};
 
@@ -190,14 +189,6 @@ impl Encoder {
         self.pairs.truncate(start);
         Ok(map?)
     }
-
-    /// A map without pairs yet; gives its offset, and its length in 32 bits.
-    #[inline]
-    fn blank_map(&mut self, len: usize) -> Result<(u32, u32), EncodeError> {
-        let len = self.length(len)?;
-        let words = u64::from(len) * 2;
-        Ok((self.space.push_blank(Word::header(MAP, len), words)?, len))
-    }
 }
 
 #[derive(Debug)]
@@ -222,10 +213,11 @@ impl<'a> StructEncoder<'a> {
         len: usize,
         variant: Option<u32>,
     ) -> Result<StructEncoder<'a>, EncodeError> {
-        let (offset, len) = if len > FLAT_MAP_PAIRS_MAX {
-            (encoder.length(encoder.pairs.len())?, encoder.length(len)?)
+        let len = encoder.length(len)?;
+        let offset = if len > FLAT_PAIRS_MAX {
+            encoder.length(encoder.pairs.len())?
         } else {
-            encoder.blank_map(len)?
+            encoder.open_map(len)?
         };
         encoder.enter()?;
         let (depth, order) = (encoder.depth, shape::expected(name, len));
@@ -294,7 +286,7 @@ impl<'a> StructEncoder<'a> {
     /// Whether the map is a trie, which is made once all fields are known.
     #[inline]
     fn is_wide(&self) -> bool {
-        self.len > FLAT_MAP_PAIRS_MAX as u32
+        self.len > FLAT_PAIRS_MAX
     }
 
     #[cold]

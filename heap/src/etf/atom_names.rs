@@ -1,7 +1,7 @@
 //! From an atom to its name and back without a lock.
 //!
-//! Names never die, so a direct-mapped table of the thread may keep them: one by the atom's
-//! number for writing, one by the name's bytes for reading.
+//! Names never die, so a table of the thread may keep them: one by the atom's number for writing,
+//! one by the name's bytes for reading.
 
 use std::cell::Cell;
 
@@ -121,7 +121,7 @@ fn put_name(out: &mut Vec<u8>, name: &str, version: MinorVersion) {
     out.extend_from_slice(name.as_bytes());
 }
 
-/// The thread's table for reading. An entry stands at its place or at the place's neighbour.
+/// The thread's table for reading. An entry stands at its place, whose number is even, or next door.
 pub(super) type Known = [Cell<Read>; ENTRIES];
 
 /// Looks the table up once for many atoms.
@@ -188,7 +188,7 @@ pub(super) fn known(known: &Known, first: &[u8; 16], len: usize, latin1: bool) -
 #[inline(always)]
 fn place(low: u64, high: u64, len: usize) -> usize {
     let mixed = (low ^ high.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize
+    (mixed >> (u64::BITS - ENTRIES.ilog2())) as usize & !1
 }
 
 /// The upper bit of each byte.
@@ -333,6 +333,31 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(by_name(bytes, 2, false, false).unwrap().as_str(), "é");
             assert_eq!(by_name(bytes, 2, true, false).unwrap().as_str(), "Ã©");
+        }
+    }
+
+    #[test]
+    fn two_names_that_meet_are_both_kept() {
+        let bytes = |number: usize| {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(format!("meet_{number:03}").as_bytes());
+            bytes
+        };
+        let place = |number| {
+            let (low, high) = masked(u128::from_le_bytes(bytes(number)), 8);
+            place(low, high, 8)
+        };
+        let meeting: Vec<_> = (1..ENTRIES)
+            .filter(|number| place(*number) / 2 == place(0) / 2)
+            .map(|number| [bytes(0), bytes(number)])
+            .collect();
+        assert!(!meeting.is_empty());
+        for pair in meeting {
+            for name in pair {
+                by_name(&name, 8, false, false).unwrap();
+            }
+            let kept = |name: [u8; 16]| with_known(|names| known(names, &name, 8, false));
+            assert!(pair.into_iter().all(|name| kept(name).is_some()));
         }
     }
 

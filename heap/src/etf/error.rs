@@ -124,7 +124,8 @@ pub enum DecodeErrorKind {
     },
     /// A compressed term is announced to be too large.
     #[error(
-        "a compressed term of {announced} bytes is over the limit of {inflated_bytes_max}: raise DecodeOptions::inflated_bytes_max if it may"
+        "a compressed term of {announced} bytes is over the limit of {inflated_bytes_max}: raise \
+         DecodeOptions::inflated_bytes_max if it may"
     )]
     InflatedTooLarge {
         /// Bytes announced.

@@ -31,8 +31,8 @@ pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 /// Characters of a string at most in the form of a byte each: 16 bits count them.
 pub(super) const STRING_BYTES_MAX: usize = 65_535;
 
-/// Words of room at first for a decoded term, for so many bytes of input: tuples and lists of numbers take about as many
-/// (`benches/etf.rs`), and maps with atoms half of that, so that a block seldom grows, and seldom gives room back.
+/// Words of room at first for a decoded term, for so many bytes of input: tuples and lists of numbers take about as
+/// many (`benches/etf.rs`), and maps with atoms half of that, so that a block seldom grows, and seldom gives room back.
 pub(super) const FIRST_WORDS_PER_1000_BYTES: usize = 360;
 
 /// Words of room at first for a decoded term at most; more come as they are needed.

@@ -1,11 +1,11 @@
 //! The collection: Cheney's, from one space into another, in steps.
 //!
 //! 1. The living words are at most those in use, so the new space is made as large, and never grows.
-//! 2. *Trace.* A root's object is copied to the end of the new space, and its first word in the old one becomes the place
-//!    it moved to. Then the new words are gone through from first to last: a word that still names an old object gets the
-//!    place of its copy, which is made now if there is none yet. So what was shared stays shared, and no stack is needed.
-//!    Root by root: what belongs together comes to lie together, and the largest term that has its words to itself is
-//!    remembered, for copies.
+//! 2. *Trace.* A root's object is copied to the end of the new space, and its first word in the old one becomes the
+//!    place it moved to. Then the new words are gone through from first to last: a word that still names an old object
+//!    gets the place of its copy, which is made now if there is none yet. So what was shared stays shared, and no stack
+//!    is needed. Root by root: what belongs together comes to lie together, and the largest term that has its words to
+//!    itself is remembered, for copies.
 //! 3. *Sweep.* The chain of off-heap objects is taken apart: what moved joins the chain of the new space, the rest is
 //!    released. At each moment an object is in one of the two chains, so it is released once, whatever happens.
 //! 4. The new space takes the place of the old one.
@@ -94,9 +94,9 @@ impl Heap {
 impl Collection<'_> {
     /// Does some of the work; gives how much, 0 once all is done.
     ///
-    /// The unit is a word copied or gone through, a root, or a shared binary or native resource looked at: about 1 ns, but
-    /// for the destructors of native resources. A step ends within the budget or with the object that passed it: one tuple
-    /// is copied whole. A budget of 0 counts as 1.
+    /// The unit is a word copied or gone through, a root, or a shared binary or native resource looked at: about 1 ns,
+    /// but for the destructors of native resources. A step ends within the budget or with the object that passed it:
+    /// one tuple is copied whole. A budget of 0 counts as 1.
     pub fn step(&mut self, budget: usize) -> usize {
         let Some(work) = &mut self.work else { return 0 };
         let budget = budget.max(1);
@@ -229,8 +229,8 @@ impl Work {
             }
             done += 1;
             // SAFETY: the chain of the old space leads from one off-heap object to the next, whose first word tells
-            // whether it moved; moved, the copy is its only owner, and joins the new chain. Either way the object leaves
-            // the old chain first.
+            // whether it moved; moved, the copy is its only owner, and joins the new chain. Either way the object
+            // leaves the old chain first.
             unsafe {
                 from.set_off_heap(off_heap::next(base, offset));
                 match base.add(offset as usize).read().forwarded() {

@@ -6,9 +6,9 @@
 //! "otp-heap" | version | atoms, objects, words of objects, roots (how many) | atoms | objects | roots
 //! ```
 //!
-//! An atom is its length in bytes (16 bits) and its name. A root, and each part of an object, is a word as in memory, but
-//! an atom's payload counts in the table above, and a boxed word has the tag of a header and the number of its object,
-//! from 0. An object is the header as in memory, and then:
+//! An atom is its length in bytes (16 bits) and its name. A root, and each part of an object, is a word as in memory,
+//! but an atom's payload counts in the table above, and a boxed word has the tag of a header and the number of its
+//! object, from 0. An object is the header as in memory, and then:
 //!
 //! | kind | words |
 //! |---|---|
@@ -18,10 +18,10 @@
 //! | float, big integer | as in memory |
 //! | binary, wherever it was | its bytes, padded with zeros |
 //!
-//! Objects stand in post-order: what an object refers to comes before it. So the reader goes once from first to last and
-//! makes each object by the same functions as everyone else, of terms that are made already. A number that is not under
-//! the count so far is an error; there can be no cycle, no overlap and no object that is not whole. What is shared is
-//! written once and stays shared.
+//! Objects stand in post-order: what an object refers to comes before it. So the reader goes once from first to last
+//! and makes each object by the same functions as everyone else, of terms that are made already. A number that is not
+//! under the count so far is an error; there can be no cycle, no overlap and no object that is not whole. What is
+//! shared is written once and stays shared.
 
 use std::collections::HashMap;
 
@@ -75,8 +75,8 @@ impl Heap {
 
     /// Adds the terms of a snapshot to the heap; gives their roots.
     ///
-    /// The bytes may come from anywhere: what is wrong with them is an error. They name atoms, though, which stay in the
-    /// program's table. Collects first if the heap is full.
+    /// The bytes may come from anywhere: what is wrong with them is an error. They name atoms, though, which stay in
+    /// the program's table. Collects first if the heap is full.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ use crate::{Builder, EncodeError, OwnedTerm, Term, copy, to_term};
 type Model = BTreeMap<Rc<OwnedTerm>, i64>;
 type Pattern = fn(i64) -> OwnedTerm;
 
-/// Bits that hashes are left with: all; none, so that all keys share one bucket; the last place; the first two; the first
-/// and the last; one of each place.
+/// Bits that hashes are left with: all; none, so that all keys share one bucket; the last place; the first two; the
+/// first and the last; one of each place.
 const MASKS: [u64; 6] = [
     u64::MAX,
     0,
