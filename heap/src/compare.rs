@@ -409,6 +409,81 @@ mod tests {
         assert_ne!(less.root().phash2(), more.root().phash2());
     }
 
+    /// A list whose cells lie one after the other, forth or back, but for a gap of two words behind each of those named.
+    fn cells(
+        encoder: &mut Encoder,
+        heads: &[i64],
+        tail: Word,
+        forth: bool,
+        gaps: &[usize],
+    ) -> Word {
+        let mut offsets = vec![0; heads.len()];
+        for nth in 0..heads.len() {
+            let index = if forth { nth } else { heads.len() - 1 - nth };
+            let cell = encoder.cons(Word::NIL, Word::NIL).unwrap();
+            offsets[index] = cell.offset();
+            if gaps.contains(&index) {
+                encoder.float(0.5).unwrap();
+            }
+        }
+        let mut list = tail;
+        for (offset, head) in offsets.iter().zip(heads).rev() {
+            encoder.fill(*offset, Word::small(*head).unwrap());
+            encoder.fill(offset + 1, list);
+            list = Word::boxed(crate::word::CONS, *offset);
+        }
+        list
+    }
+
+    #[test]
+    fn lists_may_step_as_they_like_and_meet() {
+        const LEN: usize = 12;
+        let gaps: [&[usize]; 6] = [&[], &[0], &[5], &[5, 6, 7], &[10], &[3, 9]];
+        let plain: Vec<i64> = (0..LEN as i64).collect();
+        for (forth, back) in [(true, true), (true, false), (false, true), (false, false)] {
+            for (left_gaps, right_gaps) in
+                gaps.iter().flat_map(|l| gaps.iter().map(move |r| (l, r)))
+            {
+                for differs in 0..=LEN {
+                    let mut other = plain.clone();
+                    if let Some(head) = other.get_mut(differs) {
+                        *head += 1;
+                    }
+                    let expected = plain.cmp(&other);
+                    let case = format!("{forth} {back} {left_gaps:?} {right_gaps:?} {differs}");
+                    // In one block, meeting in a tail or not; and in two.
+                    for shared in [false, true] {
+                        let mut encoder = Encoder::new(Shape::of::<()>(), BLOCK_WORDS_MAX);
+                        let mut tail = || cells(&mut encoder, &[7; 6], Word::NIL, forth, &[2]);
+                        let first = tail();
+                        let second = if shared { first } else { tail() };
+                        let left = cells(&mut encoder, &plain, first, forth, left_gaps);
+                        let right = cells(&mut encoder, &other, second, back, right_gaps);
+                        let pair = encoder.tuple_of(&[left, right]).unwrap();
+                        let block = encoder.finish((), pair);
+                        let pair = block.root().as_tuple().unwrap();
+                        let (left, right) = (pair.get(0).unwrap(), pair.get(1).unwrap());
+                        assert_eq!(left.cmp_exact(right), expected, "{case}");
+                        assert_eq!(right.cmp_value(left), expected.reverse(), "{case}");
+                        assert_eq!(left == right, differs == LEN, "{case}");
+                        let copy = OwnedTerm::copy_of((), right).unwrap();
+                        assert_eq!(left.cmp_exact(copy.root()), expected, "{case}");
+                        assert_eq!(copy.root() == left, differs == LEN, "{case}");
+                    }
+                    let block = |heads: &[i64], forth, gaps| {
+                        let mut encoder = Encoder::new(Shape::of::<()>(), BLOCK_WORDS_MAX);
+                        let list = cells(&mut encoder, heads, Word::NIL, forth, gaps);
+                        encoder.finish((), list)
+                    };
+                    let left = block(&plain, forth, left_gaps);
+                    let right = block(&other, back, right_gaps);
+                    assert_eq!(left.root().cmp_value(right.root()), expected, "{case}");
+                    assert_eq!(left == right, differs == LEN, "{case}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_first_difference_decides_wherever_the_walk_is() {
         let build = |numbers: [i64; 5]| {

@@ -554,7 +554,9 @@ fn grow(
 ) -> Result<(), CopyError> {
     let (copied, ahead) = (len - begin, len - space.len());
     let words = if copied < COUNT_FROM {
-        u64::from(count.max(copied * (GROWTH - 1)))
+        // Not past the limit: the term may end before.
+        let left = space.words_max().saturating_sub(len);
+        u64::from(count.max(left.min(copied * (GROWTH - 1))))
     } else {
         let room = (space.words_max() - begin) as usize;
         // SAFETY: `copy_part` was called with a finished term, which is borrowed.
@@ -621,6 +623,10 @@ mod tests {
             let part = pair.root().as_tuple().unwrap().get(1).unwrap();
             let shape = crate::raw::Shape::of::<()>();
             let mut space = Space::new(shape, 0, 1 << 20);
+            copy_into(&mut space, part).unwrap();
+            assert_eq!(space.len() as usize, part.words());
+            // No word more is needed.
+            let mut space = Space::new(shape, 0, part.words() as u32);
             copy_into(&mut space, part).unwrap();
             assert_eq!(space.len() as usize, part.words());
             // One word less is refused, and leaves nothing behind.

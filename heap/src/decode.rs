@@ -62,9 +62,14 @@ impl<'de> Source<'de> {
 
     #[cold]
     fn mismatch(self, expected: &dyn de::Expected) -> DecodeError {
+        let mut found = self.term.display_limited(FOUND_BYTES).to_string();
+        // A list of characters has the text of the string that may have been expected.
+        if found.starts_with('"') {
+            found.insert_str(0, "the list ");
+        }
         DecodeError::new(DecodeErrorKind::Mismatch {
             expected: expected.to_string().into(),
-            found: self.term.display_limited(FOUND_BYTES).to_string().into(),
+            found: found.into(),
         })
     }
 

@@ -262,7 +262,8 @@ impl Heap {
     /// Sets the limit on living terms, in bytes, rounded down to words. Holds from the next addition on.
     ///
     /// Garbage does not count: when an addition passes the limit, a collection decides. Until then the words may take
-    /// twice as much, and during a collection their copies come on top.
+    /// twice as much, and during a collection their copies come on top. An addition to a heap that is over its limit,
+    /// because that was lowered, collects first.
     pub const fn set_max_bytes(&mut self, max_bytes: usize) {
         let words = max_bytes / size_of::<Word>();
         self.words_max = if words < HEAP_WORDS_MAX as usize {
@@ -388,7 +389,8 @@ impl Heap {
 
     /// Ready for an addition: collected if it was full, with room for some words on the first use.
     fn prepare(&mut self, words: u32) -> &mut Inner {
-        if self.is_full() {
+        // Over the limit after it was lowered, a heap might have no room for garbage and addition together.
+        if self.is_full() || self.words() > self.words_max as usize {
             self.collect();
         }
         let bound = self.words_max * HEAP_GROWTH;

@@ -753,6 +753,45 @@ fn a_limit_counts_what_lives() {
 }
 
 #[test]
+fn a_term_that_fits_is_kept_whatever_it_is_part_of() {
+    for len in 1..200 {
+        let pair = to_term(&(1, vec![(1.5, len); len])).unwrap();
+        let part = pair.root().as_tuple().unwrap().get(1).unwrap();
+        let mut heap = Heap::with_max_bytes(8 * part.words());
+        let root = heap.keep(part).unwrap();
+        assert_eq!(heap.get(&root), Some(part));
+        let mut heap = Heap::with_max_bytes(8 * part.words() - 8);
+        assert!(matches!(heap.keep(part), Err(HeapError::Full { .. })));
+    }
+}
+
+#[test]
+fn garbage_does_not_count_when_the_limit_is_lowered() {
+    let list = |len: usize| to_term(&vec![7; len]).unwrap();
+    let mut heap = Heap::new();
+    let garbage = |heap: &mut Heap| {
+        heap.set_max_bytes(1 << 20);
+        let root = heap.keep(list(1000).root()).unwrap();
+        heap.collect();
+        heap.release(root).unwrap();
+        heap.set_max_bytes(8 * 400);
+        assert!(!heap.is_full());
+    };
+    garbage(&mut heap);
+    let root = heap.keep(list(100).root()).unwrap();
+    garbage(&mut heap);
+    let mut builder = heap.builder();
+    builder.integer(1).root(&root).cons();
+    let longer = builder.keep().unwrap();
+    let bytes = heap.snapshot([&longer]).unwrap();
+    heap.release(root).unwrap();
+    heap.release(longer).unwrap();
+    garbage(&mut heap);
+    assert_eq!(heap.restore(&bytes).unwrap().len(), 1);
+    assert_eq!(heap.words(), 202);
+}
+
+#[test]
 fn a_root_is_of_one_heap() {
     let (mut first, mut second) = (Heap::new(), Heap::new());
     let term = to_term(&(1, 2)).unwrap();

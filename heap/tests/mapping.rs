@@ -399,6 +399,19 @@ fn structs_that_share_a_name_or_nest_in_themselves_stay_in_order() {
 }
 
 #[test]
+fn a_list_of_characters_is_told_from_a_string() {
+    let list = to_term(&[104, 105].to_vec()).unwrap();
+    let error = from_term::<String>(list.root()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"expected a string, found the list "hi""#
+    );
+    let binary = to_term("hi").unwrap();
+    let error = from_term::<u8>(binary.root()).unwrap_err();
+    assert_eq!(error.to_string(), r#"expected u8, found <<"hi">>"#);
+}
+
+#[test]
 fn a_struct_of_many_fields_is_in_order_each_time() {
     struct Wide(u32);
     impl Serialize for Wide {
