@@ -112,6 +112,7 @@ mod pins;
 mod priority;
 mod promise;
 mod random;
+mod reductions;
 mod registration;
 mod run_queue;
 mod scheduler;

@@ -184,7 +184,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         watch.since = watch.since.max(remote.counters.time.changed_at());
         let lasted = now.saturating_sub(watch.since);
         if lasted >= SLICE_NS && slot.in_slice() {
-            slot.end_slice();
+            slot.reductions().end_slice();
             remote.counters.long.set(slices + 1, watch.since);
             if core.threads.wants_spares() {
                 core.threads.call_maker();
