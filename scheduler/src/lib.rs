@@ -84,6 +84,11 @@
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
+/// The examples of `docs/scheduler.md` are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/scheduler.md")]
+struct SchedulerPage;
+
 mod accounting;
 mod blocking;
 mod bound;

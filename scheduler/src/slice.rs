@@ -2,7 +2,7 @@
 //!
 //! A slice is [`REDUCTIONS_PER_SLICE`] reductions. Work charges by [`tick`]; once it is used up, whatever can give
 //! way does so at its next chance ([`poll_proceed`], [`proceed`], [`yield_now`]). Code that can't await gives way at a
-//! [`checkpoint`]; `slot.rs` has the protocol, `threads.rs` the conditions.
+//! [`checkpoint`]; `reductions.rs` has the words, `slot.rs` the protocol, `threads.rs` the conditions.
 
 use std::future::{Future, poll_fn};
 use std::ops::Sub;
