@@ -109,6 +109,7 @@ mod microstates;
 mod monitor;
 mod native;
 pub mod net;
+mod notices;
 mod offenders;
 mod online;
 mod panics;

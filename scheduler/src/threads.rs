@@ -114,6 +114,7 @@ impl Threads {
             if core.is_stopping() {
                 return;
             }
+            core.notices.log(core);
             self.making.store(own, Ordering::Relaxed);
             let others = core
                 .blocking
