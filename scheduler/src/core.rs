@@ -22,6 +22,7 @@ use crate::lock::{Condvar, Mutex, section};
 use crate::long::LongSlices;
 use crate::monitor::Monitor;
 use crate::native::{NOT_MADE, Natives};
+use crate::notices::Notices;
 use crate::offenders::Offenders;
 use crate::online::Online;
 use crate::panics::drop_quietly;
@@ -93,6 +94,7 @@ pub(crate) struct Core {
     pub(crate) held_up: AtomicU64,
     /// Times that all gates were opened, since a scheduler waited for something.
     pub(crate) emergencies: AtomicU64,
+    pub(crate) notices: Notices,
     /// Schedulers that have not ended.
     running: Mutex<Vec<bool>>,
     ended: Condvar,
@@ -152,6 +154,7 @@ impl Core {
             given_away: AtomicU64::new(0),
             held_up: AtomicU64::new(0),
             emergencies: AtomicU64::new(0),
+            notices: Notices::default(),
             left: AtomicUsize::new(workers),
             running: Mutex::new(vec![true; workers]),
             ended: Condvar::new(),

@@ -84,6 +84,11 @@
 //!
 //! The crate is for 64-bit Linux (epoll, timer descriptors, timer slack).
 
+/// The examples of `docs/scheduler.md` are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/scheduler.md")]
+struct SchedulerPage;
+
 mod accounting;
 mod blocking;
 mod bound;
@@ -104,6 +109,7 @@ mod microstates;
 mod monitor;
 mod native;
 pub mod net;
+mod notices;
 mod offenders;
 mod online;
 mod panics;
@@ -112,6 +118,7 @@ mod pins;
 mod priority;
 mod promise;
 mod random;
+mod reductions;
 mod registration;
 mod run_queue;
 mod scheduler;

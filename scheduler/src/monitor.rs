@@ -15,6 +15,8 @@
 //! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
 //!   gates until the next look. The same if no spare comes: who makes one takes locks of the program's, its allocator's
 //!   for one.
+//! - Either of that, and tasks that keep their schedulers past the limit of bound threads, is to be logged: leaves a note
+//!   (`notices.rs`).
 //!
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
@@ -122,6 +124,9 @@ impl Monitor {
                 self.pause(until_deadline.clamp(SHORTEST_NS, interval));
                 look(core);
                 emergency = oversee(core, &mut watches, emergency);
+                if core.notices.leave(core, core.clock.now()) {
+                    core.threads.wake_maker();
+                }
             }
         }
     }
@@ -184,7 +189,7 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
         watch.since = watch.since.max(remote.counters.time.changed_at());
         let lasted = now.saturating_sub(watch.since);
         if lasted >= SLICE_NS && slot.in_slice() {
-            slot.end_slice();
+            slot.reductions().end_slice();
             remote.counters.long.set(slices + 1, watch.since);
             if core.threads.wants_spares() {
                 core.threads.call_maker();

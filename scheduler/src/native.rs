@@ -339,7 +339,7 @@ pub(crate) fn run(core: &Core, slot: &'static Slot, task: Task) {
     gate::set_kernel_slice(0, 0);
     slot.begin_bound();
     bind(core, slot, task, false);
-    slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    slot.reductions().new_slice(i64::from(REDUCTIONS_PER_SLICE));
     worker::run_slice(core, slot, task);
     unbind(core, slot);
     slot.unbind();
@@ -469,7 +469,8 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, WouldBlock> {
     let mut cx = Context::from_waker(inside.waker);
     loop {
         // Its turns are ended by the schedulers, not by its reductions.
-        slot.extend_slice(i64::from(REDUCTIONS_PER_SLICE));
+        slot.reductions()
+            .extend_slice(i64::from(REDUCTIONS_PER_SLICE));
         end_if_told(inside);
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return Ok(output);

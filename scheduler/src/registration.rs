@@ -78,14 +78,31 @@ impl Readiness {
 }
 
 /// Wakers that wait for one direction of a source at most. A task that polls with another waker each time leaves the one
-/// before; past the limit the oldest is woken, and waits anew if it still wants to. Chosen by feel.
+/// before; past the limit the oldest is woken, and waits anew if it still wants to. So many that do have more room
+/// ([`Probe`]). Chosen by feel.
 const WAITERS_MAX: usize = 1024;
+
+/// A probe that has not come back after so many others is given up: nobody polls with that waker any more. More than wait
+/// for one source, and some 50 ms of wakes in vain where a source has both more waiters than the limit and such wakers.
+const PROBE_PATIENCE: usize = 1 << 16;
 
 /// Tasks that wait in one direction. Nearly always one, which costs no allocation.
 #[derive(Debug, Default)]
 struct Waiters {
     first: Option<Waker>,
     others: VecDeque<Waker>,
+    /// Past the limit, for those that come back.
+    extra_room: usize,
+    probe: Option<Probe>,
+}
+
+/// One that was woken because of the limit. If it comes back it still waited, and so did those woken after it, most likely:
+/// without room for them all they would wake each other for ever.
+#[derive(Debug)]
+struct Probe {
+    waker: Waker,
+    /// Woken because of the limit since then, this one included.
+    woken: usize,
 }
 
 /// What a waker that waits leaves over.
@@ -95,15 +112,8 @@ enum Over {
     Known(Waker),
     /// The oldest one, which is to be woken.
     Oldest(Waker),
-}
-
-impl Over {
-    fn settle(self) {
-        match self {
-            Over::Known(waker) => drop(waker),
-            Over::Oldest(waker) => waker.wake(),
-        }
-    }
+    /// The same; it is to be the probe.
+    Probe(Waker),
 }
 
 impl Waiters {
@@ -116,17 +126,32 @@ impl Waiters {
             self.first = Some(waker);
             return None;
         }
+        if let Some(probe) = self.probe.take_if(|probe| probe.waker.will_wake(&waker)) {
+            self.extra_room += probe.woken;
+            self.others.push_back(probe.waker);
+            return Some(Over::Known(waker));
+        }
         self.others.push_back(waker);
-        let is_full = self.others.len() >= WAITERS_MAX;
-        is_full
-            .then(|| self.others.pop_front())
-            .flatten()
-            .map(Over::Oldest)
+        if self.others.len() < WAITERS_MAX + self.extra_room {
+            return None;
+        }
+        let oldest = self.others.pop_front()?;
+        match &mut self.probe {
+            Some(probe) if probe.woken < PROBE_PATIENCE => {
+                probe.woken += 1;
+                Some(Over::Oldest(oldest))
+            }
+            _ => Some(Over::Probe(oldest)),
+        }
     }
 
     fn take(&mut self, wakers: &mut Vec<Waker>) {
+        if self.others.len() < WAITERS_MAX {
+            self.extra_room = 0;
+        }
         wakers.extend(self.first.take());
         wakers.extend(self.others.drain(..));
+        wakers.extend(self.probe.take().map(|probe| probe.waker));
     }
 }
 
@@ -163,6 +188,23 @@ impl Entry {
         }
         if ready.is_writable() {
             waiting.writers.take(wakers);
+        }
+    }
+
+    /// Outside of the lock: what is left over, of the one direction or the other.
+    fn settle(&self, over: Option<Over>, of: impl FnOnce(&mut Waiting) -> &mut Waiters) {
+        match over {
+            None => {}
+            Some(Over::Known(waker)) => drop(waker),
+            Some(Over::Oldest(waker)) => waker.wake(),
+            Some(Over::Probe(waker)) => {
+                waker.wake_by_ref();
+                let mut waiting = self.waiting.lock();
+                let probe = Probe { waker, woken: 1 };
+                let before = of(&mut waiting).probe.replace(probe);
+                drop(waiting);
+                drop(before);
+            }
         }
     }
 }
@@ -212,13 +254,12 @@ impl Registration {
         let reader = interest.is_readable().then(clone);
         let writer = interest.is_writable().then(clone);
         let mut waiting = self.entry.waiting.lock();
-        let over = [
-            reader.and_then(|waker| waiting.readers.add(waker)),
-            writer.and_then(|waker| waiting.writers.add(waker)),
-        ];
+        let reader = reader.and_then(|waker| waiting.readers.add(waker));
+        let writer = writer.and_then(|waker| waiting.writers.add(waker));
         let ready = self.readiness();
         drop(waiting);
-        over.into_iter().flatten().for_each(Over::settle);
+        self.entry.settle(reader, |waiting| &mut waiting.readers);
+        self.entry.settle(writer, |waiting| &mut waiting.writers);
         if ready.0 & wanted != 0 {
             // The waker stays: a spurious wake costs less than to find it again.
             return Poll::Ready(ready);
@@ -280,22 +321,83 @@ mod tests {
         }
     }
 
+    fn counts(n: usize) -> Vec<Arc<Count>> {
+        (0..n).map(|_| Arc::default()).collect()
+    }
+
+    fn woken(count: &Arc<Count>) -> usize {
+        count.0.load(Ordering::Relaxed)
+    }
+
+    fn wait(entry: &Entry, count: &Arc<Count>) {
+        let waker = Waker::from(Arc::clone(count));
+        let over = entry.waiting.lock().readers.add(waker);
+        entry.settle(over, |waiting| &mut waiting.readers);
+    }
+
+    fn taken(entry: &Entry) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        entry.waiting.lock().readers.take(&mut wakers);
+        wakers
+    }
+
     #[test]
     fn past_the_limit_the_oldest_waiter_is_woken() {
-        let mut waiters = Waiters::default();
-        let counts: Vec<Arc<Count>> = (0..2 * WAITERS_MAX).map(|_| Arc::default()).collect();
-        for count in &counts {
-            let waker = Waker::from(Arc::clone(count));
-            if let Some(over) = waiters.add(waker) {
-                over.settle();
+        let entry = Entry::new();
+        let counts = counts(2 * WAITERS_MAX);
+        counts.iter().for_each(|count| wait(&entry, count));
+        assert_eq!(counts.iter().map(woken).sum::<usize>(), WAITERS_MAX);
+        let left = taken(&entry);
+        // And the probe.
+        assert_eq!(left.len(), WAITERS_MAX + 1);
+        left.into_iter().for_each(Waker::wake);
+        assert!(counts.iter().all(|count| woken(count) >= 1), "one is lost");
+    }
+
+    #[test]
+    fn more_waiters_than_the_limit_that_all_come_back_come_to_rest() {
+        const TASKS: usize = 3 * WAITERS_MAX;
+        let entry = Entry::new();
+        // One that nobody polls with any more, among the first to be woken.
+        let left_behind = Arc::new(Count::default());
+        wait(&entry, &Arc::default());
+        wait(&entry, &left_behind);
+        let counts = counts(TASKS);
+        let mut seen = vec![0; TASKS];
+        let mut to_run: VecDeque<usize> = (0..TASKS).collect();
+        let mut rounds = 0;
+        while let Some(task) = to_run.pop_front() {
+            rounds += 1;
+            assert!(rounds < 4 * PROBE_PATIENCE, "they wake each other for ever");
+            wait(&entry, &counts[task]);
+            // As a scheduler would: each that was woken runs, and polls again.
+            if rounds % WAITERS_MAX == 0 || to_run.is_empty() {
+                for (task, seen) in seen.iter_mut().enumerate() {
+                    if woken(&counts[task]) > *seen {
+                        *seen = woken(&counts[task]);
+                        to_run.push_back(task);
+                    }
+                }
             }
         }
-        let woken = |count: &Arc<Count>| count.0.load(Ordering::Relaxed);
-        assert_eq!(counts.iter().map(woken).sum::<usize>(), WAITERS_MAX);
-        let mut left = Vec::new();
-        waiters.take(&mut left);
-        assert_eq!(left.len(), WAITERS_MAX);
-        left.into_iter().for_each(Waker::wake);
-        assert!(counts.iter().all(|count| woken(count) == 1), "one is lost");
+        assert!(taken(&entry).len() > TASKS, "each waits");
+    }
+
+    #[test]
+    fn wakers_that_come_and_go_get_no_room_beside_one_that_stays() {
+        let entry = Entry::new();
+        let stays = Arc::new(Count::default());
+        wait(&entry, &Arc::default());
+        wait(&entry, &stays);
+        let mut seen = 0;
+        for _ in 0..100 * WAITERS_MAX {
+            wait(&entry, &Arc::default());
+            if woken(&stays) > seen {
+                seen = woken(&stays);
+                wait(&entry, &stays);
+            }
+        }
+        assert!(seen > 0, "it was not woken");
+        assert!(taken(&entry).len() < 2 * WAITERS_MAX);
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! A slice is [`REDUCTIONS_PER_SLICE`] reductions. Work charges by [`tick`]; once it is used up, whatever can give
 //! way does so at its next chance ([`poll_proceed`], [`proceed`], [`yield_now`]). Code that can't await gives way at a
-//! [`checkpoint`]; `slot.rs` has the protocol, `threads.rs` the conditions.
+//! [`checkpoint`]; `reductions.rs` has the words, `slot.rs` the protocol, `threads.rs` the conditions.
 
 use std::future::{Future, poll_fn};
 use std::ops::Sub;
 use std::task::{Context, Poll};
 
+use crate::reductions::UNLIMITED;
 use crate::simulation;
-use crate::slot::{self, Slot, UNLIMITED};
+use crate::slot::{self, Slot};
 use crate::threads::{self, Way};
 use crate::worker::Local;
 
@@ -26,7 +27,7 @@ pub(crate) const RESUME_REDUCTIONS: u32 = 10;
 /// returns false.
 #[inline]
 pub fn tick(n: u32) -> bool {
-    slot::current().is_some_and(|slot| slot.charge(n))
+    slot::current().is_some_and(|slot| slot.reductions().charge(n))
 }
 
 /// Charges the running slice with `n` reductions and, if it is over, gives way: in code that can't await.
@@ -64,7 +65,7 @@ pub fn tick(n: u32) -> bool {
 #[inline]
 pub fn checkpoint(n: u32) {
     if let Some(slot) = slot::current()
-        && slot.charge_checkpoint(n)
+        && slot.reductions().charge_checkpoint(n)
     {
         look_about(slot);
     }
@@ -78,7 +79,7 @@ const CHECKS_APART: i64 = REDUCTIONS_PER_SLICE as i64 / 10;
 #[inline(never)]
 fn look_about(slot: &'static Slot) {
     if slot.is_taken() {
-        slot.put_off_check(i64::MAX);
+        slot.reductions().put_off_check(i64::MAX);
         return;
     }
     let way = if slot.in_user_state() {
@@ -88,11 +89,13 @@ fn look_about(slot: &'static Slot) {
     };
     match way {
         Some(Way::Given) => {
-            slot.put_off_check(i64::MAX);
+            slot.reductions().put_off_check(i64::MAX);
             slot.gate().pass();
         }
-        Some(Way::Free) => slot.extend_slice(i64::from(REDUCTIONS_PER_SLICE)),
-        Some(Way::Kept) | None => slot.put_off_check(CHECKS_APART),
+        Some(Way::Free) => slot
+            .reductions()
+            .extend_slice(i64::from(REDUCTIONS_PER_SLICE)),
+        Some(Way::Kept) | None => slot.reductions().put_off_check(CHECKS_APART),
     }
 }
 
@@ -133,7 +136,7 @@ pub fn proceed(n: u32) -> impl Future<Output = ()> + Send + Sync + Unpin + 'stat
 /// True when the running slice is used up; false off a scheduler thread.
 #[inline]
 pub fn slice_is_over() -> bool {
-    slot::current().is_some_and(Slot::is_over)
+    slot::current().is_some_and(|slot| slot.reductions().is_over())
 }
 
 /// True on the threads of any scheduler.
@@ -174,10 +177,11 @@ const REFUSALS: u32 = 64;
 fn give_way_or_go_on(cx: &mut Context<'_>) -> Poll<()> {
     if let Some(slot) = slot::current()
         && slot.is_taken()
-        && slot.count_refusal() > REFUSALS
+        && slot.reductions().count_refusal() > REFUSALS
     {
-        slot.extend_slice(i64::from(REDUCTIONS_PER_SLICE));
-        slot.forget_refusals();
+        slot.reductions()
+            .extend_slice(i64::from(REDUCTIONS_PER_SLICE));
+        slot.reductions().forget_refusals();
         return Poll::Ready(());
     }
     cx.waker().wake_by_ref();
@@ -203,7 +207,7 @@ pub async fn yield_now() {
 /// was charged between them.
 #[inline]
 pub fn reductions_left() -> i64 {
-    slot::current().map_or(UNLIMITED, Slot::left)
+    slot::current().map_or(UNLIMITED, |slot| slot.reductions().left())
 }
 
 /// What the calling thread's slices have used so far: the difference of two readings inside one slice is what was used
@@ -246,7 +250,7 @@ impl Sub for Usage {
 pub fn usage() -> Usage {
     let slot = slot::current();
     Usage {
-        reductions: slot.map_or(0, |slot| slot.left().wrapping_neg()),
+        reductions: slot.map_or(0, |slot| slot.reductions().left().wrapping_neg()),
         allocated: slot.map_or(0, Slot::allocated),
     }
 }

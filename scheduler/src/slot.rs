@@ -38,9 +38,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence,
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 use crossbeam_utils::CachePadded;
 
@@ -49,6 +47,7 @@ use crate::futex;
 use crate::gate;
 use crate::header::{Header, Task, VTable};
 use crate::priority::Priority;
+use crate::reductions::Reductions;
 use crate::sync;
 use crate::worker::Local;
 
@@ -62,9 +61,6 @@ const GIVEN: u32 = 4;
 const PRIORITY: usize = 0b11;
 const _: () = assert!(align_of::<Header>() > PRIORITY);
 
-/// So much is left off a scheduler thread that it never runs out.
-pub(crate) const UNLIMITED: i64 = i64::MAX;
-
 /// What a thread and the monitor tell each other.
 pub(crate) struct Slot {
     own: CachePadded<Own>,
@@ -73,20 +69,11 @@ pub(crate) struct Slot {
     given: AtomicU32,
 }
 
-/// Written by the thread, but for `taken`, `floor` and `check`.
+/// Written by the thread, but for `taken`, and the end of a slice in `reductions`.
 struct Own {
-    /// Reductions left of the slice.
-    left: AtomicI64,
-    /// The slice is over when no more than so much is left: 0, or [`UNLIMITED`] to end it at once.
-    floor: AtomicI64,
-    /// A checkpoint looks about when no more than so much is left: `floor`, or less if it has looked already.
-    check: AtomicI64,
-    /// When a checkpoint found the slice over. By the clock of the core.
-    over_since: AtomicU64,
+    reductions: Reductions,
     depth: sync::AtomicU32,
     taken: sync::AtomicU32,
-    /// Times that the bound task was told to give way, and did not.
-    refusals: AtomicU32,
     /// The gate's handler came while the thread was in a section, or in the allocator.
     asked: AtomicBool,
     /// The thread is in the accounting allocator.
@@ -157,13 +144,9 @@ impl Slot {
     pub(crate) fn new() -> Slot {
         Slot {
             own: CachePadded::new(Own {
-                left: AtomicI64::new(UNLIMITED),
-                floor: AtomicI64::new(0),
-                check: AtomicI64::new(0),
-                over_since: AtomicU64::new(0),
+                reductions: Reductions::default(),
                 depth: sync::AtomicU32::new(1),
                 taken: sync::AtomicU32::new(NONE),
-                refusals: AtomicU32::new(0),
                 asked: AtomicBool::new(false),
                 allocating: AtomicBool::new(false),
                 allocated: AtomicI64::new(0),
@@ -200,96 +183,9 @@ impl Slot {
         &self.gate
     }
 
-    // Reductions.
-
-    /// Charges; true when the slice is over.
     #[inline]
-    pub(crate) fn charge(&self, n: u32) -> bool {
-        let left = self.left() - i64::from(n);
-        self.set_left(left);
-        left <= self.own.floor.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn left(&self) -> i64 {
-        self.own.left.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(crate) fn set_left(&self, left: i64) {
-        self.own.left.store(left, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(crate) fn is_over(&self) -> bool {
-        self.left() <= self.own.floor.load(Ordering::Relaxed)
-    }
-
-    /// A new slice of so many reductions.
-    #[inline]
-    pub(crate) fn new_slice(&self, reductions: i64) {
-        self.set_left(reductions);
-        self.set_floor(0);
-    }
-
-    /// The same task goes on with a new slice: what is left goes down as before, since others compare readings of it.
-    pub(crate) fn extend_slice(&self, reductions: i64) {
-        self.set_floor(self.left() - reductions);
-    }
-
-    #[inline]
-    fn set_floor(&self, floor: i64) {
-        self.own.floor.store(floor, Ordering::Relaxed);
-        self.own.check.store(floor, Ordering::Relaxed);
-    }
-
-    /// Ends the slice by the clock: the next tick or await gives way. A slice that begins at this moment may end early
-    /// by it, which does no harm.
-    pub(crate) fn end_slice(&self) {
-        self.own.floor.store(UNLIMITED - 1, Ordering::Relaxed);
-        self.own.check.store(UNLIMITED - 1, Ordering::Relaxed);
-    }
-
-    /// Charges; true when a checkpoint shall look about.
-    #[inline]
-    pub(crate) fn charge_checkpoint(&self, n: u32) -> bool {
-        let left = self.left() - i64::from(n);
-        self.set_left(left);
-        left <= self.own.check.load(Ordering::Relaxed)
-    }
-
-    /// At a checkpoint that shall look about: since when the slice is over, if it is not by the clock.
-    pub(crate) fn over_since(&self, now: u64) -> Option<u64> {
-        let check = self.own.check.load(Ordering::Relaxed);
-        if check == UNLIMITED - 1 {
-            return None;
-        }
-        if check == self.own.floor.load(Ordering::Relaxed) {
-            self.set_over_since(now);
-        }
-        Some(self.own.over_since.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set_over_since(&self, now: u64) {
-        self.own.over_since.store(now, Ordering::Relaxed);
-    }
-
-    /// Checkpoints let so many reductions pass before they look about again. The slice is over as it was.
-    pub(crate) fn put_off_check(&self, reductions: i64) {
-        self.own
-            .check
-            .store(self.left().saturating_sub(reductions), Ordering::Relaxed);
-    }
-
-    /// On the slot's own thread, which is bound: its task is told to give way. How often it was.
-    pub(crate) fn count_refusal(&self) -> u32 {
-        let refusals = self.own.refusals.load(Ordering::Relaxed) + 1;
-        self.own.refusals.store(refusals, Ordering::Relaxed);
-        refusals
-    }
-
-    pub(crate) fn forget_refusals(&self) {
-        self.own.refusals.store(0, Ordering::Relaxed);
+    pub(crate) fn reductions(&self) -> &Reductions {
+        &self.own.reductions
     }
 
     // Sections.
@@ -552,7 +448,7 @@ impl Slot {
 
     /// On the slot's own thread, which is bound to nothing any more.
     pub(crate) fn unbind(&self) {
-        self.forget_refusals();
+        self.own.reductions.forget_refusals();
         self.own.local.store(ptr::null_mut(), Ordering::Relaxed);
         self.own.taken.store(NONE, Ordering::Release);
     }

@@ -123,8 +123,8 @@ impl<T: Send + 'static> JoinHandle<T> {
     ///   have run it. One that runs goes on until its next await that is not ready; if it is bound to a thread by now, that one
     ///   is let go ([`Scheduler::condemn`](crate::Scheduler::condemn)).
     /// - A native task that waits in [`block_on`](crate::block_on) unwinds, as when its scheduler is stopped: destructors
-    ///   run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends. One that has no thread yet is
-    ///   dropped unrun.
+    ///   run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends, let go as well. One that has not
+    ///   begun is dropped unrun.
     /// - A closure of [`Scheduler::try_blocking`](crate::Scheduler::try_blocking) that is in the queue is dropped unrun when
     ///   its turn comes. One that runs goes on to its end, and gives its result.
     ///

@@ -114,6 +114,7 @@ impl Threads {
             if core.is_stopping() {
                 return;
             }
+            core.notices.log(core);
             self.making.store(own, Ordering::Relaxed);
             let others = core
                 .blocking
@@ -263,13 +264,14 @@ pub(crate) fn give_way(core: &Core, slot: &'static Slot) -> Way {
         return Way::Free;
     }
     let is_early = slot
+        .reductions()
         .over_since(now)
         .is_some_and(|since| now < since + PATIENCE_NS);
     if is_early {
         return Way::Kept;
     }
     // From here on it takes others some time to answer: no look is of use before.
-    slot.set_over_since(now);
+    slot.reductions().set_over_since(now);
     if (local.pass_on() && local.is_online()) || core.is_stopping() || core.bound.is_full() {
         return Way::Kept;
     }

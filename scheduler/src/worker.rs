@@ -209,7 +209,7 @@ impl Local {
     /// What is in the run-next slot runs in the same slice.
     #[inline]
     fn goes_on(&self, slot: &Slot) -> bool {
-        self.run_next_is_some() && !slot.is_over()
+        self.run_next_is_some() && !slot.reductions().is_over()
     }
 
     fn next_slice(&self, slot: &Slot, urgent: Option<(Task, Lane)>) -> Option<Task> {
@@ -236,7 +236,7 @@ impl Local {
         self.lane.set(Some(lane));
         self.chained.set(false);
         self.end_search();
-        slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+        slot.reductions().new_slice(i64::from(REDUCTIONS_PER_SLICE));
         Some(task)
     }
 
@@ -351,7 +351,7 @@ impl Local {
     #[inline]
     fn charge(&self, slot: &Slot) {
         if let Some(lane) = self.lane.take() {
-            let used = i64::from(REDUCTIONS_PER_SLICE) - slot.left();
+            let used = i64::from(REDUCTIONS_PER_SLICE) - slot.reductions().left();
             self.queue.charge(lane, used);
         }
     }
@@ -445,7 +445,7 @@ pub(crate) enum Left {
 ///
 /// No reference to the scheduler is used past the running of a task: another thread may have it by then.
 pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
-    slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    slot.reductions().new_slice(i64::from(REDUCTIONS_PER_SLICE));
     if let Some(local) = slot.local() {
         local.remote().set_runner(Some(slot));
         // What its last thread did with its last task is not the queue's.
@@ -481,7 +481,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
         if unusual && is_offender(core, task) && start_bound(core, slot, task) {
             continue;
         }
-        let left = slot.left();
+        let left = slot.reductions().left();
         let step = run_slice(core, slot, task);
         local = match slot.local() {
             Some(local) => local,
@@ -490,7 +490,7 @@ pub(crate) fn run(core: &Arc<Core>, slot: &'static Slot) -> Left {
                 return Left::TakenAway;
             }
         };
-        local.after(slot, task, step, left - slot.left());
+        local.after(slot, task, step, left - slot.reductions().left());
     }
 }
 
@@ -503,7 +503,8 @@ fn is_offender(core: &Core, task: Task) -> bool {
 #[inline]
 pub(crate) fn run_slice(core: &Core, slot: &Slot, task: Task) -> Step {
     let header = task.0;
-    slot.set_left(slot.left() - i64::from(RESUME_REDUCTIONS));
+    slot.reductions()
+        .set_left(slot.reductions().left() - i64::from(RESUME_REDUCTIONS));
     // SAFETY: the task is in no queue any more and SCHEDULED, so its owner keeps it and nobody else runs it.
     let step = unsafe {
         header.as_ref().state.begin();
@@ -563,7 +564,7 @@ fn start_bound(core: &Arc<Core>, slot: &Slot, task: Task) -> bool {
 
 /// Runs a slice of a task on a thread that is bound to it from the start, and waits for its turn first.
 pub(crate) fn run_bound(core: &Core, slot: &'static Slot, task: Task) {
-    slot.new_slice(i64::from(REDUCTIONS_PER_SLICE));
+    slot.reductions().new_slice(i64::from(REDUCTIONS_PER_SLICE));
     // Who asked before whether the task is bound, and was told that it isn't, did so before it looks about itself.
     fence(Ordering::SeqCst);
     let step = run_slice(core, slot, task);

@@ -136,17 +136,24 @@ fn a_turn_is_on_the_core_of_the_scheduler_that_gives_it() {
     assert_eq!(scheduler.figures().pins_refused, 0);
 }
 
+/// True once the thread may use all these cores, at one moment: its next turn may pin it again.
+fn is_seen_on(all: &[usize], rest: impl Fn()) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
+        if cores() == all {
+            return true;
+        }
+        rest();
+    }
+    false
+}
+
 #[test]
 fn a_bound_thread_that_sleeps_in_the_kernel_may_wake_anywhere() {
     let scheduler = pinned(1);
     let all = cores();
-    let woken = scheduler.spawn(async move {
-        let begun = Instant::now();
-        while cores() != all && begun.elapsed() < LIMIT {
-            thread::sleep(Duration::from_millis(20));
-        }
-        cores() == all
-    });
+    let woken = scheduler
+        .spawn(async move { is_seen_on(&all, || thread::sleep(Duration::from_millis(20))) });
     assert_eq!(woken.wait(), Ok(true));
 }
 
@@ -161,11 +168,8 @@ fn helpers_pools_and_native_tasks_that_sleep_are_not_pinned() {
     let anywhere = all.clone();
     let native = scheduler.spawn_native(move || {
         // It comes back without a turn, if it used little lately.
-        let begun = Instant::now();
-        while cores() != anywhere && begun.elapsed() < LIMIT {
-            block_on(sleep(Duration::from_millis(20))).unwrap();
-        }
-        cores() == anywhere
+        let rest = || block_on(sleep(Duration::from_millis(20))).unwrap();
+        is_seen_on(&anywhere, rest)
     });
     assert_eq!(native.unwrap().wait(), Ok(true));
     let mut helpers = 0;

@@ -462,10 +462,11 @@ impl Simulation {
         let number = self.number(task);
         let budget = self.budget();
         // What the resumption costs comes on top, or else a tiny slice would be over before it began.
-        slot.new_slice(i64::from(budget) + i64::from(RESUME_REDUCTIONS));
-        let before = slot.left();
+        slot.reductions()
+            .new_slice(i64::from(budget) + i64::from(RESUME_REDUCTIONS));
+        let before = slot.reductions().left();
         let step = run_slice(core, slot, task);
-        let used = (before - slot.left()).max(0) as u64;
+        let used = (before - slot.reductions().left()).max(0) as u64;
         let end = match (step, leave_off(task, step)) {
             (Slice::Done, _) => End::Done,
             (Slice::Yield, _) => End::Yields,
