@@ -212,8 +212,10 @@ impl Fire for SendLater {
         // SAFETY: as for `WakeProcess`.
         let core = unsafe { self.core.as_ref() };
         // Whoever is gone by now gets nothing, as in OTP.
-        if let Ok(pid) = core.resolve(self.to) {
-            drop(core.deliver(pid, self.parcel));
+        if let Ok(to) = core.resolve(&self.to) {
+            let mut parcel = self.parcel;
+            *parcel.header_mut() = to.envelope(parcel.header().from);
+            drop(core.deliver(to.pid, parcel));
         }
     }
 }
@@ -267,8 +269,9 @@ impl SendEach {
                 return ControlFlow::Break(());
             }
             // It was copied when the interval began, so it can be.
-            if let (Ok(to), Ok(parcel)) = (core.resolve(self.to), copy_of(&self.message)) {
-                drop(core.deliver(to, parcel));
+            if let (Ok(to), Ok(mut parcel)) = (core.resolve(&self.to), copy_of(&self.message)) {
+                *parcel.header_mut() = to.envelope(parcel.header().from);
+                drop(core.deliver(to.pid, parcel));
             }
         }
         ControlFlow::Continue(())
@@ -371,11 +374,11 @@ impl Context {
         };
         let mut each = SendEach {
             core: NonNull::from(core),
-            to,
             linked: match to {
                 Destination::Pid(pid) => pid,
                 _ => self.pid,
             },
+            to,
             message,
             owed: 0,
         };
