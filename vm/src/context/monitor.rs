@@ -92,7 +92,7 @@ impl Context {
     ///
     /// A name is resolved here, and the process behind it is watched whatever becomes of the name; the message says the
     /// name ([`Monitored`](crate::Monitored)). A monitor of the process itself is a mere reference, and nothing comes of
-    /// it. An alias is nobody's name.
+    /// it. Behind an alias, and at another node than this VM's, there is nobody to watch.
     pub fn monitor(&self, of: impl Into<Destination>) -> Ref {
         self.monitor_opt(of, MonitorOptions::new())
     }
