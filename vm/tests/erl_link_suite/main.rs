@@ -180,7 +180,7 @@ fn otp_5772_link() {
         cx.set_priority(Priority::High);
         let options = SpawnOptions::new().link().priority(Priority::Low);
         let pid = cx.spawn_opt(options, idle).unwrap().pid;
-        if random() % 2 == 0 {
+        if random().is_multiple_of(2) {
             cx.yield_now().await;
         }
         cx.exit_process(pid, ExitReason::new("bang"));
@@ -201,7 +201,7 @@ fn otp_5772_monitor() {
         let options = SpawnOptions::new().priority(Priority::Low);
         let pid = cx.spawn_opt(options, idle).unwrap().pid;
         let reference = cx.monitor(pid);
-        if random() % 2 == 0 {
+        if random().is_multiple_of(2) {
             cx.yield_now().await;
         }
         cx.exit_process(pid, ExitReason::new("bang"));
