@@ -61,7 +61,7 @@ async fn one(cx: &mut Context, target: Pid, n: u64) -> Duration {
     cx.send(target, &atoms::STOP).expect("a pid needs no name");
     for _ in 0..n {
         let down = cx.receive().await.down().expect("only ends arrive");
-        assert_eq!(down.pid, target);
+        assert_eq!(down.object, target);
     }
     began.elapsed()
 }
@@ -80,7 +80,7 @@ async fn many(cx: &Context, target: Pid, n: u64) -> Duration {
             cx.monitor(target);
             watch.set.fetch_add(1, Ordering::Relaxed);
             let down = cx.receive().await.down().expect("only the end arrives");
-            assert_eq!(down.pid, target);
+            assert_eq!(down.object, target);
             watch.down.fetch_add(1, Ordering::Relaxed);
             // Its own end is not part of the figure.
             idle::until_told(cx).await;

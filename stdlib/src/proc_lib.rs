@@ -266,7 +266,7 @@ where
         let reason = await_down(cx, monitor, Timeout::Infinity).await;
         return Err(StartError::Exit(reason.unwrap_or_else(ExitReason::noproc)));
     }
-    cx.demonitor(monitor);
+    cx.demonitor_flush(monitor);
     begun
 }
 
@@ -417,7 +417,7 @@ pub(crate) async fn ended_with(
         Some(ended) if ended == *reason => Ok(()),
         Some(other) => Err(StopError::Exit(other)),
         None => {
-            cx.demonitor(monitor);
+            cx.demonitor_flush(monitor);
             Err(StopError::Timeout)
         }
     }

@@ -130,7 +130,7 @@ impl<T: Send + 'static> Task<T> {
             Some(Ok(value)) => return value,
             Some(Err(reason)) => reason,
             None => {
-                cx.demonitor(self.monitor);
+                cx.demonitor_flush(self.monitor);
                 ExitReason::timeout()
             }
         };

@@ -12,6 +12,7 @@ use otp_heap::{OwnedTerm, Pid, Ref};
 use otp_scheduler::lock::{Condvar, Mutex, section};
 use otp_scheduler::{Fire, Scheduler};
 
+use crate::aliases::Aliases;
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) scheduler: Scheduler,
     pub(crate) processes: ProcessTable,
     pub(crate) names: Names,
+    pub(crate) aliases: Aliases,
     pub(crate) tables: Tables,
     pub(crate) counts: Counts,
     pub(crate) shutdown: ShutdownSlot,
@@ -105,6 +107,7 @@ impl Core {
             scheduler,
             processes: ProcessTable::new(max_processes, first_serial),
             names: Names::default(),
+            aliases: Aliases::default(),
             tables: Tables::new(max_tables),
             counts: Counts::default(),
             shutdown: ShutdownSlot::default(),

@@ -45,10 +45,15 @@ pub(crate) enum Kind {
     Call = 0o11,
     /// The reply to a call or request, through its alias: dropped when the alias is gone.
     Reply = 0o21,
+    /// A message through an alias: dropped when the alias is gone.
+    Alias = 0o31,
     Link = 0o12,
+    /// Has a number, which comes back: `process/links.rs`.
     Unlink = 0o22,
     Monitor = 0o32,
     Demonitor = 0o42,
+    /// An unlink signal was seen; has its number.
+    UnlinkAck = 0o62,
     /// A monitored process ended; root is `{'DOWN', Ref, process, Pid, Reason}`.
     Down = 0o52,
     /// `exit(Pid, Reason)`; root is `{'EXIT', From, Reason}`.

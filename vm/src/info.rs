@@ -7,6 +7,7 @@ use otp_heap::{Atom, Pid, Ref};
 use otp_scheduler::{Figures, Priority, RunQueueLengths, WallTime};
 
 use crate::context::Context;
+use crate::message::Monitored;
 use crate::process::{Leftovers, Process, quietly};
 use crate::vm::Vm;
 
@@ -43,8 +44,8 @@ pub struct ProcessInfo {
     pub message_queue_len: usize,
     /// Whom it is linked with.
     pub links: Vec<Pid>,
-    /// Whom it monitors.
-    pub monitors: Vec<(Ref, Pid)>,
+    /// Whom it monitors, as it asked for them.
+    pub monitors: Vec<(Ref, Monitored)>,
     /// Who monitors it; callers that wait for a reply are among them.
     pub monitored_by: Vec<Pid>,
     /// Whether it traps exits.
@@ -197,7 +198,7 @@ fn info(process: &Process, pid: Pid) -> Option<(ProcessInfo, Leftovers)> {
         monitors: state
             .monitors
             .iter()
-            .map(|(&reference, &pid)| (reference, pid))
+            .map(|(&reference, &pid)| (reference, state.monitored(reference, pid)))
             .collect(),
         monitored_by: state.monitored_by.iter().map(|(_, &pid)| pid).collect(),
         trap_exit: state.trap_exit,

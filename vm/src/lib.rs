@@ -16,7 +16,7 @@
 //!         .receive_where(Timeout::Infinity, |message| message.down())
 //!         .await
 //!         .unwrap();
-//!     assert_eq!((down.reference, down.pid), (monitor, child));
+//!     assert_eq!((down.reference, down.object.pid()), (monitor, Some(child)));
 //!     assert!(down.reason.to_string().starts_with("{panic,"));
 //!     sum
 //! }).wait()?;
@@ -59,6 +59,7 @@
 #[cfg(panic = "abort")]
 compile_error!("otp-vm contains panics by unwinding: build with panic = \"unwind\"");
 
+mod aliases;
 mod context;
 mod core;
 mod destination;
@@ -135,15 +136,16 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, IntervalError, IntervalRef, NativeContext, Receive, ReceiveWhere,
-    RequestId, Sleep, SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    AliasMode, CallError, Context, IntervalError, IntervalRef, MonitorOptions, NativeContext,
+    Receive, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply,
+    SpawnRequestOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use info::{ProcessInfo, Status, SystemInfo};
-pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
+pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use names::RegisterError;
 pub use process::table::MAX_PROCESSES;
 pub use shutdown::{Shutdown, ShutdownReport};

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use otp_heap::{DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term};
-use serde::{Deserialize, Serialize};
+use otp_heap::{Atom, DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::destination::NODE;
 use crate::envelope::Parcel;
 use crate::exit_reason::{ExitReason, REASON_TEXT_LIMIT_BYTES};
 
@@ -49,12 +51,12 @@ pub enum MessageKind<'m> {
         /// Why.
         reason: Term<'m>,
     },
-    /// `{'DOWN', Ref, process, Pid, Reason}`: a monitored process ended.
+    /// `{'DOWN', Ref, process, Object, Reason}`: a monitored process ended.
     Down {
         /// What `monitor` gave.
         reference: Ref,
-        /// Who ended.
-        pid: Pid,
+        /// Who ended, as the monitor was asked for.
+        object: Monitored,
         /// Why.
         reason: Term<'m>,
     },
@@ -79,15 +81,95 @@ impl ReplyTo {
     }
 }
 
-/// `{'DOWN', Ref, process, Pid, Reason}` as a Rust value.
+/// `{'DOWN', Ref, process, Object, Reason}` as a Rust value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
     /// What `monitor` gave.
     pub reference: Ref,
-    /// Who ended.
-    pub pid: Pid,
+    /// Who ended, as the monitor was asked for.
+    pub object: Monitored,
     /// Why; `noproc` if there was nobody when the monitor was set.
     pub reason: ExitReason,
+}
+
+/// What a monitor was asked for: a pid, or a name that some process had then. As a term the pid, or `{Name, Node}` with
+/// the node that the VM is.
+///
+/// ```
+/// use otp_vm::{Atom, Monitored, Vm};
+///
+/// let vm = Vm::builder().schedulers(1).build()?;
+/// let object = vm.run(|mut cx| async move {
+///     cx.monitor("nobody_has_this_name");
+///     cx.receive().await.down().map(|down| down.object)
+/// });
+/// let name = Atom::new("nobody_has_this_name")?;
+/// assert_eq!(object.wait()?, Some(Monitored::Name(name)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Monitored {
+    /// The process itself.
+    Pid(Pid),
+    /// Whoever had this name.
+    Name(Atom),
+}
+
+impl Monitored {
+    /// The pid, of a monitor that was asked for by pid.
+    pub const fn pid(self) -> Option<Pid> {
+        match self {
+            Self::Pid(pid) => Some(pid),
+            Self::Name(_) => None,
+        }
+    }
+
+    fn of(term: Term<'_>) -> Option<Self> {
+        if let Some(pid) = term.as_pid() {
+            return Some(Self::Pid(pid));
+        }
+        let tuple = term.as_tuple().filter(|tuple| tuple.len() == 2)?;
+        let is_local = tuple.get(1)?.as_atom() == Some(NODE);
+        is_local.then_some(Self::Name(tuple.get(0)?.as_atom()?))
+    }
+}
+
+impl From<Pid> for Monitored {
+    fn from(pid: Pid) -> Self {
+        Self::Pid(pid)
+    }
+}
+
+impl PartialEq<Pid> for Monitored {
+    fn eq(&self, pid: &Pid) -> bool {
+        self.pid() == Some(*pid)
+    }
+}
+
+impl fmt::Display for Monitored {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => fmt::Display::fmt(pid, formatter),
+            Self::Name(name) => fmt::Display::fmt(name, formatter),
+        }
+    }
+}
+
+impl Serialize for Monitored {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Pid(pid) => pid.serialize(serializer),
+            Self::Name(name) => (name, NODE).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Monitored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let term = OwnedTerm::deserialize(deserializer)?;
+        Self::of(term.root())
+            .ok_or_else(|| D::Error::custom("expected a pid, or a name and the VM's own node"))
+    }
 }
 
 /// `{'EXIT', Pid, Reason}` as a Rust value.
@@ -139,11 +221,11 @@ impl Message {
         match self.kind() {
             MessageKind::Down {
                 reference,
-                pid,
+                object,
                 reason,
             } => Some(Down {
                 reference,
-                pid,
+                object,
                 reason: ExitReason::copy_of(reason),
             }),
             _ => None,
@@ -186,7 +268,7 @@ fn classify(term: Term<'_>) -> Option<MessageKind<'_>> {
         }),
         (atoms::DOWN, 5) => Some(MessageKind::Down {
             reference: tuple.get(1)?.as_ref()?,
-            pid: tuple.get(3)?.as_pid()?,
+            object: Monitored::of(tuple.get(3)?)?,
             reason: tuple.get(4)?,
         }),
         _ => None,

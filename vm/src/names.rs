@@ -60,25 +60,28 @@ impl Names {
         .unwrap_or(Err(RegisterError::NoProcess))
     }
 
-    /// Takes a name away; gives who had it.
+    /// Takes a name away, from a process that is ending as well; gives who had it.
     pub(crate) fn unregister(&self, core: &Core, name: Atom) -> Option<Pid> {
         let pid = self.whereis(name)?;
-        core.with_state(pid, |state| {
-            if state.name() != Some(name) {
-                return None;
+        core.with_process(pid, |process| {
+            let mut state = process.lock();
+            // Of one whose end has come to its name this is done already; what is left is the entry here.
+            if process.is(pid) && state.name() == Some(name) {
+                state.rare().name = None;
             }
-            state.rare().name = None;
-            self.by_name.write().remove(&name)
+            self.forget(name, pid).then_some(pid)
         })
         .flatten()
     }
 
-    /// The end of a process: its name goes.
-    pub(crate) fn forget(&self, name: Atom, pid: Pid) {
+    /// Removes the entry of a name, if it is this process's.
+    pub(crate) fn forget(&self, name: Atom, pid: Pid) -> bool {
         let mut by_name = self.by_name.write();
-        if by_name.get(&name) == Some(&pid) {
+        let is_its = by_name.get(&name) == Some(&pid);
+        if is_its {
             by_name.remove(&name);
         }
+        is_its
     }
 
     pub(crate) fn all(&self) -> Vec<(Atom, Pid)> {

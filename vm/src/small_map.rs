@@ -66,6 +66,14 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
         }
     }
 
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            Self::Empty => None,
+            Self::One(present, value) => (present == key).then_some(value),
+            Self::Many(map) => map.get(key),
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         match self {
             Self::Empty => None,

@@ -397,9 +397,9 @@ impl Vm {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<(), SendError> {
-        let to = self.core.resolve(to.into())?;
-        let parcel = envelope::message(HOST, message)?;
-        self.core.signal(to, parcel);
+        let to = self.core.resolve(&to.into())?;
+        let parcel = to.message(HOST, message)?;
+        self.core.signal(to.pid, parcel);
         Ok(())
     }
 

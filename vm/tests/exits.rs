@@ -214,7 +214,7 @@ fn demonitor_flushes_what_has_arrived() {
         down(&mut cx, second).await;
         // The first monitor's DOWN came before and waits in the mailbox.
         assert_eq!(cx.message_queue_len(), 1);
-        assert!(!cx.demonitor(reference));
+        assert!(!cx.demonitor_flush(reference));
         assert_eq!(cx.message_queue_len(), 0);
     });
 }

@@ -174,15 +174,14 @@ async fn root(mut cx: Context, book: Book) {
             continue;
         };
         let down = message.down().expect("nobody else sends to the root");
+        let pid = down.object.pid().expect("it was monitored by pid");
         let known = monitors.remove(&down.reference);
-        book.expect(known == Some(down.pid), || {
-            format!("{} told twice, or of another: {known:?}", down.pid)
+        book.expect(known == Some(pid), || {
+            format!("{pid} told twice, or of another: {known:?}")
         });
-        let first = reasons
-            .entry(down.pid)
-            .or_insert_with(|| down.reason.clone());
+        let first = reasons.entry(pid).or_insert_with(|| down.reason.clone());
         book.expect(*first == down.reason, || {
-            format!("{} ended by {first} and by {}", down.pid, down.reason)
+            format!("{pid} ended by {first} and by {}", down.reason)
         });
     }
     cx.sleep(Duration::from_secs(1)).await;

@@ -134,7 +134,7 @@ impl Fairness {
         let (beats, calls) = (Arc::new(Log::default()), Arc::new(Log::default()));
         let options = SpawnOptions::new().priority(self.priority.into());
         let log = Arc::clone(&beats);
-        vm.spawn_opt(options, move |cx| ticker(cx, span, log))?;
+        vm.spawn_opt(options.clone(), move |cx| ticker(cx, span, log))?;
         let log = Arc::clone(&calls);
         vm.spawn_opt(options, move |cx| caller(cx, span, log))?;
 

@@ -240,7 +240,7 @@ where
                     message.down().filter(|down| down.reference == monitor)
                 })
                 .await;
-                cx.demonitor(monitor);
+                cx.demonitor_flush(monitor);
             }
             start(cx).await
         })

@@ -119,7 +119,7 @@ impl Pubsub {
         };
         subscriptions.channels.remove(channel);
         if subscriptions.channels.is_empty() {
-            cx.demonitor(subscriptions.monitor);
+            cx.demonitor_flush(subscriptions.monitor);
             self.connections.remove(&connection);
         }
         self.forget(connection, channel);
@@ -127,7 +127,7 @@ impl Pubsub {
 
     fn leave(&mut self, cx: &Context, connection: Pid) {
         if let Some(subscriptions) = self.connections.remove(&connection) {
-            cx.demonitor(subscriptions.monitor);
+            cx.demonitor_flush(subscriptions.monitor);
             for channel in &subscriptions.channels {
                 self.forget(connection, channel);
             }

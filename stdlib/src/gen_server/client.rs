@@ -115,7 +115,7 @@ impl<S: GenServer> ServerRef<S> {
         match self.target.resolve(cx) {
             Destination::Pid(pid) => Some(pid),
             Destination::Name(name) => cx.whereis(name.as_str()),
-            Destination::Nobody => None,
+            _ => None,
         }
     }
 
@@ -198,7 +198,7 @@ impl<S: GenServer> ServerRef<S> {
         let monitor = cx.monitor(pid);
         let request = StopRequest::new(cx, &reason);
         if let Err(error) = cx.send(pid, &request) {
-            cx.demonitor(monitor);
+            cx.demonitor_flush(monitor);
             return Err(StopError::Encode(error.to_string()));
         }
         ended_with(cx, monitor, &reason, after).await

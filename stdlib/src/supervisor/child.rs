@@ -193,7 +193,7 @@ impl ChildSpec {
         let options = options(&id);
         let body = Arc::new(body);
         Self::new(id, move |cx| {
-            let body = Arc::clone(&body);
+            let (body, options) = (Arc::clone(&body), options.clone());
             Box::pin(std::future::ready(spawn_child(cx, options, move |cx| {
                 body(cx)
             })))

@@ -380,7 +380,7 @@ fn a_process_that_dies_while_it_registers_leaves_no_key_that_nobody_gets() {
                 let partition = cx.whereis("names").unwrap();
                 assert!(cx.is_alive(partition).await);
                 // From here on it is as good as dead, and still registers.
-                cx.exit_process(cx.pid(), ExitReason::kill());
+                cx.vm().exit(cx.pid(), ExitReason::kill());
                 cx.message_queue_len();
                 let _ = names.register(&mut cx, &2, &stuck).await;
                 for_ever(&mut cx).await;

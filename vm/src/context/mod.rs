@@ -1,9 +1,13 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod exit;
+mod link;
+mod monitor;
 mod native;
 mod receive;
 mod request;
 mod spawn;
+mod spawn_request;
 mod time;
 
 use std::fmt;
@@ -19,8 +23,8 @@ use otp_scheduler::{Blocking, Priority};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::destination::{Destination, SendError};
-use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
+use crate::destination::{Destination, NODE, SendError};
+use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
@@ -28,11 +32,14 @@ use crate::process::{ExitPayload, Process, State, end_of_native, is_running, wai
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
+pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_process};
+pub(crate) use spawn_request::Reply;
+pub use spawn_request::{SpawnReply, SpawnRequestOptions};
 pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
@@ -42,7 +49,8 @@ pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 /// then sends still work, and operations on the process itself do nothing, or say so.
 ///
 /// A process that an exit signal ends while it is in native code is gone for everybody else at once, though its code runs
-/// on until it next awaits. Meanwhile what it does here is discarded: messages and exit signals that it sends are counted
+/// on until it next awaits; and one that exits itself ([`Context::exit_process`]) has ended, though its destructors run,
+/// and what catches the unwinding. Meanwhile what it does here is discarded: messages and exit signals that it sends are counted
 /// (`SystemInfo::discarded_sends`) and dropped, links and monitors are not made, timers send nothing, and what has an
 /// error to answer does so: spawning, registering, calling, making tables and writing to them. Its next await does not
 /// return, and its destructors run.
@@ -138,6 +146,11 @@ impl Context {
         self.pid
     }
 
+    /// The node that the VM is: `nonode@nohost`. `node/0`.
+    pub fn node(&self) -> Atom {
+        NODE
+    }
+
     /// The VM that the process runs in.
     pub fn vm(&self) -> &Vm {
         &self.vm
@@ -180,9 +193,9 @@ impl Context {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<(), SendError> {
-        let to = self.core().resolve(to.into())?;
-        let parcel = envelope::message(self.pid, message)?;
-        drop(self.post(to, parcel));
+        let to = self.core().resolve(&to.into())?;
+        let parcel = to.message(self.pid, message)?;
+        drop(self.post(to.pid, parcel));
         Ok(())
     }
 
@@ -191,10 +204,10 @@ impl Context {
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody.
     pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
-        let to = self.core().resolve(to.into())?;
+        let to = self.core().resolve(&to.into())?;
         let mut parcel = message.into_parcel();
-        *parcel.header_mut() = Envelope::new(Kind::Message, self.pid, NO_REF);
-        drop(self.post(to, parcel));
+        *parcel.header_mut() = to.envelope(self.pid);
+        drop(self.post(to.pid, parcel));
         Ok(())
     }
 
@@ -223,11 +236,11 @@ impl Context {
         to: impl Into<Destination>,
         request: &M,
     ) -> Result<(), SendError> {
-        let Ok(to) = self.core().resolve(to.into()) else {
+        let Ok(to) = self.core().resolve(&to.into()) else {
             return Ok(());
         };
-        let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
-        drop(self.post(to, parcel));
+        let parcel = to.message(self.pid, &(atoms::GEN_CAST, request))?;
+        drop(self.post(to.pid, parcel));
         Ok(())
     }
 
@@ -246,120 +259,6 @@ impl Context {
         }
         drop(self.post(to.0, parcel));
         Ok(())
-    }
-
-    /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
-    ///
-    /// If `pid` is not alive, this process gets the exit signal `noproc`.
-    pub fn link(&self, pid: Pid) {
-        if pid == self.pid {
-            return;
-        }
-        let Some(mut state) = self.state() else {
-            return;
-        };
-        if state.links.insert(pid, ()).is_some() {
-            return;
-        }
-        drop(state);
-        let link = envelope::signal(Kind::Link, self.pid, NO_REF);
-        if self.core().deliver(pid, link).is_err() {
-            self.signal_self(envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()));
-        }
-    }
-
-    /// Takes a link back, from both sides. No exit signal of it arrives later. `unlink/1`.
-    pub fn unlink(&self, pid: Pid) {
-        let Some(mut state) = self.state() else {
-            return;
-        };
-        if state.links.remove(&pid).is_none() {
-            return;
-        }
-        drop(state);
-        let unlink = envelope::signal(Kind::Unlink, self.pid, NO_REF);
-        self.core().signal(pid, unlink);
-    }
-
-    /// Watches a process: when it ends, the message `{'DOWN', Ref, process, Pid, Reason}`
-    /// arrives; at once, with `noproc`, if nobody is there. `monitor/2`.
-    pub fn monitor(&self, of: impl Into<Destination>) -> Ref {
-        let reference = self.make_ref();
-        let pid = self.core().resolve(of.into()).unwrap_or(envelope::HOST);
-        let Some(mut state) = self.state() else {
-            return reference;
-        };
-        state.monitors.insert(reference, pid);
-        drop(state);
-        let monitor = envelope::signal(Kind::Monitor, self.pid, reference);
-        if self.core().deliver(pid, monitor).is_err() {
-            self.signal_self(envelope::down(pid, reference, &ExitReason::noproc()));
-        }
-        reference
-    }
-
-    /// Takes a monitor back. Afterwards no `DOWN` of it is in the mailbox, and none arrives.
-    /// `demonitor(Ref, [flush])`. Gives whether the monitor was still there.
-    pub fn demonitor(&self, reference: Ref) -> bool {
-        let Some(mut state) = self.state() else {
-            return false;
-        };
-        if let Some(pid) = state.monitors.remove(&reference) {
-            drop(state);
-            let demonitor = envelope::signal(Kind::Demonitor, self.pid, reference);
-            self.core().signal(pid, demonitor);
-            return true;
-        }
-        let is_its_down = |parcel: &Parcel| {
-            let envelope = parcel.header();
-            envelope.kind == Kind::Down && envelope.reference == reference
-        };
-        state.inbox.discard(is_its_down);
-        state.skipped.discard(is_its_down);
-        false
-    }
-
-    /// Sends an exit signal. `exit/2`.
-    ///
-    /// `kill` can't be trapped; `normal` is ignored by a process that doesn't trap exits. A
-    /// signal to oneself acts at the next await. A signal that ends a process in native code does so at once for
-    /// everybody else: the process is gone, though its code runs on until it next awaits ([`Context`]).
-    pub fn exit_process(&self, pid: Pid, reason: impl Into<ExitReason>) {
-        if self.discards() {
-            return;
-        }
-        let parcel = envelope::exit(Kind::Exit, self.pid, &reason.into());
-        self.core().signal(pid, parcel);
-    }
-
-    /// Ends the process here and now with a reason: unwinds the body. `exit/1`.
-    ///
-    /// Destructors run, and `catch_unwind` in between would catch it.
-    ///
-    /// ```
-    /// # use otp_vm::{ExitReason, RunError, Vm};
-    /// # let vm = Vm::builder().schedulers(1).build()?;
-    /// let run = vm.run(|cx| async move {
-    ///     if cx.whereis("config").is_none() {
-    ///         cx.exit("no configuration");
-    ///     }
-    /// });
-    /// assert_eq!(run.wait(), Err(RunError::Exit(ExitReason::from("no configuration"))));
-    ///
-    /// let run = vm.run(|cx| async move { cx.exit(ExitReason::new(&("bad_file", 7))) });
-    /// # let run: otp_vm::Run<()> = run;
-    /// assert_eq!(run.wait(), Err(RunError::Exit(ExitReason::new(&("bad_file", 7)))));
-    /// # Ok::<(), otp_vm::BuildError>(())
-    /// ```
-    pub fn exit(&self, reason: impl Into<ExitReason>) -> ! {
-        resume_unwind(Box::new(ExitPayload(reason.into())))
-    }
-
-    /// Whether exit signals arrive as messages `{'EXIT', Pid, Reason}` instead of ending the
-    /// process. Gives what was set before. `process_flag(trap_exit, Bool)`.
-    pub fn trap_exit(&self, trap: bool) -> bool {
-        self.state()
-            .is_some_and(|mut state| std::mem::replace(&mut state.trap_exit, trap))
     }
 
     /// Sets the process's own priority, from its next slice on. Gives what was set before.

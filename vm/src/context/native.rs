@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
 
-use otp_heap::{Pid, Ref};
+use otp_heap::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -169,8 +169,9 @@ impl Context {
         B: FnOnce(NativeContext) -> E + Send + 'static,
         E: IntoExit,
     {
-        let monitor: Option<Ref> = options.has_monitor().then(|| self.make_ref());
-        let start = self.start(options, monitor);
+        let reference = self.make_ref();
+        let start = self.start(options, reference);
+        let monitor = start.monitor.as_ref().map(|_| reference);
         spawn_native_process(self.vm(), Some(self), start, body).map(|pid| Spawned { pid, monitor })
     }
 }

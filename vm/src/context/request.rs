@@ -140,9 +140,9 @@ impl Context {
         to: Destination,
         request: &M,
     ) -> Result<(Pid, Ref, Parcel), CallError> {
-        let to = match self.core().resolve(to) {
-            Ok(pid) if pid == self.pid => return Err(CallError::CallingSelf),
-            Ok(pid) => pid,
+        let to = match self.core().resolve(&to) {
+            Ok(to) if to.pid == self.pid => return Err(CallError::CallingSelf),
+            Ok(to) => to.pid,
             Err(SendError::Encode(error)) => return Err(CallError::Encode(error)),
             Err(SendError::NoName) => return Err(CallError::Exit(ExitReason::noproc())),
         };

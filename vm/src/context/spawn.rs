@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use otp_heap::{Atom, Pid, Ref, atoms};
 use otp_scheduler::{NativeError, NativePlace, Priority};
 
-use super::{Context, NativeContext};
+use super::{Context, MonitorOptions, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::process::body::{LazyBody, NativeBody};
@@ -21,10 +21,10 @@ use crate::vm::Vm;
 /// let options = SpawnOptions::new().link().monitor().label("worker");
 /// # let _ = options;
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SpawnOptions {
     link: bool,
-    monitor: bool,
+    monitor: Option<MonitorOptions>,
     trap_exit: bool,
     label: Option<Atom>,
     priority: Priority,
@@ -43,8 +43,13 @@ impl SpawnOptions {
     }
 
     /// Have the maker monitor the new process, from before it runs.
-    pub fn monitor(mut self) -> Self {
-        self.monitor = true;
+    pub fn monitor(self) -> Self {
+        self.monitor_opt(MonitorOptions::new())
+    }
+
+    /// As [`SpawnOptions::monitor`], with a tag or as an alias. `{monitor, Options}`.
+    pub fn monitor_opt(mut self, options: MonitorOptions) -> Self {
+        self.monitor = Some(options);
         self
     }
 
@@ -173,7 +178,7 @@ impl Context {
         F: Future<Output: IntoExit> + Send + 'static,
     {
         let reference = self.make_ref();
-        let start = self.start(SpawnOptions::new(), Some(reference));
+        let start = self.start(SpawnOptions::new().monitor(), reference);
         spawn_process(self.vm(), Some(self), start, body).map(|pid| (pid, reference))
     }
 
@@ -186,26 +191,24 @@ impl Context {
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        let monitor = options.monitor.then(|| self.make_ref());
-        let start = self.start(options, monitor);
+        let reference = self.make_ref();
+        let start = self.start(options, reference);
+        let monitor = start.monitor.as_ref().map(|_| reference);
         spawn_process(self.vm(), Some(self), start, body).map(|pid| Spawned { pid, monitor })
     }
 
-    pub(super) fn start(&self, options: SpawnOptions, monitor: Option<Ref>) -> Start {
+    /// With the reference of the monitor, if one is asked for.
+    pub(super) fn start(&self, mut options: SpawnOptions, reference: Ref) -> Start {
         Start {
             parent: self.pid,
             link: options.link,
-            monitor,
+            monitor: options.monitor.take().map(|options| (reference, options)),
             ..options.start()
         }
     }
 }
 
 impl SpawnOptions {
-    pub(super) fn has_monitor(&self) -> bool {
-        self.monitor
-    }
-
     /// Without a maker: link and monitor need one.
     pub(crate) fn start(self) -> Start {
         Start {
@@ -263,7 +266,7 @@ where
 fn spawn_body(
     vm: &Vm,
     maker: Option<&Context>,
-    start: Start,
+    mut start: Start,
     native: Option<NativePlace>,
     make: impl FnOnce(Context) -> (Body, usize),
 ) -> Result<Pid, SpawnError> {
@@ -288,20 +291,37 @@ fn spawn_body(
     // The new process's, not its maker's; `ProcessInfo::memory` has it.
     let (body, body_bytes) = otp_scheduler::uncounted(|| make(cx));
     let (link, parent) = (start.link, start.parent);
+    let monitor = start.monitor.take();
+    let monitored_by = monitor.as_ref().map(|&(reference, _)| reference);
     // The maker's side of link and monitor first: a stale wake may run the new process, and it
     // may end, before this thread gets on.
-    if let Some(mut state) = maker.and_then(Context::state) {
+    if let Some(maker) = maker
+        && let Some(mut state) = maker.state()
+    {
         if start.link {
             state.links.insert(pid, ());
         }
-        if let Some(reference) = start.monitor {
-            state.monitors.insert(reference, pid);
+        if let Some((reference, options)) = monitor {
+            maker.note_monitor(&mut state, reference, pid, options);
         }
+    }
+    // Before anything that the new process may send.
+    if let Some(reply) = start.reply.take() {
+        core.signal(parent, reply.ok(parent, pid));
     }
     otp_scheduler::tick(SPAWN_REDUCTIONS);
     core.counts.spawned.fetch_add(1, Ordering::Relaxed);
     // SAFETY: `allocate` handed the slot to this thread alone.
-    unsafe { slot.occupy(serial, body, body_bytes as u32, start, native.as_ref()) };
+    unsafe {
+        slot.occupy(
+            serial,
+            body,
+            body_bytes as u32,
+            start,
+            monitored_by,
+            native.as_ref(),
+        );
+    }
     match native {
         None => slot.wake(),
         Some(place) => slot.start_native(place),

@@ -212,9 +212,13 @@ impl Fire for SendLater {
         // SAFETY: as for `WakeProcess`.
         let core = unsafe { self.core.as_ref() };
         // Whoever is gone by now gets nothing, as in OTP.
-        let unwanted = match core.resolve(self.to) {
-            Ok(pid) => core.deliver(pid, self.parcel).err(),
-            Err(_) => Some(self.parcel),
+        let mut parcel = self.parcel;
+        let unwanted = match core.resolve(&self.to) {
+            Ok(to) => {
+                *parcel.header_mut() = to.envelope(parcel.header().from);
+                core.deliver(to.pid, parcel).err()
+            }
+            Err(_) => Some(parcel),
         };
         if let Some(parcel) = unwanted.filter(|parcel| parcel.has_natives()) {
             // Their destructors are the program's code, from which nobody could take this thread's scheduler.
@@ -272,8 +276,9 @@ impl SendEach {
                 return ControlFlow::Break(());
             }
             // It was copied when the interval began, so it can be.
-            if let (Ok(to), Ok(parcel)) = (core.resolve(self.to), copy_of(&self.message)) {
-                drop(core.deliver(to, parcel));
+            if let (Ok(to), Ok(mut parcel)) = (core.resolve(&self.to), copy_of(&self.message)) {
+                *parcel.header_mut() = to.envelope(parcel.header().from);
+                drop(core.deliver(to.pid, parcel));
             }
         }
         ControlFlow::Continue(())
@@ -376,11 +381,11 @@ impl Context {
         };
         let mut each = SendEach {
             core: NonNull::from(core),
-            to,
             linked: match to {
                 Destination::Pid(pid) => pid,
                 _ => self.pid,
             },
+            to,
             message,
             owed: 0,
         };

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use otp_heap::Ref;
 
+use super::links::{acknowledge_unlink, refuse_link};
 use super::{Answer, Attention, Process, State};
 use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
@@ -65,6 +66,15 @@ impl Process {
         self.sort(state, arrived)
     }
 
+    /// Takes in everything that waits, and then a signal that the process sends itself: nobody else can put anything
+    /// between the two. The caller holds the lock.
+    pub(crate) fn take_in_own(&self, state: &mut State, signal: Parcel) -> Leftovers {
+        self.note(Attention::HOLDS);
+        let (mut arrived, _) = self.mailbox.take();
+        arrived.push_back(signal);
+        self.sort(state, arrived)
+    }
+
     #[inline(never)]
     fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
         let mut leftovers = Leftovers::default();
@@ -82,7 +92,7 @@ impl Process {
     }
 
     /// Handles one parcel; gives it back when nobody wants it.
-    fn take_in(&self, state: &mut State, parcel: Parcel) -> Option<Parcel> {
+    fn take_in(&self, state: &mut State, mut parcel: Parcel) -> Option<Parcel> {
         let Envelope {
             from,
             reference,
@@ -102,8 +112,15 @@ impl Process {
                     state.answered = true;
                     return Some(parcel);
                 }
-                // Demonitored meanwhile.
-                if state.monitors.remove(&reference).is_none() {
+                // Else demonitored meanwhile.
+                match state.remove_monitor(self.core(), reference) {
+                    Some((_, extras)) => parcel = extras.retell(parcel),
+                    None => return Some(parcel),
+                }
+            }
+            Kind::Alias => {
+                let owner = self.pid();
+                if !owner.is_some_and(|owner| state.accepts(self.core(), owner, reference)) {
                     return Some(parcel);
                 }
             }
@@ -136,11 +153,21 @@ impl Process {
                 }
             }
             Kind::Link => {
-                state.links.insert(from, ());
+                // Once its end is decided it is as good as gone, as for `AliveRequest`.
+                if state.exit.is_some() && !state.is_linked(from) {
+                    refuse_link(self.core(), self.pid()?, from);
+                } else {
+                    state.linked_from(from);
+                }
                 return Some(parcel);
             }
             Kind::Unlink => {
                 state.links.remove(&from);
+                acknowledge_unlink(self.core(), self.pid()?, from, reference);
+                return Some(parcel);
+            }
+            Kind::UnlinkAck => {
+                state.unlinked(from, reference);
                 return Some(parcel);
             }
             Kind::Monitor => {

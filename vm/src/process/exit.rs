@@ -3,11 +3,15 @@
 //! # Protocol
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
-//! 3. The process leaves every index: its name, its tables (to their heirs, or deleted).
-//! 4. Its serial is cleared: from here on a look-up by its pid fails.
+//! 3. The process leaves every index, in this order: its timer, its tables (to their heirs, or deleted), its name. Who
+//!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
+//! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
 //! 6. Only now is anybody told: links, and the holders of monitors.
 //! 7. After the epoch the slot may hold another process.
+//!
+//! A process that exits itself (`exit_process` with its own pid) is marked as ended before step 2, and so what its code
+//! still does is discarded, whether it catches the unwinding or not.
 //!
 //! Steps 3 to 6 are the outside part. For a process in native code its deputy does it (`deputy.rs`), before step 2, and
 //! whoever is through last sees to step 7.
@@ -19,6 +23,7 @@ use crossbeam_epoch as epoch;
 use otp_heap::Pid;
 use otp_scheduler::{name_long_slice, uncounted};
 
+use super::links::{acknowledge_unlink, refuse_link};
 use super::panics::quietly;
 use super::{Answer, Attention, Process, State};
 use crate::core::Core;
@@ -43,7 +48,7 @@ impl Process {
         let core = self.core();
         {
             let mut state = self.lock();
-            if !self.was_ended(pid) {
+            if !self.is_claimed(&state, pid) {
                 state.exiting = true;
                 state.exit = Some(reason);
                 self.note(Attention::EXITING);
@@ -58,10 +63,12 @@ impl Process {
 
         let reason = {
             let mut state = self.lock();
-            if self.was_ended(pid) {
+            if self.is_claimed(&state, pid) {
                 None
             } else {
                 state.claimed = true;
+                // Unless it exited itself, it is so already.
+                self.ended.store(0, Ordering::Release);
                 state.exit.take()
             }
         };
@@ -74,18 +81,42 @@ impl Process {
         on_exit.call(pid, &reason);
     }
 
+    /// Under the lock, for the process's own slice before it claims its end: whether its deputy has.
+    pub(super) fn is_claimed(&self, state: &State, pid: Pid) -> bool {
+        state.claimed || !self.is(pid)
+    }
+
+    /// Ends the process by its own hand, once a signal that it sent itself has been taken in: the reason with which it
+    /// ends, if it does. From here on what its code does is discarded; its slice does the rest. The caller holds the lock.
+    pub(crate) fn end_itself(&self, state: &mut State, pid: Pid) -> Option<ExitReason> {
+        let reason = state.exit.clone()?;
+        state.exiting = true;
+        self.ended.store(pid.serial(), Ordering::Release);
+        self.note(Attention::EXITING);
+        Some(reason)
+    }
+
     /// Steps 3 to 6, by who has claimed the end.
     pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
-        let (name, owns_tables) = {
+        let (timer, owns_tables, has_name) = {
             let mut state = self.lock();
-            let rare = state.rare.as_deref_mut();
-            rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables))
+            let rare = state.rare.as_deref();
+            let owned = rare.map_or((false, false), |rare| {
+                (rare.owns_tables, rare.name.is_some())
+            });
+            (state.armed.take(), owned.0, owned.1)
         };
-        if let Some(name) = name {
-            core.names.forget(name, pid);
+        if let Some((_, timer)) = timer {
+            uncounted(|| core.scheduler.cancel_timer(timer));
         }
         if owns_tables {
             core.tables_of_the_dead(pid);
+        }
+        if has_name {
+            let name = self.lock().rare.as_mut().and_then(|rare| rare.name.take());
+            if let Some(name) = name {
+                core.names.forget(name, pid);
+            }
         }
 
         self.serial.store(0, Ordering::Release);
@@ -106,9 +137,14 @@ impl Process {
             (late, state)
         };
 
-        self.tell(core, pid, &state, late, reason);
+        if let Some(rare) = &mut state.rare {
+            for (alias, _) in rare.aliases.drain() {
+                core.aliases.remove(alias);
+            }
+        }
+        self.tell(core, pid, &mut state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
-        self.discard(core, pid, state);
+        self.discard(pid, state);
         core.ended_with(reason);
         AtExit(on_exit)
     }
@@ -150,16 +186,18 @@ impl Process {
     }
 
     /// Step 6, and the answers of step 5.
-    fn tell(&self, core: &Core, pid: Pid, state: &State, mut late: Queue, reason: &ExitReason) {
+    fn tell(&self, core: &Core, pid: Pid, state: &mut State, mut late: Queue, reason: &ExitReason) {
         // What came too late to be taken in. Whoever monitored or called while the process still
         // stood learns why it ended.
         while let Some(parcel) = late.pop_front() {
             let envelope = parcel.header();
             let (from, reference) = (envelope.from, envelope.reference);
             match envelope.kind {
-                Kind::Link => {
-                    let noproc = ExitReason::noproc();
-                    core.signal(from, envelope::exit(Kind::LinkExit, pid, &noproc));
+                // The other side of a link that stands is told below.
+                Kind::Link if !state.is_linked(from) => refuse_link(core, pid, from),
+                Kind::Unlink => {
+                    state.links.remove(&from);
+                    acknowledge_unlink(core, pid, from, reference);
                 }
                 Kind::Call | Kind::Monitor | Kind::AliveRequest => {
                     core.signal(from, envelope::down(pid, reference, reason));
@@ -187,10 +225,7 @@ impl Process {
     }
 
     /// Drops what the process still held; natives in messages may run the program's code.
-    fn discard(&self, core: &Core, pid: Pid, mut state: State) {
-        if let Some((_, timer)) = state.armed.take() {
-            uncounted(|| core.scheduler.cancel_timer(timer));
-        }
+    fn discard(&self, pid: Pid, mut state: State) {
         for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
             while let Some(parcel) = queue.pop_front() {
                 drop_quietly(pid, parcel);

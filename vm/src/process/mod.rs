@@ -8,6 +8,8 @@ pub(crate) mod body;
 mod deputy;
 mod drain;
 mod exit;
+mod links;
+mod monitors;
 mod panics;
 mod run;
 pub(crate) mod table;
@@ -23,6 +25,7 @@ use otp_heap::{Atom, Pid, Ref};
 use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
 
+use crate::context::{MonitorOptions, Reply};
 use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::exit_reason::ExitReason;
@@ -32,6 +35,7 @@ use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
+pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
@@ -52,7 +56,8 @@ pub(crate) struct Process {
     header: Header,
     /// The incarnation: a pid names this slot only while its serial is here. 0 while nobody is.
     serial: AtomicU32,
-    /// The incarnation that another thread has ended while its own is in native code; 0 else. Set under the lock.
+    /// The incarnation whose code runs on though it has ended: another thread has done that while its own is in native
+    /// code, or it did so itself. 0 else. Set under the lock.
     ended: AtomicU32,
     pub(crate) index: u32,
     pub(crate) mailbox: Mailbox,
@@ -162,6 +167,12 @@ pub(crate) struct State {
 pub(crate) struct Rare {
     pub(crate) name: Option<Atom>,
     pub(crate) owns_tables: bool,
+    /// Links that this process takes back, and under what number: `links`.
+    unlinking: SmallMap<Pid, Ref>,
+    /// Monitors that it holds by name or with a tag.
+    pub(crate) extras: SmallMap<Ref, Extras>,
+    /// Its active aliases.
+    aliases: SmallMap<Ref, AliasLife>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
 }
@@ -259,8 +270,8 @@ impl Process {
         self.serial.load(Ordering::Acquire) == pid.serial()
     }
 
-    /// True if that incarnation was ended by another thread while its own is in native code: for everybody else it is
-    /// gone, and what it does is discarded.
+    /// True if that incarnation was ended while its code runs on: for everybody else it is gone, or is about to be, and
+    /// what it does is discarded.
     #[inline]
     pub(crate) fn was_ended(&self, pid: Pid) -> bool {
         self.ended.load(Ordering::Relaxed) == pid.serial()
@@ -285,6 +296,7 @@ impl Process {
         body: Body,
         body_bytes: u32,
         start: Start,
+        monitor: Option<Ref>,
         native: Option<&NativePlace>,
     ) {
         // A slot never used before is idle, and must not be reset below: whoever lists the
@@ -311,7 +323,7 @@ impl Process {
         if start.link {
             state.links.insert(start.parent, ());
         }
-        if let Some(reference) = start.monitor {
+        if let Some(reference) = monitor {
             state.monitored_by.insert(reference, start.parent);
         }
         drop(state);
@@ -400,7 +412,10 @@ pub(crate) struct Start {
     pub(crate) initial_call: Option<TypeName>,
     pub(crate) parent: Pid,
     pub(crate) link: bool,
-    pub(crate) monitor: Option<Ref>,
+    /// The maker's monitor on it.
+    pub(crate) monitor: Option<(Ref, MonitorOptions)>,
+    /// What the maker is told once the process can be named.
+    pub(crate) reply: Option<Reply>,
     pub(crate) label: Option<Atom>,
     pub(crate) trap_exit: bool,
     pub(crate) priority: Priority,
@@ -414,6 +429,7 @@ impl Default for Start {
             parent: HOST,
             link: false,
             monitor: None,
+            reply: None,
             label: None,
             trap_exit: false,
             priority: Priority::Normal,

@@ -83,15 +83,16 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     // SAFETY: the scheduler runs one slice of a process at a time.
     let body = unsafe { &mut *process.body.get() };
     let body = body.as_mut()?;
-    match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
+    let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
-        // A signal that the body's own receive took in may have decided the end.
-        Ok(Poll::Pending) if process.attention().has(Attention::DOOMED) => {
-            Some(process.reason_to_end(pid))
-        }
         Ok(Poll::Pending) => None,
         Err(payload) => Some(reason_of_panic(payload)),
+    };
+    // A signal that the body's own operations took in came before whatever the body did then.
+    if process.attention().has(Attention::DOOMED) {
+        return Some(process.reason_to_end(pid));
     }
+    ended
 }
 
 /// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time. Chosen
@@ -139,7 +140,7 @@ fn signals(process: &Process, pid: Pid) -> Option<ExitReason> {
 fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
     let (leftovers, exit) = {
         let mut state = process.lock();
-        if process.was_ended(pid) {
+        if process.is_claimed(&state, pid) {
             return Some(ExitReason::killed());
         }
         let leftovers = process.drain(&mut state);

@@ -59,7 +59,7 @@ impl Session {
         if self.channels.is_empty()
             && let Some((_, monitor)) = self.pubsub.take()
         {
-            cx.demonitor(monitor);
+            cx.demonitor_flush(monitor);
         }
         Ok(())
     }

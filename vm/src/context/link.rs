@@ -1,0 +1,67 @@
+//! Links. What both sides keep, and how they agree, is told in `process/links.rs`.
+
+use otp_heap::Pid;
+
+use super::Context;
+use crate::envelope::{self, Kind, NO_REF};
+use crate::exit_reason::ExitReason;
+
+impl Context {
+    /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
+    ///
+    /// If `pid` is not alive, this process gets the exit signal `noproc`. There is one link at most between two processes,
+    /// and none of a process with itself.
+    pub fn link(&self, pid: Pid) {
+        if pid == self.pid {
+            return;
+        }
+        let Some(mut state) = self.state() else {
+            return;
+        };
+        if !state.link(pid) {
+            return;
+        }
+        drop(state);
+        let link = envelope::signal(Kind::Link, self.pid, NO_REF);
+        if self.core().deliver(pid, link).is_err() {
+            self.signal_self(envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()));
+        }
+    }
+
+    /// Takes a link back, from both sides. No exit signal of it arrives later; one that was trapped before waits as a
+    /// message. `unlink/1`.
+    ///
+    /// ```
+    /// # use otp_vm::{ExitReason, Timeout, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let other = cx.spawn_link(|mut cx| async move { drop(cx.receive().await) }).unwrap();
+    ///     cx.unlink(other);
+    ///     cx.exit_process(other, ExitReason::new("gone"));
+    ///     let monitor = cx.monitor(other);
+    ///     cx.receive_where(Timeout::Infinity, |message| message.down())
+    ///         .await
+    ///         .is_some_and(|down| down.reference == monitor)
+    /// });
+    /// // This process lives.
+    /// assert!(run.wait()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unlink(&self, pid: Pid) {
+        let number = self.make_ref();
+        let Some(mut state) = self.state() else {
+            return;
+        };
+        if !state.unlink(pid, number) {
+            return;
+        }
+        drop(state);
+        let unlink = envelope::signal(Kind::Unlink, self.pid, number);
+        if self.core().deliver(pid, unlink).is_err()
+            && let Some(mut state) = self.state()
+        {
+            // Nobody is there to send the number back.
+            state.unlinked(pid, number);
+        }
+    }
+}
