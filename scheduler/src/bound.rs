@@ -76,6 +76,8 @@ pub(crate) struct Bound {
     natives: AtomicUsize,
     /// The sum of their weights.
     weight: AtomicU32,
+    /// See [`Figures::unanswered`](crate::Figures::unanswered).
+    unanswered: AtomicU64,
     limit: usize,
     /// The signal of the gates; without one they stay open, and nobody gets a turn.
     signal: Option<i32>,
@@ -136,6 +138,7 @@ impl Bound {
             count: AtomicUsize::new(0),
             weight: AtomicU32::new(0),
             natives: AtomicUsize::new(0),
+            unanswered: AtomicU64::new(0),
             limit: settings.max_bound,
             signal: settings.gate_signal,
             pins,
@@ -172,6 +175,11 @@ impl Bound {
         let queues = self.queues.lock();
         let is_condemned = |slot: &&&Slot| slot.gate().bound.is_condemned.load(Ordering::Relaxed);
         queues.all.iter().filter(is_condemned).count()
+    }
+
+    /// Threads that did not come to their gates in time, so far.
+    pub(crate) fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -426,6 +434,7 @@ impl Bound {
         };
         while let Some(slot) = queues.new.pop_front_if(is_late) {
             queues.ready.push_back(slot);
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
         }
         self.count_waiting(&queues);
     }

@@ -515,6 +515,7 @@ impl Core {
             bound: self.bound.count(),
             condemned: self.bound.condemned(),
             taken_away: self.taken_away.load(Ordering::Relaxed),
+            unanswered: self.bound.unanswered(),
             given_away: self.given_away.load(Ordering::Relaxed),
             held_up: self.held_up.load(Ordering::Relaxed),
             emergencies: self.emergencies.load(Ordering::Relaxed),

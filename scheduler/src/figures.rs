@@ -37,6 +37,9 @@ pub struct Figures {
     pub condemned: usize,
     /// Times that a scheduler was taken from a thread whose task did not give way.
     pub taken_away: u64,
+    /// Times that such a thread did not come to its gate in some 20 ms: its code masks the signal, and runs on behind no gate
+    /// until it gives way, or it got no core.
+    pub unanswered: u64,
     /// Times that a thread gave its scheduler away at a [`checkpoint`](crate::checkpoint).
     pub given_away: u64,
     /// Looks of the monitor (one in a millisecond) that found such a task, but the limit of bound threads reached.

@@ -218,6 +218,7 @@ fn who_never_comes_to_its_gate_has_turns_as_the_others() {
             threads.all(|&id| unsafe { libc::sched_getscheduler(id) } == libc::SCHED_IDLE)
         },
     );
+    assert!(scheduler.figures().unanswered >= 3);
     stop.store(true, Ordering::Relaxed);
     for hog in hogs {
         hog.wait().expect("it ends by the flag");

@@ -13,8 +13,8 @@ use crate::rig::{Flag, Rig, alone};
 
 const COUNTS: [usize; 3] = [1, 10, 100];
 
-/// So long each count is watched.
-const TIME: Duration = Duration::from_millis(300);
+/// So long each count is watched: three seconds a kind.
+const TIME: Duration = Duration::from_secs(1);
 
 /// No stall, and even shares.
 fn shared_evenly(hog: fn(&Flag)) {
