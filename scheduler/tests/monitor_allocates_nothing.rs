@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::LIMIT;
 use otp_scheduler::{Scheduler, yield_now};
@@ -74,6 +74,15 @@ fn the_monitor_allocates_nothing() {
             std::thread::yield_now();
         }
     };
+    // Once it has taken something away it is past its beginning.
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let first = scheduler.spawn(async move { while !stopped.load(Ordering::Relaxed) {} });
+    until("nothing is taken away", &|| {
+        scheduler.figures().taken_away > 0
+    });
+    stop.store(true, Ordering::Relaxed);
+    first.wait().expect("it ends by the flag");
     WATCHED.store(thread_named("monitor"), Ordering::Relaxed);
     let stop = Arc::new(AtomicBool::new(false));
     let hogs: Vec<_> = (0..HOGS)
@@ -82,7 +91,7 @@ fn the_monitor_allocates_nothing() {
             scheduler.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     if n % 4 == 0 {
-                        std::thread::sleep(std::time::Duration::from_millis(1));
+                        std::thread::sleep(Duration::from_millis(1));
                     }
                 }
                 yield_now().await;
