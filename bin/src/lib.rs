@@ -149,8 +149,8 @@ fn list(modules: &[Module]) {
     }
 }
 
-/// Logs what `RUST_LOG` says, or `default` where it is not set. One that says nothing known is no default: who looks for
-/// a fault would look in vain.
+/// Logs what `RUST_LOG` says, or `default` where it is not set. One that says nothing known is no default: who looks
+/// for a fault would look in vain.
 fn log_to_stderr(default: &str) -> Result<(), String> {
     let hint = "give levels such as `info` or `info,otp_vm=debug`";
     let filter = match env::var("RUST_LOG") {

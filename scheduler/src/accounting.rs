@@ -4,7 +4,8 @@
 //! 1. It notes in the slot that the thread is in the allocator. From here on a gate that closes waits (`slot.rs`): who
 //!    stands at a gate must not hold one of mimalloc's locks. The scheduler can be taken away all the same; a task that
 //!    does nothing but allocate is in here nearly always, and must lose it like any other.
-//! 2. It calls mimalloc, which never calls back. The bytes are in the slot's count before: that keeps less over the call.
+//! 2. It calls mimalloc, which never calls back. The bytes are in the slot's count before: that keeps less over the
+//!    call.
 //! 3. It takes the note back, and waits at the gate if that was closed meanwhile.
 //!
 //! It allocates nothing, panics nowhere, and uses one thread-local, which has no destructor: so it works before `main`,
@@ -36,8 +37,8 @@ use crate::slot::{self, Slot};
 /// # }
 /// ```
 ///
-/// It has a second use: a thread that is bound to its task (`docs/scheduler.md`) is not made to wait while it is inside,
-/// where it may hold a lock that all others need.
+/// It has a second use: a thread that is bound to its task (`docs/scheduler.md`) is not made to wait while it is
+/// inside, where it may hold a lock that all others need.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountingAllocator;
 

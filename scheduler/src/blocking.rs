@@ -4,15 +4,17 @@
 //!
 //! Protocol:
 //! 1. A closure goes into the queue under the pool's lock, which counts it as *pending* until it has run. If more are
-//!    pending than there are threads, and there may be more threads, one more is wanted, and the maker (`threads.rs`) is
-//!    called: a thread made by somebody else might inherit the kernel's idle class.
-//! 2. A thread takes closures out of the queue until none came for a while. It ends if the others suffice for those that
-//!    are pending, which it finds under the lock: no closure is left without a thread.
-//! 3. Who finds the queue full waits in a line, first in, first out. Each closure taken out of the queue wakes the first.
-//! 4. `close`, at the end, takes the sending side away. The threads drop what is still in the queue, unrun, and end; what
-//!    they leave, the last scheduler drops. A closure that is dropped tells its handle so.
+//!    pending than there are threads, and there may be more threads, one more is wanted, and the maker (`threads.rs`)
+//!    is called: a thread made by somebody else might inherit the kernel's idle class.
+//! 2. A thread takes closures out of the queue until none came for a while. It ends if the others suffice for those
+//!    that are pending, which it finds under the lock: no closure is left without a thread.
+//! 3. Who finds the queue full waits in a line, first in, first out. Each closure taken out of the queue wakes the
+//!    first.
+//! 4. `close`, at the end, takes the sending side away. The threads drop what is still in the queue, unrun, and end;
+//!    what they leave, the last scheduler drops. A closure that is dropped tells its handle so.
 //!
-//! Race: *a waiter is dropped after it was woken.* It finds that it is not in the line any more, and passes the wake on.
+//! Race: *a waiter is dropped after it was woken.* It finds that it is not in the line any more, and passes the wake
+//! on.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -44,8 +46,8 @@ pub const DEFAULT_BLOCKING_THREADS: usize = 64;
 /// The most that can be asked for.
 pub const MAX_BLOCKING_THREADS: usize = 4096;
 
-/// Closures in the queue of a blocking pool at most, unless set. A place costs 24 bytes; chosen by feel, so that a burst
-/// fits and a queue that only grows is told of soon.
+/// Closures in the queue of a blocking pool at most, unless set. A place costs 24 bytes; chosen by feel, so that a
+/// burst fits and a queue that only grows is told of soon.
 pub const DEFAULT_BLOCKING_QUEUE: usize = 1024;
 
 /// The most that can be asked for.
@@ -585,7 +587,8 @@ fn live(core: &Arc<Core>, number: usize) {
                 if let Some(next) = next {
                     wake_quietly(next);
                 }
-                // At the end it is dropped unrun. What its result does when nobody wants it, is the program's code, too.
+                // At the end it is dropped unrun. What its result does when nobody wants it, is the program's code,
+                // too.
                 let runs = !core.is_stopping();
                 quietly("a destructor or waker on a blocking thread", || {
                     if runs { job.run() } else { drop(job) }

@@ -13,13 +13,13 @@
 //! | ASLEEP   | open   | it waits in the kernel: needs no turn, gets no signal, is looked at now and then |
 //! | LET_GO   | open   | there are no gates, or it is the end                                     |
 //!
-//! A thread whose task nobody waits for any more is *let go*: READY, it waits in a queue of its own, whose first comes into
-//! the other one now and then, and which is served where nothing else is to be run.
+//! A thread whose task nobody waits for any more is *let go*: READY, it waits in a queue of its own, whose first comes
+//! into the other one now and then, and which is served where nothing else is to be run.
 //!
 //! A thread comes here by force, from the monitor, or by choice, at a checkpoint. The only difference is that it closes
 //! its own gate in the latter case, without a signal; it has its turns, and its class in the kernel, as the others do.
-//! Threads of native tasks (`native.rs`) come whenever they have something to do, and leave to wait; they have a limit of
-//! their own.
+//! Threads of native tasks (`native.rs`) come whenever they have something to do, and leave to wait; they have a limit
+//! of their own.
 //!
 //! Standings and gates change under one lock, so a gate is never closed on a thread that is free. Only schedulers and
 //! the monitor take the lock, and threads that become bound by choice, or free; none of them stands behind a gate
@@ -50,8 +50,8 @@ const LOOKS_APART: u32 = 16;
 /// What a turn costs: a normal one's weight, so that it has one in each round.
 pub(crate) const TURN_COST: u32 = Priority::Normal.turns();
 
-/// So often one of those that were let go gets a turn of a millisecond although others want to run, in milliseconds: 3 % of
-/// one core for all of them. Chosen by feel: a lock that one of them holds comes free some day.
+/// So often one of those that were let go gets a turn of a millisecond although others want to run, in milliseconds: 3
+/// % of one core for all of them. Chosen by feel: a lock that one of them holds comes free some day.
 pub const CONDEMNED_INTERVAL_MS: u64 = 32;
 
 /// How often a first turn in which the thread got no core is repeated. (Beside other busy programs it may be long until
@@ -198,12 +198,12 @@ impl Bound {
         self.count() >= self.limit + self.natives.load(Ordering::Relaxed)
     }
 
-    /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task. Its
-    /// turn is over at once. The `slice` is that of the scheduler with this number since then.
+    /// By the monitor: takes the scheduler away from a thread that is in user code, and binds the thread to its task.
+    /// Its turn is over at once. The `slice` is that of the scheduler with this number since then.
     ///
-    /// All under the lock: a task that gives way in this very moment finds its scheduler taken, and its thread must wait
-    /// in [`Bound::unbind`] until it stands in the lists. Unbound before it was bound, it would stay there for good, free
-    /// but gated, and the monitor would find the slot without the scheduler.
+    /// All under the lock: a task that gives way in this very moment finds its scheduler taken, and its thread must
+    /// wait in [`Bound::unbind`] until it stands in the lists. Unbound before it was bound, it would stay there for
+    /// good, free but gated, and the monitor would find the slot without the scheduler.
     pub(crate) fn take_away(
         &self,
         core: &Core,
@@ -285,8 +285,8 @@ impl Bound {
         true
     }
 
-    /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the kernel,
-    /// or when its turn comes; then it passes its gate afterwards. With the priority that the task has by now.
+    /// By the thread of a native task, which goes on with it: `at_once`, as one that comes out of a sleep in the
+    /// kernel, or when its turn comes; then it passes its gate afterwards. With the priority that the task has by now.
     pub(crate) fn bind_native(&self, slot: &'static Slot, task: Task, at_once: bool) {
         let mut queues = self.queues.lock();
         slot.will_run(task);
@@ -419,8 +419,8 @@ impl Bound {
         }
     }
 
-    /// By the monitor: who does not come to its gate for so long takes its turns as the others do. (Whatever it is about, as
-    /// one that masks the signal it is demoted after some.)
+    /// By the monitor: who does not come to its gate for so long takes its turns as the others do. (Whatever it is
+    /// about, as one that masks the signal it is demoted after some.)
     pub(crate) fn look_at_new(&self) {
         if !self.has_new() {
             return;
@@ -448,8 +448,8 @@ impl Bound {
         queues.asleep.push(slot);
     }
 
-    /// Gives the turn to one that is new, else to the first in the queue whose credit suffices. Each that is passed over gets
-    /// its weight's worth.
+    /// Gives the turn to one that is new, else to the first in the queue whose credit suffices. Each that is passed
+    /// over gets its weight's worth.
     pub(crate) fn begin_turn(&self, scheduler: usize, among: Among) -> Option<&'static Slot> {
         let mut queues = self.queues.lock();
         let mut slot = None;
@@ -505,8 +505,8 @@ impl Bound {
         again
     }
 
-    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one. One that was let go goes on while there
-    /// is nothing else to run at all.
+    /// Goes on with a turn of so many nanoseconds, if nobody else waits for one. One that was let go goes on while
+    /// there is nothing else to run at all.
     pub(crate) fn extend_turn(
         &self,
         slot: &'static Slot,

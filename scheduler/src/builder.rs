@@ -163,19 +163,19 @@ impl Builder {
         self
     }
 
-    /// Has `handler` called for each slice that lasts for `threshold` or more; one under a millisecond counts as one. Mirrors
-    /// `erlang:system_monitor(long_schedule)`. Default: none.
+    /// Has `handler` called for each slice that lasts for `threshold` or more; one under a millisecond counts as one.
+    /// Mirrors `erlang:system_monitor(long_schedule)`. Default: none.
     ///
-    /// Once for each slice: when it ends, or is given away at a [`checkpoint`](crate::checkpoint); or, if the task lost its
-    /// scheduler ([`LongSlice::bound`]), already when it has lasted for the threshold, since it may never end. The
-    /// monitor finds them, to a millisecond or so, so one of little over the threshold may go unseen. Native tasks have no
-    /// slices, and a simulation finds none.
+    /// Once for each slice: when it ends, or is given away at a [`checkpoint`](crate::checkpoint); or, if the task lost
+    /// its scheduler ([`LongSlice::bound`]), already when it has lasted for the threshold, since it may never end. The
+    /// monitor finds them, to a millisecond or so, so one of little over the threshold may go unseen. Native tasks have
+    /// no slices, and a simulation finds none.
     ///
-    /// A plain task of the scheduler's calls it, with nothing held; it may send, log, block and take its time, and is then
-    /// treated as any task that does. Its own slices are not reported. What happens before it returns waits
-    /// ([`Builder::long_schedule_queue`]). If it panics, that is logged and counted ([`SchedulerFigures::panics`]), and it is
-    /// called for the next one. Once the scheduler is stopped it is not called any more. It should hold no handle of the
-    /// scheduler's, which would keep that up.
+    /// A plain task of the scheduler's calls it, with nothing held; it may send, log, block and take its time, and is
+    /// then treated as any task that does. Its own slices are not reported. What happens before it returns waits
+    /// ([`Builder::long_schedule_queue`]). If it panics, that is logged and counted ([`SchedulerFigures::panics`]), and
+    /// it is called for the next one. Once the scheduler is stopped it is not called any more. It should hold no handle
+    /// of the scheduler's, which would keep that up.
     ///
     /// [`SchedulerFigures::panics`]: crate::SchedulerFigures::panics
     ///
@@ -208,7 +208,8 @@ impl Builder {
         self
     }
 
-    /// Long slices that may wait for that handler to return, up to [`MAX_LONG_SCHEDULE_QUEUE`](crate::MAX_LONG_SCHEDULE_QUEUE); further ones are counted
+    /// Long slices that may wait for that handler to return, up to
+    /// [`MAX_LONG_SCHEDULE_QUEUE`](crate::MAX_LONG_SCHEDULE_QUEUE); further ones are counted
     /// ([`Figures::long_slices_lost`](crate::Figures::long_slices_lost)) and it never hears of them. Default:
     /// [`DEFAULT_LONG_SCHEDULE_QUEUE`](crate::DEFAULT_LONG_SCHEDULE_QUEUE).
     pub fn long_schedule_queue(mut self, n: usize) -> Builder {
@@ -216,16 +217,16 @@ impl Builder {
         self
     }
 
-    /// Pins each scheduler to a core: scheduler `i` to the `i`-th of those that the thread which builds it may use, round and
-    /// round. Whichever thread runs the scheduler is on that core, and so is one that it gives a turn, since its task does
-    /// not give way. More of such tasks' work gets done so, but where other programs use a core as well, a pinned scheduler
-    /// does not evade them: it is for machines (or containers with cores of their own) that run nothing else. Mirrors
-    /// `erl +sbt`. Default: false.
+    /// Pins each scheduler to a core: scheduler `i` to the `i`-th of those that the thread which builds it may use,
+    /// round and round. Whichever thread runs the scheduler is on that core, and so is one that it gives a turn, since
+    /// its task does not give way. More of such tasks' work gets done so, but where other programs use a core as well,
+    /// a pinned scheduler does not evade them: it is for machines (or containers with cores of their own) that run
+    /// nothing else. Mirrors `erl +sbt`. Default: false.
     ///
-    /// **What is started in a task inherits its core**: threads, pools that a library makes when it is first used (rayon's
-    /// global one), child processes; and [`std::thread::available_parallelism`] says 1 there. Make such pools before, on a
-    /// thread of the host's, or in [`Scheduler::blocking`]: threads of that pool, and the scheduler's own helpers, are not
-    /// pinned.
+    /// **What is started in a task inherits its core**: threads, pools that a library makes when it is first used
+    /// (rayon's global one), child processes; and [`std::thread::available_parallelism`] says 1 there. Make such pools
+    /// before, on a thread of the host's, or in [`Scheduler::blocking`]: threads of that pool, and the scheduler's own
+    /// helpers, are not pinned.
     ///
     /// ```
     /// let scheduler = otp_scheduler::Scheduler::builder().pin(true).build()?;
@@ -246,8 +247,9 @@ impl Builder {
         self
     }
 
-    /// Closures that may wait for a thread of the blocking pool, 1 to [`MAX_BLOCKING_QUEUE`](crate::MAX_BLOCKING_QUEUE).
-    /// Default: [`DEFAULT_BLOCKING_QUEUE`](crate::DEFAULT_BLOCKING_QUEUE).
+    /// Closures that may wait for a thread of the blocking pool, 1 to
+    /// [`MAX_BLOCKING_QUEUE`](crate::MAX_BLOCKING_QUEUE). Default:
+    /// [`DEFAULT_BLOCKING_QUEUE`](crate::DEFAULT_BLOCKING_QUEUE).
     pub fn blocking_queue(mut self, n: usize) -> Builder {
         self.settings.blocking.queue = n;
         self
@@ -260,16 +262,16 @@ impl Builder {
         self
     }
 
-    /// Lets tasks, and blocking closures, use tokio's libraries: the runtime is *entered* on every thread that runs code of
-    /// the program's. Feature `tokio`. Default: none.
+    /// Lets tasks, and blocking closures, use tokio's libraries: the runtime is *entered* on every thread that runs
+    /// code of the program's. Feature `tokio`. Default: none.
     ///
-    /// Timers and sockets of tokio's are served by the runtime's own driver, which must run: a multi-thread runtime does by
-    /// itself, a current-thread one only while somebody is inside its `block_on`. The scheduler runs the tasks all the
-    /// same; what they start by `tokio::spawn` runs on the runtime's threads.
+    /// Timers and sockets of tokio's are served by the runtime's own driver, which must run: a multi-thread runtime
+    /// does by itself, a current-thread one only while somebody is inside its `block_on`. The scheduler runs the tasks
+    /// all the same; what they start by `tokio::spawn` runs on the runtime's threads.
     ///
-    /// A handle keeps no runtime up: the host keeps the `Runtime` until the scheduler has ended
-    /// ([`Scheduler::join`]). If it is shut down first, tokio's operations fail or panic as they do in a task of its own,
-    /// and tasks that wait for a timer or socket of it are never woken or fail; no other task is touched.
+    /// A handle keeps no runtime up: the host keeps the `Runtime` until the scheduler has ended ([`Scheduler::join`]).
+    /// If it is shut down first, tokio's operations fail or panic as they do in a task of its own, and tasks that wait
+    /// for a timer or socket of it are never woken or fail; no other task is touched.
     ///
     /// ```
     /// # #[cfg(feature = "tokio")] {

@@ -88,7 +88,8 @@ pub(crate) struct Core {
     pub(crate) natives: Natives,
     pub(crate) offenders: Offenders,
     pub(crate) long: LongSlices,
-    /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a limit.
+    /// Times that a scheduler was taken from a thread, was given away by one, and should have been taken but for a
+    /// limit.
     pub(crate) taken_away: AtomicU64,
     pub(crate) given_away: AtomicU64,
     pub(crate) held_up: AtomicU64,
@@ -165,8 +166,8 @@ impl Core {
         &self.name
     }
 
-    /// By a thread that is about to run code of the program's: while what this gives lives, tokio's libraries find their
-    /// runtime on it.
+    /// By a thread that is about to run code of the program's: while what this gives lives, tokio's libraries find
+    /// their runtime on it.
     #[cfg(feature = "tokio")]
     pub(crate) fn enter_tokio(&self) -> Option<tokio::runtime::EnterGuard<'_>> {
         self.tokio.as_ref().map(tokio::runtime::Handle::enter)
@@ -394,8 +395,8 @@ impl Core {
         }
     }
 
-    /// Lets go of everything that could hold this core in a circle, once no thread runs a task any more: plain tasks are
-    /// cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
+    /// Lets go of everything that could hold this core in a circle, once no thread runs a task any more: plain tasks
+    /// are cancelled, timers and wakers dropped. Tasks in the queues belong to their owners.
     fn finish(&self) {
         self.natives.close(self);
         if self.left.load(Ordering::Acquire) > 0 {

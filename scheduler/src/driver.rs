@@ -1,8 +1,8 @@
 //! The poller: sockets, the timer descriptor and the wake token, in one epoll instance.
 //!
-//! One worker at most waits in it, the attendant (`idle.rs`); while there is none, busy workers look for sockets between
-//! slices. Sockets are registered through `mio`, edge triggered. The token and the timer are the attendant's: level
-//! triggered, so that a busy worker that looks at the wrong moment passes them over and does not take them away.
+//! One worker at most waits in it, the attendant (`idle.rs`); while there is none, busy workers look for sockets
+//! between slices. Sockets are registered through `mio`, edge triggered. The token and the timer are the attendant's:
+//! level triggered, so that a busy worker that looks at the wrong moment passes them over and does not take them away.
 //!
 //! mio rounds timeouts up to milliseconds; a timer descriptor on the same clock has nanoseconds. It is armed while
 //! somebody waits, for the earliest deadline of all wheels; an early deadline left armed by a cancel costs a look.

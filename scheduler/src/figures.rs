@@ -19,10 +19,11 @@ pub struct Figures {
     pub injector_lengths: RunQueueLengths,
     /// Schedulers that wait for something to do.
     pub idle: usize,
-    /// Schedulers that have gone offline ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
+    /// Schedulers that have gone offline
+    /// ([`Scheduler::set_schedulers_online`](crate::Scheduler::set_schedulers_online)).
     pub offline: usize,
-    /// Times that the system refused to pin a thread to its scheduler's core ([`Builder::pin`](crate::Builder::pin)): the
-    /// cores that the process may use were changed since the scheduler was built.
+    /// Times that the system refused to pin a thread to its scheduler's core ([`Builder::pin`](crate::Builder::pin)):
+    /// the cores that the process may use were changed since the scheduler was built.
     pub pins_refused: u64,
     /// Timers that are started and neither fired nor cancelled.
     pub timers: usize,
@@ -32,13 +33,13 @@ pub struct Figures {
     pub outside_wakes: u64,
     /// Threads bound to tasks that don't give way, and those of native tasks that don't wait.
     pub bound: usize,
-    /// Those of them that were let go ([`Scheduler::condemn`](crate::Scheduler::condemn)): their tasks count as ended for
-    /// everybody else, and they get the lowest share.
+    /// Those of them that were let go ([`Scheduler::condemn`](crate::Scheduler::condemn)): their tasks count as ended
+    /// for everybody else, and they get the lowest share.
     pub condemned: usize,
     /// Times that a scheduler was taken from a thread whose task did not give way.
     pub taken_away: u64,
-    /// Times that such a thread did not come to its gate in some 20 ms: its code masks the signal, and runs on behind no gate
-    /// until it gives way, or it got no core.
+    /// Times that such a thread did not come to its gate in some 20 ms: its code masks the signal, and runs on behind
+    /// no gate until it gives way, or it got no core.
     pub unanswered: u64,
     /// Times that a thread gave its scheduler away at a [`checkpoint`](crate::checkpoint).
     pub given_away: u64,
@@ -53,8 +54,8 @@ pub struct Figures {
     /// [`Scheduler::forget_longest_slice`](crate::Scheduler::forget_longest_slice) was called. Native tasks have no
     /// slices.
     pub longest_slice: Option<LongSlice>,
-    /// Long slices that the handler of [`Builder::long_schedule`](crate::Builder::long_schedule) never heard of, since too
-    /// many waited for it.
+    /// Long slices that the handler of [`Builder::long_schedule`](crate::Builder::long_schedule) never heard of, since
+    /// too many waited for it.
     pub long_slices_lost: u64,
     /// The same of tasks that were bound.
     pub bound_panics: u64,

@@ -31,11 +31,12 @@ const CLOSED: u32 = 1;
 /// Closed, and the thread stands at it.
 const WAITING: u32 = 2;
 
-/// Threads that run tasks at once, of all schedulers of the program together: each has a gate, which is found by its number.
-/// Past it there are no native tasks ([`NativeError::Gates`](crate::NativeError::Gates)), no schedulers, and no spare threads.
+/// Threads that run tasks at once, of all schedulers of the program together: each has a gate, which is found by its
+/// number. Past it there are no native tasks ([`NativeError::Gates`](crate::NativeError::Gates)), no schedulers, and no
+/// spare threads.
 ///
-/// The kernel's own limit is near: a thread has four mappings (its stack, that of its signal handlers, and their guards), and
-/// `vm.max_map_count` is 65,530 by default.
+/// The kernel's own limit is near: a thread has four mappings (its stack, that of its signal handlers, and their
+/// guards), and `vm.max_map_count` is 65,530 by default.
 pub const MAX_GATES: usize = 1 << 14;
 
 /// What `si_code` says of a signal that was queued with a value.
@@ -116,8 +117,8 @@ impl Gate {
         self.word.store(CLOSED, Ordering::SeqCst);
     }
 
-    /// True if the gate is closed and its thread waits at it. One that doesn't, though the gate is closed, is in a section of
-    /// the VM, in the kernel, or gets no core.
+    /// True if the gate is closed and its thread waits at it. One that doesn't, though the gate is closed, is in a
+    /// section of the VM, in the kernel, or gets no core.
     pub(crate) fn has_arrived(&self) -> bool {
         self.word.load(Ordering::SeqCst) == WAITING
     }
@@ -351,8 +352,8 @@ pub(crate) fn barrier_on_all_threads() -> bool {
     }
 }
 
-/// Runs on the thread that was sent the signal, at any point of its user code or of the VM's. It touches atomics and the
-/// futex only.
+/// Runs on the thread that was sent the signal, at any point of its user code or of the VM's. It touches atomics and
+/// the futex only.
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the thread's own word.
     let error = unsafe { *libc::__errno_location() };

@@ -54,8 +54,9 @@ pub struct VTable {
     /// As for `run`, of a header in type-stable memory that stays until the scheduler's threads have ended
     /// ([`Scheduler::join`]). Tasks in other memory must not have one.
     pub bound: Option<unsafe fn(NonNull<Header>)>,
-    /// The task's name for reports, if there is one: called when a slice of it was long, by any thread of the scheduler's,
-    /// in a section of the VM, so it should wait for nothing that the task may hold. The task may run meanwhile.
+    /// The task's name for reports, if there is one: called when a slice of it was long, by any thread of the
+    /// scheduler's, in a section of the VM, so it should wait for nothing that the task may hold. The task may run
+    /// meanwhile.
     ///
     /// It may come late, as `bound`: then it tells what it can.
     ///
@@ -133,8 +134,8 @@ impl Header {
     ///
     /// # Safety
     ///
-    /// The task is done, so that it is in no queue and no slice of it runs, and the next one is wholly written: a wake on any
-    /// thread may run it from here on.
+    /// The task is done, so that it is in no queue and no slice of it runs, and the next one is wholly written: a wake
+    /// on any thread may run it from here on.
     pub unsafe fn reset(&self) {
         self.set_native(0);
         self.state.reset();

@@ -9,8 +9,8 @@
 //! - A busy worker may be stuck in a long slice. The monitor notices sockets and timers that are late and wakes an idle
 //!   worker, which attends, until it goes idle again and finds that the busy ones do.
 //!
-//! A worker whose scheduler is offline (`online.rs`) is not idle: nobody wakes it for a task, and for the question who is
-//! the last it counts as asleep.
+//! A worker whose scheduler is offline (`online.rs`) is not idle: nobody wakes it for a task, and for the question who
+//! is the last it counts as asleep.
 //!
 //! Protocol:
 //! 1. A worker that found nothing to do enters: under the lock it writes itself down as sleeper or attendant, gives
@@ -30,8 +30,8 @@
 //!   at the queues: the same argument.
 //! - *Wake against leaving.* Both strike out under the lock, so a worker is either woken or left by itself. A wake-up
 //!   call that comes after it left all the same (it left since it saw work) is spurious at its next sleep.
-//! - *Two in the poller.* One event wakes one of them, which takes it. So between a wake-up of the attendant and its leaving
-//!   nobody else attends, however late timers are.
+//! - *Two in the poller.* One event wakes one of them, which takes it. So between a wake-up of the attendant and its
+//!   leaving nobody else attends, however late timers are.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 
@@ -165,9 +165,9 @@ impl Idle {
         }
     }
 
-    /// Counts a worker offline, whose queue is empty; it must look at the queues of others once more. If it was the last
-    /// awake of `workers` and nobody attends, this picks an idle one to search, and then to attend: the caller must wake
-    /// that one, a sleeper.
+    /// Counts a worker offline, whose queue is empty; it must look at the queues of others once more. If it was the
+    /// last awake of `workers` and nobody attends, this picks an idle one to search, and then to attend: the caller
+    /// must wake that one, a sleeper.
     pub(crate) fn go_offline(&self, workers: usize, was_searching: bool) -> Option<usize> {
         let mut waiting = self.waiting.lock();
         let mut change = OFFLINE;

@@ -1,5 +1,5 @@
-//! Which class of the kernel's bound threads are in: the normal one, or the idle one, which leaves the cores to everyone
-//! else.
+//! Which class of the kernel's bound threads are in: the normal one, or the idle one, which leaves the cores to
+//! everyone else.
 
 use crate::gate::Gate;
 
@@ -120,14 +120,14 @@ impl Record {
         }
     }
 
-    /// Beside other busy programs the idle class starves. Then it does not get any more of ours, and gives back those that
-    /// it has.
+    /// Beside other busy programs the idle class starves. Then it does not get any more of ours, and gives back those
+    /// that it has.
     fn starves(&self) -> bool {
         2 * self.used < self.offered.saturating_sub(OFFERED_AT_LEAST_NS)
     }
 
-    /// A turn of a thread that is not demoted. The others may have ended meanwhile: after so much time in turns the idle
-    /// class is tried anew.
+    /// A turn of a thread that is not demoted. The others may have ended meanwhile: after so much time in turns the
+    /// idle class is tried anew.
     fn forget_in_time(&mut self, lasted: u64) {
         self.since_starved += lasted;
         if self.since_starved >= STARVED_REMEMBERED_NS {

@@ -30,22 +30,23 @@
 //!
 //! # Tasks
 //!
-//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`], and in a task
-//! there is [`spawn()`]; their results come from a [`JoinHandle`], which can [abort](JoinHandle::abort) them.
+//! [`Scheduler::spawn`] makes a plain task out of a future, [`Scheduler::spawn_at`] one of a [`Priority`], and in a
+//! task there is [`spawn()`]; their results come from a [`JoinHandle`], which can [abort](JoinHandle::abort) them.
 //!
-//! Beneath, a task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`] a
-//! slice at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and no
-//! system call but to wake an idle thread. A VM makes its processes that way.
+//! Beneath, a task is memory of its owner's that begins with a [`Header`]; the scheduler runs it through its [`VTable`]
+//! a slice at a time. [`Scheduler::wake`] is all it takes to run one: no allocation, no reference count, no lock, and
+//! no system call but to wake an idle thread. A VM makes its processes that way.
 //!
 //! # Code that blocks
 //!
-//! [`blocking`] runs a closure on a pool of threads, for tasks to await. [`Scheduler::spawn_native`] runs a whole body of
-//! plain code on a thread of its own, in which [`block_on`] waits for futures. Both have limits, which the [`Builder`] sets.
+//! [`blocking`] runs a closure on a pool of threads, for tasks to await. [`Scheduler::spawn_native`] runs a whole body
+//! of plain code on a thread of its own, in which [`block_on`] waits for futures. Both have limits, which the
+//! [`Builder`] sets.
 //!
 //! # Time
 //!
-//! [`Scheduler::start_timer`] runs a closure once, [`Scheduler::start_periodic`] again and again; both are cancelled from
-//! any thread. In tasks there are [`sleep()`], [`timeout`] and [`interval`].
+//! [`Scheduler::start_timer`] runs a closure once, [`Scheduler::start_periodic`] again and again; both are cancelled
+//! from any thread. In tasks there are [`sleep()`], [`timeout`] and [`interval`].
 //!
 //! # Looking in
 //!
@@ -67,8 +68,8 @@
 //! # What is not
 //!
 //! - A slice ends when the task gives way: [`REDUCTIONS_PER_SLICE`] and a millisecond of the clock only ask it to. Code
-//!   that ignores both for 4 ms loses its scheduler, and gets turns of a millisecond on a thread of its own, behind a gate:
-//!   `docs/scheduler.md` tells how. A lock of the program's that such code holds is held until its next turn.
+//!   that ignores both for 4 ms loses its scheduler, and gets turns of a millisecond on a thread of its own, behind a
+//!   gate: `docs/scheduler.md` tells how. A lock of the program's that such code holds is held until its next turn.
 //! - Code that never returns can't be ended: [`Scheduler::join`] names its thread.
 //! - Spurious runs happen: whatever a task waits for, it must look whether it came.
 //! - Timers of different workers, and those due within 32.8 us of each other when more than a thousand are due at

@@ -1,8 +1,8 @@
 //! Locks whose holder is never made to wait at a gate, and a section for everything else that must be short.
 //!
-//! A thread that is bound to a task waits for its turns wherever it is (`gate.rs`); if it held a lock meanwhile, all who
-//! want that lock would wait for its next turn. These locks are `parking_lot`'s, held within a section of the VM. They
-//! are for code that does little under them and never calls the user's; locks of programs need none of it.
+//! A thread that is bound to a task waits for its turns wherever it is (`gate.rs`); if it held a lock meanwhile, all
+//! who want that lock would wait for its next turn. These locks are `parking_lot`'s, held within a section of the VM.
+//! They are for code that does little under them and never calls the user's; locks of programs need none of it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use crate::slot::{self, Slot};
 
-/// While it lives, the thread is in a section of the VM, where it is not made to wait at a gate. For a few instructions at a time, and never around code of the user's. Sections nest.
+/// While it lives, the thread is in a section of the VM, where it is not made to wait at a gate. For a few instructions
+/// at a time, and never around code of the user's. Sections nest.
 #[must_use = "the section ends when this is dropped"]
 pub struct Section {
     slot: Option<&'static Slot>,
@@ -137,9 +138,10 @@ impl<T: ?Sized> Mutex<T> {
 /// A mutex that the monitor takes, and who must be there for it.
 ///
 /// `parking_lot` keeps the waiters of all its locks in one table for the whole program, whose buckets it locks for
-/// moments. A program's own lock may be in that moment when its thread is stopped at a gate; who waits for a lock of the
-/// same bucket then waits for that thread's turn. The monitor sees to it that such threads get on, so it must never wait
-/// that way itself. The standard library's mutex has no table. For the same reason nobody allocates memory under it.
+/// moments. A program's own lock may be in that moment when its thread is stopped at a gate; who waits for a lock of
+/// the same bucket then waits for that thread's turn. The monitor sees to it that such threads get on, so it must never
+/// wait that way itself. The standard library's mutex has no table. For the same reason nobody allocates memory under
+/// it.
 #[derive(Debug)]
 pub(crate) struct MonitorMutex<T>(std::sync::Mutex<T>);
 

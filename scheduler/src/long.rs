@@ -1,8 +1,8 @@
 //! Slices that last for long: the longest one, with its task's name, and the handler that hears of each
 //! (`Builder::long_schedule`). Mirrors `erlang:system_monitor(long_schedule)`.
 //!
-//! A slice reads no clock. The monitor, which looks each millisecond, *marks* one that it finds still running: it writes
-//! down which slice of the scheduler's that is, and since when it knows it. So:
+//! A slice reads no clock. The monitor, which looks each millisecond, *marks* one that it finds still running: it
+//! writes down which slice of the scheduler's that is, and since when it knows it. So:
 //! 1. Who ran a slice compares the mark with the slice's number: one load and a comparison. If it is this one's, the
 //!    thread takes the time and reports, as long as the task is still its own.
 //! 2. A slice ends for its scheduler when that is given away at a checkpoint, so it is reported there.
@@ -11,8 +11,9 @@
 //!    Whoever is first marks it as told, under the lock of the bound threads.
 //!
 //! The reporter is a plain task, made when it is needed first. It calls the handler, so that a handler is code like any
-//! other of the program's: no lock is held around it, it may block or loop, and is bound then. The reporter's own slices
-//! are not reported, lest a slow handler hear of itself for ever; what others report meanwhile waits, up to a limit.
+//! other of the program's: no lock is held around it, it may block or loop, and is bound then. The reporter's own
+//! slices are not reported, lest a slow handler hear of itself for ever; what others report meanwhile waits, up to a
+//! limit.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -69,7 +70,8 @@ pub struct LongSlice {
     /// When it was seen to run first, in nanoseconds on [`Scheduler::now`](crate::Scheduler::now)'s clock: within some
     /// milliseconds of its beginning, as the monitor looks once in one.
     pub began_at: u64,
-    /// From there to its end, or until now if it goes on. By the wall clock: turns that its thread waited for are in it.
+    /// From there to its end, or until now if it goes on. By the wall clock: turns that its thread waited for are in
+    /// it.
     pub duration: Duration,
     /// It was bound to a thread: its scheduler was taken away and went on elsewhere. (A task that did so before may be
     /// bound from the start, and hold nobody up.)

@@ -3,14 +3,14 @@
 //! A scheduler is in one [`State`] at a time. It changes it only where it reads the clock anyway, so a slice costs
 //! nothing: what passes between two waits, and is neither a poll nor the firing of timers, is busy.
 //!
-//! Each state has a word: the time spent in it so far or, while the scheduler is in it, that less the time at which it came,
-//! so that a reader who adds the clock gets the time up to now. Only the thread that has the scheduler writes.
+//! Each state has a word: the time spent in it so far or, while the scheduler is in it, that less the time at which it
+//! came, so that a reader who adds the clock gets the time up to now. Only the thread that has the scheduler writes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
-/// What a scheduler spent its time on since it was built. Mirrors `statistics(scheduler_wall_time)`; over a part of that
-/// time by two readings and [`WallTime::since`].
+/// What a scheduler spent its time on since it was built. Mirrors `statistics(scheduler_wall_time)`; over a part of
+/// that time by two readings and [`WallTime::since`].
 ///
 /// ```
 /// use otp_scheduler::Scheduler;

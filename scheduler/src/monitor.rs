@@ -8,15 +8,16 @@
 //! - Tasks wait in a queue and a worker is idle: wakes it. (A worker tells of its queue between slices only.)
 //! - Each worker looks at timers and sockets at least once between two slices in every such millisecond.
 //! - Bound threads wait for a turn and a worker is idle: wakes it.
-//! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way, and marks it as long (`long.rs`).
+//! - A slice lasts for a millisecond: ends it, so that the next tick or await gives way, and marks it as long
+//!   (`long.rs`).
 //! - A slice lasts for four, in the task's own code: takes the scheduler away (`slot.rs`), gives it to a spare thread
 //!   (`threads.rs`), and binds the thread to its task (`bound.rs`).
 //! - Bound threads that slept in the kernel burn CPU again: puts them into the queue for turns.
 //! - A scheduler waits for something inside the VM: a lock, most likely, whose holder stands behind a gate. Opens all
 //!   gates until the next look. The same if no spare comes: who makes one takes locks of the program's, its allocator's
 //!   for one.
-//! - Either of that, and tasks that keep their schedulers past the limit of bound threads, is to be logged: leaves a note
-//!   (`notices.rs`).
+//! - Either of that, and tasks that keep their schedulers past the limit of bound threads, is to be logged: leaves a
+//!   note (`notices.rs`).
 //!
 //! Race: *falling asleep against the first worker that leaves.* The monitor writes that it sleeps, fence, reads the
 //! counts; the worker changes the counts, fence, reads whether the monitor sleeps. One of the two sees the other.
@@ -227,8 +228,8 @@ fn oversee(core: &Core, watches: &mut [Watch], was_emergency: bool) -> bool {
     emergency
 }
 
-/// For a scheduler that should have been taken away so long ago: true if there is no spare, and a lock behind a gate may
-/// be the reason.
+/// For a scheduler that should have been taken away so long ago: true if there is no spare, and a lock behind a gate
+/// may be the reason.
 fn is_spare_stuck(core: &Core, late: u64) -> bool {
     !core.threads.has_spare()
         && !core.bound.is_full()

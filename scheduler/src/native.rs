@@ -1,28 +1,30 @@
-//! Native tasks: code that blocks as it likes, on a thread of its own from the start, which takes turns as bound threads do.
+//! Native tasks: code that blocks as it likes, on a thread of its own from the start, which takes turns as bound
+//! threads do.
 //!
 //! Life of a native task:
 //! 1. It takes a *place*, of which there are so many, and with it counts as a thread that has not ended. Its header
 //!    is marked with the place: such a task never stands in a queue.
 //! 2. The maker (`threads.rs`) makes a thread for it. It is bound from the first moment (`bound.rs`), and waits for its
 //!    turn: many that start at once would keep the schedulers from the cores.
-//! 3. In [`block_on`] it waits: its state is at rest (`state.rs`), and its thread is not bound, so it costs its schedulers
-//!    nothing. The next wake of the task finds the state idle, and instead of pushing it wakes the thread, which is bound
-//!    again. It goes on at once if it used little lately, or a scheduler has nothing to do, as one that comes out of a
-//!    sleep in the kernel: its gate is open until the monitor sees it burn. Else it waits for its turn.
+//! 3. In [`block_on`] it waits: its state is at rest (`state.rs`), and its thread is not bound, so it costs its
+//!    schedulers nothing. The next wake of the task finds the state idle, and instead of pushing it wakes the thread,
+//!    which is bound again. It goes on at once if it used little lately, or a scheduler has nothing to do, as one that
+//!    comes out of a sleep in the kernel: its gate is open until the monitor sees it burn. Else it waits for its turn.
 //! 4. When the scheduler is stopped, those that wait are woken, and unwind with [`Stopped`]. Others go on until they
 //!    wait or end; `join` names their threads. Those that have no thread yet are given up, unrun.
 //!
 //! Races considered:
-//! - *A wake against the wait.* `rest` and `wake` have an order, as for all tasks. If the wake comes first, the task is at
-//!   rest for no moment. If not, its waker pushes: it writes PUSHED into the place's word, on which the thread sleeps.
+//! - *A wake against the wait.* `rest` and `wake` have an order, as for all tasks. If the wake comes first, the task is
+//!   at rest for no moment. If not, its waker pushes: it writes PUSHED into the place's word, on which the thread
+//!   sleeps.
 //! - *A push that comes late.* The thread goes on after that one push and no sooner, so none is ever left over: for the
 //!   next wait, or for who has the place, or the task's memory, later.
 //! - *Stop against the wait.* `close` writes STOPPED into the word. A thread that finds it leaves the state idle by a
 //!   compare-and-swap, and if that fails, a push is on its way.
 //! - *Stop against start.* Under one lock: nothing gets a place, or a thread, once the list is closed. The end of the
 //!   scheduler closes it, then looks again whether anybody is left.
-//! - *Join against start.* From its start to its end the place says that there is a thread, or will be: `join` waits also
-//!   for one that the maker makes at this moment, and of which nobody else knows.
+//! - *Join against start.* From its start to its end the place says that there is a thread, or will be: `join` waits
+//!   also for one that the maker makes at this moment, and of which nobody else knows.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -50,8 +52,8 @@ use crate::task::{self, JoinHandle};
 use crate::threads::First;
 use crate::worker;
 
-/// Native tasks of a scheduler at most, unless set. Each costs a thread: 2 MiB of address space, some 20 KiB of memory. As
-/// many as bound threads.
+/// Native tasks of a scheduler at most, unless set. Each costs a thread: 2 MiB of address space, some 20 KiB of memory.
+/// As many as bound threads.
 pub const DEFAULT_MAX_NATIVE: usize = 256;
 
 /// The most that can be asked for. Threads of a program are few: of all its schedulers together there are no more than
@@ -105,8 +107,8 @@ pub enum NativeError {
 #[non_exhaustive]
 pub struct WouldBlock;
 
-/// What a native task unwinds with when the scheduler is stopped, or its handle [aborts](crate::JoinHandle::abort) it, while it
-/// waits.
+/// What a native task unwinds with when the scheduler is stopped, or its handle [aborts](crate::JoinHandle::abort) it,
+/// while it waits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stopped;
@@ -163,9 +165,9 @@ impl NativePlace {
     ///
     /// # Safety
     ///
-    /// The header was made for the same scheduler. Its task is new or done, so that it is in no queue, no slice of it runs,
-    /// and nobody wakes it at this moment but by mistake (a wake of the task that was done). What comes next is its start, in
-    /// this place, or a [`Header::reset`].
+    /// The header was made for the same scheduler. Its task is new or done, so that it is in no queue, no slice of it
+    /// runs, and nobody wakes it at this moment but by mistake (a wake of the task that was done). What comes next is
+    /// its start, in this place, or a [`Header::reset`].
     pub unsafe fn mark(&self, header: &Header) {
         header.set_native(self.index + 1);
         header.state.hold();

@@ -1,5 +1,5 @@
-//! What the monitor wants logged. It allocates nothing and runs no code of the program's, such as a `tracing` subscriber,
-//! so it leaves a note, and the maker of threads (`threads.rs`) logs what came about since the last one.
+//! What the monitor wants logged. It allocates nothing and runs no code of the program's, such as a `tracing`
+//! subscriber, so it leaves a note, and the maker of threads (`threads.rs`) logs what came about since the last one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -1,5 +1,5 @@
-//! Offenders: tasks that did not give way, by their addresses. They are bound from the start of their next slice, so that
-//! they hold up no scheduler.
+//! Offenders: tasks that did not give way, by their addresses. They are bound from the start of their next slice, so
+//! that they hold up no scheduler.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -2,8 +2,8 @@
 //!
 //! A scheduler goes offline:
 //! 1. `set` writes the new number, and calls those that it concerns; one may attend, so the poller is called, too.
-//! 2. Each finds between two slices, or before it sleeps, that its number is past those online. It ends the turn that it
-//!    gives, and moves all tasks out of its queue into the common one.
+//! 2. Each finds between two slices, or before it sleeps, that its number is past those online. It ends the turn that
+//!    it gives, and moves all tasks out of its queue into the common one.
 //! 3. Under the lock of `idle.rs` it gives its searching count back and is counted as offline, not idle, so no wake-up
 //!    for a task is ever meant for it. If all others sleep and none attends, one of them is woken to.
 //! 4. It looks at the queues once more, as every searcher does, and wakes another if there is work. It sleeps.
@@ -15,10 +15,10 @@
 //! - *A wake-up for a task that meets one on its way.* Whoever was picked has the searching count. It gives it back in
 //!   step 3, *then* looks at the queues: as in `idle.rs`, either it sees the task or the pusher picks another.
 //! - *Going to sleep against `set`.* As with the end of all: write, call on one side; enter, read on the other.
-//! - *The last that is awake.* It attends if it goes idle after step 3, since those offline count as asleep for that; if
-//!   before, step 3 finds it. Both are under one lock. The first scheduler is always online.
-//! - *A task that keeps its thread.* The scheduler is taken away, or given away at a checkpoint, as for any other reason,
-//!   and the next thread finds that it is offline.
+//! - *The last that is awake.* It attends if it goes idle after step 3, since those offline count as asleep for that;
+//!   if before, step 3 finds it. Both are under one lock. The first scheduler is always online.
+//! - *A task that keeps its thread.* The scheduler is taken away, or given away at a checkpoint, as for any other
+//!   reason, and the next thread finds that it is offline.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,8 +3,8 @@
 //! Protocol:
 //! 1. What fires lies in the wheel, as any timer's; its schedule is shared with those who may cancel it. The schedule
 //!    says that it waits (and where in the wheel), that it fires, or that it is over.
-//! 2. Whoever took it out of the wheel says so in the schedule, fires outside of all locks, and puts it back for the next
-//!    multiple of the period, unless it is over meanwhile.
+//! 2. Whoever took it out of the wheel says so in the schedule, fires outside of all locks, and puts it back for the
+//!    next multiple of the period, unless it is over meanwhile.
 //! 3. A cancel says that it is over, and takes it out of the wheel if it waits there.
 //!
 //! Race: *cancel against fire.* Both change the schedule under its lock. If the cancel is first, the one that fires
@@ -105,9 +105,9 @@ impl PeriodicTimer {
         Ok(timer)
     }
 
-    /// Ends it, from any thread, its own firing too: gives the deadline of the beat that will not come, so the time left
-    /// is that less [`Scheduler::now`](crate::Scheduler::now). `None` if it was over already: cancelled, at its own
-    /// wish, by a panic or with its scheduler.
+    /// Ends it, from any thread, its own firing too: gives the deadline of the beat that will not come, so the time
+    /// left is that less [`Scheduler::now`](crate::Scheduler::now). `None` if it was over already: cancelled, at its
+    /// own wish, by a panic or with its scheduler.
     ///
     /// After that no firing begins; one that runs on another thread at this moment goes on to its end. Mirrors
     /// `timer:cancel/1`.

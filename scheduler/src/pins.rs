@@ -1,11 +1,12 @@
 //! Pinning: scheduler `i` stays on the `i`-th of the cores that the builder's thread may use, counted round and round.
 //!
-//! The thread that runs a scheduler is pinned, and so is a bound thread while the scheduler gives it a turn: one of the two
-//! runs, the other sleeps. Without pins the kernel now and then places two turns on one core and leaves another idle.
+//! The thread that runs a scheduler is pinned, and so is a bound thread while the scheduler gives it a turn: one of the
+//! two runs, the other sleeps. Without pins the kernel now and then places two turns on one core and leaves another
+//! idle.
 //!
-//! Whoever hands over a scheduler or a turn pins the thread before it wakes it: a sleeping thread wakes on its new core,
-//! a running one would be moved, which costs more. A bound thread that has no scheduler's core to itself (it sleeps in the
-//! kernel, or was let go) may run anywhere. Spares keep the last pin until they are given something.
+//! Whoever hands over a scheduler or a turn pins the thread before it wakes it: a sleeping thread wakes on its new
+//! core, a running one would be moved, which costs more. A bound thread that has no scheduler's core to itself (it
+//! sleeps in the kernel, or was let go) may run anywhere. Spares keep the last pin until they are given something.
 //!
 //! Threads that others made are never pinned: the monitor, the maker, the pools. But the kernel hands affinity down, so
 //! what a pinned thread starts is pinned as well.
@@ -18,8 +19,8 @@ use crate::gate::Gate;
 
 const ANYWHERE: usize = 0;
 
-/// Where a thread is pinned: the core's place in [`Pins`], plus one. Written by who gives the thread something, or under
-/// the lock of the bound threads.
+/// Where a thread is pinned: the core's place in [`Pins`], plus one. Written by who gives the thread something, or
+/// under the lock of the bound threads.
 #[derive(Debug, Default)]
 pub(crate) struct Pin(AtomicUsize);
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Priority {
-    /// Shares with the normal ones, at an eighth of the turns that each of them gets. With nothing normal to run it runs
-    /// like one.
+    /// Shares with the normal ones, at an eighth of the turns that each of them gets. With nothing normal to run it
+    /// runs like one.
     Low,
     /// The default.
     #[default]

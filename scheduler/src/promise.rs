@@ -1,7 +1,8 @@
 //! A promise: the place for one result, which comes once, and which one handle takes, by a poll or by a blocking wait.
 //!
 //! Wakers are the program's: their `clone` and `drop` may run any code, which may come back here, or panic. So none of
-//! that happens under the lock: a waker is cloned before the lock is taken for it, and what it replaces is dropped after.
+//! that happens under the lock: a waker is cloned before the lock is taken for it, and what it replaces is dropped
+//! after.
 
 use std::mem;
 use std::task::{Context, Poll, Waker};

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 use crate::slot;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): any seed will do, and near seeds give streams that have nothing in common. An
-/// addition and a mix, so it is fast enough for the choice of victims, too.
+/// SplitMix64 (Steele, Lea and Flood, 2014): any seed will do, and near seeds give streams that have nothing in common.
+/// An addition and a mix, so it is fast enough for the choice of victims, too.
 #[derive(Debug)]
 pub(crate) struct SplitMix(Cell<u64>);
 
@@ -34,8 +34,8 @@ pub(crate) fn mix(mut word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// A random number. In a [simulation](crate::simulation) it comes from the seed; elsewhere from a generator of the thread,
-/// which the system seeded. Not for secrets. Mirrors `rand:uniform/1`.
+/// A random number. In a [simulation](crate::simulation) it comes from the seed; elsewhere from a generator of the
+/// thread, which the system seeded. Not for secrets. Mirrors `rand:uniform/1`.
 ///
 /// ```
 /// let side = otp_scheduler::random() % 6 + 1;
@@ -53,10 +53,11 @@ fn of_thread() -> u64 {
     OF_THREAD.with(SplitMix::next)
 }
 
-/// The standard library's `RandomState` for programs that are to be simulated: its keys are [`random`] numbers, so that in
-/// a simulation the seed decides the order in which a map is walked.
+/// The standard library's `RandomState` for programs that are to be simulated: its keys are [`random`] numbers, so that
+/// in a simulation the seed decides the order in which a map is walked.
 ///
-/// Made outside a running simulation, for instance in a `static`, it is random there, too: the run is not the same twice.
+/// Made outside a running simulation, for instance in a `static`, it is random there, too: the run is not the same
+/// twice.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -89,7 +90,8 @@ impl BuildHasher for RandomState {
     type Hasher = DefaultHasher;
 
     fn build_hasher(&self) -> DefaultHasher {
-        // The standard library lets nobody choose the keys of its SipHash. Secret words that are hashed first do as well.
+        // The standard library lets nobody choose the keys of its SipHash. Secret words that are hashed first do as
+        // well.
         let mut hasher = DefaultHasher::new();
         for key in self.keys {
             hasher.write_u64(key);

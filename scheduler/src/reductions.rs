@@ -1,8 +1,8 @@
 //! What is left of a slice: the reductions of the thread that runs it.
 //!
-//! The thread counts them down, with plain loads and stores. The slice is over once no more than the *floor* is left: 0,
-//! or less when the same task goes on with a new slice, since others compare readings of what is left. By the clock the
-//! monitor ends it: it raises the floor above everything.
+//! The thread counts them down, with plain loads and stores. The slice is over once no more than the *floor* is left:
+//! 0, or less when the same task goes on with a new slice, since others compare readings of what is left. By the clock
+//! the monitor ends it: it raises the floor above everything.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 

@@ -77,13 +77,14 @@ impl Readiness {
     }
 }
 
-/// Wakers that wait for one direction of a source at most. A task that polls with another waker each time leaves the one
-/// before; past the limit the oldest is woken, and waits anew if it still wants to. So many that do have more room
+/// Wakers that wait for one direction of a source at most. A task that polls with another waker each time leaves the
+/// one before; past the limit the oldest is woken, and waits anew if it still wants to. So many that do have more room
 /// ([`Probe`]). Chosen by feel.
 const WAITERS_MAX: usize = 1024;
 
-/// A probe that has not come back after so many others is given up: nobody polls with that waker any more. More than wait
-/// for one source, and some 50 ms of wakes in vain where a source has both more waiters than the limit and such wakers.
+/// A probe that has not come back after so many others is given up: nobody polls with that waker any more. More than
+/// wait for one source, and some 50 ms of wakes in vain where a source has both more waiters than the limit and such
+/// wakers.
 const PROBE_PATIENCE: usize = 1 << 16;
 
 /// Tasks that wait in one direction. Nearly always one, which costs no allocation.
@@ -96,8 +97,8 @@ struct Waiters {
     probe: Option<Probe>,
 }
 
-/// One that was woken because of the limit. If it comes back it still waited, and so did those woken after it, most likely:
-/// without room for them all they would wake each other for ever.
+/// One that was woken because of the limit. If it comes back it still waited, and so did those woken after it, most
+/// likely: without room for them all they would wake each other for ever.
 #[derive(Debug)]
 struct Probe {
     waker: Waker,

@@ -12,9 +12,9 @@
 //!
 //! *WOKEN before YIELDED.* Who waits for an event shall not wait for everyone's whole slice after it: with a hundred
 //! loops, each of which uses its slice up, that made 650 us of a ticker's 650 us. Its share keeps it honest: the two
-//! lanes are charged with the reductions that their slices use, and WOKEN goes first only while it has used no more than
-//! a slice beyond its part. That is half, or more if it has more tasks than YIELDED: its part in a plain queue. (A chain
-//! of tasks that wake each other through the run-next slot is in YIELDED after its first slice: see `worker.rs`.)
+//! lanes are charged with the reductions that their slices use, and WOKEN goes first only while it has used no more
+//! than a slice beyond its part. That is half, or more if it has more tasks than YIELDED: its part in a plain queue. (A
+//! chain of tasks that wake each other through the run-next slot is in YIELDED after its first slice: see `worker.rs`.)
 //!
 //! *LOW.* OTP passes over a low process seven times of eight. The same comes of counting: each normal slice brings each
 //! low task an eighth of a turn, divided by the number of the normal ones.

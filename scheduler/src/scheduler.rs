@@ -91,8 +91,8 @@ impl Scheduler {
     ///
     /// # Panics
     ///
-    /// Off the threads of a scheduler, those of the blocking pool included: there, hand a clone of the scheduler over, or see
-    /// [`Scheduler::try_current`].
+    /// Off the threads of a scheduler, those of the blocking pool included: there, hand a clone of the scheduler over,
+    /// or see [`Scheduler::try_current`].
     ///
     /// ```
     /// use otp_scheduler::Scheduler;
@@ -150,9 +150,9 @@ impl Scheduler {
     /// Has `n` of the worker threads run tasks, 1 to all, from now on, and gives the number before. Mirrors
     /// `erlang:system_flag(schedulers_online, N)`. From any thread, also in a task.
     ///
-    /// One that shall be offline ends its slice, gives what is in its queue to the others, and sleeps; its timers fire as
-    /// before. Nothing waits for that: [`Figures::offline`] tells how many sleep by now. A simulation has one scheduler, which
-    /// is always online.
+    /// One that shall be offline ends its slice, gives what is in its queue to the others, and sleeps; its timers fire
+    /// as before. Nothing waits for that: [`Figures::offline`] tells how many sleep by now. A simulation has one
+    /// scheduler, which is always online.
     ///
     /// # Errors
     ///
@@ -213,10 +213,11 @@ impl Scheduler {
         self.core.bound.thread_of(task)
     }
 
-    /// Lets the thread go that is bound to the task, since nobody waits for the task any more: until it gives way it gets
-    /// a turn where nothing else is to be run, and one in [`CONDEMNED_INTERVAL_MS`](crate::CONDEMNED_INTERVAL_MS), shared with
-    /// others of its kind, beside that; and, unless the policy is [`Policy::Normal`](crate::Policy::Normal), the kernel's idle class. It does
-    /// nothing if no thread is bound to the task. Follows nothing: the pointer may be stale.
+    /// Lets the thread go that is bound to the task, since nobody waits for the task any more: until it gives way it
+    /// gets a turn where nothing else is to be run, and one in [`CONDEMNED_INTERVAL_MS`](crate::CONDEMNED_INTERVAL_MS),
+    /// shared with others of its kind, beside that; and, unless the policy is
+    /// [`Policy::Normal`](crate::Policy::Normal), the kernel's idle class. It does nothing if no thread is bound to the
+    /// task. Follows nothing: the pointer may be stale.
     pub fn condemn(&self, task: NonNull<Header>) {
         self.core.bound.condemn(task);
     }
@@ -282,15 +283,15 @@ impl Scheduler {
         self.core.simulated.is_some()
     }
 
-    /// Starts a timer that fires at `first_at` (on [`Scheduler::now`]'s clock) and each `period` nanoseconds from there,
-    /// until it is cancelled, or answers `Break`. Mirrors `timer:send_interval/2`.
+    /// Starts a timer that fires at `first_at` (on [`Scheduler::now`]'s clock) and each `period` nanoseconds from
+    /// there, until it is cancelled, or answers `Break`. Mirrors `timer:send_interval/2`.
     ///
     /// It does not drift: beats are due at multiples of the period, and none fires before its time. If the scheduler is
     /// late by whole periods, they are fired as one, with the number of those missed: who wants them all makes up for
     /// them (as `timer:send_interval` does), who wants the next one only needs nothing.
     ///
-    /// `fire` runs as a timer does ([`Fire`]): on a scheduler thread, between slices, never twice at a time, and should do
-    /// little. If it panics, the panic is logged and counted, and the timer is over. A firing allocates nothing.
+    /// `fire` runs as a timer does ([`Fire`]): on a scheduler thread, between slices, never twice at a time, and should
+    /// do little. If it panics, the panic is logged and counted, and the timer is over. A firing allocates nothing.
     ///
     /// # Errors
     ///
@@ -386,8 +387,8 @@ impl Scheduler {
     }
 
     /// Runs a closure on a thread of its own, as a *native task*: plain code that blocks as it likes, and shares the
-    /// schedulers' cores by turns with all tasks, as one does that never gives way. Within it [`block_on`](crate::block_on)
-    /// waits for futures.
+    /// schedulers' cores by turns with all tasks, as one does that never gives way. Within it
+    /// [`block_on`](crate::block_on) waits for futures.
     ///
     /// It costs a thread from its start to its end. For many short ones there is [`Scheduler::blocking`].
     ///
@@ -397,8 +398,8 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// There are as many as may be ([`Builder::max_native`], and [`MAX_GATES`](crate::MAX_GATES) in the whole program), or the
-    /// scheduler was stopped.
+    /// There are as many as may be ([`Builder::max_native`], and [`MAX_GATES`](crate::MAX_GATES) in the whole program),
+    /// or the scheduler was stopped.
     pub fn spawn_native<F, T>(&self, body: F) -> Result<JoinHandle<T>, NativeError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -419,13 +420,13 @@ impl Scheduler {
     /// Runs a closure that may block (files, a database's client, a long computation) on a thread of the blocking pool,
     /// and gives its result. Awaiting it costs no thread; if the pool's queue is full, it waits for room.
     ///
-    /// Nothing happens before the first poll. Dropped before the closure is in the queue, the future drops it; later the
-    /// closure runs all the same, and its result is dropped. Threads of the pool may block as they like,
+    /// Nothing happens before the first poll. Dropped before the closure is in the queue, the future drops it; later
+    /// the closure runs all the same, and its result is dropped. Threads of the pool may block as they like,
     /// [`JoinHandle::wait`] included; they run beside the schedulers, as the kernel sees fit, and
     /// [`checkpoint`](crate::checkpoint) does nothing there.
     ///
-    /// The result is an error if the closure panicked, or if the scheduler was stopped before it began. One that runs by
-    /// then goes on; [`Scheduler::join`] waits for it.
+    /// The result is an error if the closure panicked, or if the scheduler was stopped before it began. One that runs
+    /// by then goes on; [`Scheduler::join`] waits for it.
     ///
     /// ```
     /// # use otp_scheduler::Scheduler;
@@ -446,8 +447,8 @@ impl Scheduler {
         Blocking::new(Some(Arc::clone(&self.core)), closure)
     }
 
-    /// As [`Scheduler::blocking`], but the closure is in the queue at once; with a full queue it is given back. For threads
-    /// outside as well: [`JoinHandle::wait`]. Dropping the handle lets the closure run.
+    /// As [`Scheduler::blocking`], but the closure is in the queue at once; with a full queue it is given back. For
+    /// threads outside as well: [`JoinHandle::wait`]. Dropping the handle lets the closure run.
     ///
     /// # Errors
     ///
@@ -475,13 +476,13 @@ impl Scheduler {
         self.core.stop();
     }
 
-    /// Waits until the workers have ended, at most for `limit`, and all other threads of the scheduler. On one of them it
-    /// waits for the others.
+    /// Waits until the workers have ended, at most for `limit`, and all other threads of the scheduler. On one of them
+    /// it waits for the others.
     ///
     /// # Errors
     ///
-    /// The names of the threads that still run (one is stuck in a slice, or [`Scheduler::stop`] was not called). At once
-    /// for a simulation: it ends when it is dropped.
+    /// The names of the threads that still run (one is stuck in a slice, or [`Scheduler::stop`] was not called). At
+    /// once for a simulation: it ends when it is dropped.
     pub fn join(&self, limit: Duration) -> Result<(), Vec<String>> {
         self.core.join(limit)
     }

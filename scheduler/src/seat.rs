@@ -1,7 +1,8 @@
 //! The seat of a thread that runs tasks: a slot (`slot.rs`) of its own, for as long as it lives.
 //!
-//! There are so many slots in a program, since the gate's handler finds each by its number (`gate.rs`). So whoever wants a
-//! thread reserves a slot first, and hears of the limit before there is anything that could not be made to wait.
+//! There are so many slots in a program, since the gate's handler finds each by its number (`gate.rs`). So whoever
+//! wants a thread reserves a slot first, and hears of the limit before there is anything that could not be made to
+//! wait.
 //!
 //! Slots are never freed: a signal handler or a monitor may come late. Threads that end leave theirs to the next ones.
 

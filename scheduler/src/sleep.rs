@@ -13,8 +13,8 @@ use crate::periodic::{Beat, ZeroPeriod};
 use crate::slot;
 use crate::timers::TimerKey;
 
-/// The future of [`sleep`]: ready once its time has come, never before. It may be dropped at any time, which cancels its
-/// timer, and polled by any task on any thread. If its scheduler ends first, it wakes nobody.
+/// The future of [`sleep`]: ready once its time has come, never before. It may be dropped at any time, which cancels
+/// its timer, and polled by any task on any thread. If its scheduler ends first, it wakes nobody.
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     core: Arc<Core>,

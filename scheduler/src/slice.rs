@@ -158,8 +158,8 @@ pub fn current_scheduler() -> Option<usize> {
 ///
 /// Operations that may never wait (an always-ready socket, a full mailbox) call it before each unit of work.
 ///
-/// A task that has an executor of its own around this, one that polls again on the same thread, can't be made to give way
-/// so. It is bound before long, and gets on after some polls then: its turns are ended by the schedulers.
+/// A task that has an executor of its own around this, one that polls again on the same thread, can't be made to give
+/// way so. It is bound before long, and gets on after some polls then: its turns are ended by the schedulers.
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     if slice_is_over() {
@@ -169,8 +169,8 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     }
 }
 
-/// On a bound thread the task is told so often to give way. More than combinators poll one future in a poll of their own;
-/// chosen by feel.
+/// On a bound thread the task is told so often to give way. More than combinators poll one future in a poll of their
+/// own; chosen by feel.
 const REFUSALS: u32 = 64;
 
 #[cold]
@@ -203,8 +203,8 @@ pub async fn yield_now() {
 }
 
 /// Reductions left of the running slice; 0 or less when it is over, or goes on since nothing else wants to run
-/// ([`checkpoint`]); a very large number off a scheduler thread. The difference of two readings inside one slice is what
-/// was charged between them.
+/// ([`checkpoint`]); a very large number off a scheduler thread. The difference of two readings inside one slice is
+/// what was charged between them.
 #[inline]
 pub fn reductions_left() -> i64 {
     slot::current().map_or(UNLIMITED, |slot| slot.reductions().left())

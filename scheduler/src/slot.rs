@@ -5,8 +5,8 @@
 //!
 //! The thread is in one of two states: in user code (`depth` 0), or in a section of the VM (`depth` 1 and more, since
 //! sections nest), in which it may use the scheduler that it owns. User code may be in the accounting allocator
-//! (`accounting.rs`): then the gate waits as in a section, but the scheduler can be taken away, since the allocator does
-//! not use it.
+//! (`accounting.rs`): then the gate waits as in a section, but the scheduler can be taken away, since the allocator
+//! does not use it.
 //!
 //! Protocol of taking away:
 //! 1. A thread that enters a section stores its depth, *then* reads `taken`.
@@ -14,12 +14,12 @@
 //!    reads the depth. The barrier stands in for the one that the thread leaves out on its hot path.
 //! 3. Depth 0: the monitor swaps ASKED for TAKEN; the scheduler is its to give away. Else it withdraws.
 //! 4. A thread that enters and finds ASKED swaps it for REFUSED. Who swaps first wins the tie.
-//! 5. A thread that finds TAKEN touches nothing of the scheduler any more. It is *bound* to its task until the task gives
-//!    way; then the thread clears the word and gets another scheduler some day.
+//! 5. A thread that finds TAKEN touches nothing of the scheduler any more. It is *bound* to its task until the task
+//!    gives way; then the thread clears the word and gets another scheduler some day.
 //!
 //! Protocol of giving away, by choice, at a checkpoint (`slice.rs`):
-//! 1. The thread enters a section, swaps NONE for GIVEN, and has itself bound (`bound.rs`). If it can't be, it takes the
-//!    word back.
+//! 1. The thread enters a section, swaps NONE for GIVEN, and has itself bound (`bound.rs`). If it can't be, it takes
+//!    the word back.
 //! 2. It gives the scheduler to a spare, leaves the section, and waits at its gate for its turn. GIVEN is TAKEN in all
 //!    that follows.
 //!
@@ -203,7 +203,8 @@ impl Slot {
         Section(self)
     }
 
-    /// Enters a section that does not touch the scheduler: one for locks. It may be taken away meanwhile; the gate waits.
+    /// Enters a section that does not touch the scheduler: one for locks. It may be taken away meanwhile; the gate
+    /// waits.
     #[inline]
     pub(crate) fn enter_apart(&self) {
         let depth = self.own.depth.load(Ordering::Relaxed) + 1;
@@ -327,8 +328,8 @@ impl Slot {
         marked.map_addr(|address| address & !PRIORITY)
     }
 
-    /// By who takes the scheduler away, under the lock of the bound threads for one that is, or on the thread itself: the
-    /// task that runs on the thread, and its table. It may be done by now.
+    /// By who takes the scheduler away, under the lock of the bound threads for one that is, or on the thread itself:
+    /// the task that runs on the thread, and its table. It may be done by now.
     pub(crate) fn running(&self) -> Option<(Task, &'static VTable)> {
         let task = NonNull::new(self.task_pointer())?;
         // SAFETY: null or a table, stored before the task by the thread; who took the scheduler away has acquired what
@@ -348,7 +349,8 @@ impl Slot {
         ptr::eq(self.task_pointer(), task.as_ptr())
     }
 
-    /// On the slot's own thread; or for a spare that is about to be given that task, under the lock of the bound threads.
+    /// On the slot's own thread; or for a spare that is about to be given that task, under the lock of the bound
+    /// threads.
     #[inline]
     pub(crate) fn will_run(&self, task: Task) {
         // SAFETY: it was taken out of a queue to be run, so its owner keeps it.
@@ -404,8 +406,8 @@ impl Slot {
         if self.is_taken() {
             return None;
         }
-        // SAFETY: while the thread is in a section and `taken` does not say so, nobody takes the scheduler away (see the
-        // protocol), and an owned scheduler is there.
+        // SAFETY: while the thread is in a section and `taken` does not say so, nobody takes the scheduler away (see
+        // the protocol), and an owned scheduler is there.
         unsafe { self.own.local.load(Ordering::Relaxed).as_ref() }
     }
 
@@ -453,8 +455,8 @@ impl Slot {
         self.own.taken.store(NONE, Ordering::Release);
     }
 
-    /// By the monitor of `core`: takes the scheduler away, if the thread is in user code, and still one of that set (its
-    /// slot may have gone to a thread of another since the monitor looked it up).
+    /// By the monitor of `core`: takes the scheduler away, if the thread is in user code, and still one of that set
+    /// (its slot may have gone to a thread of another since the monitor looked it up).
     pub(crate) fn take_away(&self, core: *const Core) -> bool {
         let own = &self.own;
         if own.depth.load(Ordering::Relaxed) > 0

@@ -1,5 +1,5 @@
-//! Where a bound thread stands, and what is known of its turns. It is part of the thread's gate; the table of standings is
-//! in `bound.rs`.
+//! Where a bound thread stands, and what is known of its turns. It is part of the thread's gate; the table of standings
+//! is in `bound.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 

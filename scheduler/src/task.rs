@@ -5,8 +5,8 @@
 //! 2. That reference keeps the memory while the task is in a queue. Wakers and the join handle hold others.
 //! 3. When the future is ready, or panics, `run` drops it, stores the result, tells who waits, and takes the task off
 //!    the list: the memory may go then, so `run` answers `Step::Done`.
-//! 4. `abort` writes a note into the header, then wakes the task: the slice that comes of the wake finds the note (what a
-//!    waker wrote before is seen, see `state.rs`), and ends the task without a poll.
+//! 4. `abort` writes a note into the header, then wakes the task: the slice that comes of the wake finds the note (what
+//!    a waker wrote before is seen, see `state.rs`), and ends the task without a poll.
 //! 5. When the last worker has ended, the tasks still on the list are cancelled: futures dropped, who waits is told.
 //!
 //! The future is touched by the thread inside `run` only, or by `cancel` when no thread runs tasks any more.
@@ -48,7 +48,8 @@ pub enum JoinError {
         "the task was aborted, or the scheduler was stopped before it ended; join its tasks before `stop`"
     )]
     Cancelled,
-    /// `wait` was called on a scheduler thread, which would stand still, or in a native task, which would keep its turn.
+    /// `wait` was called on a scheduler thread, which would stand still, or in a native task, which would keep its
+    /// turn.
     #[error(
         "`wait` would block a scheduler thread; use `.await` on the handle, or `block_on(handle)` in a native task"
     )]
@@ -96,7 +97,8 @@ impl<T: Send + 'static> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// The task panicked or was cancelled; this is a scheduler thread; the task is one of a simulation and has not ended.
+    /// The task panicked or was cancelled; this is a scheduler thread; the task is one of a simulation and has not
+    /// ended.
     ///
     /// # Panics
     ///
@@ -116,17 +118,17 @@ impl<T: Send + 'static> JoinHandle<T> {
         self.joined.promise().is_kept()
     }
 
-    /// Ends the task, from any thread: its result is [`JoinError::Cancelled`], unless it comes to its end before. Nothing
-    /// waits for that; [`wait`](JoinHandle::wait), or `.await`, does. Mirrors `exit(Pid, kill)`.
+    /// Ends the task, from any thread: its result is [`JoinError::Cancelled`], unless it comes to its end before.
+    /// Nothing waits for that; [`wait`](JoinHandle::wait), or `.await`, does. Mirrors `exit(Pid, kill)`.
     ///
-    /// - A plain task that waits, or is in a queue, is not polled again: its future is dropped by the scheduler that would
-    ///   have run it. One that runs goes on until its next await that is not ready; if it is bound to a thread by now, that one
-    ///   is let go ([`Scheduler::condemn`](crate::Scheduler::condemn)).
-    /// - A native task that waits in [`block_on`](crate::block_on) unwinds, as when its scheduler is stopped: destructors
-    ///   run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends, let go as well. One that has not
-    ///   begun is dropped unrun.
-    /// - A closure of [`Scheduler::try_blocking`](crate::Scheduler::try_blocking) that is in the queue is dropped unrun when
-    ///   its turn comes. One that runs goes on to its end, and gives its result.
+    /// - A plain task that waits, or is in a queue, is not polled again: its future is dropped by the scheduler that
+    ///   would have run it. One that runs goes on until its next await that is not ready; if it is bound to a thread by
+    ///   now, that one is let go ([`Scheduler::condemn`](crate::Scheduler::condemn)).
+    /// - A native task that waits in [`block_on`](crate::block_on) unwinds, as when its scheduler is stopped:
+    ///   destructors run. One that runs, or sleeps in the kernel, goes on until it waits that way, or ends, let go as
+    ///   well. One that has not begun is dropped unrun.
+    /// - A closure of [`Scheduler::try_blocking`](crate::Scheduler::try_blocking) that is in the queue is dropped unrun
+    ///   when its turn comes. One that runs goes on to its end, and gives its result.
     ///
     /// ```
     /// use otp_scheduler::{JoinError, Scheduler};
@@ -197,8 +199,8 @@ where
     }
 }
 
-/// Starts a plain task on the scheduler that the calling task runs on: [`Scheduler::spawn`](crate::Scheduler::spawn) for who
-/// has no handle. Its priority is normal, whatever the caller's is.
+/// Starts a plain task on the scheduler that the calling task runs on: [`Scheduler::spawn`](crate::Scheduler::spawn)
+/// for who has no handle. Its priority is normal, whatever the caller's is.
 ///
 /// # Panics
 ///

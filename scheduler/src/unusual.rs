@@ -1,5 +1,5 @@
-//! What is not as usual, in one word: a worker reads it once between two slices, and looks at each matter only if some flag
-//! is set. What a flag stands for lies elsewhere and changes first. Who waits, and is called, looks there.
+//! What is not as usual, in one word: a worker reads it once between two slices, and looks at each matter only if some
+//! flag is set. What a flag stands for lies elsewhere and changes first. Who waits, and is called, looks there.
 
 use crate::sync::{AtomicU32, Ordering, fence};
 
@@ -29,8 +29,8 @@ impl Unusual {
         }
     }
 
-    /// After what the matter stands for came about: for a task, after each push into a queue, also of one that was taken out
-    /// of another.
+    /// After what the matter stands for came about: for a task, after each push into a queue, also of one that was
+    /// taken out of another.
     #[inline]
     pub(crate) fn note(&self, matter: Matter) {
         fence(Ordering::SeqCst);
@@ -39,8 +39,8 @@ impl Unusual {
         }
     }
 
-    /// Takes the flag back, unless `still` says that it holds. Who notes at the same time finds the flag gone, and sets it,
-    /// or is seen by the second look.
+    /// Takes the flag back, unless `still` says that it holds. Who notes at the same time finds the flag gone, and sets
+    /// it, or is seen by the second look.
     pub(crate) fn settle(&self, matter: Matter, still: impl Fn() -> bool) {
         if !self.has(matter) || still() {
             return;

@@ -3,14 +3,15 @@
 //! Where a worker looks for its next task, in this order:
 //! 1. Tasks of priority max and high, its own and those woken from outside.
 //! 2. The run-next slot: the last normal task woken by the slice before it. It inherits what is left of that slice, so
-//!    tasks that wake each other share one slice; when that is over it goes to the back of the queue with those that ran.
-//!    Nobody steals from the slot, so nobody is told of it.
+//!    tasks that wake each other share one slice; when that is over it goes to the back of the queue with those that
+//!    ran. Nobody steals from the slot, so nobody is told of it.
 //! 3. Every 61st time the injectors (tasks woken from outside), so that a queue that never empties cannot starve them.
 //! 4. Its own queue (`run_queue.rs`).
 //! 5. The injectors.
 //! 6. The queues of others, from a random one on: it steals up to half.
 //!
-//! Workers that never run dry steal nothing, so each compares its queue with the others' now and then ([`Local::balance`]).
+//! Workers that never run dry steal nothing, so each compares its queue with the others' now and then
+//! ([`Local::balance`]).
 //!
 //! A task taken from a queue gets a new slice. One that yields, or was woken while it ran, goes to the back.
 
@@ -64,8 +65,8 @@ pub(crate) struct Local {
     index: usize,
     queue: RunQueue,
     run_next: Cell<Option<Task>>,
-    /// Where the slice's first task came from, until that lane is charged, and whether it woke others that ran in the same
-    /// slice.
+    /// Where the slice's first task came from, until that lane is charged, and whether it woke others that ran in the
+    /// same slice.
     lane: Cell<Option<Lane>>,
     chained: Cell<bool>,
     searching: Cell<bool>,
@@ -411,8 +412,8 @@ impl Local {
         others_may
     }
 
-    /// What the scheduler's thread was left with when it was taken or given away, by who does so. That slice is over for
-    /// the scheduler; a mark on it is not the next one's.
+    /// What the scheduler's thread was left with when it was taken or given away, by who does so. That slice is over
+    /// for the scheduler; a mark on it is not the next one's.
     pub(crate) fn leaves_behind(&self, task: Option<(Task, &'static VTable)>) {
         self.left_behind.set(task);
         self.remote().counters.slices.add(1);

@@ -333,8 +333,8 @@ unsafe fn hold(header: NonNull<Header>) -> Step {
     Step::Done
 }
 
-/// A `join` knows of it also while its thread is made, when nobody but the maker does. Else it would answer that all is over,
-/// or wait for the thread without a limit.
+/// A `join` knows of it also while its thread is made, when nobody but the maker does. Else it would answer that all is
+/// over, or wait for the thread without a limit.
 #[test]
 fn join_names_native_tasks_that_are_about_to_run() {
     for round in 0..200 {

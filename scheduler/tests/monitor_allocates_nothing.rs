@@ -1,5 +1,5 @@
-//! The monitor takes schedulers away while some thread may hold the allocator's lock. So it allocates nothing: counted by an
-//! allocator of this test's own, which is why the test is a program of its own.
+//! The monitor takes schedulers away while some thread may hold the allocator's lock. So it allocates nothing: counted
+//! by an allocator of this test's own, which is why the test is a program of its own.
 
 mod common;
 

@@ -15,7 +15,8 @@ use otp_scheduler::{
     JoinHandle, Priority, REDUCTIONS_PER_SLICE, Scheduler, poll_proceed, tick, yield_now,
 };
 
-/// Schedulers that are taken from no task, however late a loaded machine lets it run: so the order is the queues' alone.
+/// Schedulers that are taken from no task, however late a loaded machine lets it run: so the order is the queues'
+/// alone.
 fn scheduler(schedulers: usize) -> Scheduler {
     let builder = Scheduler::builder().schedulers(schedulers);
     builder.max_bound(0).build().expect("worker threads start")

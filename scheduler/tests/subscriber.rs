@@ -1,5 +1,5 @@
-//! A `tracing` subscriber that panics at whatever it is told. It belongs to the program, so its tests are a program of their
-//! own.
+//! A `tracing` subscriber that panics at whatever it is told. It belongs to the program, so its tests are a program of
+//! their own.
 
 mod common;
 

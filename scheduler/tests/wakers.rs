@@ -1,4 +1,5 @@
-//! Wakers are the program's code: what their clones and drops do, and that they panic, holds nobody up and loses nothing.
+//! Wakers are the program's code: what their clones and drops do, and that they panic, holds nobody up and loses
+//! nothing.
 
 mod common;
 

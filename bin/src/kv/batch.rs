@@ -1,8 +1,8 @@
 //! Batches: the commands that a connection sends to the store in one message.
 //!
 //! A command is one byte for its name, four for the number of its arguments without the name, and for each of them four
-//! of length and the bytes themselves. What a connection has parsed and found to be a command with enough arguments need
-//! not be parsed and found again.
+//! of length and the bytes themselves. What a connection has parsed and found to be a command with enough arguments
+//! need not be parsed and found again.
 
 use super::command::Command;
 use super::resp::{Arguments, Span};

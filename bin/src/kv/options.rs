@@ -61,7 +61,8 @@ fn size(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Host names are not looked up: one may stand for several addresses, and it would be open to which of them clients come.
+/// Host names are not looked up: one may stand for several addresses, and it would be open to which of them clients
+/// come.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "an IP address and a port are wanted, such as 127.0.0.1:6380, [::1]:6380 or 0.0.0.0:6380".to_owned()

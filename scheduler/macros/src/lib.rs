@@ -24,9 +24,9 @@ use proc_macro::TokenStream;
 ///
 /// (The former means `proceed(1).await`, in half the time.)
 ///
-/// - A loop awaits if there is an `.await` in its body, or in the condition of a `while`: one that the loop itself would
-///   wait at, so not in a closure, an `async` block or an item inside. Loops inside the loop count. The same goes for
-///   functions.
+/// - A loop awaits if there is an `.await` in its body, or in the condition of a `while`: one that the loop itself
+///   would wait at, so not in a closure, an `async` block or an item inside. Loops inside the loop count. The same goes
+///   for functions.
 /// - Loops in closures and `async` blocks are loops like others. Entries of closures and `async` blocks get nothing:
 ///   most of them are a line long, and the compiler makes one loop of them and their callers.
 /// - An await is put only where there is one already. So no future has to wait that never did. At the entry, dropping
@@ -44,12 +44,13 @@ use proc_macro::TokenStream;
 ///
 /// # Cost
 ///
-/// A tick is a load, a subtraction, a store and a comparison in the thread's own memory: about a nanosecond, two with an
-/// await. A loop with one is not vectorised, so leave innermost loops over numbers without.
+/// A tick is a load, a subtraction, a store and a comparison in the thread's own memory: about a nanosecond, two with
+/// an await. A loop with one is not vectorised, so leave innermost loops over numbers without.
 ///
 /// # Arguments
 ///
-/// - `crate = path`: where `checkpoint`, `proceed` and `tick` are to be found, for programs that have the crate by another name.
+/// - `crate = path`: where `checkpoint`, `proceed` and `tick` are to be found, for programs that have the crate by
+///   another name.
 /// - `skip`: nothing is put in.
 ///
 /// # Errors

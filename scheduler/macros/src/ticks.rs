@@ -1,8 +1,9 @@
 //! Where ticks go: one walk over the code, in which each loop learns from its inside whether it awaits.
 //!
 //! A plain tick is the first statement of its body. At an await the future may be dropped, and an item that was taken
-//! from an iterator would be lost with it; and what a condition binds may not be `Send`. So `for` and `while` loops that
-//! await are spelled out as the compiler spells them out, with the tick in front of the next item, or of the condition.
+//! from an iterator would be lost with it; and what a condition binds may not be `Send`. So `for` and `while` loops
+//! that await are spelled out as the compiler spells them out, with the tick in front of the next item, or of the
+//! condition.
 
 use std::mem;
 

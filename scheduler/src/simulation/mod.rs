@@ -1,4 +1,5 @@
-//! Simulation: tasks on one thread, in virtual time, in an order that a seed decides. The same seed does the same again.
+//! Simulation: tasks on one thread, in virtual time, in an order that a seed decides. The same seed does the same
+//! again.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -40,8 +41,8 @@
 //!   whatever a set of schedulers could do, one of many seeds does.
 //! - *Preemption*: each slice gets a number of reductions at random, often so few that nearly each await gives way. As
 //!   everywhere, a task gives way at awaits only; a [`checkpoint`](crate::checkpoint) charges.
-//! - *Time*: stands still in a slice, goes on by its reductions and something at random after it, now and then by as much
-//!   as a kernel that is busy elsewhere would take, and jumps to the next timer when nothing is ready.
+//! - *Time*: stands still in a slice, goes on by its reductions and something at random after it, now and then by as
+//!   much as a kernel that is busy elsewhere would take, and jumps to the next timer when nothing is ready.
 //! - *Randomness*: [`random`](crate::random()) and [`RandomState`](crate::RandomState).
 //!
 //! # What is not
@@ -51,7 +52,8 @@
 //! - The monitor, gates and bound threads. Code that never gives way never ends, and the simulation neither.
 //! - Sockets and other sources of events: they answer `Unsupported`.
 //! - What a program takes from elsewhere: real time, the system's random numbers, addresses, the standard `HashMap`'s
-//!   order, other threads. Then a seed need not do the same again; [`Builder::replay`] finds the first step that differs.
+//!   order, other threads. Then a seed need not do the same again; [`Builder::replay`] finds the first step that
+//!   differs.
 
 mod explore;
 mod seam;
@@ -98,8 +100,8 @@ const JITTER_NS: u64 = 1_000;
 const SLICES_PER_PAUSE: u64 = 32;
 const PAUSE_NS: u64 = 2_000_000;
 
-/// A scheduler without threads, that runs tasks on the thread which calls [`run`](Simulation::run) and its like. See the
-/// [module](self).
+/// A scheduler without threads, that runs tasks on the thread which calls [`run`](Simulation::run) and its like. See
+/// the [module](self).
 ///
 /// Between two runs time stands still. Dropping the simulation ends it: plain tasks are cancelled, timers dropped.
 pub struct Simulation {
@@ -221,8 +223,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Reductions of a slice: one of the ranges, each as likely, then any number in it. Tiny slices explore more. Default:
-    /// three times 1 to 50, once [`REDUCTIONS_PER_SLICE`].
+    /// Reductions of a slice: one of the ranges, each as likely, then any number in it. Tiny slices explore more.
+    /// Default: three times 1 to 50, once [`REDUCTIONS_PER_SLICE`].
     pub fn budgets(mut self, ranges: impl IntoIterator<Item = RangeInclusive<u32>>) -> Builder {
         self.budgets = ranges.into_iter().collect();
         self

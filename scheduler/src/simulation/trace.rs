@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::random::mix;
 
-/// The steps of a simulation: how many, a hash of all, and the last ones themselves. Printed, it is a line for each kept
-/// step.
+/// The steps of a simulation: how many, a hash of all, and the last ones themselves. Printed, it is a line for each
+/// kept step.
 ///
 /// Two runs that did the same have equal traces. Nothing in a trace depends on where in memory anything lies.
 #[derive(Clone, Debug, PartialEq, Eq)]

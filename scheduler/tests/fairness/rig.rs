@@ -234,8 +234,8 @@ impl Rig {
             .collect()
     }
 
-    /// The hogs get even shares (by Jain's index). Other programs that want the cores may spoil a measurement, but not one
-    /// after another, and not the sum of them.
+    /// The hogs get even shares (by Jain's index). Other programs that want the cores may spoil a measurement, but not
+    /// one after another, and not the sum of them.
     pub fn check_shares(&self, for_so_long: Duration) {
         until("a hog is not bound", || {
             self.scheduler.figures().bound >= self.hogs.len()

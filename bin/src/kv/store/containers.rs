@@ -101,8 +101,8 @@ impl Store {
         Ok(())
     }
 
-    /// Refuses a reply of many elements that is over the limit. One that tells what was written is never refused, nor is
-    /// one value, which has a limit of its own.
+    /// Refuses a reply of many elements that is over the limit. One that tells what was written is never refused, nor
+    /// is one value, which has a limit of its own.
     pub(super) fn fits(&self, reply: &Reply) -> Done {
         if reply.len() > self.reply_end {
             Err(Refusal::ReplyTooBig)

@@ -7,8 +7,8 @@
 //! 3. Commands that read many rows await now and then, so that a large reply holds up nobody but those who wait for the
 //!    store as well.
 //! 4. Work that can wait (removing the rows of dead containers and of a flushed table, expired keys) is done in steps
-//!    of bounded size: each ends by a message of the store to itself, behind what came in meanwhile. A command that adds
-//!    rows does such a step itself, so that what waits cannot grow without bound (`chores`).
+//!    of bounded size: each ends by a message of the store to itself, behind what came in meanwhile. A command that
+//!    adds rows does such a step itself, so that what waits cannot grow without bound (`chores`).
 //! 5. If it dies, its tables go home to the keeper, and the next store finds in them all that it must know: there is no
 //!    other state.
 
@@ -63,9 +63,9 @@ pub struct Store {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Request(pub Binary);
 
-/// The replies to the first commands of a batch, at least one: how many commands, how many bytes of the batch they took,
-/// and their replies one behind the other. What is behind them was not looked at: so the replies of one call stay small
-/// unless a single one is large.
+/// The replies to the first commands of a batch, at least one: how many commands, how many bytes of the batch they
+/// took, and their replies one behind the other. What is behind them was not looked at: so the replies of one call stay
+/// small unless a single one is large.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Replies(pub usize, pub usize, pub Binary);
 
