@@ -1,10 +1,14 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod clock;
+mod hibernate;
 mod native;
 mod receive;
 mod request;
+mod selective;
 mod spawn;
 mod time;
+mod timers;
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -29,11 +33,13 @@ use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
 pub use native::NativeContext;
-pub use receive::{Receive, ReceiveWhere, Timeout};
+pub use receive::{Receive, Timeout};
 pub use request::{CallError, RequestId};
+pub use selective::{ReceiveMark, ReceiveWhere};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_process};
-pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
+pub use time::{IntervalError, IntervalRef, Sleep, Tick};
+pub use timers::{Due, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
 /// behaviours get `&mut Context`.
@@ -83,7 +89,7 @@ impl Context {
     }
 
     /// The process's state, if it is still there. While the lock is held it stays.
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
+    pub(crate) fn state(&self) -> Option<MutexGuard<'_, State>> {
         let process = self.process();
         let state = process.lock();
         (process.is(self.pid) && !state.exiting).then_some(state)
@@ -315,7 +321,6 @@ impl Context {
             envelope.kind == Kind::Down && envelope.reference == reference
         };
         state.inbox.discard(is_its_down);
-        state.skipped.discard(is_its_down);
         false
     }
 

@@ -3,7 +3,8 @@
 //! # Protocol
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
-//! 3. The process leaves every index: its name, its tables (to their heirs, or deleted).
+//! 3. The process leaves every index: its name, its tables (to their heirs, or deleted). Its timers go, as soon as its
+//!    state is taken out (step 5).
 //! 4. Its serial is cleared: from here on a look-up by its pid fails.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
 //! 6. Only now is anybody told: links, and the holders of monitors.
@@ -106,6 +107,11 @@ impl Process {
             (late, state)
         };
 
+        if let Some(rare) = state.rare.as_mut() {
+            let timers = mem::take(&mut rare.timers);
+            let references = timers.iter().map(|(&reference, ())| reference);
+            core.timers_of_the_dead(references, |parcel| drop_quietly(pid, parcel));
+        }
         self.tell(core, pid, &state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
         self.discard(core, pid, state);
@@ -191,10 +197,9 @@ impl Process {
         if let Some((_, timer)) = state.armed.take() {
             uncounted(|| core.scheduler.cancel_timer(timer));
         }
-        for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
-            while let Some(parcel) = queue.pop_front() {
-                drop_quietly(pid, parcel);
-            }
+        let mut left = mem::take(&mut state.inbox).into_queue();
+        while let Some(parcel) = left.pop_front() {
+            drop_quietly(pid, parcel);
         }
         if let Some(receiver) = state.receiver.take() {
             // Somebody else may receive for the process, with its Context, and is to learn that
