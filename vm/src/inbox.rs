@@ -265,6 +265,9 @@ impl Scan {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::envelope::{HOST, message};
 
@@ -388,6 +391,73 @@ mod tests {
         assert_eq!((number(&last), numbers(&inbox)), (3, vec![0, 1, 2]));
         push(&mut inbox, 9..10);
         assert_eq!(numbers(&inbox), [0, 1, 2, 9]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Change {
+        Push(u8),
+        Pop,
+        Mark,
+        /// The mark of this number, modulo how many there are.
+        Unmark(usize),
+        /// The first message with this remainder, from a mark on or from the beginning.
+        Take(Option<usize>, i64),
+        Discard(i64),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            (0..5_u8).prop_map(Change::Push),
+            Just(Change::Pop),
+            Just(Change::Mark),
+            any::<usize>().prop_map(Change::Unmark),
+            (any::<Option<usize>>(), 0..7_i64).prop_map(|(mark, n)| Change::Take(mark, n)),
+            (0..7_i64).prop_map(Change::Discard),
+        ]
+    }
+
+    proptest! {
+        /// The model: numbers, each greater than the one before; and for each mark the number that was next then.
+        #[test]
+        fn marks_hold_whatever_leaves(changes in vec(change(), 0..60)) {
+            let mut inbox = Inbox::default();
+            let (mut model, mut marks, mut next) = (Vec::new(), Vec::new(), 0);
+            for change in changes {
+                match change {
+                    Change::Push(count) => {
+                        let numbers = next..next + i64::from(count);
+                        push(&mut inbox, numbers.clone());
+                        model.extend(numbers.clone());
+                        next = numbers.end;
+                    }
+                    Change::Pop => {
+                        let oldest = (!model.is_empty()).then(|| model.remove(0));
+                        prop_assert_eq!(inbox.pop_front().map(|parcel| number(&parcel)), oldest);
+                    }
+                    Change::Mark => marks.push((inbox.mark(), next)),
+                    Change::Unmark(n) if !marks.is_empty() => {
+                        let (mark, _) = marks.remove(n % marks.len());
+                        inbox.unmark(mark);
+                    }
+                    Change::Take(n, wanted) => {
+                        let mark = n.filter(|_| !marks.is_empty()).map(|n| marks[n % marks.len()]);
+                        let from = mark.map_or(0, |(_, from)| from);
+                        let place = model.iter().position(|&n| n >= from && n % 7 == wanted);
+                        let looks = model.iter().filter(|&&n| n >= from);
+                        let looks = looks.take_while(|&&n| n % 7 != wanted).count();
+                        let found = place.map(|place| model.remove(place));
+                        let taken = take(&mut inbox, mark.map(|(mark, _)| mark), |n| n % 7 == wanted);
+                        prop_assert_eq!(taken, (found, looks + usize::from(found.is_some())));
+                    }
+                    Change::Discard(unwanted) => {
+                        model.retain(|n| n % 7 != unwanted);
+                        inbox.discard(|parcel| number(parcel) % 7 == unwanted);
+                    }
+                    Change::Unmark(_) => {}
+                }
+                prop_assert_eq!(numbers(&inbox), model.clone());
+            }
+        }
     }
 
     #[test]

@@ -20,35 +20,26 @@ impl Context {
     /// links, monitors and requests. Messages stay as they are.
     ///
     /// ```
-    /// use otp_vm::{Context, Timeout, Vm};
+    /// use otp_vm::{Context, Pid, Timeout, Vm};
+    /// use std::pin::Pin;
     ///
-    /// async fn counts(mut cx: Context, count: u32) {
-    ///     let scratch = vec![0; 1000];
-    ///     match cx.receive_as::<otp_vm::Pid>(Timeout::Infinity).await {
-    ///         Some(asks) => cx.send(asks, &count).unwrap(),
-    ///         None => drop(scratch),
-    ///     }
-    ///     // The scratch goes as well.
-    ///     cx.hibernate(move |cx| counts(cx, count + 1)).await
+    /// // One that goes on with itself names its future's type.
+    /// fn count(mut cx: Context, asked: u32) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    ///     Box::pin(async move {
+    ///         let from = cx.receive_as::<Pid>(Timeout::Infinity).await.unwrap();
+    ///         cx.send(from, &asked).unwrap();
+    ///         cx.hibernate(move |cx| count(cx, asked + 1)).await
+    ///     })
     /// }
     ///
-    /// # // A future of itself: boxed where it is made.
-    /// # fn boxed(cx: Context, count: u32) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-    /// #     Box::pin(async move {
-    /// #         let mut cx = cx;
-    /// #         let asks = cx.receive_as::<otp_vm::Pid>(Timeout::Infinity).await.unwrap();
-    /// #         cx.send(asks, &count).unwrap();
-    /// #         cx.hibernate(move |cx| boxed(cx, count + 1)).await
-    /// #     })
-    /// # }
-    /// # let vm = Vm::builder().schedulers(1).build()?;
-    /// # let run = vm.run(|mut cx| async move {
-    /// #     let counter = cx.spawn(|cx| boxed(cx, 1)).unwrap();
-    /// #     cx.send(counter, &cx.pid()).unwrap();
-    /// #     cx.send(counter, &cx.pid()).unwrap();
-    /// #     (cx.receive_as::<u32>(Timeout::Infinity).await, cx.receive_as::<u32>(Timeout::Infinity).await)
-    /// # });
-    /// # assert_eq!(run.wait()?, (Some(1), Some(2)));
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let counter = cx.spawn(|cx| count(cx, 1)).unwrap();
+    ///     cx.send(counter, &cx.pid()).unwrap();
+    ///     cx.send(counter, &cx.pid()).unwrap();
+    ///     [cx.receive().await.decode(), cx.receive().await.decode()]
+    /// });
+    /// assert_eq!(run.wait()?, [Ok(1), Ok(2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn hibernate<B, F>(self, next: B) -> !
