@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_epoch as epoch;
 use otp_heap::{OwnedTerm, Pid, Ref};
@@ -16,11 +16,13 @@ use crate::aliases::Aliases;
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
+use crate::message_queue::MessageQueueData;
 use crate::names::Names;
 use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
+use crate::timers::Timers;
 
 /// The inside of a VM. Always lives in an `Arc`.
 #[derive(Debug)]
@@ -31,6 +33,12 @@ pub(crate) struct Core {
     pub(crate) names: Names,
     pub(crate) aliases: Aliases,
     pub(crate) tables: Tables,
+    pub(crate) timers: Timers,
+    /// Of processes that are not told otherwise.
+    pub(crate) message_queue_data: MessageQueueData,
+    /// System time less monotonic time.
+    pub(crate) time_offset: Duration,
+    pub(crate) last_unique: AtomicU64,
     pub(crate) counts: Counts,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
@@ -67,6 +75,7 @@ impl Drop for KeptBySimulation {
             // SAFETY: timers are dropped when nobody runs tasks any more, and so no slice of this VM.
             unsafe { process.end_unrun() };
         }
+        core.timers.clear();
     }
 }
 
@@ -77,6 +86,9 @@ pub(crate) struct Counts {
     pub(crate) crashed: AtomicU64,
     pub(crate) discarded_sends: AtomicU64,
 }
+
+/// When simulations begin: 2020-01-01, 00:00 UTC.
+const SIMULATED_TIME_OFFSET: Duration = Duration::from_secs(1_577_836_800);
 
 /// References are handed to threads by the block, so that making one needs no shared line.
 const REFERENCE_BLOCK: u64 = 1024;
@@ -92,6 +104,8 @@ impl Core {
         scheduler: Scheduler,
         max_processes: usize,
         max_tables: usize,
+        max_timers: usize,
+        message_queue_data: MessageQueueData,
     ) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -102,6 +116,14 @@ impl Core {
         } else {
             ((number - 1) as u32).wrapping_shl(20) | 1
         };
+        let time_offset = if scheduler.is_simulated() {
+            SIMULATED_TIME_OFFSET
+        } else {
+            let system = SystemTime::now().duration_since(UNIX_EPOCH);
+            system
+                .unwrap_or_default()
+                .saturating_sub(Duration::from_nanos(scheduler.now()))
+        };
         let core = Arc::new_cyclic(|this| Self {
             name,
             scheduler,
@@ -109,6 +131,10 @@ impl Core {
             names: Names::default(),
             aliases: Aliases::default(),
             tables: Tables::new(max_tables),
+            timers: Timers::new(max_timers),
+            message_queue_data,
+            time_offset,
+            last_unique: AtomicU64::new(0),
             counts: Counts::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),
@@ -282,6 +308,8 @@ impl Core {
 
     /// Lets the core go, once no thread of its scheduler runs any more.
     pub(crate) fn let_go(&self) {
+        // They may hold the core in turn.
+        self.timers.clear();
         let kept = self.keep.lock().take();
         drop(kept);
     }

@@ -8,7 +8,8 @@ use otp_scheduler::{Figures, Priority, RunQueueLengths, WallTime};
 
 use crate::context::Context;
 use crate::message::Monitored;
-use crate::process::{Leftovers, Process, quietly};
+use crate::message_queue::MessageQueueData;
+use crate::process::{Attention, Leftovers, Process, quietly};
 use crate::vm::Vm;
 
 /// What a process is doing. `process_info(Pid, status)`.
@@ -40,6 +41,10 @@ pub struct ProcessInfo {
     pub initial_call: &'static str,
     /// What it is doing.
     pub status: Status,
+    /// It waits for a message with no body of its own: see [`Context::hibernate`].
+    pub hibernated: bool,
+    /// What is set for where its messages lie.
+    pub message_queue_data: MessageQueueData,
     /// Messages that have arrived and that it has not yet received.
     pub message_queue_len: usize,
     /// Whom it is linked with.
@@ -90,6 +95,12 @@ pub struct SystemInfo {
     pub table_count: usize,
     /// Most tables at once.
     pub table_limit: usize,
+    /// Timers that wait to send: those of [`Context::send_after`] and its like.
+    pub timer_count: usize,
+    /// Most such timers at once.
+    pub timer_limit: usize,
+    /// What processes begin with that are not told otherwise.
+    pub message_queue_data: MessageQueueData,
     /// Since the VM was built.
     pub uptime: Duration,
     /// Run queues, slices, steals, the longest slice and so on, by scheduler: `statistics(run_queue_lengths)`,
@@ -124,6 +135,9 @@ impl Vm {
             discarded_sends: core.counts.discarded_sends.load(Ordering::Relaxed),
             table_count: core.tables.count(),
             table_limit: core.tables.limit(),
+            timer_count: core.timers.count(),
+            timer_limit: core.timers.limit(),
+            message_queue_data: core.message_queue_data,
             uptime: Duration::from_nanos(core.scheduler.now()),
             schedulers_figures: figures,
         }
@@ -193,6 +207,8 @@ fn info(process: &Process, pid: Pid) -> Option<(ProcessInfo, Leftovers)> {
         } else {
             process.status()
         },
+        hibernated: process.attention().has(Attention::HIBERNATED),
+        message_queue_data: state.message_queue_data,
         message_queue_len: state.queue_len(),
         links: state.links.iter().map(|(&pid, ())| pid).collect(),
         monitors: state

@@ -66,20 +66,25 @@ mod destination;
 mod envelope;
 mod exit_reason;
 mod host;
+mod inbox;
 mod info;
 mod mailbox;
 mod message;
+mod message_queue;
 mod names;
 mod process;
+mod receive_macro;
 mod shutdown;
 mod small_map;
 mod sync;
 mod table;
+pub mod timer;
+mod timers;
 mod vm;
 
 pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
-    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, to_term,
+    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, term, term_match, to_term,
 };
 /// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
 ///
@@ -136,8 +141,8 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    AliasMode, CallError, Context, IntervalError, IntervalRef, MonitorOptions, NativeContext,
-    Receive, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply,
+    AliasMode, CallError, Context, Due, IntervalError, IntervalRef, MonitorOptions, NativeContext,
+    Receive, ReceiveMark, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply,
     SpawnRequestOptions, Spawned, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
@@ -146,10 +151,14 @@ pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
+pub use message_queue::MessageQueueData;
 pub use names::RegisterError;
 pub use process::table::MAX_PROCESSES;
+#[doc(hidden)]
+pub use receive_macro::support as __macros;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
 };
+pub use timers::{DEFAULT_MAX_TIMERS, TimerError};
 pub use vm::{BuildError, DEFAULT_MAX_PROCESSES, Vm, VmBuilder};

@@ -12,6 +12,7 @@
 //! A queue of Vyukov's kind would push by one exchange without a retry, but can't be closed in
 //! one step, and leaves a moment in which a pushed node isn't reachable yet.
 
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use crate::envelope::{Care, Envelope, Parcel};
@@ -131,6 +132,15 @@ unsafe fn from_node(node: *mut Envelope) -> Parcel {
     unsafe { Parcel::from_raw(NonNull::new_unchecked(node).cast()) }
 }
 
+/// A parcel in a queue, only to be looked at.
+///
+/// # Safety
+/// It stays in its queue, and is written by nobody, until the last use of what this gives.
+pub(crate) unsafe fn borrowed(node: *mut Envelope) -> ManuallyDrop<Parcel> {
+    // SAFETY: the caller's; it is not dropped.
+    ManuallyDrop::new(unsafe { from_node(node) })
+}
+
 /// A first-in-first-out queue of parcels, linked through their envelopes. Dropping it drops them.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -233,15 +243,56 @@ impl Queue {
         std::mem::forget(other);
     }
 
-    /// Removes the parcels that `unwanted` holds for. Linear.
-    pub(crate) fn discard(&mut self, mut unwanted: impl FnMut(&Parcel) -> bool) {
-        let mut kept = Queue::default();
-        while let Some(parcel) = self.pop_front() {
-            if !unwanted(&parcel) {
-                kept.push_back(parcel);
+    /// The oldest, or null.
+    #[inline]
+    pub(crate) fn head(&self) -> *mut Envelope {
+        self.head
+    }
+
+    /// The newest, or null.
+    pub(crate) fn tail(&self) -> *mut Envelope {
+        self.tail
+    }
+
+    /// Takes out the parcel behind `before`, or the oldest if that is null.
+    ///
+    /// # Safety
+    /// `before` is in the queue or null, and there is a parcel behind it.
+    pub(crate) unsafe fn remove_after(&mut self, before: *mut Envelope) -> Parcel {
+        // SAFETY: the queue owns its nodes, and these two are there; the second leaves it.
+        unsafe {
+            let link = if before.is_null() {
+                &raw mut self.head
+            } else {
+                &raw mut (*before).next
+            };
+            let node = *link;
+            *link = (*node).next;
+            if self.tail == node {
+                self.tail = before;
             }
+            self.len -= 1;
+            from_node(node)
         }
-        *self = kept;
+    }
+
+    /// A queue of linked nodes, oldest first.
+    ///
+    /// # Safety
+    /// The caller owns every node from `head` on.
+    pub(crate) unsafe fn of_chain(head: *mut Envelope) -> Self {
+        let mut queue = Self {
+            head,
+            ..Self::default()
+        };
+        let mut next = head;
+        while !next.is_null() {
+            queue.tail = next;
+            queue.len += 1;
+            // SAFETY: a node of the chain, owned by the caller.
+            next = unsafe { (*next).next };
+        }
+        queue
     }
 }
 
@@ -315,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn append_and_discard_keep_order() {
+    fn append_and_remove_keep_order() {
         let mut queue = Queue::default();
         let mut other = Queue::default();
         for number in 0..5 {
@@ -325,9 +376,17 @@ mod tests {
         queue.append(other);
         queue.append(Queue::default());
         assert_eq!(queue.len(), 10);
-        queue.discard(|parcel| number(parcel) % 2 == 0);
+        // SAFETY: there are ten.
+        unsafe {
+            assert_eq!(number(&queue.remove_after(ptr::null_mut())), 0);
+            let (mut before, mut behind) = (queue.head, (*queue.head).next);
+            while behind != queue.tail {
+                (before, behind) = (behind, (*behind).next);
+            }
+            assert_eq!(number(&queue.remove_after(before)), 9);
+        }
         queue.push_back(message(HOST, &11).unwrap());
-        assert_eq!(drain(queue), [1, 3, 5, 7, 9, 11]);
+        assert_eq!(drain(queue), [1, 2, 3, 4, 5, 6, 7, 8, 11]);
     }
 
     #[test]

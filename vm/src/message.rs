@@ -28,6 +28,7 @@ use crate::exit_reason::{ExitReason, REASON_TEXT_LIMIT_BYTES};
 /// assert_eq!(sum, 42);
 /// vm.shutdown(Duration::from_secs(1)).wait();
 /// ```
+#[repr(transparent)]
 pub struct Message(Parcel);
 
 /// What a message is, by its outer shape: the protocols of OTP that every behaviour knows.
@@ -184,6 +185,12 @@ pub struct Exit {
 impl Message {
     pub(crate) fn new(parcel: Parcel) -> Self {
         Self(parcel)
+    }
+
+    /// A parcel as a message, only to be looked at.
+    pub(crate) fn borrowed(parcel: &Parcel) -> &Self {
+        // SAFETY: a message is a parcel by another name (`repr(transparent)`).
+        unsafe { &*std::ptr::from_ref(parcel).cast::<Self>() }
     }
 
     pub(crate) fn into_parcel(self) -> Parcel {

@@ -101,6 +101,17 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    /// Gives spare room back.
+    pub(crate) fn shrink(&mut self) {
+        if let Self::Many(map) = self {
+            if map.is_empty() {
+                *self = Self::Empty;
+            } else {
+                map.shrink_to_fit();
+            }
+        }
+    }
+
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {

@@ -17,11 +17,13 @@ use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
+use crate::message_queue::MessageQueueData;
 use crate::names::RegisterError;
 use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
+use crate::timers::DEFAULT_MAX_TIMERS;
 
 /// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
 pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
@@ -71,6 +73,8 @@ pub struct VmBuilder {
     simulated: Option<Scheduler>,
     max_processes: usize,
     max_tables: usize,
+    max_timers: usize,
+    pub(crate) message_queue_data: MessageQueueData,
     long_schedule: Option<Duration>,
 }
 
@@ -210,6 +214,13 @@ impl VmBuilder {
         self
     }
 
+    /// Most timers that send at once ([`Context::send_after`] and its like), 0 for none; by default
+    /// [`DEFAULT_MAX_TIMERS`].
+    pub fn max_timers(mut self, max: usize) -> Self {
+        self.max_timers = max;
+        self
+    }
+
     /// The VM's name, for threads and reports.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -273,7 +284,14 @@ impl VmBuilder {
             Some(simulated) => simulated,
             None => self.scheduler.name(&self.name).build()?,
         };
-        let core = Core::new(self.name, scheduler, self.max_processes, self.max_tables);
+        let core = Core::new(
+            self.name,
+            scheduler,
+            self.max_processes,
+            self.max_tables,
+            self.max_timers,
+            self.message_queue_data,
+        );
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         Ok(Vm { core, host })
     }
@@ -288,6 +306,8 @@ impl Vm {
             simulated: None,
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
+            max_timers: DEFAULT_MAX_TIMERS,
+            message_queue_data: MessageQueueData::default(),
             long_schedule: None,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{bounded, down, expect};
-use otp_vm::{Native, Policy, Vm};
+use otp_vm::{Atom, Native, Policy, Vm};
 
 /// Ends the loops when the test ends, however it does.
 struct Flag(Arc<AtomicBool>);
@@ -100,10 +100,9 @@ impl<F: FnOnce()> Drop for AtDrop<F> {
 /// Its timer fires between the slices of a scheduler.
 #[test]
 fn a_late_message_for_nobody_whose_destructor_does_not_return_holds_nobody_up() {
-    bounded(1, |mut cx| async move {
+    bounded(1, |cx| async move {
         let flag = Flag::new();
-        let (gone, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
-        down(&mut cx, monitor).await;
+        let gone = Atom::new("nobody_gets_it").unwrap();
         let (told, begins) = std::sync::mpsc::channel();
         let spin = flag.spin();
         let late = Native::new(AtDrop(Some(move || {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{LIMIT, bounded, expect, idle, run};
 use otp_vm::{
     Context, ExitReason, IntervalError, MAX_PROCESSES, RegisterError, RunError, SpawnError,
-    SpawnOptions, Status, Vm, VmBuilder,
+    SpawnOptions, Status, Vm, VmBuilder, receive,
 };
 
 fn vm() -> Vm {
@@ -188,7 +188,7 @@ fn intervals_send_until_they_are_cancelled() {
 }
 
 #[test]
-fn an_interval_ends_with_who_gets_it_and_a_name_s_with_who_asked() {
+fn an_interval_ends_with_who_gets_it_and_a_name_s_with_who_had_it() {
     run(|mut cx| async move {
         let period = Duration::from_micros(100);
         let until_told = |mut cx: Context| async move {
@@ -196,20 +196,21 @@ fn an_interval_ends_with_who_gets_it_and_a_name_s_with_who_asked() {
         };
         let sink = cx.spawn(until_told).unwrap();
         let to_pid = cx.send_interval(period, sink, "tick").unwrap();
+        let until_the_end = |mut cx: Context| async move {
+            receive!(cx, { "end" => () });
+        };
+        let holder = cx.spawn(until_the_end).unwrap();
+        cx.register("gets_ticks", holder).unwrap();
+        cx.send_interval(period, "gets_ticks", "tick").unwrap();
+        cx.unregister("gets_ticks").unwrap();
         cx.register("gets_ticks", cx.pid()).unwrap();
-        let asker = cx
-            .spawn(move |mut cx| async move {
-                cx.send_interval(period, "gets_ticks", "tick").unwrap();
-                cx.receive().await;
-            })
-            .unwrap();
         while cx.is_alive(sink).await {
             cx.yield_now().await;
         }
         // Without a limit, whose timer would stay for a while.
         let tick: String = cx.receive().await.decode().unwrap();
         assert_eq!(tick, "tick");
-        cx.send(asker, "end").unwrap();
+        cx.send(holder, "end").unwrap();
         // Both are over at the next beat, and the VM has no timer any more.
         while cx.vm().system_info().schedulers_figures.timers > 0 {
             cx.yield_now().await;

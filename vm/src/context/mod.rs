@@ -1,14 +1,18 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod clock;
 mod exit;
+mod hibernate;
 mod link;
 mod monitor;
 mod native;
 mod receive;
 mod request;
+mod selective;
 mod spawn;
 mod spawn_request;
 mod time;
+mod timers;
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -34,13 +38,15 @@ use crate::vm::Vm;
 
 pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
-pub use receive::{Receive, ReceiveWhere, Timeout};
+pub use receive::{Receive, Timeout};
 pub use request::{CallError, RequestId};
+pub use selective::{ReceiveMark, ReceiveWhere};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_process};
 pub(crate) use spawn_request::Reply;
 pub use spawn_request::{SpawnReply, SpawnRequestOptions};
-pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
+pub use time::{IntervalError, IntervalRef, Sleep, Tick};
+pub use timers::{Due, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
 /// behaviours get `&mut Context`.
@@ -91,7 +97,7 @@ impl Context {
     }
 
     /// The process's state, if it is still there. While the lock is held it stays.
-    fn state(&self) -> Option<MutexGuard<'_, State>> {
+    pub(crate) fn state(&self) -> Option<MutexGuard<'_, State>> {
         let process = self.process();
         let state = process.lock();
         (process.is(self.pid) && !state.exiting).then_some(state)

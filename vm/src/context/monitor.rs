@@ -180,7 +180,6 @@ impl Context {
                 envelope.kind == Kind::Down && envelope.reference == reference
             };
             state.inbox.discard(is_its_down);
-            state.skipped.discard(is_its_down);
         }
         false
     }

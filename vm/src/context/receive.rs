@@ -1,8 +1,7 @@
 //! Receiving: the next message, or the first that fits.
 //!
-//! A selective receive sets aside what it passes over (`State::skipped`), so that each message is
-//! looked at once for each receive; when the next receive begins, what was set aside comes first
-//! again. A receive that is dropped half-way loses nothing.
+//! The messages stay in the inbox until one is chosen (`inbox.rs`), so a receive that is dropped half-way loses nothing.
+//! A selective one looks at each message once; `selective.rs` has it.
 
 use std::mem;
 use std::pin::Pin;
@@ -12,7 +11,6 @@ use std::time::Duration;
 use super::Context;
 use super::time::Alarm;
 use crate::envelope::Parcel;
-use crate::mailbox::Queue;
 use crate::message::Message;
 use crate::process::{Attention, Process, State, is_running, own_waker_matches};
 
@@ -52,27 +50,6 @@ impl Context {
             poll_receive(cx, Some(&mut alarm), task)
         })
         .await
-    }
-
-    /// The first message for which `select` gives a value; the others stay, in order.
-    /// Selective `receive`, with `after`.
-    ///
-    /// `select` sees each message once for each receive. Dropping the future loses nothing.
-    pub fn receive_where<T, S>(
-        &mut self,
-        after: impl Into<Timeout>,
-        select: S,
-    ) -> ReceiveWhere<'_, S>
-    where
-        S: FnMut(&Message) -> Option<T> + Send,
-    {
-        let alarm = Alarm::new(self, after.into());
-        ReceiveWhere {
-            cx: self,
-            select,
-            alarm,
-            started: false,
-        }
     }
 
     /// Without the lock: no message is there, and nothing else to be seen to. If one comes after this look it finds the
@@ -143,11 +120,8 @@ fn take_next(process: &Process, state: &mut State) -> Option<Parcel> {
     if state.exit.is_some() {
         return None;
     }
-    let parcel = match state.skipped.pop_front() {
-        None => state.inbox.pop_front(),
-        skipped => skipped,
-    };
-    if state.skipped.is_empty() && state.inbox.is_empty() {
+    let parcel = state.inbox.pop_front();
+    if state.inbox.is_empty() {
         process.forget(Attention::HOLDS);
     }
     parcel
@@ -208,124 +182,6 @@ impl Waiter {
                     // A slice for a message that came since the drain may have begun before it could know.
                     process.wake();
                 }
-            }
-        }
-    }
-}
-
-/// The future of [`Context::receive_where`].
-#[must_use = "a receive does nothing until it is awaited"]
-pub struct ReceiveWhere<'cx, S> {
-    cx: &'cx mut Context,
-    select: S,
-    alarm: Alarm,
-    started: bool,
-}
-
-impl<S> std::fmt::Debug for ReceiveWhere<'_, S> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ReceiveWhere")
-            .field("cx", &self.cx)
-            .finish_non_exhaustive()
-    }
-}
-
-// Nothing in it is pinned.
-impl<S> Unpin for ReceiveWhere<'_, S> {}
-
-impl<T, S> Future for ReceiveWhere<'_, S>
-where
-    S: FnMut(&Message) -> Option<T> + Send,
-{
-    type Output = Option<T>;
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Option<T>> {
-        ready!(otp_scheduler::poll_proceed(task));
-        let this = &mut *self;
-        if !this.started {
-            this.started = true;
-            if let Some(mut state) = this.cx.waiting_state() {
-                merge_skipped(&mut state);
-            }
-        }
-        let mut waiter = Waiter::new(this.cx, task);
-        this.alarm.arm_foreign(this.cx, task);
-        loop {
-            let Some(mut state) = this.cx.waiting_state() else {
-                return this.cx.wait_in_vain(task);
-            };
-            let leftovers = this.cx.process().drain(&mut state);
-            if state.exit.is_some() {
-                drop(state);
-                leftovers.finish();
-                return this.cx.wait_in_vain(task);
-            }
-            if state.inbox.is_empty() {
-                waiter.wait(this.cx, &mut state);
-                let over = this.alarm.poll(this.cx, &mut state, task);
-                drop(state);
-                leftovers.finish();
-                return over.map(|()| None);
-            }
-            let arrived = mem::take(&mut state.inbox);
-            drop(state);
-            leftovers.finish();
-            let mut scan = Scan {
-                cx: this.cx,
-                arrived,
-                passed: Queue::default(),
-            };
-            if let Some(found) = scan.run(&mut this.select) {
-                return Poll::Ready(Some(found));
-            }
-        }
-    }
-}
-
-/// Puts what an earlier selective receive passed over back in front.
-fn merge_skipped(state: &mut State) {
-    if state.skipped.is_empty() {
-        return;
-    }
-    let mut all = mem::take(&mut state.skipped);
-    all.append(mem::take(&mut state.inbox));
-    state.inbox = all;
-}
-
-/// Messages out of the lock while the program's closure looks at them; they go back whatever
-/// happens.
-struct Scan<'cx> {
-    cx: &'cx Context,
-    arrived: Queue,
-    passed: Queue,
-}
-
-impl Scan<'_> {
-    fn run<T>(&mut self, select: &mut impl FnMut(&Message) -> Option<T>) -> Option<T> {
-        while let Some(parcel) = self.arrived.pop_front() {
-            otp_scheduler::tick(1);
-            let message = Message::new(parcel);
-            match select(&message) {
-                Some(found) => return Some(found),
-                None => self.passed.push_back(message.into_parcel()),
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Scan<'_> {
-    fn drop(&mut self) {
-        let passed = mem::take(&mut self.passed);
-        let mut arrived = mem::take(&mut self.arrived);
-        // A process that ended meanwhile has nobody to keep them for.
-        if let Some(mut state) = self.cx.state() {
-            self.cx.process().note(Attention::HOLDS);
-            state.skipped.append(passed);
-            if !arrived.is_empty() {
-                arrived.append(mem::take(&mut state.inbox));
-                state.inbox = arrived;
             }
         }
     }

@@ -9,6 +9,7 @@ use otp_scheduler::{NativeError, NativePlace, Priority};
 use super::{Context, MonitorOptions, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
+use crate::message_queue::MessageQueueData;
 use crate::process::body::{LazyBody, NativeBody};
 use crate::process::{Body, Start};
 use crate::vm::Vm;
@@ -28,6 +29,7 @@ pub struct SpawnOptions {
     trap_exit: bool,
     label: Option<Atom>,
     priority: Priority,
+    pub(crate) message_queue_data: Option<MessageQueueData>,
 }
 
 impl SpawnOptions {
@@ -215,6 +217,7 @@ impl SpawnOptions {
             label: self.label,
             trap_exit: self.trap_exit,
             priority: self.priority,
+            message_queue_data: self.message_queue_data,
             ..Start::default()
         }
     }

@@ -1,4 +1,4 @@
-//! Time: sleeping, time limits, timers that send.
+//! Time: sleeping, time limits, intervals.
 //!
 //! A process's own time limits share one wheel timer. Each wait keeps its deadline; the process
 //! keeps the earliest (`State::wake_at`) and a timer that is due no later. When the timer fires
@@ -19,8 +19,8 @@ use serde::Serialize;
 use super::Context;
 use super::receive::Timeout;
 use crate::core::Core;
-use crate::destination::{Destination, SendError};
-use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
+use crate::destination::Destination;
+use crate::envelope::{self, Envelope, HOST, Kind, NO_REF, Parcel};
 use crate::process::{NEVER, Process, State, own_waker_matches};
 
 /// The coarse clock may be this far behind, and a limit taken from it must not be early. The
@@ -194,39 +194,6 @@ impl Fire for WakeForeign {
     }
 }
 
-/// A timer that sends a message: see [`Context::send_after`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimerRef(TimerKey);
-
-struct SendLater {
-    core: NonNull<Core>,
-    to: Destination,
-    parcel: Parcel,
-}
-
-// SAFETY: as for `WakeProcess`.
-unsafe impl Send for SendLater {}
-
-impl Fire for SendLater {
-    fn fire(self, _now: u64) {
-        // SAFETY: as for `WakeProcess`.
-        let core = unsafe { self.core.as_ref() };
-        // Whoever is gone by now gets nothing, as in OTP.
-        let mut parcel = self.parcel;
-        let unwanted = match core.resolve(&self.to) {
-            Ok(to) => {
-                *parcel.header_mut() = to.envelope(parcel.header().from);
-                core.deliver(to.pid, parcel).err()
-            }
-            Err(_) => Some(parcel),
-        };
-        if let Some(parcel) = unwanted.filter(|parcel| parcel.has_natives()) {
-            // Their destructors are the program's code, from which nobody could take this thread's scheduler.
-            drop(core.scheduler.spawn(async move { drop(parcel) }));
-        }
-    }
-}
-
 /// A timer that sends a message again and again: see [`Context::send_interval`]. A clone is the
 /// same timer. It goes on when the last one is dropped.
 #[derive(Debug, Clone)]
@@ -315,52 +282,13 @@ impl Context {
         }
     }
 
-    /// Sends a message later. A name is resolved when the time has come. `erlang:send_after/3`.
-    ///
-    /// # Errors
-    /// [`SendError::Encode`] when the message can't be serialised.
-    pub fn send_after<M: Serialize + ?Sized>(
-        &self,
-        after: Duration,
-        to: impl Into<Destination>,
-        message: &M,
-    ) -> Result<TimerRef, SendError> {
-        let parcel = envelope::message(self.pid, message)?;
-        let core = self.core();
-        let at = later(core.scheduler.now(), after);
-        let to = if self.discards() {
-            Destination::Nobody
-        } else {
-            to.into()
-        };
-        let fire = SendLater {
-            core: NonNull::from(core),
-            to,
-            parcel,
-        };
-        Ok(TimerRef(start_timer(core, at, fire)))
-    }
-
-    /// Takes a timer back; gives the time that was left, or None if it has fired (its message
-    /// may wait in the mailbox). `erlang:cancel_timer/1`.
-    pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let core = self.core();
-        let at = uncounted(|| core.scheduler.cancel_timer(timer.0))?;
-        Some(self.left(at))
-    }
-
-    /// The time left until a timer fires, or None if it has. `erlang:read_timer/1`.
-    pub fn read_timer(&self, timer: TimerRef) -> Option<Duration> {
-        let at = self.core().scheduler.read_timer(timer.0)?;
-        Some(self.left(at))
-    }
-
     /// Sends a message every `interval`, from one interval on. It does not drift: if the VM is
     /// late by several intervals, as many messages are sent at once, up to a thousand; the rest comes
     /// with the next ones. `timer:send_interval/3`.
     ///
-    /// It ends by [`Context::cancel_interval`], or with the process that gets the messages; if
-    /// that is given by name, which is resolved for each message, with this process.
+    /// It ends by [`Context::cancel_interval`], or with the process that gets the messages. A name is resolved for each
+    /// message; the interval ends with the process that had it in the beginning, and before its first message if nobody
+    /// had.
     ///
     /// # Errors
     /// [`IntervalError::Zero`]; [`IntervalError::Encode`] when the message can't be serialised, or
@@ -379,12 +307,10 @@ impl Context {
         } else {
             to.into()
         };
+        let holder = core.resolve(&to).ok().map(|address| address.pid);
         let mut each = SendEach {
             core: NonNull::from(core),
-            linked: match to {
-                Destination::Pid(pid) => pid,
-                _ => self.pid,
-            },
+            linked: holder.unwrap_or(HOST),
             to,
             message,
             owed: 0,
@@ -395,6 +321,9 @@ impl Context {
             .scheduler
             .start_periodic(first_at, period, move |beat| each.fire(beat))
             .map_err(|ZeroPeriod| IntervalError::Zero)?;
+        if holder.is_none() {
+            timer.cancel();
+        }
         Ok(IntervalRef(timer))
     }
 
@@ -403,17 +332,6 @@ impl Context {
     /// `timer:cancel/1`.
     pub fn cancel_interval(&self, interval: &IntervalRef) -> Option<Duration> {
         Some(self.left(interval.0.cancel()?))
-    }
-
-    fn left(&self, at: u64) -> Duration {
-        Duration::from_nanos(at.saturating_sub(self.monotonic_time()))
-    }
-
-    /// Nanoseconds since the VM was built; never goes back. `erlang:monotonic_time(nanosecond)`.
-    ///
-    /// A point in time, to be compared with others: `Duration::from_nanos(later - earlier)` is the span between two.
-    pub fn monotonic_time(&self) -> u64 {
-        self.core().scheduler.now()
     }
 }
 

@@ -3,7 +3,8 @@
 //! # Protocol
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
-//! 3. The process leaves every index, in this order: its timer, its tables (to their heirs, or deleted), its name. Who
+//! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its
+//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name. Who
 //!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
@@ -141,6 +142,9 @@ impl Process {
             for (alias, _) in rare.aliases.drain() {
                 core.aliases.remove(alias);
             }
+            let timers = mem::take(&mut rare.timers);
+            let references = timers.iter().map(|(&reference, ())| reference);
+            core.timers_of_the_dead(references, |parcel| drop_quietly(pid, parcel));
         }
         self.tell(core, pid, &mut state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
@@ -226,10 +230,9 @@ impl Process {
 
     /// Drops what the process still held; natives in messages may run the program's code.
     fn discard(&self, pid: Pid, mut state: State) {
-        for mut queue in [mem::take(&mut state.skipped), mem::take(&mut state.inbox)] {
-            while let Some(parcel) = queue.pop_front() {
-                drop_quietly(pid, parcel);
-            }
+        let mut left = mem::take(&mut state.inbox).into_queue();
+        while let Some(parcel) = left.pop_front() {
+            drop_quietly(pid, parcel);
         }
         if let Some(receiver) = state.receiver.take() {
             // Somebody else may receive for the process, with its Context, and is to learn that

@@ -8,6 +8,7 @@ pub(crate) mod body;
 mod deputy;
 mod drain;
 mod exit;
+mod hibernate;
 mod links;
 mod monitors;
 mod panics;
@@ -30,11 +31,14 @@ use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
+use crate::inbox::Inbox;
 use crate::info::Status;
-use crate::mailbox::{Mailbox, Queue};
+use crate::mailbox::Mailbox;
+use crate::message_queue::MessageQueueData;
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
+pub(crate) use hibernate::NextBody;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
@@ -106,10 +110,16 @@ impl Attention {
     pub(crate) const DOOMED: Self = Self(1);
     /// `State::exiting` is set.
     pub(crate) const EXITING: Self = Self(2);
-    /// There may be messages in `State::inbox` or `State::skipped`.
+    /// There may be messages in `State::inbox`.
     pub(crate) const HOLDS: Self = Self(4);
     /// A receive has waited with a waker that is not the process's own: slices take in messages for it, too.
     pub(crate) const FOREIGN: Self = Self(8);
+    /// `Rare::next_body` is set.
+    pub(crate) const TURNS: Self = Self(16);
+    /// The body waits for a message to be polled.
+    pub(crate) const HIBERNATED: Self = Self(32);
+    /// What a slice looks at once the body has given way.
+    pub(crate) const AFTER_SLICE: Self = Self(Self::DOOMED.0 | Self::TURNS.0);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -125,9 +135,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// Messages taken from the mailbox, oldest first.
-    pub(crate) inbox: Queue,
-    /// Messages that the running selective receive has passed over; older than `inbox`.
-    pub(crate) skipped: Queue,
+    pub(crate) inbox: Inbox,
     pub(crate) links: SmallMap<Pid, ()>,
     /// Monitors that this process holds.
     pub(crate) monitors: SmallMap<Ref, Pid>,
@@ -160,6 +168,7 @@ pub(crate) struct State {
     /// The type of the function that it began with.
     pub(crate) initial_call: Option<TypeName>,
     pub(crate) body_bytes: u32,
+    pub(crate) message_queue_data: MessageQueueData,
 }
 
 /// Parts of the state that few processes need.
@@ -173,6 +182,10 @@ pub(crate) struct Rare {
     pub(crate) extras: SmallMap<Ref, Extras>,
     /// Its active aliases.
     aliases: SmallMap<Ref, AliasLife>,
+    /// Timers that send to this process, and go with it.
+    pub(crate) timers: SmallMap<Ref, ()>,
+    /// What it goes on with after hibernation.
+    pub(crate) next_body: Option<NextBody>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
 }
@@ -317,6 +330,8 @@ impl Process {
         state.initial_call = start.initial_call;
         state.trap_exit = start.trap_exit;
         state.body_bytes = body_bytes;
+        let by_default = self.core().message_queue_data;
+        state.message_queue_data = start.message_queue_data.unwrap_or(by_default);
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
         }
@@ -419,6 +434,8 @@ pub(crate) struct Start {
     pub(crate) label: Option<Atom>,
     pub(crate) trap_exit: bool,
     pub(crate) priority: Priority,
+    /// By default, the VM's.
+    pub(crate) message_queue_data: Option<MessageQueueData>,
     pub(crate) on_exit: Option<OnExit>,
 }
 
@@ -433,6 +450,7 @@ impl Default for Start {
             label: None,
             trap_exit: false,
             priority: Priority::Normal,
+            message_queue_data: None,
             on_exit: None,
         }
     }
@@ -449,7 +467,7 @@ impl State {
 
     /// Messages in the mailbox that the process has drained so far.
     pub(crate) fn queue_len(&self) -> usize {
-        self.inbox.len() + self.skipped.len()
+        self.inbox.len()
     }
 }
 
@@ -460,6 +478,12 @@ mod tests {
     use otp_scheduler::{REDUCTIONS_PER_SLICE, checkpoint};
 
     use crate::{Context, Vm};
+
+    /// An idle process pays for each word.
+    #[test]
+    fn a_control_block_has_384_bytes_at_most() {
+        assert!(size_of::<super::Process>() <= 384);
+    }
 
     /// Gives way all the time, and is always ready.
     async fn wants_to_run(cx: Context) {

@@ -78,6 +78,9 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     if let Some(reason) = signals(process, pid) {
         return Some(reason);
     }
+    if process.attention().has(Attention::HIBERNATED) && process.sleeps_on(pid) {
+        return None;
+    }
     let waker = waker::borrowed(process);
     let mut cx = task::Context::from_waker(&waker);
     // SAFETY: the scheduler runs one slice of a process at a time.
@@ -85,6 +88,9 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     let body = body.as_mut()?;
     let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
+        Ok(Poll::Pending) if process.attention().has(Attention::AFTER_SLICE) => {
+            process.after_slice(pid)
+        }
         Ok(Poll::Pending) => None,
         Err(payload) => Some(reason_of_panic(payload)),
     };
@@ -151,6 +157,17 @@ fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
 }
 
 impl Process {
+    /// The body gave way, and there is more to do.
+    #[cold]
+    fn after_slice(&self, pid: Pid) -> Option<ExitReason> {
+        // A signal that the body's own receive took in may have decided the end.
+        if self.attention().has(Attention::DOOMED) {
+            return Some(self.reason_to_end(pid));
+        }
+        self.fall_asleep(pid);
+        None
+    }
+
     /// Of one that is doomed. Left where it is: until the process claims its end, its deputy may.
     #[cold]
     fn reason_to_end(&self, pid: Pid) -> ExitReason {

@@ -1,0 +1,6 @@
+//! OTP's scheduler_SUITE: shares by priority, and the number of schedulers online.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod online;
+mod priorities;
