@@ -15,9 +15,11 @@ use otp_scheduler::{Fire, Scheduler};
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
+use crate::module::Modules;
 use crate::names::Names;
 use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
+use crate::reports::Reports;
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
 
@@ -29,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) processes: ProcessTable,
     pub(crate) names: Names,
     pub(crate) tables: Tables,
+    pub(crate) modules: Modules,
+    pub(crate) reports: Reports,
     pub(crate) counts: Counts,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
@@ -90,6 +94,8 @@ impl Core {
         scheduler: Scheduler,
         max_processes: usize,
         max_tables: usize,
+        modules: Modules,
+        reports: Reports,
     ) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -106,6 +112,8 @@ impl Core {
             processes: ProcessTable::new(max_processes, first_serial),
             names: Names::default(),
             tables: Tables::new(max_tables),
+            modules,
+            reports,
             counts: Counts::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),

@@ -68,8 +68,11 @@ mod host;
 mod info;
 mod mailbox;
 mod message;
+mod module;
 mod names;
+mod origin;
 mod process;
+mod reports;
 mod shutdown;
 mod small_map;
 mod sync;
@@ -144,8 +147,14 @@ pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
+pub use module::{
+    ApplyError, Arguments, ArgumentsError, BoxFuture, Call, DEFAULT_MAX_MODULES, ExportInfo,
+    Function, FunctionError, LoadError, Module, ModuleBuilder, ModuleError, ModuleInfo,
+};
 pub use names::RegisterError;
+pub use origin::{Ancestor, InitialCall, MAX_ANCESTORS, Mfa, Origin};
 pub use process::table::MAX_PROCESSES;
+pub use reports::MAX_COPIED_BYTES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,

@@ -1,5 +1,6 @@
 //! The VM as its host program holds it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,11 @@ use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
+use crate::module::{DEFAULT_MAX_MODULES, LoadError, Module, Modules};
 use crate::names::RegisterError;
 use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
+use crate::reports::Reports;
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 
@@ -71,6 +74,9 @@ pub struct VmBuilder {
     simulated: Option<Scheduler>,
     max_processes: usize,
     max_tables: usize,
+    max_modules: usize,
+    modules: Vec<Module>,
+    reports: Reports,
     long_schedule: Option<Duration>,
 }
 
@@ -88,6 +94,9 @@ pub enum BuildError {
         /// What was asked for.
         asked: usize,
     },
+    /// More modules than the limit.
+    #[error(transparent)]
+    Module(#[from] LoadError),
     /// Slices shorter than the scheduler measures were to be told of.
     #[error("long_schedule has a threshold of {asked:?}: give {SHORTEST_LONG_SCHEDULE:?} or more")]
     LongSchedule {
@@ -210,6 +219,31 @@ impl VmBuilder {
         self
     }
 
+    /// Most modules at once, 0 for none; by default [`DEFAULT_MAX_MODULES`].
+    pub fn max_modules(mut self, max: usize) -> Self {
+        self.max_modules = max;
+        self
+    }
+
+    /// Loads a process module, before the first process runs: see [`Vm::load_module`].
+    pub fn module(mut self, module: Module) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// Has `handler` called with each report: of a crash, say. It downcasts to the types of reports that it knows:
+    /// `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether or not there is a handler.
+    ///
+    /// It is called in the process that the report is of, or in the one that makes it; without a lock of the VM's. A panic
+    /// of it is logged, and ends nobody. It should hold no [`Vm`], which would keep that up.
+    pub fn report_handler(
+        mut self,
+        handler: impl Fn(&(dyn Any + Send + Sync)) + Send + Sync + 'static,
+    ) -> Self {
+        self.reports = Reports::to(handler);
+        self
+    }
+
     /// The VM's name, for threads and reports.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -273,9 +307,20 @@ impl VmBuilder {
             Some(simulated) => simulated,
             None => self.scheduler.name(&self.name).build()?,
         };
-        let core = Core::new(self.name, scheduler, self.max_processes, self.max_tables);
+        let core = Core::new(
+            self.name,
+            scheduler,
+            self.max_processes,
+            self.max_tables,
+            Modules::new(self.max_modules),
+            self.reports,
+        );
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
-        Ok(Vm { core, host })
+        let vm = Vm { core, host };
+        for module in self.modules {
+            vm.load_module(module)?;
+        }
+        Ok(vm)
     }
 }
 
@@ -288,6 +333,9 @@ impl Vm {
             simulated: None,
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
+            max_modules: DEFAULT_MAX_MODULES,
+            modules: Vec::new(),
+            reports: Reports::default(),
             long_schedule: None,
         }
     }

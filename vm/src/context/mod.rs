@@ -145,9 +145,7 @@ impl Context {
 
     /// Who spawned the process; for one that the host program spawned, a pid that is nobody's.
     pub fn parent(&self) -> Pid {
-        self.state()
-            .and_then(|state| state.parent)
-            .unwrap_or(envelope::HOST)
+        self.state().map_or(envelope::HOST, |state| state.parent.0)
     }
 
     /// A reference that is unique in this VM. `make_ref/0`.

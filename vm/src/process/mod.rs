@@ -16,6 +16,7 @@ mod waker;
 use std::cell::UnsafeCell;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -29,6 +30,7 @@ use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
+use crate::origin::{Origin, Parent};
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
@@ -148,7 +150,9 @@ pub(crate) struct State {
     pub(crate) wake_at: u64,
     /// The wheel timer behind it; may be earlier than `wake_at`, and is then armed anew.
     pub(crate) armed: Option<(u64, TimerKey)>,
-    pub(crate) parent: Option<Pid>,
+    pub(crate) parent: Parent,
+    /// Where it says that it comes from: nothing, for most.
+    pub(crate) origin: Option<Arc<Origin>>,
     /// What most processes don't have.
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) label: Option<Atom>,
@@ -162,6 +166,8 @@ pub(crate) struct State {
 pub(crate) struct Rare {
     pub(crate) name: Option<Atom>,
     pub(crate) owns_tables: bool,
+    /// What those that it starts share.
+    pub(crate) child_origin: Option<Arc<Origin>>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
 }
@@ -300,7 +306,7 @@ impl Process {
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.wake_at = NEVER;
-        state.parent = Some(start.parent);
+        state.parent = Parent(start.parent);
         state.label = start.label;
         state.initial_call = start.initial_call;
         state.trap_exit = start.trap_exit;
