@@ -65,6 +65,8 @@ mod destination;
 mod envelope;
 mod exit_reason;
 mod host;
+mod host_calls;
+mod host_mailbox;
 mod info;
 mod mailbox;
 mod message;
@@ -145,6 +147,7 @@ pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
+pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
 pub use module::{

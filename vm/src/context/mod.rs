@@ -29,10 +29,12 @@ use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
 pub use native::NativeContext;
+pub(crate) use receive::poll_receive_of_host;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
-pub(crate) use spawn::{spawn_native_process, spawn_process};
+pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
+pub(crate) use time::Alarm;
 pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of
