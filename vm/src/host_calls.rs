@@ -15,8 +15,8 @@ use crate::vm::Vm;
 impl Vm {
     /// Asks a server and gives its reply: see [`Context::call`](crate::Context::call). `gen:call/4`.
     ///
-    /// A process of its own calls, so that a reply which comes too late is nobody's. Dropping the [`Run`] leaves the call
-    /// under way.
+    /// A process of its own calls, so that a reply which comes too late is nobody's. Dropping the [`Run`] leaves the
+    /// call under way.
     ///
     /// ```
     /// use otp_vm::{Context, MessageKind, Vm};
@@ -74,8 +74,8 @@ impl Vm {
 
     /// Waits for the end of a process, and gives what its monitor tells: `noproc` if it is gone already. `monitor/2`.
     ///
-    /// The monitor is set by a process of its own, soon; one that ends before that is told as `noproc`. To be sure of the
-    /// reason, spawn the process with a [`HostMailbox`](crate::HostMailbox) and monitor it from the start.
+    /// The monitor is set by a process of its own, soon; one that ends before that is told as `noproc`. To be sure of
+    /// the reason, spawn the process with a [`HostMailbox`](crate::HostMailbox) and monitor it from the start.
     ///
     /// ```
     /// use otp_vm::{ExitReason, Vm};

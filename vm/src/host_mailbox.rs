@@ -1,8 +1,8 @@
 //! A mailbox of the host program's: a pid that processes send to, and a handle that receives.
 //!
-//! Behind it is a process whose body only waits for the handle to be dropped, and whose [`Context`] the handle holds. So it
-//! is a process in all that others see: it may be monitored, linked, named, called and killed, and what one process sends
-//! to it arrives in order. It costs no thread; a message wakes its slice, and that the receiver.
+//! Behind it is a process whose body only waits for the handle to be dropped, and whose [`Context`] the handle holds.
+//! So it is a process in all that others see: it may be monitored, linked, named, called and killed, and what one
+//! process sends to it arrives in order. It costs no thread; a message wakes its slice, and that the receiver.
 
 use std::any::type_name;
 use std::fmt;
@@ -25,7 +25,8 @@ use crate::vm::Vm;
 /// A mailbox of the host program's, made by [`Vm::mailbox`]. Dropping it ends its process, with `normal`.
 ///
 /// It does not keep the VM up. When that is shut down the mailbox's process is asked to end as others are, and receives
-/// answer [`HostReceiveError::Exit`]; one that traps exits gets the message `{'EXIT', Pid, shutdown}`, and is to be dropped.
+/// answer [`HostReceiveError::Exit`]; one that traps exits gets the message `{'EXIT', Pid, shutdown}`, and is to be
+/// dropped.
 ///
 /// ```
 /// use otp_vm::Vm;

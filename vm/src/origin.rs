@@ -1,7 +1,7 @@
 //! Where a process comes from: what it began with, and who stands above it.
 //!
-//! `proc_lib` notes it in the first slice of what it starts, and others look at it: reports name the initial call, and a
-//! crash report has the ancestors of its neighbours as well. OTP keeps both in the process dictionary, under
+//! `proc_lib` notes it in the first slice of what it starts, and others look at it: reports name the initial call, and
+//! a crash report has the ancestors of its neighbours as well. OTP keeps both in the process dictionary, under
 //! `$initial_call` and `$ancestors`, and Elixir the callers under `$callers`.
 
 use std::fmt;
@@ -116,8 +116,8 @@ impl Serialize for Ancestor {
     }
 }
 
-/// Most ancestors, and most callers, that are kept of a process: one whose maker has as many drops the oldest. OTP has no
-/// limit, and a chain of processes that start each other carries them all. Chosen by feel: no tree is as high.
+/// Most ancestors, and most callers, that are kept of a process: one whose maker has as many drops the oldest. OTP has
+/// no limit, and a chain of processes that start each other carries them all. Chosen by feel: no tree is as high.
 pub const MAX_ANCESTORS: usize = 64;
 
 /// Where a process comes from, as it noted itself: see [`Context::set_origin`].
@@ -157,8 +157,8 @@ impl Context {
 
     /// Notes where this process comes from; None for nothing. Of more than [`MAX_ANCESTORS`] the furthest are left out.
     ///
-    /// `proc_lib` does it for what it starts. A process that takes the note away is reported all the same, without initial
-    /// call and ancestors, as in OTP one that erases its dictionary.
+    /// `proc_lib` does it for what it starts. A process that takes the note away is reported all the same, without
+    /// initial call and ancestors, as in OTP one that erases its dictionary.
     pub fn set_origin(&self, origin: Option<Arc<Origin>>) {
         let origin = origin.map(Origin::within_limits);
         let before = self
@@ -167,8 +167,8 @@ impl Context {
         drop(before);
     }
 
-    /// Where a process comes from that this one starts: this one, and those above it, are its ancestors. All that it starts
-    /// share it.
+    /// Where a process comes from that this one starts: this one, and those above it, are its ancestors. All that it
+    /// starts share it.
     pub fn child_origin(&self) -> Arc<Origin> {
         let known = self.core().with_state(self.pid(), |state| {
             let me = state

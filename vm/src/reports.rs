@@ -37,8 +37,8 @@ impl fmt::Debug for Reports {
 }
 
 impl Vm {
-    /// Gives a report to the handler that the VM was built with ([`VmBuilder::report_handler`](crate::VmBuilder)); nothing
-    /// happens without one. For behaviours, which define types of reports.
+    /// Gives a report to the handler that the VM was built with ([`VmBuilder::report_handler`](crate::VmBuilder));
+    /// nothing happens without one. For behaviours, which define types of reports.
     ///
     /// ```
     /// use otp_vm::Vm;
@@ -65,8 +65,8 @@ impl Vm {
         }
     }
 
-    /// Copies of the oldest messages that wait for a process, of the first `max`, and how many wait in all; None if it is
-    /// gone. Those over [`MAX_COPIED_BYTES`], and those that hold a native resource, are left out.
+    /// Copies of the oldest messages that wait for a process, of the first `max`, and how many wait in all; None if it
+    /// is gone. Those over [`MAX_COPIED_BYTES`], and those that hold a native resource, are left out.
     /// `process_info(Pid, messages)`.
     pub fn waiting_messages(&self, pid: Pid, max: usize) -> Option<(Vec<OwnedTerm>, usize)> {
         let (messages, len, leftovers) = self.core().with_process(pid, |process| {

@@ -1,8 +1,9 @@
 //! Crash reports: what is known of a process that ends by a failure of its own, and of those linked with it.
 //!
 //! Every process that [`proc_lib`](super) started makes one when its body panics, or ends with another reason than
-//! `normal`, `shutdown` and `{shutdown, _}`. A process that is ended from outside, by an exit signal, makes none, as in OTP:
-//! the report is of whoever failed first. It goes to the handler that the VM was built with, and to `tracing`, as text.
+//! `normal`, `shutdown` and `{shutdown, _}`. A process that is ended from outside, by an exit signal, makes none, as in
+//! OTP: the report is of whoever failed first. It goes to the handler that the VM was built with, and to `tracing`, as
+//! text.
 //!
 //! It is made while the process still is what it was: registered, linked, its mailbox full.
 

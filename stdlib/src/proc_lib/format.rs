@@ -30,8 +30,8 @@ impl Format {
         self
     }
 
-    /// Has the text about that long: each term gets an eighth of it, of neighbours only their pids are told, and what is
-    /// too long all the same is cut off. `chars_limit`.
+    /// Has the text about that long: each term gets an eighth of it, of neighbours only their pids are told, and what
+    /// is too long all the same is cut off. `chars_limit`.
     pub fn chars_limit(mut self, chars: usize) -> Self {
         self.chars_limit = Some(chars);
         self

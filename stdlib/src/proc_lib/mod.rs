@@ -263,8 +263,8 @@ where
 /// Starts a process as `options` say and waits until it is ready, and monitors it, from before it runs.
 /// `proc_lib:start_monitor/3,4,5`.
 ///
-/// The monitor is the caller's whether or not the start failed: its `DOWN` comes when the process is gone, which after a
-/// failure it is. No `EXIT` is left behind by a failure.
+/// The monitor is the caller's whether or not the start failed: its `DOWN` comes when the process is gone, which after
+/// a failure it is. No `EXIT` is left behind by a failure.
 ///
 /// # Errors
 /// When no process can be made, and so there is no monitor either. Why the process is not ready is in what is given.
@@ -309,7 +309,8 @@ async fn reason_in_mailbox(cx: &mut Context, monitor: Ref) -> ExitReason {
     }
 }
 
-/// Makes the process of a start. Whoever dies before it gets the request to begin tells why by the link, or by the monitor.
+/// Makes the process of a start. Whoever dies before it gets the request to begin tells why by the link, or by the
+/// monitor.
 fn spawn_to_start<B, F>(
     cx: &Context,
     options: &StartOptions,

@@ -27,13 +27,13 @@ pub enum StopError {
 
 /// Asks a process, by pid or name, to end with `reason`, and waits until it has. `proc_lib:stop/1,3`.
 ///
-/// The request is OTP's system message `{system, {Pid, Ref}, {terminate, Reason}}`, which every behaviour knows. A body of
-/// one's own looks for it with [`terminate_request`]; one that does not goes on, and the stop ends by its time limit. To
-/// end any process there is [`Context::exit_process`].
+/// The request is OTP's system message `{system, {Pid, Ref}, {terminate, Reason}}`, which every behaviour knows. A body
+/// of one's own looks for it with [`terminate_request`]; one that does not goes on, and the stop ends by its time
+/// limit. To end any process there is [`Context::exit_process`].
 ///
 /// # Errors
-/// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there), [`StopError::Timeout`] when it did
-/// not end in time; the request stands, also with a limit of zero.
+/// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there), [`StopError::Timeout`] when it
+/// did not end in time; the request stands, also with a limit of zero.
 pub async fn stop(
     cx: &mut Context,
     process: impl Into<Destination>,

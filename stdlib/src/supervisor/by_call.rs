@@ -6,9 +6,9 @@ use super::child::{ChildId, ChildSpec};
 use crate::proc_lib::StartError;
 
 impl ChildSpec {
-    /// A worker that a function of a process module starts, by name: it gives `Result<Pid, StartError>`, of a process that is
-    /// linked to the caller, which is the supervisor. The module is looked up at each start, so a restart comes from the
-    /// version that is loaded then.
+    /// A worker that a function of a process module starts, by name: it gives `Result<Pid, StartError>`, of a process
+    /// that is linked to the caller, which is the supervisor. The module is looked up at each start, so a restart comes
+    /// from the version that is loaded then.
     ///
     /// ```
     /// use otp_stdlib::prelude::*;

@@ -53,8 +53,8 @@ async fn told(cx: &mut Context, word: &str) {
     .await;
 }
 
-/// Runs `body` as a process under many seeds. The reports of a crash are made in the process that crashes, so they are in
-/// the channel before its end is told.
+/// Runs `body` as a process under many seeds. The reports of a crash are made in the process that crashes, so they are
+/// in the channel before its end is told.
 fn simulate<B, F>(body: B)
 where
     B: Fn(Context, mpsc::Receiver<CrashReport>) -> F + Clone + Send + 'static,

@@ -134,8 +134,8 @@ impl Call {
     /// A call of `function` in `module`.
     ///
     /// # Errors
-    /// When a name is no atom, or the arguments are none ([`Arguments::new`]), or more than 255. Whether there is such a
-    /// function shows when it is called.
+    /// When a name is no atom, or the arguments are none ([`Arguments::new`]), or more than 255. Whether there is such
+    /// a function shows when it is called.
     pub fn new<A>(module: &str, function: &str, arguments: &A) -> Result<Self, ApplyError>
     where
         A: Serialize + ?Sized,
@@ -182,7 +182,8 @@ impl Call {
         &self.arguments
     }
 
-    /// The call as the body of a process, for each way to spawn one: `cx.spawn_link(call.body())`. `spawn/3` and its like.
+    /// The call as the body of a process, for each way to spawn one: `cx.spawn_link(call.body())`. `spawn/3` and its
+    /// like.
     ///
     /// What the function gives is dropped. A function that is not there ends the process, with `undef`.
     pub fn body(self) -> impl FnOnce(Context) -> BoxFuture<'static, Result<(), ExitReason>> + Send {

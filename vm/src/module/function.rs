@@ -103,8 +103,8 @@ pub(super) fn unindented(doc: &str) -> String {
 
 /// The arguments of a call: a list of terms.
 ///
-/// Made of a Rust tuple, array or sequence with so many elements, or of `()` for none. They are copied, so none may hold
-/// a native resource.
+/// Made of a Rust tuple, array or sequence with so many elements, or of `()` for none. They are copied, so none may
+/// hold a native resource.
 pub struct Arguments(OwnedTerm);
 
 impl Arguments {

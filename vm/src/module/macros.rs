@@ -5,8 +5,8 @@
 ///
 /// Each function is `pub async fn name(cx: &mut Context, argument: Type, …) -> Type`; the types of arguments are
 /// deserialised, that of the result is serialised. The context is the process's that calls. Its names are those of the
-/// place where the module stands (`use super::*`), which is a Rust module, not a function. In brackets behind the name are attributes; `vsn` is the version. What
-/// is not exported stands outside.
+/// place where the module stands (`use super::*`), which is a Rust module, not a function. In brackets behind the name
+/// are attributes; `vsn` is the version. What is not exported stands outside.
 ///
 /// Within the program the functions are called as any others: `calc::add(&mut cx, 1, 2).await`.
 ///

@@ -1,11 +1,12 @@
 //! Process modules: named sets of functions that are called by module, function and arguments.
 //!
-//! A Rust function is called by its path, and that is right within a program. A module is for what comes as data: what a
-//! child specification or a command line names, what another node or a shell asks for. So arguments and result are
+//! A Rust function is called by its path, and that is right within a program. A module is for what comes as data: what
+//! a child specification or a command line names, what another node or a shell asks for. So arguments and result are
 //! terms, by serde, and a function that is not there is an error, `undef`, not a failure to compile.
 //!
 //! # The way of a call
-//! 1. [`Call`] is the data: `{Module, Function, Arguments}`. It is checked when it is made, to be a list of arguments and
+//! 1. [`Call`] is the data: `{Module, Function, Arguments}`. It is checked when it is made, to be a list of arguments
+//! and
 //!    two atoms, not whether there is such a function.
 //! 2. When it is applied the module is looked up by name, and the function by name and arity. The look-up holds what it
 //!    found: a new version that is loaded meanwhile is for the next call, and who runs in an old one stays there. OTP's
@@ -128,8 +129,8 @@ pub enum ModuleError {
 }
 
 impl Module {
-    /// Begins to make a module by hand: for functions whose names or arities are known only at run time, or with one name
-    /// and several arities.
+    /// Begins to make a module by hand: for functions whose names or arities are known only at run time, or with one
+    /// name and several arities.
     ///
     /// ```
     /// use otp_vm::{Arguments, Function, Module};
