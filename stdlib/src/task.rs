@@ -47,7 +47,7 @@ use std::time::Duration;
 use otp_vm::{Context, ExitReason, IntoExit, Pid, Ref, SpawnError, SpawnOptions, Timeout};
 use serde::Serialize;
 
-use crate::proc_lib::await_down;
+use crate::proc_lib::{await_down, spawn_for_caller};
 use crate::supervisor::Shutdown;
 
 /// How long [`Task::await_`] waits: Elixir's 5 seconds.
@@ -86,7 +86,7 @@ impl<T: Send + 'static> Task<T> {
     {
         let result = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&result);
-        let spawned = cx.spawn_opt(SpawnOptions::new().link().monitor(), move |cx| {
+        let spawned = spawn_for_caller(cx, SpawnOptions::new().link().monitor(), move |cx| {
             let running = body(cx);
             async move {
                 let value = running.await;
@@ -220,7 +220,7 @@ impl Task<()> {
         F: Future + Send + 'static,
         F::Output: IntoExit,
     {
-        cx.spawn(body)
+        spawn_for_caller(cx, SpawnOptions::new(), body).map(|spawned| spawned.pid)
     }
 
     /// Starts a process for its side effects, linked to the caller. `Task.start_link/1`.
@@ -233,7 +233,7 @@ impl Task<()> {
         F: Future + Send + 'static,
         F::Output: IntoExit,
     {
-        cx.spawn_link(body)
+        spawn_for_caller(cx, SpawnOptions::new().link(), body).map(|spawned| spawned.pid)
     }
 }
 

@@ -17,9 +17,11 @@ use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
 use crate::message_queue::MessageQueueData;
+use crate::module::Modules;
 use crate::names::Names;
 use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
+use crate::reports::Reports;
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
 use crate::timers::Timers;
@@ -39,6 +41,8 @@ pub(crate) struct Core {
     /// System time less monotonic time.
     pub(crate) time_offset: Duration,
     pub(crate) last_unique: AtomicU64,
+    pub(crate) modules: Modules,
+    pub(crate) reports: Reports,
     pub(crate) counts: Counts,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
@@ -106,6 +110,8 @@ impl Core {
         max_tables: usize,
         max_timers: usize,
         message_queue_data: MessageQueueData,
+        modules: Modules,
+        reports: Reports,
     ) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -135,6 +141,8 @@ impl Core {
             message_queue_data,
             time_offset,
             last_unique: AtomicU64::new(0),
+            modules,
+            reports,
             counts: Counts::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),

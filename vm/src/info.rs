@@ -223,9 +223,7 @@ fn info(process: &Process, pid: Pid) -> Option<(ProcessInfo, Leftovers)> {
         native_memory: otp_scheduler::counts_allocations()
             .then(|| process.native_memory.load(Ordering::Relaxed) as usize),
         priority: process.priority(),
-        parent: state
-            .parent
-            .filter(|&parent| parent != crate::envelope::HOST),
+        parent: Some(state.parent.0).filter(|&parent| parent != crate::envelope::HOST),
     };
     Some((info, leftovers))
 }

@@ -66,14 +66,19 @@ mod destination;
 mod envelope;
 mod exit_reason;
 mod host;
+mod host_calls;
+mod host_mailbox;
 mod inbox;
 mod info;
 mod mailbox;
 mod message;
 mod message_queue;
+mod module;
 mod names;
+mod origin;
 mod process;
 mod receive_macro;
+mod reports;
 mod shutdown;
 mod small_map;
 mod sync;
@@ -149,13 +154,20 @@ pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
+pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
 pub use info::{ProcessInfo, Status, SystemInfo};
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use message_queue::MessageQueueData;
+pub use module::{
+    ApplyError, Arguments, ArgumentsError, BoxFuture, Call, DEFAULT_MAX_MODULES, ExportInfo,
+    Function, FunctionError, LoadError, Module, ModuleBuilder, ModuleError, ModuleInfo,
+};
 pub use names::RegisterError;
+pub use origin::{Ancestor, InitialCall, MAX_ANCESTORS, Mfa, Origin};
 pub use process::table::MAX_PROCESSES;
 #[doc(hidden)]
 pub use receive_macro::support as __macros;
+pub use reports::MAX_COPIED_BYTES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,

@@ -230,11 +230,8 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
 async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     let deadline = from_now(core, limit);
     let before = core.processes.live();
-    let is_root = |&pid: &Pid| {
-        core.with_process(pid, |process| process.lock().parent)
-            .flatten()
-            == Some(HOST)
-    };
+    let is_root =
+        |&pid: &Pid| core.with_process(pid, |process| process.lock().parent.0) == Some(HOST);
     let roots: Vec<Pid> = core.processes.pids().filter(is_root).collect();
     send_exit(core, roots.iter().copied(), &ExitReason::shutdown());
     let is_there = |&pid: &Pid| core.with_process(pid, |_| ()).is_some();

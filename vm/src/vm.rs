@@ -1,5 +1,6 @@
 //! The VM as its host program holds it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,11 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
 use crate::message_queue::MessageQueueData;
+use crate::module::{DEFAULT_MAX_MODULES, LoadError, Module, Modules};
 use crate::names::RegisterError;
 use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
+use crate::reports::Reports;
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 use crate::timers::DEFAULT_MAX_TIMERS;
@@ -75,6 +78,9 @@ pub struct VmBuilder {
     max_tables: usize,
     max_timers: usize,
     pub(crate) message_queue_data: MessageQueueData,
+    max_modules: usize,
+    modules: Vec<Module>,
+    reports: Reports,
     long_schedule: Option<Duration>,
 }
 
@@ -92,6 +98,9 @@ pub enum BuildError {
         /// What was asked for.
         asked: usize,
     },
+    /// More modules than the limit.
+    #[error(transparent)]
+    Module(#[from] LoadError),
     /// Slices shorter than the scheduler measures were to be told of.
     #[error("long_schedule has a threshold of {asked:?}: give {SHORTEST_LONG_SCHEDULE:?} or more")]
     LongSchedule {
@@ -120,25 +129,26 @@ impl VmBuilder {
         self
     }
 
-    /// Pins each scheduler to a core, for machines that run nothing else. What a process starts inherits its core, threads
-    /// and programs: see [`otp_scheduler::Builder::pin`].
+    /// Pins each scheduler to a core, for machines that run nothing else. What a process starts inherits its core,
+    /// threads and programs: see [`otp_scheduler::Builder::pin`].
     pub fn pin(mut self, pin: bool) -> Self {
         self.scheduler = self.scheduler.pin(pin);
         self
     }
 
-    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`]. A process past the limit keeps its scheduler,
-    /// and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
+    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`]. A process past the limit keeps its
+    /// scheduler, and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
         self
     }
 
-    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, a millisecond at least, with its
-    /// pid; None for what the VM runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
+    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, a millisecond at least, with
+    /// its pid; None for what the VM runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
     ///
-    /// The slice has the process's name or label, and the function that it began with, as text. For when it is called, and
-    /// on which thread, see [`otp_scheduler::Builder::long_schedule`]. It should hold no [`Vm`], which would keep that up.
+    /// The slice has the process's name or label, and the function that it began with, as text. For when it is called,
+    /// and on which thread, see [`otp_scheduler::Builder::long_schedule`]. It should hold no [`Vm`], which would keep
+    /// that up.
     ///
     /// ```
     /// use otp_vm::Vm;
@@ -221,18 +231,44 @@ impl VmBuilder {
         self
     }
 
+    /// Most modules at once, 0 for none; by default [`DEFAULT_MAX_MODULES`].
+    pub fn max_modules(mut self, max: usize) -> Self {
+        self.max_modules = max;
+        self
+    }
+
+    /// Loads a process module, before the first process runs: see [`Vm::load_module`].
+    pub fn module(mut self, module: Module) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// Has `handler` called with each report: of a crash, say. It downcasts to the types of reports that it knows:
+    /// `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether or not there is a
+    /// handler.
+    ///
+    /// It is called in the process that the report is of, or in the one that makes it; without a lock of the VM's. A
+    /// panic of it is logged, and ends nobody. It should hold no [`Vm`], which would keep that up.
+    pub fn report_handler(
+        mut self,
+        handler: impl Fn(&(dyn Any + Send + Sync)) + Send + Sync + 'static,
+    ) -> Self {
+        self.reports = Reports::to(handler);
+        self
+    }
+
     /// The VM's name, for threads and reports.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Has the VM run in a simulation, instead of on threads of its own: when the simulation runs, on the thread that runs
-    /// it, in virtual time, in an order that the seed decides. What concerns threads is without effect then.
+    /// Has the VM run in a simulation, instead of on threads of its own: when the simulation runs, on the thread that
+    /// runs it, in virtual time, in an order that the seed decides. What concerns threads is without effect then.
     ///
     /// [`Run`] and [`Shutdown`] are for [`Simulation::block_on`]; their `wait` runs nothing. The simulation ends what
-    /// processes there are when it is dropped. Several VMs may share one. Messages from other threads, and processes whose
-    /// `Context` was moved to one, are no part of what a seed decides: see [`otp_scheduler::simulation`].
+    /// processes there are when it is dropped. Several VMs may share one. Messages from other threads, and processes
+    /// whose `Context` was moved to one, are no part of what a seed decides: see [`otp_scheduler::simulation`].
     ///
     /// ```
     /// use otp_vm::Vm;
@@ -291,9 +327,15 @@ impl VmBuilder {
             self.max_tables,
             self.max_timers,
             self.message_queue_data,
+            Modules::new(self.max_modules),
+            self.reports,
         );
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
-        Ok(Vm { core, host })
+        let vm = Vm { core, host };
+        for module in self.modules {
+            vm.load_module(module)?;
+        }
+        Ok(vm)
     }
 }
 
@@ -308,6 +350,9 @@ impl Vm {
             max_tables: DEFAULT_MAX_TABLES,
             max_timers: DEFAULT_MAX_TIMERS,
             message_queue_data: MessageQueueData::default(),
+            max_modules: DEFAULT_MAX_MODULES,
+            modules: Vec::new(),
+            reports: Reports::default(),
             long_schedule: None,
         }
     }
@@ -500,9 +545,10 @@ impl Vm {
     /// when they are gone so is everybody else; what is left after `limit` is killed; then the
     /// threads end.
     ///
-    /// It keeps to `limit`, up to a second: the killed get half a second to end (from the last of them that did, and two in
-    /// all), and the threads, with the closures of the blocking pool that run, what is left of `limit` and half a second.
-    /// Only code that does not return uses that up. The report names the processes and the threads that are left then.
+    /// It keeps to `limit`, up to a second: the killed get half a second to end (from the last of them that did, and
+    /// two in all), and the threads, with the closures of the blocking pool that run, what is left of `limit` and half
+    /// a second. Only code that does not return uses that up. The report names the processes and the threads that are
+    /// left then.
     ///
     /// It begins at once and goes on whether or not the result is awaited. A second call gives
     /// the same result.

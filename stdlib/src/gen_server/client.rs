@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use otp_vm::{
     Atom, AtomError, CallError, Context, Destination, EncodeError, ExitReason, OwnedTerm, Pid,
-    ReplyTo, RequestId, SendError, Term, Timeout, to_term,
+    ReplyTo, RequestId, SendError, Timeout, to_term,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::GenServer;
-use crate::proc_lib::{StopError, ended_with};
+use crate::proc_lib::{self, StopError};
 use crate::registry::{Registry, whereis_key};
 
 /// How long a call waits unless told otherwise: OTP's 5 seconds.
@@ -188,20 +188,10 @@ impl<S: GenServer> ServerRef<S> {
         reason: impl Into<ExitReason>,
         after: impl Into<Timeout>,
     ) -> Result<(), StopError> {
-        let reason = reason.into();
         let Some(pid) = self.whereis(cx) else {
             return Err(StopError::Exit(ExitReason::noproc()));
         };
-        if pid == cx.pid() {
-            return Err(StopError::CallingSelf);
-        }
-        let monitor = cx.monitor(pid);
-        let request = StopRequest::new(cx, &reason);
-        if let Err(error) = cx.send(pid, &request) {
-            cx.demonitor_flush(monitor);
-            return Err(StopError::Encode(error.to_string()));
-        }
-        ended_with(cx, monitor, &reason, after).await
+        proc_lib::stop(cx, pid, reason, after).await
     }
 }
 
@@ -324,39 +314,5 @@ impl<R> Serialize for From<R> {
 impl<'de, R> Deserialize<'de> for From<R> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         ReplyTo::deserialize(deserializer).map(Self::new)
-    }
-}
-
-/// The request of [`ServerRef::stop`]: OTP's system message
-/// `{system, {Pid, Ref}, {terminate, Reason}}`.
-#[derive(Serialize, Deserialize)]
-pub(super) enum StopRequest {
-    System((Pid, otp_vm::Ref), Terminate),
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) enum Terminate {
-    Terminate(ExitReason),
-}
-
-impl StopRequest {
-    fn new(cx: &Context, reason: &ExitReason) -> Self {
-        Self::System(
-            (cx.pid(), cx.make_ref()),
-            Terminate::Terminate(reason.clone()),
-        )
-    }
-
-    /// The reason, if the message is such a request.
-    pub(super) fn reason(message: Term<'_>) -> Option<ExitReason> {
-        let tuple = message.as_tuple().filter(|tuple| tuple.len() == 3)?;
-        // Told by its tag first: most messages are something else.
-        if tuple.get(0)?.as_atom()?.as_str() != "system" {
-            return None;
-        }
-        match otp_vm::from_term(message) {
-            Ok(Self::System(_, Terminate::Terminate(reason))) => Some(reason),
-            Err(_) => None,
-        }
     }
 }

@@ -10,10 +10,10 @@ use otp_vm::{
     Atom, Context, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, atoms, from_term,
 };
 
-use super::client::{From, StopRequest};
+use super::client::From;
 use super::start::Seed;
 use super::{Action, GenServer, Init, NoReply, Reply};
-use crate::proc_lib::{Refusal, Starter};
+use crate::proc_lib::{Refusal, Starter, terminate_request};
 use crate::report;
 use crate::unwind::{Caught, caught};
 
@@ -164,7 +164,7 @@ impl<S: GenServer> Server<S> {
                     .map_or_else(ExitReason::shutdown, |exit| exit.reason));
             }
             _ => {
-                if let Some(reason) = StopRequest::reason(message.term()) {
+                if let Some(reason) = terminate_request(&message) {
                     return end(reason);
                 }
                 from_term::<S::Info>(message.term())

@@ -64,6 +64,7 @@
 //! # }
 //! ```
 
+mod by_call;
 mod child;
 mod children;
 mod client;

@@ -403,13 +403,17 @@ fn an_application_lives_on_when_a_helper_of_its_start_is_done() {
 }
 
 #[test]
-fn a_kill_by_stop_is_a_stop() {
+fn a_stop_of_one_that_does_not_listen_ends_by_its_limit() {
     run(async |mut cx: Context| {
         let pid = cx
             .spawn(async |mut cx: Context| for_ever(&mut cx).await)
             .unwrap();
-        let stopped = proc_lib::stop(&mut cx, pid, ExitReason::kill(), LIMIT).await;
-        assert_eq!(stopped, Ok(()));
+        let limit = Duration::from_millis(1);
+        let stopped = proc_lib::stop(&mut cx, pid, ExitReason::kill(), limit).await;
+        assert_eq!(stopped, Err(StopError::Timeout));
+        let monitor = cx.monitor(pid);
+        cx.exit_process(pid, ExitReason::kill());
+        down(&mut cx, monitor).await;
         let stopped = proc_lib::stop(&mut cx, pid, ExitReason::kill(), Timeout::Infinity).await;
         assert_eq!(stopped, Err(StopError::Exit(ExitReason::noproc())));
     });

@@ -38,13 +38,15 @@ use crate::vm::Vm;
 
 pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
+pub(crate) use receive::poll_receive_of_host;
 pub use receive::{Receive, Timeout};
 pub use request::{CallError, RequestId};
 pub use selective::{ReceiveMark, ReceiveWhere};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
-pub(crate) use spawn::{spawn_native_process, spawn_process};
+pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
 pub use spawn_request::{SpawnReply, SpawnRequestOptions};
+pub(crate) use time::Alarm;
 pub use time::{IntervalError, IntervalRef, Sleep, Tick};
 pub use timers::{Due, TimerRef};
 
@@ -164,9 +166,7 @@ impl Context {
 
     /// Who spawned the process; for one that the host program spawned, a pid that is nobody's.
     pub fn parent(&self) -> Pid {
-        self.state()
-            .and_then(|state| state.parent)
-            .unwrap_or(envelope::HOST)
+        self.state().map_or(envelope::HOST, |state| state.parent.0)
     }
 
     /// A reference that is unique in this VM. `make_ref/0`.

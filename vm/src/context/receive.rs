@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::task::{self, Poll, Waker, ready};
 use std::time::Duration;
 
+use otp_scheduler::lock::MutexGuard;
+
 use super::Context;
 use super::time::Alarm;
 use crate::envelope::Parcel;
@@ -132,13 +134,41 @@ fn poll_receive(
     mut alarm: Option<&mut Alarm>,
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
-    let mut waiter = Waiter::new(cx, task);
+    let waiter = Waiter::new(cx, task);
     if let Some(alarm) = &mut alarm {
         alarm.arm_foreign(cx, task);
     }
-    let Some(mut state) = cx.waiting_state() else {
-        return cx.wait_in_vain(task);
-    };
+    match cx.waiting_state() {
+        Some(state) => receive_in(cx, state, waiter, alarm, task),
+        None => cx.wait_in_vain(task),
+    }
+}
+
+/// A receive of the host program's, which may outlive the process: then it waits, and whoever polls learns of the end in
+/// another way.
+pub(crate) fn poll_receive_of_host(
+    cx: &Context,
+    mut alarm: Option<&mut Alarm>,
+    task: &mut task::Context<'_>,
+) -> Poll<Option<Message>> {
+    let waiter = Waiter::new(cx, task);
+    if let Some(alarm) = &mut alarm {
+        alarm.arm_foreign(cx, task);
+    }
+    match cx.state() {
+        Some(state) => receive_in(cx, state, waiter, alarm, task),
+        None => Poll::Pending,
+    }
+}
+
+#[inline]
+fn receive_in(
+    cx: &Context,
+    mut state: MutexGuard<'_, State>,
+    mut waiter: Waiter,
+    alarm: Option<&mut Alarm>,
+    task: &mut task::Context<'_>,
+) -> Poll<Option<Message>> {
     let leftovers = cx.process().drain(&mut state);
     let ends = state.exit.is_some();
     let message = take_next(cx.process(), &mut state);

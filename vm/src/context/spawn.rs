@@ -11,7 +11,7 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::message_queue::MessageQueueData;
 use crate::process::body::{LazyBody, NativeBody};
-use crate::process::{Body, Start};
+use crate::process::{Body, Start, TypeName};
 use crate::vm::Vm;
 
 /// How to spawn a process. The options of `spawn_opt/2`.
@@ -30,6 +30,7 @@ pub struct SpawnOptions {
     label: Option<Atom>,
     priority: Priority,
     pub(crate) message_queue_data: Option<MessageQueueData>,
+    initial_call: Option<TypeName>,
 }
 
 impl SpawnOptions {
@@ -64,6 +65,12 @@ impl SpawnOptions {
     /// A name for reports. Left out if it can't be an atom.
     pub fn label(mut self, label: &str) -> Self {
         self.label = Atom::new(label).ok();
+        self
+    }
+
+    /// What the process is said to have begun with, where the body that is spawned wraps another one: that one's type.
+    pub fn initial_call<B>(mut self) -> Self {
+        self.initial_call = Some(type_name::<B>);
         self
     }
 
@@ -214,6 +221,7 @@ impl SpawnOptions {
     /// Without a maker: link and monitor need one.
     pub(crate) fn start(self) -> Start {
         Start {
+            initial_call: self.initial_call,
             label: self.label,
             trap_exit: self.trap_exit,
             priority: self.priority,
@@ -241,6 +249,20 @@ where
         )
     };
     spawn_body(vm, maker, start, None, make)
+}
+
+/// A process whose Context the host program holds; its body waits for `end`.
+pub(crate) fn spawn_of_host<F>(vm: &Vm, start: Start, end: F) -> Result<Context, SpawnError>
+where
+    F: Future<Output = ExitReason> + Send + 'static,
+{
+    let mut context = None;
+    let make = |cx| {
+        context = Some(cx);
+        (Box::pin(end) as Body, size_of::<F>())
+    };
+    spawn_body(vm, None, start, None, make)?;
+    Ok(context.expect("a process that was made has a Context"))
 }
 
 /// The same for a native process.

@@ -28,7 +28,7 @@ use crate::process::{NEVER, Process, State, own_waker_matches};
 const COARSE_SLACK_NS: u64 = 2_000_000;
 
 /// A deadline of one wait.
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     at: u64,
     /// Whether `at` was taken from the coarse clock, and is looked at by it.
     coarse: bool,
@@ -49,7 +49,7 @@ impl Drop for ForeignAlarm {
 }
 
 impl Alarm {
-    pub(super) fn new(cx: &Context, after: Timeout) -> Self {
+    pub(crate) fn new(cx: &Context, after: Timeout) -> Self {
         Self::by_clock(after, false, || cx.core().scheduler.now())
     }
 

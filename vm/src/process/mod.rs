@@ -19,6 +19,7 @@ mod waker;
 use std::cell::UnsafeCell;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
@@ -35,6 +36,7 @@ use crate::inbox::Inbox;
 use crate::info::Status;
 use crate::mailbox::Mailbox;
 use crate::message_queue::MessageQueueData;
+use crate::origin::{Origin, Parent};
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
@@ -161,7 +163,9 @@ pub(crate) struct State {
     pub(crate) wake_at: u64,
     /// The wheel timer behind it; may be earlier than `wake_at`, and is then armed anew.
     pub(crate) armed: Option<(u64, TimerKey)>,
-    pub(crate) parent: Option<Pid>,
+    pub(crate) parent: Parent,
+    /// Where it says that it comes from: nothing, for most.
+    pub(crate) origin: Option<Arc<Origin>>,
     /// What most processes don't have.
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) label: Option<Atom>,
@@ -186,6 +190,8 @@ pub(crate) struct Rare {
     pub(crate) timers: SmallMap<Ref, ()>,
     /// What it goes on with after hibernation.
     pub(crate) next_body: Option<NextBody>,
+    /// What those that it starts share.
+    pub(crate) child_origin: Option<Arc<Origin>>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
 }
@@ -325,7 +331,7 @@ impl Process {
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.wake_at = NEVER;
-        state.parent = Some(start.parent);
+        state.parent = Parent(start.parent);
         state.label = start.label;
         state.initial_call = start.initial_call;
         state.trap_exit = start.trap_exit;

@@ -1,13 +1,12 @@
-//! Cases of OTP's `proc_lib_SUITE`, as behaviour, under their own names.
+//! Starts that fail, on threads.
 
-mod common;
+use crate::common::*;
 
 use std::time::Duration;
 
-use common::*;
 use otp_stdlib::StartError;
-use otp_stdlib::proc_lib::{self, Refusal, StartOptions, Starter, StopError};
-use otp_vm::{Context, ExitReason};
+use otp_stdlib::proc_lib::{self, Refusal, StartOptions, Starter};
+use otp_vm::Context;
 
 async fn ready(mut cx: Context) {
     Starter::receive(&mut cx).await.init_ack(&cx);
@@ -15,7 +14,7 @@ async fn ready(mut cx: Context) {
 }
 
 #[test]
-fn sync_start_nolink() {
+fn a_start_gives_the_pid_or_why_there_is_none() {
     run(async |mut cx: Context| {
         let pid = proc_lib::start(&mut cx, ready).await.unwrap();
         assert!(cx.vm().is_alive(pid));
@@ -40,7 +39,7 @@ fn sync_start_nolink() {
 }
 
 #[test]
-fn sync_start_link() {
+fn a_linked_start_gives_the_pid_or_why_there_is_none() {
     run(async |mut cx: Context| {
         cx.trap_exit(true);
         let pid = proc_lib::start_link(&mut cx, ready).await.unwrap();
@@ -79,7 +78,7 @@ fn a_failed_start_is_gone_before_it_returns() {
 }
 
 #[test]
-fn sync_start_timeout() {
+fn who_takes_too_long_is_gone() {
     run(async |mut cx: Context| {
         for link in [false, true] {
             let options = StartOptions::new()
@@ -102,7 +101,7 @@ fn sync_start_timeout() {
 }
 
 #[test]
-fn init_dont_hang() {
+fn a_child_that_dies_at_once_never_hangs_its_starter() {
     // A child that dies at once, before or after the request to begin, never hangs its starter.
     run(async |mut cx: Context| {
         for _ in 0..500 {
@@ -133,35 +132,6 @@ fn a_starter_that_dies_takes_a_linked_start_along() {
         cx.exit_process(parent, reason("parent"));
         assert_eq!(down(&mut cx, monitor).await, reason("parent"));
         assert_eq!(down(&mut cx, child).await, reason("parent"));
-    });
-}
-
-#[test]
-fn stop() {
-    run(async |mut cx: Context| {
-        let pid = proc_lib::start(&mut cx, ready).await.unwrap();
-        proc_lib::stop(&mut cx, pid, reason("enough"), LIMIT)
-            .await
-            .unwrap();
-        let again = proc_lib::stop(&mut cx, pid, reason("enough"), LIMIT).await;
-        assert_eq!(again, Err(StopError::Exit(ExitReason::noproc())));
-        // One that traps exits, and ignores them.
-        let stubborn = async |cx: Context| {
-            cx.trap_exit(true);
-            ready(cx).await;
-        };
-        let pid = proc_lib::start(&mut cx, stubborn).await.unwrap();
-        let limit = Duration::from_millis(1);
-        assert_eq!(
-            proc_lib::stop(&mut cx, pid, reason("enough"), limit).await,
-            Err(StopError::Timeout)
-        );
-        assert!(
-            cx.receive_timeout(Duration::ZERO).await.is_none(),
-            "no DOWN is left behind"
-        );
-        // Nobody else would: the VM's own shut-down would wait its limit for it.
-        cx.exit_process(pid, ExitReason::kill());
     });
 }
 

@@ -1,6 +1,10 @@
-//! Processes that say when they are ready: OTP's `proc_lib`.
+//! Processes that fit into a tree: OTP's `proc_lib`.
 //!
-//! # Protocol
+//! What [`spawn()`], [`start`] and their like make knows its ancestors ([`Context::origin`]), and reports its crash
+//! ([`CrashReport`]); what is started says besides when it is ready. All behaviours are made so. A plain
+//! [`Context::spawn`] makes a process without either, whose panic is logged and no more.
+//!
+//! # Protocol of a start
 //!
 //! 1. [`start`] or [`start_link`] spawns the process and calls it, as one calls a server: the
 //!    request is "begin", and carries a monitor.
@@ -20,14 +24,29 @@
 //!   child say `init_fail`, to get the error instead.
 //! * The parent dies while it waits: the link ends the child.
 //! * The future of a start is dropped: the process starts all the same, and nobody is told.
+//! * [`start_monitor`] gives a monitor as well, from before the process runs, so its `DOWN` has the true reason however
+//!   soon it ends. That `DOWN` comes after a failed start, too: with `killed`, if it took too long.
+
+mod crash_report;
+mod format;
+mod spawn;
+mod stop;
 
 use std::time::Duration;
 
 use otp_vm::{
     CallError, Context, ExitReason, IntoExit, MessageKind, Pid, Ref, ReplyTo, SpawnError,
-    SpawnOptions, Timeout,
+    SpawnOptions, Spawned, Timeout,
 };
 use serde::{Deserialize, Serialize};
+
+pub use crash_report::{
+    Class, CrashReport, ErrorInfo, MAX_LINKS, MAX_MESSAGES, MAX_NEIGHBOURS, Neighbour,
+};
+pub use format::Format;
+pub(crate) use spawn::spawn_for_caller;
+pub use spawn::{initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
+pub use stop::{StopError, stop, terminate_request};
 
 /// Why a process did not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -67,26 +86,6 @@ impl From<StartError> for ExitReason {
             other => ExitReason::new(&other),
         }
     }
-}
-
-/// Why a process was not stopped as asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StopError {
-    /// It ended, but with another reason; `noproc`: it was not there.
-    #[error("the process ended with another reason: {0}")]
-    Exit(ExitReason),
-    /// It did not end in time.
-    #[error("the process did not end in time; it was asked to: wait longer, or kill it")]
-    Timeout,
-    /// A process can't wait for its own end.
-    #[error(
-        "a process can't wait for its own end: return from the body, or stop from the callback"
-    )]
-    CallingSelf,
-    /// The reason can't be a term.
-    #[error("the reason can't be sent: {0}")]
-    Encode(String),
 }
 
 /// How a start is done.
@@ -247,19 +246,10 @@ where
     F: Future + Send + 'static,
     F::Output: IntoExit,
 {
-    let mut spawn = SpawnOptions::new();
-    // Whoever dies before it gets the request to begin tells why by the link, or by this monitor.
-    spawn = if options.link {
-        spawn.link()
-    } else {
-        spawn.monitor()
-    };
-    if let Some(label) = options.label {
-        spawn = spawn.label(label);
-    }
-    let spawned = cx.spawn_opt(spawn, body)?;
-    let begun = begin(cx, spawned.pid, &options).await;
-    let Some(monitor) = spawned.monitor else {
+    let begun = spawn_to_start(cx, &options, !options.link, body)?;
+    let Spawned { pid, monitor } = begun;
+    let begun = begin(cx, pid, &options).await;
+    let Some(monitor) = monitor else {
         return begun;
     };
     if begun == Err(StartError::Exit(ExitReason::noproc())) {
@@ -268,6 +258,80 @@ where
     }
     cx.demonitor_flush(monitor);
     begun
+}
+
+/// Starts a process as `options` say and waits until it is ready, and monitors it, from before it runs.
+/// `proc_lib:start_monitor/3,4,5`.
+///
+/// The monitor is the caller's whether or not the start failed: its `DOWN` comes when the process is gone, which after
+/// a failure it is. No `EXIT` is left behind by a failure.
+///
+/// # Errors
+/// When no process can be made, and so there is no monitor either. Why the process is not ready is in what is given.
+pub async fn start_monitor<B, F>(
+    cx: &mut Context,
+    options: StartOptions,
+    body: B,
+) -> Result<(Result<Pid, StartError>, Ref), SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: IntoExit,
+{
+    let Spawned { pid, monitor } = spawn_to_start(cx, &options, true, body)?;
+    let Some(monitor) = monitor else {
+        unreachable!("a spawn with a monitor gave none");
+    };
+    let mut begun = begin(cx, pid, &options).await;
+    if begun == Err(StartError::Exit(ExitReason::noproc())) {
+        // It ended before the request came. The reason is in the `DOWN`, which stays for the caller.
+        begun = Err(StartError::Exit(reason_in_mailbox(cx, monitor).await));
+    }
+    Ok((begun, monitor))
+}
+
+/// The reason in a `DOWN` that is here or will be at once, and that stays where it is.
+async fn reason_in_mailbox(cx: &mut Context, monitor: Ref) -> ExitReason {
+    loop {
+        let mut reason = None;
+        let look = cx.receive_where(Duration::ZERO, |message| {
+            if reason.is_none() {
+                let down = message.down().filter(|down| down.reference == monitor);
+                reason = down.map(|down| down.reason);
+            }
+            None::<()>
+        });
+        look.await;
+        match reason {
+            Some(reason) => return reason,
+            None => cx.yield_now().await,
+        }
+    }
+}
+
+/// Makes the process of a start. Whoever dies before it gets the request to begin tells why by the link, or by the
+/// monitor.
+fn spawn_to_start<B, F>(
+    cx: &Context,
+    options: &StartOptions,
+    monitor: bool,
+    body: B,
+) -> Result<Spawned, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let mut spawn = SpawnOptions::new();
+    if options.link {
+        spawn = spawn.link();
+    }
+    if monitor {
+        spawn = spawn.monitor();
+    }
+    if let Some(label) = options.label {
+        spawn = spawn.label(label);
+    }
+    spawn_opt(cx, spawn, body)
 }
 
 /// How long the exit signal of a linked process may take that is dead already: microseconds. The
@@ -376,49 +440,4 @@ async fn exit_of(cx: &mut Context, pid: Pid, after: Duration) -> Option<ExitReas
         _ => None,
     })
     .await
-}
-
-/// Ends a process by an exit signal and waits for its end. For servers, which also end in their
-/// turn among the messages, see [`ServerRef::stop`](crate::ServerRef::stop). `proc_lib:stop/3`.
-///
-/// A process that does not trap exits ignores the signal `normal`, and goes on.
-///
-/// # Errors
-/// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there),
-/// [`StopError::Timeout`] when it did not end in time.
-pub async fn stop(
-    cx: &mut Context,
-    pid: Pid,
-    reason: impl Into<ExitReason>,
-    after: impl Into<Timeout>,
-) -> Result<(), StopError> {
-    if pid == cx.pid() {
-        return Err(StopError::CallingSelf);
-    }
-    let reason = reason.into();
-    let monitor = cx.monitor(pid);
-    cx.exit_process(pid, reason.clone());
-    let end = if reason == ExitReason::kill() {
-        ExitReason::killed()
-    } else {
-        reason
-    };
-    ended_with(cx, monitor, &end, after).await
-}
-
-/// Waits until a process that was asked to end has ended.
-pub(crate) async fn ended_with(
-    cx: &mut Context,
-    monitor: Ref,
-    reason: &ExitReason,
-    after: impl Into<Timeout>,
-) -> Result<(), StopError> {
-    match await_down(cx, monitor, after).await {
-        Some(ended) if ended == *reason => Ok(()),
-        Some(other) => Err(StopError::Exit(other)),
-        None => {
-            cx.demonitor_flush(monitor);
-            Err(StopError::Timeout)
-        }
-    }
 }

@@ -1,0 +1,146 @@
+//! Processes whose ends are reported, and that know where they come from.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use otp_vm::{
+    Context, ExitReason, InitialCall, IntoExit, Origin, Pid, SpawnError, SpawnOptions, Spawned, Vm,
+};
+use pin_project_lite::pin_project;
+
+use super::crash_report::{class_of, crashed};
+
+/// Makes a process that reports its crash and keeps its ancestors. `proc_lib:spawn/1,3`: a function of a module is
+/// `call.body()` ([`otp_vm::Call`]).
+///
+/// # Errors
+/// See [`SpawnError`]; the same for all of this family.
+pub fn spawn<B, F>(cx: &Context, body: B) -> Result<Pid, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    spawn_opt(cx, SpawnOptions::new(), body).map(|spawned| spawned.pid)
+}
+
+/// As [`spawn()`], linked with this process. `proc_lib:spawn_link/1,3`.
+///
+/// # Errors
+/// See [`SpawnError`].
+pub fn spawn_link<B, F>(cx: &Context, body: B) -> Result<Pid, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    spawn_opt(cx, SpawnOptions::new().link(), body).map(|spawned| spawned.pid)
+}
+
+/// As [`spawn()`], by options. `proc_lib:spawn_opt/2,4`; OTP's takes no monitor, this one does.
+///
+/// # Errors
+/// See [`SpawnError`].
+pub fn spawn_opt<B, F>(cx: &Context, options: SpawnOptions, body: B) -> Result<Spawned, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    cx.spawn_opt(
+        options.initial_call::<B>(),
+        watched(cx.child_origin(), body),
+    )
+}
+
+/// As [`spawn_opt`], for work on this process's behalf: it, and those on whose behalf it works, are the callers.
+pub(crate) fn spawn_for_caller<B, F>(
+    cx: &Context,
+    options: SpawnOptions,
+    body: B,
+) -> Result<Spawned, SpawnError>
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    let mut origin = cx.child_origin();
+    let above = cx.origin();
+    let above = above
+        .iter()
+        .flat_map(|origin| origin.callers.iter().copied());
+    Arc::make_mut(&mut origin).callers = std::iter::once(cx.pid()).chain(above).collect();
+    cx.spawn_opt(options.initial_call::<B>(), watched(origin, body))
+}
+
+/// What a process was started with, for one that `proc_lib` started. `proc_lib:initial_call/1`.
+pub fn initial_call(vm: &Vm, pid: Pid) -> Option<InitialCall> {
+    vm.origin(pid)?.ancestors.as_ref()?;
+    vm.initial_call(pid)
+}
+
+/// What a process was started with, whoever started it; None if it is gone. `proc_lib:translate_initial_call/1`.
+pub fn translate_initial_call(vm: &Vm, pid: Pid) -> Option<InitialCall> {
+    vm.initial_call(pid)
+}
+
+/// The body with a watch over it.
+pub(super) fn watched<B, F>(
+    origin: Arc<Origin>,
+    body: B,
+) -> impl FnOnce(Context) -> Watched<F> + Send + 'static
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    move |cx| {
+        cx.set_origin(Some(origin));
+        let (vm, pid) = (cx.vm().clone(), cx.pid());
+        // A panic of the body's function itself is the process's as well.
+        match catch_unwind(AssertUnwindSafe(|| body(cx))) {
+            Ok(future) => Watched::Running { future, vm, pid },
+            Err(payload) => Watched::Failed {
+                reason: Some(unwound(&vm, pid, payload)),
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a body, whose end is reported. Of the end itself the VM takes care.
+    #[project = WatchedProjection]
+    pub(super) enum Watched<F> {
+        Running { #[pin] future: F, vm: Vm, pid: Pid },
+        Failed { reason: Option<ExitReason> },
+    }
+}
+
+impl<F: Future<Output: IntoExit>> Future for Watched<F> {
+    type Output = ExitReason;
+
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<ExitReason> {
+        match self.project() {
+            WatchedProjection::Running { future, vm, pid } => {
+                // What the panic left half done is dropped with the process.
+                let polled = catch_unwind(AssertUnwindSafe(|| {
+                    future.poll(task).map(IntoExit::into_exit)
+                }));
+                Poll::Ready(match polled {
+                    Ok(poll) => {
+                        let reason = ready!(poll);
+                        crashed(vm, *pid, class_of(&reason), &reason);
+                        reason
+                    }
+                    Err(payload) => unwound(vm, *pid, payload),
+                })
+            }
+            WatchedProjection::Failed { reason } => {
+                Poll::Ready(reason.take().unwrap_or_else(ExitReason::normal))
+            }
+        }
+    }
+}
+
+fn unwound(vm: &Vm, pid: Pid, payload: Box<dyn std::any::Any + Send>) -> ExitReason {
+    let reason = ExitReason::from_panic(payload);
+    crashed(vm, pid, class_of(&reason), &reason);
+    reason
+}
