@@ -67,9 +67,13 @@ mod exit_reason;
 mod host;
 mod info;
 mod mailbox;
+mod max_heap_size;
+mod memory_options;
 mod message;
 mod names;
 mod process;
+mod process_info;
+mod process_info_items;
 mod shutdown;
 mod small_map;
 mod sync;
@@ -135,17 +139,25 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    CallError, Context, IntervalError, IntervalRef, NativeContext, Receive, ReceiveWhere,
-    RequestId, Sleep, SpawnError, SpawnOptions, Spawned, Tick, Timeout, TimerRef,
+    CallError, Context, DictionaryError, IntervalError, IntervalRef, NativeContext, ProcessHeap,
+    Receive, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, Spawned, SuspendError,
+    SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
-pub use info::{ProcessInfo, Status, SystemInfo};
+pub use info::SystemInfo;
+pub use max_heap_size::{
+    HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
+};
+pub use memory_options::MessageQueueData;
 pub use message::{Down, Exit, Message, MessageKind, ReplyTo};
 pub use names::RegisterError;
+pub use process::memory::DEFAULT_MIN_HEAP_SIZE_WORDS;
 pub use process::table::MAX_PROCESSES;
+pub use process_info::{HeapInfo, ProcessInfo, Status};
+pub use process_info_items::InfoItem;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,

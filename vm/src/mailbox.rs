@@ -12,6 +12,7 @@
 //! A queue of Vyukov's kind would push by one exchange without a retry, but can't be closed in
 //! one step, and leaves a moment in which a pushed node isn't reachable yet.
 
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use crate::envelope::{Care, Envelope, Parcel};
@@ -231,6 +232,24 @@ impl Queue {
         self.tail = other.tail;
         self.len += other.len;
         std::mem::forget(other);
+    }
+
+    /// Looks at the parcels, oldest first.
+    pub(crate) fn each(&self, mut look: impl FnMut(&Parcel)) {
+        let mut node = self.head;
+        while !node.is_null() {
+            // SAFETY: a node of the queue, which stays while it is borrowed; the parcel is not dropped here.
+            let parcel = unsafe { ManuallyDrop::new(from_node(node)) };
+            look(&parcel);
+            node = parcel.header().next;
+        }
+    }
+
+    /// Bytes of all of them. Linear.
+    pub(crate) fn bytes(&self) -> usize {
+        let mut bytes = 0;
+        self.each(|parcel| bytes += parcel.bytes());
+        bytes
     }
 
     /// Removes the parcels that `unwanted` holds for. Linear.

@@ -83,6 +83,22 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::One(..) => false,
+            Self::Many(map) => map.is_empty(),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        match self {
+            Self::Empty => None,
+            Self::One(present, value) => (present == key).then_some(value),
+            Self::Many(map) => map.get(key),
+        }
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
         let (one, many) = match std::mem::take(self) {

@@ -1,9 +1,13 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
+mod dictionary;
+mod flags;
+mod heap;
 mod native;
 mod receive;
 mod request;
 mod spawn;
+mod suspend;
 mod time;
 
 use std::fmt;
@@ -28,11 +32,14 @@ use crate::process::{ExitPayload, Process, State, end_of_native, is_running, wai
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
+pub use dictionary::DictionaryError;
+pub use heap::ProcessHeap;
 pub use native::NativeContext;
 pub use receive::{Receive, ReceiveWhere, Timeout};
 pub use request::{CallError, RequestId};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_process};
+pub use suspend::{SuspendError, SuspendOptions};
 pub use time::{IntervalError, IntervalRef, Sleep, Tick, TimerRef};
 
 /// A process's own handle on itself and the VM. The body gets it by value; callbacks of

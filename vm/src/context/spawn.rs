@@ -9,6 +9,8 @@ use otp_scheduler::{NativeError, NativePlace, Priority};
 use super::{Context, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
+use crate::max_heap_size::{HeapSizeError, MaxHeapSizeOptions};
+use crate::memory_options::{MemoryOptions, MessageQueueData};
 use crate::process::body::{LazyBody, NativeBody};
 use crate::process::{Body, Start};
 use crate::vm::Vm;
@@ -28,6 +30,7 @@ pub struct SpawnOptions {
     trap_exit: bool,
     label: Option<Atom>,
     priority: Priority,
+    memory: MemoryOptions,
 }
 
 impl SpawnOptions {
@@ -57,6 +60,24 @@ impl SpawnOptions {
     /// A name for reports. Left out if it can't be an atom.
     pub fn label(mut self, label: &str) -> Self {
         self.label = Atom::new(label).ok();
+        self
+    }
+
+    /// The limit on what it keeps: a number of words, or options. `{max_heap_size, …}`.
+    pub fn max_heap_size(mut self, limit: impl Into<MaxHeapSizeOptions>) -> Self {
+        self.memory.max_heap_size = Some(limit.into());
+        self
+    }
+
+    /// What its heap starts with, in words: see [`Context::min_heap_size`]. `{min_heap_size, Words}`.
+    pub fn min_heap_size(mut self, words: usize) -> Self {
+        self.memory.min_heap_words = Some(words);
+        self
+    }
+
+    /// Whether its messages count as part of its heap: `{message_queue_data, …}`.
+    pub fn message_queue_data(mut self, data: MessageQueueData) -> Self {
+        self.memory.message_queue_data = Some(data);
         self
     }
 
@@ -109,6 +130,9 @@ pub enum SpawnError {
     /// A simulated VM runs on one thread.
     #[error("a simulated VM makes no native process: spawn one with an async body there")]
     NativeInSimulation,
+    /// The options have a size that no heap has. `badarg` in OTP.
+    #[error("the options are refused: {0}")]
+    HeapSize(#[from] HeapSizeError),
     /// The VM is being shut down.
     #[error("the VM is shutting down: no new process is made")]
     ShuttingDown,
@@ -212,6 +236,7 @@ impl SpawnOptions {
             label: self.label,
             trap_exit: self.trap_exit,
             priority: self.priority,
+            memory_options: self.memory.is_set().then_some(self.memory),
             ..Start::default()
         }
     }
@@ -263,13 +288,17 @@ where
 fn spawn_body(
     vm: &Vm,
     maker: Option<&Context>,
-    start: Start,
+    mut start: Start,
     native: Option<NativePlace>,
     make: impl FnOnce(Context) -> (Body, usize),
 ) -> Result<Pid, SpawnError> {
     let core = vm.core();
     if maker.is_some_and(Context::was_ended) {
         return Err(SpawnError::MakerEnded);
+    }
+    if start.memory_options.is_some() || core.limits_heaps() {
+        let options = start.memory_options.unwrap_or_default();
+        start.memory = Some(options.resolve(core)?);
     }
     let Some((slot, serial)) = core.processes.allocate(core) else {
         return Err(SpawnError::ProcessLimit {
@@ -294,6 +323,7 @@ fn spawn_body(
         if start.link {
             state.links.insert(pid, ());
         }
+        start.group_leader = state.rare.as_ref().and_then(|rare| rare.group_leader);
         if let Some(reference) = start.monitor {
             state.monitors.insert(reference, pid);
         }

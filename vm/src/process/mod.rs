@@ -5,9 +5,11 @@
 //! is bounded by an epoch: see [`table`].
 
 pub(crate) mod body;
+pub(crate) mod collect;
 mod deputy;
 mod drain;
 mod exit;
+pub(crate) mod memory;
 mod panics;
 mod run;
 pub(crate) mod table;
@@ -16,7 +18,7 @@ mod waker;
 use std::cell::UnsafeCell;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
@@ -27,16 +29,18 @@ use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
-use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
+use crate::memory_options::MemoryOptions;
+use crate::process_info::Status;
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
+use memory::Memory;
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
-pub(crate) use run::{end_of_native, waits_in_vain_again};
+pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
 pub(crate) use waker::own_waker_matches;
 
 /// The name of a type: a word, where the text would be two.
@@ -65,7 +69,7 @@ pub(crate) struct Process {
     /// Bytes allocated minus those freed in its slices so far, never below 0; stays 0 without the accounting allocator.
     pub(crate) native_memory: AtomicU64,
     /// An [`Attention`]. Changed under the lock.
-    attention: AtomicU8,
+    attention: AtomicU16,
     /// A deputy is on its way.
     deputy_called: AtomicBool,
     /// One of the two parts of an end from outside is over.
@@ -93,7 +97,7 @@ impl std::fmt::Debug for Process {
 /// What of the state a slice or a receive would have to look at under the lock; nearly always nothing, and then neither
 /// takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attention(u8);
+pub(crate) struct Attention(u16);
 
 impl Attention {
     pub(crate) const NOTHING: Self = Self(0);
@@ -105,6 +109,21 @@ impl Attention {
     pub(crate) const HOLDS: Self = Self(4);
     /// A receive has waited with a waker that is not the process's own: slices take in messages for it, too.
     pub(crate) const FOREIGN: Self = Self(8);
+    /// Others have suspended it: its slices take in signals and leave the body alone.
+    pub(crate) const SUSPENDED: Self = Self(16);
+    /// Its heap is being collected by somebody else: the same.
+    pub(crate) const HELD: Self = Self(32);
+    /// It is to collect its heap itself, before or after it next runs.
+    pub(crate) const COLLECT: Self = Self(64);
+    /// It has a limit on what it keeps.
+    pub(crate) const LIMITED: Self = Self(128);
+    /// The body is not to run.
+    pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
+    /// What a slice looks at after it ran the body.
+    pub(crate) const AFTER: Self = Self(Self::DOOMED.0 | Self::COLLECT.0);
+    /// What a slice looks at before it runs the body.
+    pub(crate) const UNUSUAL: Self =
+        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::COLLECT.0);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -164,6 +183,15 @@ pub(crate) struct Rare {
     pub(crate) owns_tables: bool,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
+    /// What it keeps as terms, and its limit.
+    pub(crate) memory: Option<Box<Memory>>,
+    /// None: the VM's.
+    pub(crate) group_leader: Option<Pid>,
+    /// Who has suspended it.
+    pub(crate) suspenders: SmallMap<Pid, ()>,
+    /// Whom it has suspended, and how often.
+    pub(crate) suspending: SmallMap<Pid, u32>,
+    pub(crate) is_native: bool,
 }
 
 /// A request whose reply is awaited.
@@ -209,7 +237,7 @@ impl Process {
             body: UnsafeCell::new(None),
             reductions: AtomicU64::new(0),
             native_memory: AtomicU64::new(0),
-            attention: AtomicU8::new(0),
+            attention: AtomicU16::new(0),
             deputy_called: AtomicBool::new(false),
             half_gone: AtomicBool::new(false),
             state: Mutex::new(State::default()),
@@ -308,6 +336,18 @@ impl Process {
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
         }
+        if start.group_leader.is_some() {
+            state.rare().group_leader = start.group_leader;
+        }
+        if let Some(memory) = start.memory {
+            if memory.max_heap_size.size > 0 {
+                self.note(Attention::LIMITED);
+            }
+            state.rare().memory = Some(memory);
+        }
+        if native.is_some() {
+            state.rare().is_native = true;
+        }
         if start.link {
             state.links.insert(start.parent, ());
         }
@@ -359,6 +399,9 @@ impl Process {
 
     /// What the process is doing at this moment.
     pub(crate) fn status(&self) -> Status {
+        if self.attention().has(Attention::SUSPENDED) {
+            return Status::Suspended;
+        }
         match self.header.activity() {
             Activity::Running => Status::Running,
             Activity::Scheduled => Status::Runnable,
@@ -366,9 +409,9 @@ impl Process {
         }
     }
 
-    /// At the end of a slice, by the slice: only one runs at a time.
+    /// At the end of a slice, by the slice: only one runs at a time. True if native memory changed, and may be limited.
     #[inline]
-    fn count(&self, reductions: i64, allocated: i64) {
+    fn count(&self, reductions: i64, allocated: i64) -> bool {
         let before = self.reductions.load(Ordering::Relaxed);
         self.reductions
             .store(before.wrapping_add_signed(reductions), Ordering::Relaxed);
@@ -376,7 +419,9 @@ impl Process {
             let held = self.native_memory.load(Ordering::Relaxed);
             self.native_memory
                 .store(held.saturating_add_signed(allocated), Ordering::Relaxed);
+            return self.attention().has(Attention::LIMITED);
         }
+        false
     }
 
     /// Starts a process that was marked for the place.
@@ -405,6 +450,10 @@ pub(crate) struct Start {
     pub(crate) trap_exit: bool,
     pub(crate) priority: Priority,
     pub(crate) on_exit: Option<OnExit>,
+    pub(crate) memory_options: Option<MemoryOptions>,
+    /// Made of the options.
+    pub(crate) memory: Option<Box<Memory>>,
+    pub(crate) group_leader: Option<Pid>,
 }
 
 impl Default for Start {
@@ -418,6 +467,9 @@ impl Default for Start {
             trap_exit: false,
             priority: Priority::Normal,
             on_exit: None,
+            memory_options: None,
+            memory: None,
+            group_leader: None,
         }
     }
 }
