@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use otp_scheduler::{Figures, RunQueueLengths, WallTime};
 
+use crate::process_info::bytes_of;
 use crate::vm::Vm;
 
 /// What is known of a VM. `system_info/1` and `statistics/1`.
@@ -65,6 +66,50 @@ impl Vm {
             table_limit: core.tables.limit(),
             uptime: Duration::from_nanos(core.scheduler.now()),
             schedulers_figures: figures,
+        }
+    }
+}
+
+/// Bytes that a VM holds, by kind. `erlang:memory/0`.
+///
+/// What the program's own code allocates is not among them, nor is what the scheduler has for its threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryInfo {
+    /// Processes and tables together.
+    pub total: usize,
+    /// All of [`ProcessInfo::memory`](crate::ProcessInfo::memory): control blocks, bodies, heaps, dictionaries, mailboxes.
+    pub processes: usize,
+    /// Part of it: terms, on heaps and in dictionaries, and the messages in mailboxes.
+    pub heaps: usize,
+    /// Rows of tables.
+    pub ets: usize,
+}
+
+impl Vm {
+    /// What the VM's memory goes into. Each process is looked at once, while the others run: it costs as many looks.
+    /// `erlang:memory/0`.
+    ///
+    /// ```
+    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
+    /// let memory = vm.memory();
+    /// assert_eq!(memory.total, memory.processes + memory.ets);
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
+    pub fn memory(&self) -> MemoryInfo {
+        let (mut processes, mut heaps) = (0, 0);
+        for pid in self.processes() {
+            if let Some((memory, terms)) = bytes_of(self, pid) {
+                processes += memory;
+                heaps += terms;
+            }
+        }
+        let ets = self.core().tables.bytes();
+        MemoryInfo {
+            total: processes + ets,
+            processes,
+            heaps,
+            ets,
         }
     }
 }

@@ -147,7 +147,7 @@ pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
-pub use info::SystemInfo;
+pub use info::{MemoryInfo, SystemInfo};
 pub use max_heap_size::{
     HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
 };

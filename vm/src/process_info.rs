@@ -72,6 +72,8 @@ pub struct ProcessInfo {
     /// An estimate: what one process allocates another may free, and what C libraries allocate is not counted. Nor are
     /// messages, rows of tables, timers, and the bodies of the processes that it makes.
     pub native_memory: Option<usize>,
+    /// Bytes of the messages that it has taken in, and not yet received.
+    pub mailbox_bytes: usize,
     /// Its heap, dictionary and mailbox.
     pub heap: HeapInfo,
     /// Its priority.
@@ -157,6 +159,13 @@ pub(crate) fn look(vm: &Vm, pid: Pid, messages: bool) -> Option<(ProcessInfo, Ve
     Some((info, messages))
 }
 
+/// A process's memory, and what of it are terms, heap and messages.
+pub(crate) fn bytes_of(vm: &Vm, pid: Pid) -> Option<(usize, usize)> {
+    let (info, _) = look(vm, pid, false)?;
+    let words = info.heap.heap_block_size * WORD_BYTES;
+    Some((info.memory, words + info.mailbox_bytes))
+}
+
 fn copies(state: &State) -> Vec<OwnedTerm> {
     let mut messages = Vec::with_capacity(state.queue_len());
     for queue in [&state.skipped, &state.inbox] {
@@ -220,6 +229,7 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
         memory: size_of::<Process>() + state.body_bytes as usize + maps + mailbox + terms,
         native_memory: otp_scheduler::counts_allocations()
             .then(|| process.native_memory.load(Ordering::Relaxed) as usize),
+        mailbox_bytes: mailbox,
         heap: heap_info(process, state, mailbox),
         priority: process.priority(),
         group_leader: rare.and_then(|rare| rare.group_leader).unwrap_or(HOST),

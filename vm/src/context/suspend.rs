@@ -2,8 +2,9 @@
 //!
 //! # Protocol
 //! 1. Who suspends counts it with itself (`Rare::suspending`), and sends [`Kind::Suspend`].
-//! 2. The process takes that in as any signal, notes who suspends it (`Rare::suspenders`), and answers. Its slices then take
-//!    in signals and leave the body alone ([`Attention::SUSPENDED`]).
+//! 2. The process takes that in as any signal, and notes who suspends it (`Rare::suspenders`). Its slices then take in signals
+//!    and leave the body alone ([`Attention::SUSPENDED`]). It answers between two slices' runs of the body
+//!    ([`Attention::ASKED`]), whoever took the signal in.
 //! 3. When the count is 0 again, or who suspended ends, it gets [`Kind::Resume`]. A process that ends sends those before it
 //!    tells anybody of its end.
 

@@ -2,7 +2,7 @@
 //!
 //! # Protocol
 //! 1. Who asks sends [`Kind::Collect`]. Whoever takes it in files the request with the process, and notes
-//!    [`Attention::COLLECT`].
+//!    [`Attention::ASKED`].
 //! 2. The process collects before or after it next runs its body, and answers all requests.
 //! 3. It may not run for long, if others of higher priority do. So one who asks with a higher priority than the process's
 //!    also starts a task of its own priority, which takes the requests in the process's place, as long as the process is
@@ -59,26 +59,43 @@ pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
 }
 
 impl Process {
-    /// Step 2. Called by the process's slice, outside of the body.
+    /// Step 2, and the answers to who suspends the process. Called by its slice, outside of the body.
     #[cold]
-    pub(super) fn collect_as_asked(&self, pid: Pid) {
-        let (mut heap, requests) = {
+    pub(super) fn do_as_asked(&self, pid: Pid) {
+        let (resting, taken) = {
             let mut state = self.lock();
-            let memory = self.memory(&mut state);
-            let Ok(heap) = memory.take_to_collect() else {
-                // Whoever has it looks for requests when it puts it back.
+            self.forget(Attention::ASKED);
+            let Some(rare) = state.rare.as_deref_mut() else {
                 return;
             };
-            let requests = memory.take_requests();
-            self.forget(Attention::COLLECT);
-            (heap, requests)
+            let resting = mem::take(&mut rare.rest_awaited);
+            let memory = rare.memory.as_deref_mut();
+            let taken = memory
+                .filter(|memory| memory.has_requests())
+                .and_then(|memory| {
+                    match memory.take_to_collect() {
+                        Ok(heap) => Some((heap, memory.take_requests())),
+                        Err(_) => {
+                            // Somebody has it. It is looked for again after each run.
+                            self.note(Attention::ASKED);
+                            None
+                        }
+                    }
+                });
+            (resting, taken)
         };
-        collect_here(self.core(), pid, &mut heap);
-        self.put_heap_back(pid, heap);
-        answer(self.core(), pid, requests);
+        for (from, reference) in resting {
+            let answer = envelope::signal(Kind::Reply, pid, reference);
+            self.core().signal(from, answer);
+        }
+        if let Some((mut heap, requests)) = taken {
+            collect_here(self.core(), pid, &mut heap);
+            self.put_heap_back(pid, heap);
+            answer(self.core(), pid, requests);
+        }
     }
 
-    /// Ends a process's time without its heap. The heap of one that is gone is dropped.
+    /// The heap of a process that is gone is dropped.
     pub(crate) fn put_heap_back(&self, pid: Pid, heap: Heap) {
         let nobodys = {
             let mut state = self.lock();
@@ -110,9 +127,10 @@ impl Process {
             );
         }
         let requests = rare.memory.as_deref().map(|memory| memory.requests());
-        for request in requests.into_iter().flatten() {
-            let down = envelope::down(pid, request.reference, &ExitReason::noproc());
-            core.signal(request.from, down);
+        let requests = requests.into_iter().flatten();
+        let asked = requests.map(|request| (request.from, request.reference));
+        for (from, reference) in asked.chain(rare.rest_awaited.iter().copied()) {
+            core.signal(from, envelope::down(pid, reference, &ExitReason::noproc()));
         }
     }
 }
@@ -223,7 +241,6 @@ fn begin(core: &Arc<Core>, pid: Pid) -> Begun {
                 Err(_) => Begun::Runs,
                 Ok(heap) => {
                     let requests = memory.take_requests();
-                    process.forget(Attention::COLLECT);
                     process.note(Attention::HELD);
                     Begun::Held(Held {
                         core: Arc::clone(core),

@@ -175,11 +175,12 @@ impl Process {
                 return Some(parcel);
             }
             Kind::Suspend => {
-                state.rare().suspenders.insert(from, ());
+                let rare = state.rare();
+                rare.suspenders.insert(from, ());
+                rare.rest_awaited.push((from, reference));
                 self.note(Attention::SUSPENDED);
-                let pid = self.pid()?;
-                self.core()
-                    .signal(from, envelope::signal(Kind::Reply, pid, reference));
+                // Answered between two runs of the body: this may be in the middle of one.
+                self.note(Attention::ASKED);
                 return Some(parcel);
             }
             Kind::Resume => {
@@ -197,7 +198,7 @@ impl Process {
             Kind::Collect => {
                 self.memory(state)
                     .request(CollectRequest { from, reference });
-                self.note(Attention::COLLECT);
+                self.note(Attention::ASKED);
                 return Some(parcel);
             }
             Kind::AliveRequest => {

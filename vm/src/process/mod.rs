@@ -113,23 +113,27 @@ impl Attention {
     pub(crate) const SUSPENDED: Self = Self(16);
     /// Its heap is being collected by somebody else: the same.
     pub(crate) const HELD: Self = Self(32);
-    /// It is to collect its heap itself, before or after it next runs.
-    pub(crate) const COLLECT: Self = Self(64);
+    /// Others wait for what it does before or after it next runs: a collection of its heap, or that it rests.
+    pub(crate) const ASKED: Self = Self(64);
     /// It has a limit on what it keeps.
     pub(crate) const LIMITED: Self = Self(128);
     /// The body is not to run.
     pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
     /// What a slice looks at after it ran the body.
-    pub(crate) const AFTER: Self = Self(Self::DOOMED.0 | Self::COLLECT.0);
+    pub(crate) const AFTER: Self = Self(Self::DOOMED.0 | Self::ASKED.0);
     /// What a slice looks at before it runs the body.
     pub(crate) const UNUSUAL: Self =
-        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::COLLECT.0);
+        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
+
+// A million of them idle are what the memory of a VM goes into: what few need lies in `Rare`.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Process>() <= 384);
 
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -191,6 +195,8 @@ pub(crate) struct Rare {
     pub(crate) suspenders: SmallMap<Pid, ()>,
     /// Whom it has suspended, and how often.
     pub(crate) suspending: SmallMap<Pid, u32>,
+    /// Who waits until it rests.
+    pub(crate) rest_awaited: Vec<(Pid, Ref)>,
     pub(crate) is_native: bool,
 }
 

@@ -166,8 +166,8 @@ fn take_in(process: &Process, pid: Pid) -> Before {
     if let Some(reason) = exit {
         return Before::End(reason);
     }
-    if process.attention().has(Attention::COLLECT) {
-        process.collect_as_asked(pid);
+    if process.attention().has(Attention::ASKED) {
+        process.do_as_asked(pid);
     }
     match process.attention().has(Attention::RESTS) {
         true => Before::Rest,
@@ -181,7 +181,7 @@ fn after(process: &Process, pid: Pid) -> Option<ExitReason> {
     if process.attention().has(Attention::DOOMED) {
         return Some(process.reason_to_end(pid));
     }
-    process.collect_as_asked(pid);
+    process.do_as_asked(pid);
     None
 }
 

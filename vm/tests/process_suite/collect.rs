@@ -444,6 +444,48 @@ fn collections_and_suspensions_in_simulation() {
         .unwrap();
 }
 
+/// Whoever takes the signal in, a third process that asks for its figures too: once it is said to be suspended, it does not
+/// run.
+#[test]
+fn a_suspended_process_has_stopped_when_the_answer_comes() {
+    run(|mut cx| async move {
+        let turns = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counts = Arc::clone(&turns);
+        let counter = cx
+            .spawn_link(move |cx| async move {
+                loop {
+                    for _ in 0..1000 {
+                        counts.fetch_add(1, Ordering::Relaxed);
+                    }
+                    cx.yield_now().await;
+                }
+            })
+            .unwrap();
+        let asker = cx
+            .spawn_link(move |cx| async move {
+                loop {
+                    cx.process_info(counter);
+                    cx.yield_now().await;
+                }
+            })
+            .unwrap();
+        for _ in 0..200 {
+            let options = SuspendOptions::new();
+            assert_eq!(cx.suspend_process(counter, options).await, Ok(true));
+            let before = turns.load(Ordering::Relaxed);
+            for _ in 0..10 {
+                cx.yield_now().await;
+            }
+            assert_eq!(turns.load(Ordering::Relaxed), before);
+            cx.resume_process(counter).unwrap();
+        }
+        for pid in [asker, counter] {
+            cx.unlink(pid);
+            cx.exit_process(pid, ExitReason::kill());
+        }
+    });
+}
+
 /// What lies on the heap is there after somebody else collected it.
 #[test]
 fn others_collect_and_terms_stay() {

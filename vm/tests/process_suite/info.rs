@@ -407,6 +407,44 @@ fn process_info_reductions() {
     });
 }
 
+/// The VM's memory is the sum of its parts, and the group leader is inherited.
+#[test]
+fn memory_by_kind_is_the_sum_of_its_parts() {
+    run(|mut cx| async move {
+        let before = cx.vm().memory();
+        let kept = cx.heap().keep_value(&vec![1_u64; 10_000]).unwrap();
+        let table = cx.table_new("kept", TableOptions::set()).unwrap();
+        table.insert(&cx, &1, &vec![1_u64; 1000]).unwrap();
+        let after = cx.vm().memory();
+        assert!(after.heaps >= before.heaps + 80_000, "{after:?}");
+        assert!(after.processes >= before.processes + 80_000);
+        assert!(after.ets >= before.ets + 8000);
+        assert_eq!(after.total, after.processes + after.ets);
+        let _ = cx.heap().release(kept);
+        cx.garbage_collect();
+        assert!(cx.vm().memory().heaps < after.heaps);
+        assert!(cx.vm().system_info().words_reclaimed >= 10_000);
+
+        let me = cx.pid();
+        assert_eq!(cx.group_leader(), HOST);
+        cx.set_group_leader(me, me).unwrap();
+        let (child, monitor) = cx
+            .spawn_monitor(move |mut cx| async move {
+                assert_eq!(cx.group_leader(), me);
+                cx.send(me, &()).unwrap();
+                expect::<()>(&mut cx).await;
+                assert_eq!(cx.group_leader(), cx.pid());
+            })
+            .unwrap();
+        expect::<()>(&mut cx).await;
+        cx.set_group_leader(child, child).unwrap();
+        assert_eq!(cx.process_info(child).unwrap().group_leader, child);
+        cx.send(child, &()).unwrap();
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
+        assert!(cx.set_group_leader(child, me).is_err());
+    });
+}
+
 #[test]
 fn garbage_collection_shows_in_status_only_while_it_lasts() {
     run(|mut cx| async move {
