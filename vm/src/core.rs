@@ -16,6 +16,7 @@ use crate::aliases::Aliases;
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
+use crate::memory_options::{HeapDefaults, HeapDefaultsCell};
 use crate::message_queue::MessageQueueData;
 use crate::module::Modules;
 use crate::names::Names;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) modules: Modules,
     pub(crate) reports: Reports,
     pub(crate) counts: Counts,
+    heap_defaults: HeapDefaultsCell,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
     number: u64,
@@ -89,6 +91,9 @@ pub(crate) struct Counts {
     pub(crate) spawned: AtomicU64,
     pub(crate) crashed: AtomicU64,
     pub(crate) discarded_sends: AtomicU64,
+    pub(crate) heap_limits_passed: AtomicU64,
+    pub(crate) collections: AtomicU64,
+    pub(crate) words_reclaimed: AtomicU64,
 }
 
 /// When simulations begin: 2020-01-01, 00:00 UTC.
@@ -144,6 +149,7 @@ impl Core {
             modules,
             reports,
             counts: Counts::default(),
+            heap_defaults: HeapDefaultsCell::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),
             number,
@@ -308,6 +314,24 @@ impl Core {
     pub(crate) fn mark_table_owner(&self, pid: Pid) -> bool {
         self.with_state(pid, |state| state.rare().owns_tables = true)
             .is_some()
+    }
+
+    pub(crate) fn heap_defaults(&self) -> HeapDefaults {
+        self.heap_defaults.get()
+    }
+
+    /// Gives those before.
+    pub(crate) fn set_heap_defaults<E>(
+        &self,
+        change: impl FnOnce(&mut HeapDefaults) -> Result<(), E>,
+    ) -> Result<HeapDefaults, E> {
+        self.heap_defaults.set(change)
+    }
+
+    /// Whether new processes get a limit without asking.
+    #[inline]
+    pub(crate) fn limits_heaps(&self) -> bool {
+        self.heap_defaults.limits()
     }
 
     pub(crate) fn weak(&self) -> Weak<Core> {

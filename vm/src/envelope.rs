@@ -62,6 +62,13 @@ pub(crate) enum Kind {
     LinkExit = 0o26,
     /// A question for `is_alive`, answered in its turn among the sender's signals.
     AliveRequest = 0o36,
+    /// The body is to rest until the sender resumes it, or ends; answered when it does.
+    Suspend = 0o202,
+    Resume = 0o212,
+    /// Root is the new group leader.
+    GroupLeader = 0o222,
+    /// The heap is to be collected; answered when it was.
+    Collect = 0o232,
 }
 
 /// What a parcel asks of its receiver, as bits: those of a whole mailbox are of all parcels in it. With none of them set it

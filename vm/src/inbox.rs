@@ -16,8 +16,6 @@
 use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
-use otp_heap::Term;
-
 use crate::envelope::{Envelope, Parcel};
 use crate::mailbox::{Queue, borrowed};
 
@@ -103,13 +101,20 @@ impl Inbox {
     }
 
     /// All messages, oldest first; also during a scan.
-    pub(crate) fn each(&self, mut look: impl FnMut(Term<'_>)) {
+    pub(crate) fn each(&self, mut look: impl FnMut(&Parcel)) {
         let mut place = Place::default();
         while let Some(node) = self.after(place) {
             // SAFETY: a message of this inbox; those that a scan looks at are only read by both.
-            look(unsafe { borrowed(node) }.root());
+            look(&*unsafe { borrowed(node) });
             place = Place(node);
         }
+    }
+
+    /// Bytes of all of them. Linear.
+    pub(crate) fn bytes(&self) -> usize {
+        let mut bytes = 0;
+        self.each(|parcel| bytes += parcel.bytes());
+        bytes
     }
 
     /// Leaves room for what is there.
@@ -285,7 +290,7 @@ mod tests {
 
     fn numbers(inbox: &Inbox) -> Vec<i64> {
         let mut numbers = Vec::new();
-        inbox.each(|term| numbers.push(term.as_i64().unwrap()));
+        inbox.each(|parcel| numbers.push(parcel.root().as_i64().unwrap()));
         assert_eq!(numbers.len(), inbox.len());
         numbers
     }

@@ -1,75 +1,13 @@
-//! Looking at processes and at the VM.
+//! Looking at the VM.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use otp_heap::{Atom, Pid, Ref};
-use otp_scheduler::{Figures, Priority, RunQueueLengths, WallTime};
+use otp_scheduler::{Figures, RunQueueLengths, WallTime};
 
-use crate::context::Context;
-use crate::message::Monitored;
 use crate::message_queue::MessageQueueData;
-use crate::process::{Attention, Leftovers, Process, quietly};
+use crate::process_info::bytes_of;
 use crate::vm::Vm;
-
-/// What a process is doing. `process_info(Pid, status)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// Its slice is running.
-    Running,
-    /// It is in a run queue.
-    Runnable,
-    /// It waits for a message, a time or I/O.
-    Waiting,
-    /// It has ended, and its body or what it held is being dropped.
-    Exiting,
-}
-
-/// What is known of a process. `process_info/1`.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ProcessInfo {
-    /// The process.
-    pub pid: Pid,
-    /// Its registered name.
-    pub registered_name: Option<Atom>,
-    /// Its label for reports.
-    pub label: Option<Atom>,
-    /// The type of the function that it began with, which tells the module and the function that the closure stands in.
-    /// `process_info(Pid, initial_call)`.
-    pub initial_call: &'static str,
-    /// What it is doing.
-    pub status: Status,
-    /// It waits for a message with no body of its own: see [`Context::hibernate`].
-    pub hibernated: bool,
-    /// What is set for where its messages lie.
-    pub message_queue_data: MessageQueueData,
-    /// Messages that have arrived and that it has not yet received.
-    pub message_queue_len: usize,
-    /// Whom it is linked with.
-    pub links: Vec<Pid>,
-    /// Whom it monitors, as it asked for them.
-    pub monitors: Vec<(Ref, Monitored)>,
-    /// Who monitors it; callers that wait for a reply are among them.
-    pub monitored_by: Vec<Pid>,
-    /// Whether it traps exits.
-    pub trap_exit: bool,
-    /// Reductions that it has used.
-    pub reductions: u64,
-    /// Bytes of its control block and its body; what the body points to is not counted.
-    pub memory: usize,
-    /// Bytes that its own code allocated minus those that it freed, as of the end of its last slice; never below 0, and
-    /// not part of `memory`. None unless the program installed [`AccountingAllocator`](crate::AccountingAllocator).
-    ///
-    /// An estimate: what one process allocates another may free, and what C libraries allocate is not counted. Nor are
-    /// messages, rows of tables, timers, and the bodies of the processes that it makes.
-    pub native_memory: Option<usize>,
-    /// Its priority.
-    pub priority: Priority,
-    /// Who spawned it; None if the host program did.
-    pub parent: Option<Pid>,
-}
 
 /// What is known of a VM. `system_info/1` and `statistics/1`.
 #[derive(Debug, Clone)]
@@ -91,6 +29,12 @@ pub struct SystemInfo {
     pub crashed: u64,
     /// Messages and exit signals that were discarded since their sender had been ended while it was in native code.
     pub discarded_sends: u64,
+    /// Times that a process was found to keep more than its `max_heap_size`.
+    pub heap_limits_passed: u64,
+    /// Collections of heaps, and the words that they gave back: `statistics(garbage_collection)`.
+    pub collections: u64,
+    /// Words of 8 bytes.
+    pub words_reclaimed: u64,
     /// Tables.
     pub table_count: usize,
     /// Most tables at once.
@@ -109,17 +53,6 @@ pub struct SystemInfo {
 }
 
 impl Vm {
-    /// What is known of a process, or None if it is gone. Nothing is stopped for it, so the parts
-    /// may be of different moments. `process_info/1`.
-    pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
-        let (info, leftovers) = self
-            .core()
-            .with_process(pid, |process| info(process, pid))
-            .flatten()?;
-        quietly(pid, || leftovers.finish());
-        Some(info)
-    }
-
     /// What is known of the VM. `system_info/1`, `statistics/1`.
     pub fn system_info(&self) -> SystemInfo {
         let core = self.core();
@@ -133,6 +66,9 @@ impl Vm {
             spawned: core.counts.spawned.load(Ordering::Relaxed),
             crashed: core.counts.crashed.load(Ordering::Relaxed),
             discarded_sends: core.counts.discarded_sends.load(Ordering::Relaxed),
+            heap_limits_passed: core.counts.heap_limits_passed.load(Ordering::Relaxed),
+            collections: core.counts.collections.load(Ordering::Relaxed),
+            words_reclaimed: core.counts.words_reclaimed.load(Ordering::Relaxed),
             table_count: core.tables.count(),
             table_limit: core.tables.limit(),
             timer_count: core.timers.count(),
@@ -140,6 +76,50 @@ impl Vm {
             message_queue_data: core.message_queue_data,
             uptime: Duration::from_nanos(core.scheduler.now()),
             schedulers_figures: figures,
+        }
+    }
+}
+
+/// Bytes that a VM holds, by kind. `erlang:memory/0`.
+///
+/// What the program's own code allocates is not among them, nor is what the scheduler has for its threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryInfo {
+    /// Processes and tables together.
+    pub total: usize,
+    /// All of [`ProcessInfo::memory`](crate::ProcessInfo::memory): control blocks, bodies, heaps, dictionaries, mailboxes.
+    pub processes: usize,
+    /// Part of it: terms, on heaps and in dictionaries, and the messages in mailboxes.
+    pub heaps: usize,
+    /// Rows of tables.
+    pub ets: usize,
+}
+
+impl Vm {
+    /// What the VM's memory goes into. Each process is looked at once, while the others run: it costs as many looks.
+    /// `erlang:memory/0`.
+    ///
+    /// ```
+    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
+    /// let memory = vm.memory();
+    /// assert_eq!(memory.total, memory.processes + memory.ets);
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
+    pub fn memory(&self) -> MemoryInfo {
+        let (mut processes, mut heaps) = (0, 0);
+        for pid in self.processes() {
+            if let Some((memory, terms)) = bytes_of(self, pid) {
+                processes += memory;
+                heaps += terms;
+            }
+        }
+        let ets = self.core().tables.bytes();
+        MemoryInfo {
+            total: processes + ets,
+            processes,
+            heaps,
+            ets,
         }
     }
 }
@@ -176,54 +156,4 @@ impl Vm {
             .map(|scheduler| scheduler.wall_time)
             .collect()
     }
-}
-
-impl Context {
-    /// As [`Vm::process_info`].
-    pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
-        self.vm().process_info(pid)
-    }
-}
-
-fn info(process: &Process, pid: Pid) -> Option<(ProcessInfo, Leftovers)> {
-    let mut state = process.lock();
-    if !process.is(pid) {
-        return None;
-    }
-    let leftovers = if state.exiting {
-        Leftovers::default()
-    } else {
-        process.drain(&mut state)
-    };
-    let maps =
-        state.links.heap_bytes() + state.monitors.heap_bytes() + state.monitored_by.heap_bytes();
-    let info = ProcessInfo {
-        pid,
-        registered_name: state.name(),
-        label: state.label,
-        initial_call: state.initial_call.map_or("", |name| name()),
-        status: if state.exiting {
-            Status::Exiting
-        } else {
-            process.status()
-        },
-        hibernated: process.attention().has(Attention::HIBERNATED),
-        message_queue_data: state.message_queue_data,
-        message_queue_len: state.queue_len(),
-        links: state.links.iter().map(|(&pid, ())| pid).collect(),
-        monitors: state
-            .monitors
-            .iter()
-            .map(|(&reference, &pid)| (reference, state.monitored(reference, pid)))
-            .collect(),
-        monitored_by: state.monitored_by.iter().map(|(_, &pid)| pid).collect(),
-        trap_exit: state.trap_exit,
-        reductions: process.reductions.load(Ordering::Relaxed),
-        memory: size_of::<Process>() + state.body_bytes as usize + maps,
-        native_memory: otp_scheduler::counts_allocations()
-            .then(|| process.native_memory.load(Ordering::Relaxed) as usize),
-        priority: process.priority(),
-        parent: Some(state.parent.0).filter(|&parent| parent != crate::envelope::HOST),
-    };
-    Some((info, leftovers))
 }

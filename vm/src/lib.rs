@@ -71,12 +71,16 @@ mod host_mailbox;
 mod inbox;
 mod info;
 mod mailbox;
+mod max_heap_size;
+mod memory_options;
 mod message;
 mod message_queue;
 mod module;
 mod names;
 mod origin;
 mod process;
+mod process_info;
+mod process_info_items;
 mod receive_macro;
 mod reports;
 mod shutdown;
@@ -146,16 +150,20 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    AliasMode, CallError, Context, Due, IntervalError, IntervalRef, MonitorOptions, NativeContext,
-    Receive, ReceiveMark, ReceiveWhere, RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply,
-    SpawnRequestOptions, Spawned, Tick, Timeout, TimerRef,
+    AliasMode, CallError, Context, DictionaryError, Due, IntervalError, IntervalRef,
+    MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere, RequestId,
+    Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions, Spawned, SuspendError,
+    SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
-pub use info::{ProcessInfo, Status, SystemInfo};
+pub use info::{MemoryInfo, SystemInfo};
+pub use max_heap_size::{
+    HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
+};
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use message_queue::MessageQueueData;
 pub use module::{
@@ -164,7 +172,10 @@ pub use module::{
 };
 pub use names::RegisterError;
 pub use origin::{Ancestor, InitialCall, MAX_ANCESTORS, Mfa, Origin};
+pub use process::memory::DEFAULT_MIN_HEAP_SIZE_WORDS;
 pub use process::table::MAX_PROCESSES;
+pub use process_info::{HeapInfo, ProcessInfo, Status};
+pub use process_info_items::InfoItem;
 #[doc(hidden)]
 pub use receive_macro::support as __macros;
 pub use reports::MAX_COPIED_BYTES;

@@ -243,6 +243,18 @@ impl Queue {
         std::mem::forget(other);
     }
 
+    /// Bytes of all of them. Linear.
+    pub(crate) fn bytes(&self) -> usize {
+        let (mut bytes, mut node) = (0, self.head);
+        while !node.is_null() {
+            // SAFETY: a node of the queue, which stays while it is borrowed.
+            let parcel = unsafe { borrowed(node) };
+            bytes += parcel.bytes();
+            node = parcel.header().next;
+        }
+        bytes
+    }
+
     /// The oldest, or null.
     #[inline]
     pub(crate) fn head(&self) -> *mut Envelope {

@@ -1,22 +1,19 @@
-//! What is asked about a process's messages: where they shall lie, and which they are.
-
-use otp_heap::{CopyError, OwnedTerm, Pid};
+//! Whether the messages that a process has not received count as part of its heap.
 
 use crate::context::{Context, SpawnOptions};
-use crate::process::quietly;
-use crate::vm::{Vm, VmBuilder};
+use crate::vm::VmBuilder;
 
-/// Where the messages of a process lie that it has not received. `message_queue_data` in OTP.
+/// Whether messages count as part of a process's heap. `message_queue_data` in OTP.
 ///
-/// Here each is a block of its own, before and after it is received, so nothing ever has to be moved: the setting is kept
-/// and told, and changes nothing.
+/// Each is a block of its own, before and after it is received, so nothing ever has to be moved: this is only about
+/// limits ([`Context::max_heap_size`]) and figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MessageQueueData {
-    /// `off_heap`: what is the case. The default of a VM.
+    /// They do. The default, as OTP's.
     #[default]
-    OffHeap,
-    /// `on_heap`, OTP's default: accepted, and without effect.
     OnHeap,
+    /// They don't.
+    OffHeap,
 }
 
 impl VmBuilder {
@@ -36,7 +33,7 @@ impl SpawnOptions {
 }
 
 impl Context {
-    /// Sets where the process's messages shall lie, and gives what was set before.
+    /// Sets whether messages count as part of the process's heap, and gives what was set before.
     /// `process_flag(message_queue_data, Data)`.
     ///
     /// ```
@@ -44,40 +41,15 @@ impl Context {
     ///
     /// let vm = Vm::builder().schedulers(1).build()?;
     /// let run = vm.run(|cx| async move {
-    ///     let before = cx.set_message_queue_data(MessageQueueData::OnHeap);
-    ///     (before, cx.process_info(cx.pid()).unwrap().message_queue_data)
+    ///     let before = cx.set_message_queue_data(MessageQueueData::OffHeap);
+    ///     (before, cx.process_info(cx.pid()).unwrap().heap.message_queue_data)
     /// });
-    /// assert_eq!(run.wait()?, (MessageQueueData::OffHeap, MessageQueueData::OnHeap));
+    /// assert_eq!(run.wait()?, (MessageQueueData::OnHeap, MessageQueueData::OffHeap));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_message_queue_data(&self, data: MessageQueueData) -> MessageQueueData {
         self.state().map_or(data, |mut state| {
             std::mem::replace(&mut state.message_queue_data, data)
         })
-    }
-}
-
-impl Vm {
-    /// Copies of the messages that a process has not received, oldest first, or None if it is gone; what a selective
-    /// receive is looking at is among them. `process_info(Pid, messages)`.
-    ///
-    /// One with a native resource can't be copied, and is an error in its place. The process waits meanwhile if it wants
-    /// to receive.
-    pub fn process_messages(&self, pid: Pid) -> Option<Vec<Result<OwnedTerm, CopyError>>> {
-        let look = |process: &crate::process::Process| {
-            let mut state = process.lock();
-            if !process.is(pid) || state.exiting {
-                return None;
-            }
-            let leftovers = process.drain(&mut state);
-            let mut messages = Vec::with_capacity(state.queue_len());
-            state
-                .inbox
-                .each(|term| messages.push(OwnedTerm::copy_of((), term)));
-            Some((messages, leftovers))
-        };
-        let (messages, leftovers) = self.core().with_process(pid, look).flatten()?;
-        quietly(pid, || leftovers.finish());
-        Some(messages)
     }
 }

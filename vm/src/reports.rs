@@ -75,9 +75,9 @@ impl Vm {
             let leftovers = process.drain(&mut state);
             let mut copies = Vec::new();
             let mut left = max;
-            state.inbox.each(|term| {
-                if left > 0 && term.words() * size_of::<u64>() <= MAX_COPIED_BYTES {
-                    copies.extend(OwnedTerm::copy_of((), term).ok());
+            state.inbox.each(|parcel| {
+                if left > 0 && parcel.bytes() <= MAX_COPIED_BYTES {
+                    copies.extend(OwnedTerm::copy_of((), parcel.root()).ok());
                 }
                 left = left.saturating_sub(1);
             });

@@ -91,6 +91,14 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::One(..) => false,
+            Self::Many(map) => map.is_empty(),
+        }
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
         let (one, many) = match std::mem::take(self) {

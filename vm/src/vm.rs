@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler};
+use otp_scheduler::{
+    Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler, checkpoint,
+};
 use serde::Serialize;
 
 use crate::context::{
@@ -18,6 +20,7 @@ use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
+use crate::max_heap_size::{HeapSizeError, MaxHeapSizeOptions};
 use crate::message_queue::MessageQueueData;
 use crate::module::{DEFAULT_MAX_MODULES, LoadError, Module, Modules};
 use crate::names::RegisterError;
@@ -33,6 +36,10 @@ pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
 
 /// The scheduler looks for long slices each millisecond, and takes a shorter threshold for one.
 const SHORTEST_LONG_SCHEDULE: Duration = Duration::from_millis(1);
+
+/// So many processes are listed between two checkpoints, and for a reduction. Some 3 ns each.
+const PIDS_PER_CHECKPOINT: usize = 1024;
+const PIDS_PER_REDUCTION: u32 = 4;
 
 /// How long a VM that was dropped without [`Vm::shutdown`] lets its processes end in order.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -82,6 +89,8 @@ pub struct VmBuilder {
     modules: Vec<Module>,
     reports: Reports,
     long_schedule: Option<Duration>,
+    max_heap_size: Option<MaxHeapSizeOptions>,
+    min_heap_size: Option<usize>,
 }
 
 /// Why a VM was not built.
@@ -101,6 +110,9 @@ pub enum BuildError {
     /// More modules than the limit.
     #[error(transparent)]
     Module(#[from] LoadError),
+    /// A default size of heaps that no heap has.
+    #[error("the default size of heaps is refused: {0}")]
+    HeapSize(#[from] HeapSizeError),
     /// Slices shorter than the scheduler measures were to be told of.
     #[error("long_schedule has a threshold of {asked:?}: give {SHORTEST_LONG_SCHEDULE:?} or more")]
     LongSchedule {
@@ -257,6 +269,20 @@ impl VmBuilder {
         self
     }
 
+    /// The limit on what each process keeps that is made without one; by default none. `erl +hmax`, `+hmaxk`, `+hmaxel`.
+    /// See also [`Vm::set_max_heap_size`].
+    pub fn max_heap_size(mut self, limit: impl Into<MaxHeapSizeOptions>) -> Self {
+        self.max_heap_size = Some(limit.into());
+        self
+    }
+
+    /// What heaps start with, in words; by default
+    /// [`DEFAULT_MIN_HEAP_SIZE_WORDS`](crate::DEFAULT_MIN_HEAP_SIZE_WORDS). `erl +hms`.
+    pub fn min_heap_size(mut self, words: usize) -> Self {
+        self.min_heap_size = Some(words);
+        self
+    }
+
     /// The VM's name, for threads and reports.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -332,6 +358,12 @@ impl VmBuilder {
         );
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         let vm = Vm { core, host };
+        if let Some(words) = self.min_heap_size {
+            vm.set_min_heap_size(words)?;
+        }
+        if let Some(limit) = self.max_heap_size {
+            vm.set_max_heap_size(limit)?;
+        }
         for module in self.modules {
             vm.load_module(module)?;
         }
@@ -354,6 +386,8 @@ impl Vm {
             modules: Vec::new(),
             reports: Reports::default(),
             long_schedule: None,
+            max_heap_size: None,
+            min_heap_size: None,
         }
     }
 
@@ -506,11 +540,19 @@ impl Vm {
         self.core.is_alive(pid)
     }
 
-    /// All processes, by slot. `processes/0`.
+    /// All processes that are alive, by slot. `processes/0`.
     ///
-    /// No snapshot: who starts or ends meanwhile may be there or not. Nothing is stopped for it.
+    /// Each of them is alive at some moment of the call, those that are ending left out; and who was there before the call
+    /// and is after it is among them. Who starts or ends meanwhile may be there or not: nothing is stopped for it.
     pub fn processes(&self) -> Vec<Pid> {
-        self.core.processes.pids().collect()
+        let mut pids = Vec::with_capacity(self.core.processes.live());
+        for pid in self.core.processes.alive() {
+            pids.push(pid);
+            if pids.len() % PIDS_PER_CHECKPOINT == 0 {
+                checkpoint(PIDS_PER_CHECKPOINT as u32 / PIDS_PER_REDUCTION);
+            }
+        }
+        pids
     }
 
     /// A named table.

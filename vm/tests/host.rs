@@ -139,7 +139,10 @@ fn a_mailbox_is_a_process_to_others() {
     other.context().monitor(pid);
     drop(mailbox);
     let down = other.receive_blocking().unwrap().down().unwrap();
-    assert_eq!((down.object.pid(), down.reason), (Some(pid), ExitReason::normal()));
+    assert_eq!(
+        (down.object.pid(), down.reason),
+        (Some(pid), ExitReason::normal())
+    );
     assert_eq!(vm.whereis("host"), None);
 }
 

@@ -1,7 +1,10 @@
 //! What a process's body holds: its own identity and every operation on the VM.
 
 mod clock;
+mod dictionary;
 mod exit;
+mod flags;
+mod heap;
 mod hibernate;
 mod link;
 mod monitor;
@@ -11,6 +14,7 @@ mod request;
 mod selective;
 mod spawn;
 mod spawn_request;
+mod suspend;
 mod time;
 mod timers;
 
@@ -36,6 +40,8 @@ use crate::process::{ExitPayload, Process, State, end_of_native, is_running, wai
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
+pub use dictionary::DictionaryError;
+pub use heap::ProcessHeap;
 pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
 pub(crate) use receive::poll_receive_of_host;
@@ -46,6 +52,7 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
 pub use spawn_request::{SpawnReply, SpawnRequestOptions};
+pub use suspend::{SuspendError, SuspendOptions};
 pub(crate) use time::Alarm;
 pub use time::{IntervalError, IntervalRef, Sleep, Tick};
 pub use timers::{Due, TimerRef};

@@ -9,6 +9,8 @@ use otp_scheduler::{NativeError, NativePlace, Priority};
 use super::{Context, MonitorOptions, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
+use crate::max_heap_size::{HeapSizeError, MaxHeapSizeOptions};
+use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
 use crate::process::body::{LazyBody, NativeBody};
 use crate::process::{Body, Start, TypeName};
@@ -31,6 +33,7 @@ pub struct SpawnOptions {
     priority: Priority,
     pub(crate) message_queue_data: Option<MessageQueueData>,
     initial_call: Option<TypeName>,
+    memory: MemoryOptions,
 }
 
 impl SpawnOptions {
@@ -71,6 +74,18 @@ impl SpawnOptions {
     /// What the process is said to have begun with, where the body that is spawned wraps another one: that one's type.
     pub fn initial_call<B>(mut self) -> Self {
         self.initial_call = Some(type_name::<B>);
+        self
+    }
+
+    /// The limit on what it keeps: a number of words, or options. `{max_heap_size, …}`.
+    pub fn max_heap_size(mut self, limit: impl Into<MaxHeapSizeOptions>) -> Self {
+        self.memory.max_heap_size = Some(limit.into());
+        self
+    }
+
+    /// What its heap starts with, in words: see [`Context::min_heap_size`]. `{min_heap_size, Words}`.
+    pub fn min_heap_size(mut self, words: usize) -> Self {
+        self.memory.min_heap_words = Some(words);
         self
     }
 
@@ -123,6 +138,9 @@ pub enum SpawnError {
     /// A simulated VM runs on one thread.
     #[error("a simulated VM makes no native process: spawn one with an async body there")]
     NativeInSimulation,
+    /// The options have a size that no heap has. `badarg` in OTP.
+    #[error("the options are refused: {0}")]
+    HeapSize(#[from] HeapSizeError),
     /// The VM is being shut down.
     #[error("the VM is shutting down: no new process is made")]
     ShuttingDown,
@@ -226,6 +244,7 @@ impl SpawnOptions {
             trap_exit: self.trap_exit,
             priority: self.priority,
             message_queue_data: self.message_queue_data,
+            memory_options: self.memory.is_set().then_some(self.memory),
             ..Start::default()
         }
     }
@@ -299,6 +318,10 @@ fn spawn_body(
     if maker.is_some_and(Context::was_ended) {
         return Err(SpawnError::MakerEnded);
     }
+    if start.memory_options.is_some() || core.limits_heaps() {
+        let options = start.memory_options.unwrap_or_default();
+        start.memory = Some(options.resolve(core)?);
+    }
     let Some((slot, serial)) = core.processes.allocate(core) else {
         return Err(SpawnError::ProcessLimit {
             limit: core.processes.limit(),
@@ -326,6 +349,7 @@ fn spawn_body(
         if start.link {
             state.links.insert(pid, ());
         }
+        start.group_leader = state.rare.as_ref().and_then(|rare| rare.group_leader);
         if let Some((reference, options)) = monitor {
             maker.note_monitor(&mut state, reference, pid, options);
         }

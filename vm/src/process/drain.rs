@@ -4,13 +4,15 @@
 //! drain wakes it. It decides *that* the process
 //! ends (`State::exit`), never ends it: that is the slice's, once the body's poll is over.
 
+use std::ptr::NonNull;
 use std::task::Waker;
 
-use otp_heap::Ref;
+use otp_heap::{Pid, Ref};
 
 use super::links::{acknowledge_unlink, refuse_link};
+use super::memory::{CollectRequest, Excess};
 use super::{Answer, Attention, Process, State};
-use crate::envelope::{self, Envelope, Kind, Parcel};
+use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
 
@@ -24,6 +26,7 @@ pub(crate) struct Leftovers(Option<Box<Remains>>);
 struct Remains {
     garbage: Queue,
     receiver: Option<Waker>,
+    excess: Option<Box<(NonNull<Process>, Pid, Excess)>>,
 }
 
 impl Leftovers {
@@ -46,6 +49,11 @@ impl Remains {
         if let Some(receiver) = self.receiver.take() {
             receiver.wake();
         }
+        if let Some(excess) = self.excess.take() {
+            let (process, pid, excess) = *excess;
+            // SAFETY: slots live as long as the VM, and who drains holds that.
+            excess.tell(unsafe { process.as_ref() }, pid);
+        }
     }
 }
 
@@ -59,6 +67,9 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
+        if self.attention().has(Attention::LIMITED) {
+            return self.drain_limited(state, arrived);
+        }
         if care.is_plain() && state.receiver.is_none() {
             state.inbox.append(arrived);
             return Leftovers::default();
@@ -73,6 +84,18 @@ impl Process {
         let (mut arrived, _) = self.mailbox.take();
         arrived.push_back(signal);
         self.sort(state, arrived)
+    }
+
+    /// With a limit on what the process keeps, messages included.
+    #[cold]
+    fn drain_limited(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        self.count_mail(state, &arrived);
+        let mut leftovers = self.sort(state, arrived);
+        if let (Some(excess), Some(pid)) = (self.check_limit(state), self.pid()) {
+            let told = Box::new((NonNull::from(self), pid, excess));
+            leftovers.remains().excess = Some(told);
+        }
+        leftovers
     }
 
     #[inline(never)]
@@ -178,6 +201,33 @@ impl Process {
                 state.monitored_by.remove(&reference);
                 return Some(parcel);
             }
+            Kind::Suspend => {
+                let rare = state.rare();
+                rare.suspenders.insert(from, ());
+                rare.rest_awaited.push((from, reference));
+                self.note(Attention::SUSPENDED);
+                // Answered between two runs of the body: this may be in the middle of one.
+                self.note(Attention::ASKED);
+                return Some(parcel);
+            }
+            Kind::Resume => {
+                let suspenders = &mut state.rare().suspenders;
+                if suspenders.remove(&from).is_some() && suspenders.is_empty() {
+                    self.forget(Attention::SUSPENDED);
+                    self.wake();
+                }
+                return Some(parcel);
+            }
+            Kind::GroupLeader => {
+                state.rare().group_leader = parcel.root().as_pid().filter(|&pid| pid != HOST);
+                return Some(parcel);
+            }
+            Kind::Collect => {
+                self.memory(state)
+                    .request(CollectRequest { from, reference });
+                self.note(Attention::ASKED);
+                return Some(parcel);
+            }
             Kind::AliveRequest => {
                 let pid = self.pid()?;
                 // An exit signal before the question counts: the process is as good as gone.
@@ -196,7 +246,7 @@ impl Process {
     }
 
     /// Decides that the process ends. The first reason counts.
-    fn doom(&self, state: &mut State, reason: ExitReason) {
+    pub(super) fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.note(Attention::DOOMED);
         // The drain may be another thread's, that of a Context moved there, while the slice that

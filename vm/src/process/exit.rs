@@ -206,6 +206,9 @@ impl Process {
                 Kind::Call | Kind::Monitor | Kind::AliveRequest => {
                     core.signal(from, envelope::down(pid, reference, reason));
                 }
+                Kind::Suspend | Kind::Collect => {
+                    core.signal(from, envelope::down(pid, reference, &ExitReason::noproc()));
+                }
                 _ => {}
             }
             drop_quietly(pid, parcel);
@@ -218,6 +221,7 @@ impl Process {
             otp_scheduler::tick(1);
             core.signal(watcher, envelope::down(pid, reference, reason));
         }
+        self.tell_of_rare(core, pid, state);
         let monitors = state.monitors.iter();
         let requests = state.requests.iter();
         let requests = requests.filter(|(_, request)| request.is_monitored());

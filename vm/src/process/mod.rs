@@ -5,11 +5,13 @@
 //! is bounded by an epoch: see [`table`].
 
 pub(crate) mod body;
+pub(crate) mod collect;
 mod deputy;
 mod drain;
 mod exit;
 mod hibernate;
 mod links;
+pub(crate) mod memory;
 mod monitors;
 mod panics;
 mod run;
@@ -20,7 +22,7 @@ use std::cell::UnsafeCell;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use otp_heap::{Atom, Pid, Ref};
@@ -33,20 +35,22 @@ use crate::envelope::{HOST, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::inbox::Inbox;
-use crate::info::Status;
 use crate::mailbox::Mailbox;
+use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
 use crate::origin::{Origin, Parent};
+use crate::process_info::Status;
 use crate::small_map::SmallMap;
 
 pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
+use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
-pub(crate) use run::{end_of_native, waits_in_vain_again};
+pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
 pub(crate) use waker::own_waker_matches;
 
 /// The name of a type: a word, where the text would be two.
@@ -76,7 +80,7 @@ pub(crate) struct Process {
     /// Bytes allocated minus those freed in its slices so far, never below 0; stays 0 without the accounting allocator.
     pub(crate) native_memory: AtomicU64,
     /// An [`Attention`]. Changed under the lock.
-    attention: AtomicU8,
+    attention: AtomicU16,
     /// A deputy is on its way.
     deputy_called: AtomicBool,
     /// One of the two parts of an end from outside is over.
@@ -104,7 +108,7 @@ impl std::fmt::Debug for Process {
 /// What of the state a slice or a receive would have to look at under the lock; nearly always nothing, and then neither
 /// takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attention(u8);
+pub(crate) struct Attention(u16);
 
 impl Attention {
     pub(crate) const NOTHING: Self = Self(0);
@@ -120,14 +124,31 @@ impl Attention {
     pub(crate) const TURNS: Self = Self(16);
     /// The body waits for a message to be polled.
     pub(crate) const HIBERNATED: Self = Self(32);
+    /// Others have suspended it: its slices take in signals and leave the body alone.
+    pub(crate) const SUSPENDED: Self = Self(64);
+    /// Its heap is being collected by somebody else: the same.
+    pub(crate) const HELD: Self = Self(128);
+    /// Others wait for what it does before or after it next runs: a collection of its heap, or that it rests.
+    pub(crate) const ASKED: Self = Self(256);
+    /// It has a limit on what it keeps.
+    pub(crate) const LIMITED: Self = Self(512);
+    /// The body is not to run.
+    pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
     /// What a slice looks at once the body has given way.
-    pub(crate) const AFTER_SLICE: Self = Self(Self::DOOMED.0 | Self::TURNS.0);
+    pub(crate) const AFTER: Self = Self(Self::DOOMED.0 | Self::TURNS.0 | Self::ASKED.0);
+    /// What a slice looks at before it runs the body.
+    pub(crate) const UNUSUAL: Self =
+        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
+
+// A million of them idle are what the memory of a VM goes into: what few need lies in `Rare`.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Process>() <= 384);
 
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -194,6 +215,17 @@ pub(crate) struct Rare {
     pub(crate) child_origin: Option<Arc<Origin>>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
+    /// What it keeps as terms, and its limit.
+    pub(crate) memory: Option<Box<Memory>>,
+    /// None: the VM's.
+    pub(crate) group_leader: Option<Pid>,
+    /// Who has suspended it.
+    pub(crate) suspenders: SmallMap<Pid, ()>,
+    /// Whom it has suspended, and how often.
+    pub(crate) suspending: SmallMap<Pid, u32>,
+    /// Who waits until it rests.
+    pub(crate) rest_awaited: Vec<(Pid, Ref)>,
+    pub(crate) is_native: bool,
 }
 
 /// A request whose reply is awaited.
@@ -239,7 +271,7 @@ impl Process {
             body: UnsafeCell::new(None),
             reductions: AtomicU64::new(0),
             native_memory: AtomicU64::new(0),
-            attention: AtomicU8::new(0),
+            attention: AtomicU16::new(0),
             deputy_called: AtomicBool::new(false),
             half_gone: AtomicBool::new(false),
             state: Mutex::new(State::default()),
@@ -341,6 +373,18 @@ impl Process {
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
         }
+        if start.group_leader.is_some() {
+            state.rare().group_leader = start.group_leader;
+        }
+        if let Some(memory) = start.memory {
+            if memory.max_heap_size.size > 0 {
+                self.note(Attention::LIMITED);
+            }
+            state.rare().memory = Some(memory);
+        }
+        if native.is_some() {
+            state.rare().is_native = true;
+        }
         if start.link {
             state.links.insert(start.parent, ());
         }
@@ -392,6 +436,9 @@ impl Process {
 
     /// What the process is doing at this moment.
     pub(crate) fn status(&self) -> Status {
+        if self.attention().has(Attention::SUSPENDED) {
+            return Status::Suspended;
+        }
         match self.header.activity() {
             Activity::Running => Status::Running,
             Activity::Scheduled => Status::Runnable,
@@ -399,9 +446,9 @@ impl Process {
         }
     }
 
-    /// At the end of a slice, by the slice: only one runs at a time.
+    /// At the end of a slice, by the slice: only one runs at a time. True if native memory changed, and may be limited.
     #[inline]
-    fn count(&self, reductions: i64, allocated: i64) {
+    fn count(&self, reductions: i64, allocated: i64) -> bool {
         let before = self.reductions.load(Ordering::Relaxed);
         self.reductions
             .store(before.wrapping_add_signed(reductions), Ordering::Relaxed);
@@ -409,7 +456,9 @@ impl Process {
             let held = self.native_memory.load(Ordering::Relaxed);
             self.native_memory
                 .store(held.saturating_add_signed(allocated), Ordering::Relaxed);
+            return self.attention().has(Attention::LIMITED);
         }
+        false
     }
 
     /// Starts a process that was marked for the place.
@@ -443,6 +492,10 @@ pub(crate) struct Start {
     /// By default, the VM's.
     pub(crate) message_queue_data: Option<MessageQueueData>,
     pub(crate) on_exit: Option<OnExit>,
+    pub(crate) memory_options: Option<MemoryOptions>,
+    /// Made of the options.
+    pub(crate) memory: Option<Box<Memory>>,
+    pub(crate) group_leader: Option<Pid>,
 }
 
 impl Default for Start {
@@ -458,6 +511,9 @@ impl Default for Start {
             priority: Priority::Normal,
             message_queue_data: None,
             on_exit: None,
+            memory_options: None,
+            memory: None,
+            group_leader: None,
         }
     }
 }

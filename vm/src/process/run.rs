@@ -58,9 +58,13 @@ unsafe fn run(header: NonNull<Header>) -> Step {
     };
     CURRENT.set(Some((pid, NonNull::from(process))));
     let before = otp_scheduler::usage();
+    BEGAN_AT.set(before.reductions);
     let ended = slice(process, pid);
     let used = otp_scheduler::usage() - before;
-    process.count(used.reductions.max(1), used.allocated);
+    let ended = match process.count(used.reductions.max(1), used.allocated) && ended.is_none() {
+        true => over_native_limit(process, pid),
+        false => ended,
+    };
     let step = match ended {
         Some(reason) => {
             process.end(pid, reason);
@@ -75,8 +79,10 @@ unsafe fn run(header: NonNull<Header>) -> Step {
 /// Takes in signals, polls the body once, and says whether the process ends.
 #[inline]
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
-    if let Some(reason) = signals(process, pid) {
-        return Some(reason);
+    match signals(process, pid) {
+        Before::Run => {}
+        Before::Rest => return None,
+        Before::End(reason) => return Some(reason),
     }
     if process.attention().has(Attention::HIBERNATED) && process.sleeps_on(pid) {
         return None;
@@ -88,9 +94,7 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     let body = body.as_mut()?;
     let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
-        Ok(Poll::Pending) if process.attention().has(Attention::AFTER_SLICE) => {
-            process.after_slice(pid)
-        }
+        Ok(Poll::Pending) if process.attention().has(Attention::AFTER) => after(process, pid),
         Ok(Poll::Pending) => None,
         Err(payload) => Some(reason_of_panic(payload)),
     };
@@ -106,6 +110,8 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
 const POLLS_IN_VAIN: u32 = 64;
 
 thread_local! {
+    /// What [`otp_scheduler::usage`] told when this thread's slice began.
+    static BEGAN_AT: Cell<i64> = const { Cell::new(0) };
     /// The process whose waits on this thread are in vain, and how many were.
     static IN_VAIN: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
 }
@@ -125,49 +131,99 @@ pub(crate) fn end_of_native() -> Option<ExitReason> {
     let (pid, process) = CURRENT.get()?;
     // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
     let process = unsafe { process.as_ref() };
-    signals(process, pid)
+    match signals(process, pid) {
+        Before::Run | Before::Rest => None,
+        Before::End(reason) => Some(reason),
+    }
+}
+
+/// What comes before the body runs.
+enum Before {
+    Run,
+    /// The body is to be left alone for now.
+    Rest,
+    End(ExitReason),
 }
 
 /// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some, but
 /// for those that a receive waits for which only a drain wakes.
 #[inline]
-fn signals(process: &Process, pid: Pid) -> Option<ExitReason> {
+fn signals(process: &Process, pid: Pid) -> Before {
     let attention = process.attention();
     if attention.has(Attention::DOOMED) {
-        return Some(process.reason_to_end(pid));
+        return Before::End(process.reason_to_end(pid));
     }
-    if process.mailbox.has_signal() || attention.has(Attention::FOREIGN) {
+    if process.mailbox.has_signal() || attention.has(Attention::UNUSUAL) {
         return take_in(process, pid);
     }
-    None
+    Before::Run
 }
 
 #[cold]
-fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
+fn take_in(process: &Process, pid: Pid) -> Before {
     let (leftovers, exit) = {
         let mut state = process.lock();
         if process.is_claimed(&state, pid) {
-            return Some(ExitReason::killed());
+            return Before::End(ExitReason::killed());
         }
         let leftovers = process.drain(&mut state);
         (leftovers, state.exit.clone())
     };
     quietly(pid, || leftovers.finish());
-    exit
+    if let Some(reason) = exit {
+        return Before::End(reason);
+    }
+    if process.attention().has(Attention::ASKED) {
+        process.do_as_asked(pid);
+    }
+    match process.attention().has(Attention::RESTS) {
+        true => Before::Rest,
+        false => Before::Run,
+    }
+}
+
+/// The body gave way, and there is more to do.
+#[cold]
+fn after(process: &Process, pid: Pid) -> Option<ExitReason> {
+    let attention = process.attention();
+    // A signal that the body's own receive took in may have decided the end.
+    if attention.has(Attention::DOOMED) {
+        return Some(process.reason_to_end(pid));
+    }
+    if attention.has(Attention::ASKED) {
+        process.do_as_asked(pid);
+    }
+    if attention.has(Attention::TURNS) {
+        process.fall_asleep(pid);
+    }
+    None
+}
+
+/// Native memory counts by the slice.
+#[cold]
+fn over_native_limit(process: &Process, pid: Pid) -> Option<ExitReason> {
+    let excess = process.check_limit(&mut process.lock());
+    if let Some(excess) = excess {
+        excess.tell(process, pid);
+    }
+    match process.attention().has(Attention::DOOMED) {
+        true => Some(process.reason_to_end(pid)),
+        false => None,
+    }
+}
+
+/// Reductions that the running process has used, those of its slice so far included; of another none.
+pub(crate) fn reductions_of_slice(pid: Pid) -> u64 {
+    match CURRENT.get() {
+        Some((current, _)) if current == pid => {
+            let used = otp_scheduler::usage().reductions - BEGAN_AT.get();
+            u64::try_from(used).unwrap_or(0)
+        }
+        _ => 0,
+    }
 }
 
 impl Process {
-    /// The body gave way, and there is more to do.
-    #[cold]
-    fn after_slice(&self, pid: Pid) -> Option<ExitReason> {
-        // A signal that the body's own receive took in may have decided the end.
-        if self.attention().has(Attention::DOOMED) {
-            return Some(self.reason_to_end(pid));
-        }
-        self.fall_asleep(pid);
-        None
-    }
-
     /// Of one that is doomed. Left where it is: until the process claims its end, its deputy may.
     #[cold]
     fn reason_to_end(&self, pid: Pid) -> ExitReason {

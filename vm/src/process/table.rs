@@ -16,7 +16,7 @@ use otp_heap::{Atom, Pid};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::uncounted;
 
-use super::Process;
+use super::{Attention, Process};
 use crate::core::Core;
 
 /// Slots in a chunk: 256 control blocks are some 80 KiB, one call to the allocator.
@@ -147,10 +147,18 @@ impl ProcessTable {
         (pid.serial() != 0 && slot.is(pid)).then_some(slot)
     }
 
-    /// The pids of all live processes, by index. Not a snapshot: processes that start or end
-    /// meanwhile may be missing or present.
+    /// The pids of all live processes, by index; those that are ending, too.
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
         (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index)?.pid())
+    }
+
+    /// The same without those whose end has begun. Each is alive at the moment at which it is come by.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = Pid> + '_ {
+        (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| {
+            let slot = self.slot(index)?;
+            let pid = slot.pid()?;
+            (!slot.attention().has(Attention::EXITING)).then_some(pid)
+        })
     }
 }
 

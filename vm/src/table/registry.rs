@@ -173,6 +173,13 @@ impl Tables {
         self.registry.read().count
     }
 
+    /// Bytes of all tables; see [`Table::memory`].
+    pub fn bytes(&self) -> usize {
+        let registry = self.registry.read();
+        let tables = registry.owned.values().flatten();
+        tables.map(|table| table.rows.bytes()).sum()
+    }
+
     /// How many tables there may be at once.
     pub fn limit(&self) -> usize {
         self.limit

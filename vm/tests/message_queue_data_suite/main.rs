@@ -12,13 +12,13 @@ use common::{down, expect, idle};
 use virtual_time::{ms, simulated, simulated_with};
 
 fn data_of(cx: &Context, pid: Pid) -> MessageQueueData {
-    cx.process_info(pid).unwrap().message_queue_data
+    cx.process_info(pid).unwrap().heap.message_queue_data
 }
 
 fn messages(vm: &Vm, pid: Pid) -> Vec<String> {
     let messages = vm.process_messages(pid).unwrap().into_iter();
     messages
-        .map(|term| from_term(term.unwrap().root()).unwrap())
+        .map(|term| from_term(term.root()).unwrap())
         .collect()
 }
 
@@ -56,7 +56,7 @@ fn basic() {
         );
     }
     let vm = Vm::builder().schedulers(1).build().unwrap();
-    assert_eq!(vm.system_info().message_queue_data, OffHeap);
+    assert_eq!(vm.system_info().message_queue_data, OnHeap);
 }
 
 /// Changes its flag three times, and asks its parent for a message in between each.

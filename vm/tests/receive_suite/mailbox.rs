@@ -24,12 +24,12 @@ fn counts_and_lists_of_messages_agree_while_a_receive_scans() {
             looks += 1;
             let texts = vm.process_messages(pid).unwrap().into_iter();
             let texts: Vec<u32> = texts
-                .map(|term| otp_vm::from_term(term.unwrap().root()).unwrap())
+                .map(|term| otp_vm::from_term(term.root()).unwrap())
                 .collect();
             assert_eq!(texts, (0..=10 + number).collect::<Vec<_>>());
             let info = vm.process_info(pid).unwrap();
             assert_eq!(info.message_queue_len, texts.len());
-            assert_eq!(info.message_queue_data, MessageQueueData::OffHeap);
+            assert_eq!(info.heap.message_queue_data, MessageQueueData::OnHeap);
             (number == 7).then_some(number)
         });
         assert_eq!(found.await, Some(7));
