@@ -53,13 +53,15 @@ fn send_after7() {
     });
 }
 
-/// Negative times are no `Duration`; a text that is no name is nobody's, at once and later.
+/// Negative times are no `Duration`; a text that is no name is nobody's, at once, and is looked for again later.
 #[test]
 fn send_after_invalid_args() {
     simulated(async |cx: Context| {
         for after in [ms(0), ms(1)] {
             timer::send_after(&cx, after, "timer_simple: no atom", "nobody").unwrap();
         }
+        assert_eq!(cx.vm().system_info().timer_count, 1);
+        cx.sleep(ms(2)).await;
         assert_eq!(cx.vm().system_info().timer_count, 0);
         let refused = timer::send_after(&cx, Duration::MAX, cx.pid(), "never");
         assert!(matches!(refused, Err(TimerError::TooFar)), "{refused:?}");
