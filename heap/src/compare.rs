@@ -409,7 +409,8 @@ mod tests {
         assert_ne!(less.root().phash2(), more.root().phash2());
     }
 
-    /// A list whose cells lie one after the other, forth or back, but for a gap of two words behind each of those named.
+    /// A list whose cells lie one after the other, forth or back, but for a gap of two words behind each of those
+    /// named.
     fn cells(
         encoder: &mut Encoder,
         heads: &[i64],

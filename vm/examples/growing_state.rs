@@ -1,5 +1,5 @@
-//! A process whose state is a term that grows: the list of all that it was told, newest first, on its own heap. To add to it
-//! copies nothing of what is there; what is dropped is collected. The figures are those of `process_info`.
+//! A process whose state is a term that grows: the list of all that it was told, newest first, on its own heap. To add
+//! to it copies nothing of what is there; what is dropped is collected. The figures are those of `process_info`.
 //!
 //! Run it with `cargo run -p otp-vm --example growing_state`.
 

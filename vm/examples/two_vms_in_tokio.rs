@@ -1,5 +1,5 @@
-//! Two VMs in a tokio program that was there before: its tasks call into both, and await what processes send. Neither VM
-//! knows of the other, and a crash in one is nothing to the program.
+//! Two VMs in a tokio program that was there before: its tasks call into both, and await what processes send. Neither
+//! VM knows of the other, and a crash in one is nothing to the program.
 //!
 //! `cargo run -p otp-vm --example two_vms_in_tokio`
 

@@ -61,8 +61,8 @@ pub(crate) struct Core {
     keep: Mutex<Option<Arc<Core>>>,
 }
 
-/// Keeps the core of a simulated VM until the simulation is dropped, since its tasks and timers point into it. Then it ends
-/// the processes that are left: their bodies hold the core in turn.
+/// Keeps the core of a simulated VM until the simulation is dropped, since its tasks and timers point into it. Then it
+/// ends the processes that are left: their bodies hold the core in turn.
 struct KeptBySimulation(Arc<Core>);
 
 impl Fire for KeptBySimulation {
@@ -83,6 +83,17 @@ impl Drop for KeptBySimulation {
         }
         core.timers.clear();
     }
+}
+
+/// What the builder was told, but for the scheduler's part.
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) max_processes: usize,
+    pub(crate) max_tables: usize,
+    pub(crate) max_timers: usize,
+    pub(crate) message_queue_data: MessageQueueData,
+    pub(crate) modules: Modules,
+    pub(crate) reports: Reports,
 }
 
 /// What happened in a VM so far.
@@ -108,16 +119,7 @@ thread_local! {
 }
 
 impl Core {
-    pub(crate) fn new(
-        name: String,
-        scheduler: Scheduler,
-        max_processes: usize,
-        max_tables: usize,
-        max_timers: usize,
-        message_queue_data: MessageQueueData,
-        modules: Modules,
-        reports: Reports,
-    ) -> Arc<Self> {
+    pub(crate) fn new(scheduler: Scheduler, settings: Settings) -> Arc<Self> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Serials of VMs start a million apart, so that a pid carried from one VM into another
@@ -136,18 +138,18 @@ impl Core {
                 .saturating_sub(Duration::from_nanos(scheduler.now()))
         };
         let core = Arc::new_cyclic(|this| Self {
-            name,
+            name: settings.name,
             scheduler,
-            processes: ProcessTable::new(max_processes, first_serial),
+            processes: ProcessTable::new(settings.max_processes, first_serial),
             names: Names::default(),
             aliases: Aliases::default(),
-            tables: Tables::new(max_tables),
-            timers: Timers::new(max_timers),
-            message_queue_data,
+            tables: Tables::new(settings.max_tables),
+            timers: Timers::new(settings.max_timers),
+            message_queue_data: settings.message_queue_data,
             time_offset,
             last_unique: AtomicU64::new(0),
-            modules,
-            reports,
+            modules: settings.modules,
+            reports: settings.reports,
             counts: Counts::default(),
             heap_defaults: HeapDefaultsCell::default(),
             shutdown: ShutdownSlot::default(),

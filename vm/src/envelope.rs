@@ -71,8 +71,8 @@ pub(crate) enum Kind {
     Collect = 0o232,
 }
 
-/// What a parcel asks of its receiver, as bits: those of a whole mailbox are of all parcels in it. With none of them set it
-/// goes into the inbox as it is.
+/// What a parcel asks of its receiver, as bits: those of a whole mailbox are of all parcels in it. With none of them
+/// set it goes into the inbox as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Care(usize);
 
@@ -94,8 +94,8 @@ impl Care {
         self.0 & Self::SIGNAL != 0
     }
 
-    /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, and the
-    /// question whether it lives.
+    /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, and
+    /// the question whether it lives.
     pub(crate) const fn is_urgent(self) -> bool {
         self.0 & Self::URGENT != 0
     }

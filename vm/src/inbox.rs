@@ -1,14 +1,14 @@
 //! The messages that a process has taken in, in order of arrival, with the places where receives go on.
 //!
 //! # Protocol
-//! 1. A selective receive keeps a place, the last message that it has passed over: so it looks at each message once. The
-//!    messages stay where they are: who counts or lists them meanwhile sees all, and a receive that is dropped half-way
-//!    has nothing to give back.
+//! 1. A selective receive keeps a place, the last message that it has passed over: so it looks at each message once.
+//!    The messages stay where they are: who counts or lists them meanwhile sees all, and a receive that is dropped
+//!    half-way has nothing to give back.
 //! 2. A *mark* is such a place that a process keeps: a receive from a mark on does not look at what is older.
 //! 3. When a message leaves, the places at it move to the one before it.
 //! 4. The program's closure looks at messages without the process's lock. Between [`Inbox::begin_scan`] and
-//!    [`Inbox::end_scan`] no message leaves and none is freed; new ones are linked behind the last, whose `next` the scan
-//!    doesn't read.
+//!    [`Inbox::end_scan`] no message leaves and none is freed; new ones are linked behind the last, whose `next` the
+//!    scan doesn't read.
 //!
 //! Race: *the process ends during a scan* (from outside, or since its `Context` is on another thread). The messages are
 //! then the scan's: [`Inbox::into_queue`] leaves them, and the scan finds that they are gone from the process.
@@ -19,8 +19,8 @@ use std::ptr;
 use crate::envelope::{Envelope, Parcel};
 use crate::mailbox::{Queue, borrowed};
 
-/// Marks of one process at once; one more is none, and a receive from it on looks at all messages. Each message that leaves
-/// is compared with all marks. More than nested requests need; chosen by feel.
+/// Marks of one process at once; one more is none, and a receive from it on looks at all messages. Each message that
+/// leaves is compared with all marks. More than nested requests need; chosen by feel.
 const MAX_MARKS: usize = 64;
 
 /// A mark of a process's, by number. The first is 1.
@@ -224,8 +224,8 @@ impl Inbox {
     }
 
     /// Ends a scan, in the hold of the lock of the process that it was begun with; with `takes`, takes out the message
-    /// that the scan is at. Gives what the caller has to drop outside of the lock, or to use: the message, or all of them
-    /// if the process has ended.
+    /// that the scan is at. Gives what the caller has to drop outside of the lock, or to use: the message, or all of
+    /// them if the process has ended.
     pub(crate) fn end_scan(&mut self, scan: &Scan, takes: bool) -> Scanned {
         if !self.scanned || self.messages.head() != scan.head {
             // SAFETY: the end of the process left the chain to the scan (`into_queue`); nobody else reaches it.

@@ -88,7 +88,8 @@ impl Vm {
 pub struct MemoryInfo {
     /// Processes and tables together.
     pub total: usize,
-    /// All of [`ProcessInfo::memory`](crate::ProcessInfo::memory): control blocks, bodies, heaps, dictionaries, mailboxes.
+    /// All of [`ProcessInfo::memory`](crate::ProcessInfo::memory): control blocks, bodies, heaps, dictionaries,
+    /// mailboxes.
     pub processes: usize,
     /// Part of it: terms, on heaps and in dictionaries, and the messages in mailboxes.
     pub heaps: usize,
@@ -125,8 +126,8 @@ impl Vm {
 }
 
 impl Vm {
-    /// Processes that are ready to run, by priority: one entry for each scheduler's queue, then the common queue's, of those
-    /// that were woken from outside. `statistics(run_queue_lengths)`.
+    /// Processes that are ready to run, by priority: one entry for each scheduler's queue, then the common queue's, of
+    /// those that were woken from outside. `statistics(run_queue_lengths)`.
     pub fn run_queue_lengths(&self) -> Vec<RunQueueLengths> {
         let figures = self.core().scheduler.figures();
         let own = figures

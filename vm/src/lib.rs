@@ -48,8 +48,9 @@
 //!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
-//! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until it
-//!   next awaits. (One that kept its scheduler, past [`VmBuilder::max_bound`], is killed for others when it awaits, too.)
+//! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until
+//!   it next awaits. (One that kept its scheduler, past [`VmBuilder::max_bound`], is killed for others when it awaits,
+//!   too.)
 //!
 //! # Features
 //! `tokio`, off by default: `VmBuilder::tokio` takes a runtime's handle, and tokio's libraries work in processes.

@@ -5,10 +5,10 @@ use otp_heap::{Term, View};
 /// What happens when a process keeps more than it should. `max_heap_size` of OTP.
 ///
 /// What counts is the terms on its heap, its dictionary, and the messages that it has taken in (unless its
-/// `message_queue_data` is `off_heap`), exactly; by option, the shared binaries that its heap refers to, and the estimate of
-/// [`ProcessInfo::native_memory`](crate::ProcessInfo::native_memory). It is looked at when the process adds to its heap or
-/// its dictionary, when it takes messages in, and, for native memory, at the end of its slices: a process past its limit is
-/// killed there, at its next entry into the VM.
+/// `message_queue_data` is `off_heap`), exactly; by option, the shared binaries that its heap refers to, and the
+/// estimate of [`ProcessInfo::native_memory`](crate::ProcessInfo::native_memory). It is looked at when the process adds
+/// to its heap or its dictionary, when it takes messages in, and, for native memory, at the end of its slices: a
+/// process past its limit is killed there, at its next entry into the VM.
 ///
 /// Words have 8 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,8 @@ impl MaxHeapSizeOptions {
     /// As OTP has it: a number of words, or a map with `size` and what else is to differ from the default.
     ///
     /// # Errors
-    /// [`HeapSizeError::Term`] for anything else: an empty map, a negative size, a flag that is no boolean, an unknown key.
+    /// [`HeapSizeError::Term`] for anything else: an empty map, a negative size, a flag that is no boolean, an unknown
+    /// key.
     ///
     /// ```
     /// use otp_vm::{MaxHeapSizeOptions, to_term};

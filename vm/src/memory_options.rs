@@ -99,8 +99,8 @@ impl HeapDefaultsCell {
 }
 
 impl Vm {
-    /// Sets the limit on what each process keeps that is made from now on without one of its own; gives what was set before.
-    /// What the options leave out stays as it was. `system_flag(max_heap_size, …)`.
+    /// Sets the limit on what each process keeps that is made from now on without one of its own; gives what was set
+    /// before. What the options leave out stays as it was. `system_flag(max_heap_size, …)`.
     ///
     /// # Errors
     /// [`HeapSizeError`] for a size that no heap has.

@@ -120,15 +120,16 @@ impl Vm {
         look(self, pid, false).map(|(info, _)| info)
     }
 
-    /// Copies of the messages in a process's mailbox, oldest first; None if it is gone. One with a native resource, which
-    /// can't be copied, is shown as a text. `process_info(Pid, messages)`.
+    /// Copies of the messages in a process's mailbox, oldest first; None if it is gone. One with a native resource,
+    /// which can't be copied, is shown as a text. `process_info(Pid, messages)`.
     pub fn process_messages(&self, pid: Pid) -> Option<Vec<OwnedTerm>> {
         look(self, pid, true).map(|(_, messages)| messages)
     }
 }
 
 impl Context {
-    /// As [`Vm::process_info`]. What this process sent to the other before is there already, as is what it sent to itself.
+    /// As [`Vm::process_info`]. What this process sent to the other before is there already, as is what it sent to
+    /// itself.
     pub fn process_info(&self, pid: Pid) -> Option<ProcessInfo> {
         self.vm().process_info(pid)
     }

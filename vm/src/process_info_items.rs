@@ -15,8 +15,8 @@ macro_rules! items {
     ($($(#[$doc:meta])* $item:ident $name:literal)*) => {
         /// An item of `process_info/2`, by OTP's name.
         ///
-        /// BEAM's own are not among them: positions in the code (`current_function` and so on), the stack, `error_handler`,
-        /// `catchlevel`, generations (`fullsweep_after`, `old_heap_size`) and `min_bin_vheap_size`.
+        /// BEAM's own are not among them: positions in the code (`current_function` and so on), the stack,
+        /// `error_handler`, `catchlevel`, generations (`fullsweep_after`, `old_heap_size`) and `min_bin_vheap_size`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum InfoItem {

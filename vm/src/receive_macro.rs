@@ -3,10 +3,10 @@
 /// Waits for the first message that one of the patterns matches, and goes on with that arm; the other messages stay, in
 /// order. `receive … after … end`.
 ///
-/// The patterns are those of [`term_match!`](crate::term_match!), each a bracket (`{…}`, `[…]`, `(value)`), a literal, an
-/// atom, `_`, or `name: Type`. What a pattern binds may borrow from the message, for as long as the arm lasts. Arms are
-/// tried in order for each message; an arm may await, return, and use the `Context`. With `after` the last arm is run when
-/// no message came in time ([`Timeout`](crate::Timeout) or a `Duration`; zero: only look).
+/// The patterns are those of [`term_match!`](crate::term_match!), each a bracket (`{…}`, `[…]`, `(value)`), a literal,
+/// an atom, `_`, or `name: Type`. What a pattern binds may borrow from the message, for as long as the arm lasts. Arms
+/// are tried in order for each message; an arm may await, return, and use the `Context`. With `after` the last arm is
+/// run when no message came in time ([`Timeout`](crate::Timeout) or a `Duration`; zero: only look).
 ///
 /// Dropping it while it waits loses nothing: it is [`Context::receive_matching`](crate::Context::receive_matching).
 ///

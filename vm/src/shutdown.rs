@@ -13,8 +13,8 @@
 //!
 //! So code that does not return makes it twice the patience longer than the limit, a second, and not more.
 //!
-//! A thread of its own does all this, so that neither a drop nor an async caller ever blocks. In a simulation a plain task
-//! does, and point 4 is left out: the simulation goes on, and keeps the core until it is dropped.
+//! A thread of its own does all this, so that neither a drop nor an async caller ever blocks. In a simulation a plain
+//! task does, and point 4 is left out: the simulation goes on, and keeps the core until it is dropped.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -33,8 +33,8 @@ use crate::host::OnExit;
 use crate::process::table::Left;
 use crate::process::{NEVER, quietly, report};
 
-/// How long, past the limit, killed processes get until one of them has ended, and then the threads to end. Chosen by feel:
-/// both take microseconds, unless native code doesn't return, or other programs have the cores.
+/// How long, past the limit, killed processes get until one of them has ended, and then the threads to end. Chosen by
+/// feel: both take microseconds, unless native code doesn't return, or other programs have the cores.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long they get in all, if they end one after the other: a million of them, or destructors that take their time.
@@ -50,8 +50,8 @@ pub struct ShutdownReport {
     /// Processes that had to be killed.
     pub killed: usize,
     /// Processes that even a kill did not end: their code does not return. For everybody else they are gone. Their
-    /// threads run on, in the lowest class of the kernel (unless the policy is [`Policy::Normal`](crate::Policy::Normal))
-    /// and behind no gate; their memory, and the VM's, is never freed.
+    /// threads run on, in the lowest class of the kernel (unless the policy is
+    /// [`Policy::Normal`](crate::Policy::Normal)) and behind no gate; their memory, and the VM's, is never freed.
     pub stuck: Vec<Pid>,
     /// Threads that still run, and the process that each runs: its pid and, if it has one, its label.
     pub threads: Vec<String>,

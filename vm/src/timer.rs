@@ -1,8 +1,8 @@
 //! What OTP's module `timer` has, beside the timers of [`Context`] (which are those of OTP's `erlang`).
 //!
 //! They differ in what a time of zero does: here it acts at once, in the caller, so that a message to oneself is in the
-//! mailbox on return and [`cancel`] takes nothing back. There is no timer server. A function that is to be applied later
-//! waits in a process of its own, which [`cancel`] kills.
+//! mailbox on return and [`cancel`] takes nothing back. There is no timer server. A function that is to be applied
+//! later waits in a process of its own, which [`cancel`] kills.
 //!
 //! ```
 //! use otp_vm::{Timeout, Vm, timer};
@@ -73,8 +73,8 @@ where
     Ok(TRef(Kind::Waiting(waiting)))
 }
 
-/// Runs a function in a process of its own each `interval`, from one interval on, whether or not the one before has ended.
-/// `timer:apply_interval/2`.
+/// Runs a function in a process of its own each `interval`, from one interval on, whether or not the one before has
+/// ended. `timer:apply_interval/2`.
 ///
 /// It ends with the caller, or by [`cancel`]; functions that run then go on. It does not drift.
 ///

@@ -1,16 +1,17 @@
 //! Timers that send: whom they belong to, and who decides whether one fires or is cancelled.
 //!
 //! # Protocol
-//! 1. A timer is an entry of this table, by its reference; the scheduler's wheel has only the reference. So what it sends
-//!    lies here, and whoever takes the entry out decides: the firing, a cancel, or the end of the receiver. Exactly one.
-//! 2. A timer to a pid belongs to that process, which lists its references (`Rare::timers`). List and table are changed in
-//!    one hold of the receiver's lock when it starts; so a receiver that ends either lists it, or no timer is made.
-//! 3. Who fires or cancels takes the entry first, then the reference off the list, then delivers: who has the message finds
-//!    no trace of the timer.
+//! 1. A timer is an entry of this table, by its reference; the scheduler's wheel has only the reference. So what it
+//!    sends lies here, and whoever takes the entry out decides: the firing, a cancel, or the end of the receiver.
+//!    Exactly one.
+//! 2. A timer to a pid belongs to that process, which lists its references (`Rare::timers`). List and table are changed
+//!    in one hold of the receiver's lock when it starts; so a receiver that ends either lists it, or no timer is made.
+//! 3. Who fires or cancels takes the entry first, then the reference off the list, then delivers: who has the message
+//!    finds no trace of the timer.
 //! 4. A timer to a name belongs to nobody, and the name is resolved when it fires.
 //!
-//! Locks: the receiver's, then a part of the table, then the wheel's. What a timer would have sent is dropped outside of
-//! all of them.
+//! Locks: the receiver's, then a part of the table, then the wheel's. What a timer would have sent is dropped outside
+//! of all of them.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,8 +27,8 @@ use crate::core::Core;
 use crate::destination::Destination;
 use crate::envelope::{Kind, Parcel};
 
-/// Most timers of a VM, unless set: 2^24, some 2 GB of them with small messages. OTP has no such limit, and dies for want
-/// of memory.
+/// Most timers of a VM, unless set: 2^24, some 2 GB of them with small messages. OTP has no such limit, and dies for
+/// want of memory.
 pub const DEFAULT_MAX_TIMERS: usize = 1 << 24;
 
 /// Parts of the table, each with its lock. References come by blocks of 1024 for each thread, and go to one part by the

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::context::{
     Context, NativeContext, SpawnError, SpawnOptions, spawn_native_process, spawn_process,
 };
-use crate::core::Core;
+use crate::core::{Core, Settings};
 use crate::destination::{Destination, SendError};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
@@ -269,8 +269,8 @@ impl VmBuilder {
         self
     }
 
-    /// The limit on what each process keeps that is made without one; by default none. `erl +hmax`, `+hmaxk`, `+hmaxel`.
-    /// See also [`Vm::set_max_heap_size`].
+    /// The limit on what each process keeps that is made without one; by default none. `erl +hmax`, `+hmaxk`,
+    /// `+hmaxel`. See also [`Vm::set_max_heap_size`].
     pub fn max_heap_size(mut self, limit: impl Into<MaxHeapSizeOptions>) -> Self {
         self.max_heap_size = Some(limit.into());
         self
@@ -346,16 +346,16 @@ impl VmBuilder {
             Some(simulated) => simulated,
             None => self.scheduler.name(&self.name).build()?,
         };
-        let core = Core::new(
-            self.name,
-            scheduler,
-            self.max_processes,
-            self.max_tables,
-            self.max_timers,
-            self.message_queue_data,
-            Modules::new(self.max_modules),
-            self.reports,
-        );
+        let settings = Settings {
+            name: self.name,
+            max_processes: self.max_processes,
+            max_tables: self.max_tables,
+            max_timers: self.max_timers,
+            message_queue_data: self.message_queue_data,
+            modules: Modules::new(self.max_modules),
+            reports: self.reports,
+        };
+        let core = Core::new(scheduler, settings);
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         let vm = Vm { core, host };
         if let Some(words) = self.min_heap_size {
@@ -542,8 +542,8 @@ impl Vm {
 
     /// All processes that are alive, by slot. `processes/0`.
     ///
-    /// Each of them is alive at some moment of the call, those that are ending left out; and who was there before the call
-    /// and is after it is among them. Who starts or ends meanwhile may be there or not: nothing is stopped for it.
+    /// Each of them is alive at some moment of the call, those that are ending left out; and who was there before the
+    /// call and is after it is among them. Who starts or ends meanwhile may be there or not: nothing is stopped for it.
     pub fn processes(&self) -> Vec<Pid> {
         let mut pids = Vec::with_capacity(self.core.processes.live());
         for pid in self.core.processes.alive() {

@@ -15,9 +15,9 @@ impl Context {
 
     /// The time since the beginning of 1970, UTC, in whatever unit the `Duration` is asked for. `erlang:system_time/1`.
     ///
-    /// It is [`Context::monotonic_time`] and [`Context::time_offset`], which stays as it was when the VM was built: so it
-    /// doesn't go back, nor follows a clock that is set meanwhile (OTP's `no_time_warp`, its default). In a simulation it
-    /// begins at 2020-01-01.
+    /// It is [`Context::monotonic_time`] and [`Context::time_offset`], which stays as it was when the VM was built: so
+    /// it doesn't go back, nor follows a clock that is set meanwhile (OTP's `no_time_warp`, its default). In a
+    /// simulation it begins at 2020-01-01.
     ///
     /// ```
     /// # use otp_vm::Vm;

@@ -41,8 +41,8 @@ fn copy(term: &OwnedTerm) -> OwnedTerm {
         .expect("the dictionary has no native resource")
 }
 
-/// The process dictionary: what is needed everywhere in a process, and by who looks at it from outside. Keys and values are
-/// terms; a Rust value is put in and read out by serde. Each entry is charged by its size.
+/// The process dictionary: what is needed everywhere in a process, and by who looks at it from outside. Keys and values
+/// are terms; a Rust value is put in and read out by serde. Each entry is charged by its size.
 ///
 /// ```
 /// use otp_vm::Vm;

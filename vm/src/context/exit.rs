@@ -18,11 +18,12 @@ impl Context {
     /// process in native code does so at once for everybody else: the process is gone, though its code runs on until it
     /// next awaits ([`Context`]).
     ///
-    /// A signal to oneself acts before this returns. If exits are trapped its message is there then (unless it is `kill`).
-    /// Else, and for `normal` as well, the process ends here and now: the body is unwound as by [`Context::exit`], but
-    /// there is no way back. If the body catches it, or a destructor on the way wants to tell somebody, what they do with
-    /// the Context is discarded, and the process ends with this reason when the body next awaits or returns. (In a
-    /// destructor of a body that unwinds already, and on a thread that the Context was moved to, this returns.)
+    /// A signal to oneself acts before this returns. If exits are trapped its message is there then (unless it is
+    /// `kill`). Else, and for `normal` as well, the process ends here and now: the body is unwound as by
+    /// [`Context::exit`], but there is no way back. If the body catches it, or a destructor on the way wants to tell
+    /// somebody, what they do with the Context is discarded, and the process ends with this reason when the body next
+    /// awaits or returns. (In a destructor of a body that unwinds already, and on a thread that the Context was moved
+    /// to, this returns.)
     ///
     /// ```
     /// # use otp_vm::{ExitReason, Timeout, Vm};

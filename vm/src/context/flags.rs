@@ -10,8 +10,8 @@ use crate::memory_options::check_min;
 use crate::process::reductions_of_slice;
 
 impl Context {
-    /// Sets the limit on what the process keeps; gives what was set before. What the options leave out is as in the VM's
-    /// default. `process_flag(max_heap_size, …)`.
+    /// Sets the limit on what the process keeps; gives what was set before. What the options leave out is as in the
+    /// VM's default. `process_flag(max_heap_size, …)`.
     ///
     /// # Errors
     /// [`HeapSizeError`]; then nothing was changed.
@@ -75,8 +75,8 @@ impl Context {
         rare.and_then(|rare| rare.group_leader).unwrap_or(HOST)
     }
 
-    /// Gives a process another group leader, which those that it makes from then on have, too: by a signal, in order with
-    /// what else this process sends it. `group_leader/2`.
+    /// Gives a process another group leader, which those that it makes from then on have, too: by a signal, in order
+    /// with what else this process sends it. `group_leader/2`.
     ///
     /// # Errors
     /// [`SendError::NoName`] if one of the two is not there: `badarg` in OTP.

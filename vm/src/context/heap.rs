@@ -15,15 +15,15 @@ use crate::process::collect::{collect_for, collect_here, reductions_for};
 use crate::process::memory::Taken;
 use crate::process::{Attention, ExitPayload, is_running};
 
-/// How long a process waits before it looks again whether its heap was put back. It happens only where the process began
-/// to run at the moment at which another began to collect.
+/// How long a process waits before it looks again whether its heap was put back. It happens only where the process
+/// began to run at the moment at which another began to collect.
 const HEAP_AWAY: Duration = Duration::from_micros(100);
 
 /// A process's heap, by [`Context::heap`]: terms that it keeps, and changes in place of making them anew.
 ///
-/// To look at terms it stands for a [`Heap`]. What adds to it collects first when the heap is full, by steps that are charged
-/// as reductions and give way as a [`checkpoint`](crate::checkpoint) does. Dropped, it gives the heap back to the VM. It is
-/// not `Send`, so it is not held across an await: take it when needed, keep the [`Root`]s.
+/// To look at terms it stands for a [`Heap`]. What adds to it collects first when the heap is full, by steps that are
+/// charged as reductions and give way as a [`checkpoint`](crate::checkpoint) does. Dropped, it gives the heap back to
+/// the VM. It is not `Send`, so it is not held across an await: take it when needed, keep the [`Root`]s.
 #[derive(Debug)]
 pub struct ProcessHeap<'cx> {
     cx: &'cx Context,
@@ -34,7 +34,8 @@ pub struct ProcessHeap<'cx> {
 }
 
 impl Context {
-    /// The process's heap, to keep terms on: state that grows, results, whatever would cost to encode and decode each time.
+    /// The process's heap, to keep terms on: state that grows, results, whatever would cost to encode and decode each
+    /// time.
     ///
     /// ```
     /// use otp_heap::Root;
@@ -132,11 +133,11 @@ impl Context {
         self.heap().collect();
     }
 
-    /// Collects the heap of a process, at the priority of this one if that is higher; true once it is done, false if the
-    /// process was gone. `garbage_collect/1`.
+    /// Collects the heap of a process, at the priority of this one if that is higher; true once it is done, false if
+    /// the process was gone. `garbage_collect/1`.
     ///
-    /// The process does it itself, when it next gives way, unless it waits in a run queue behind others: then it is done in
-    /// its place. Code that does not give way is waited for.
+    /// The process does it itself, when it next gives way, unless it waits in a run queue behind others: then it is
+    /// done in its place. Code that does not give way is waited for.
     pub async fn garbage_collect_process(&mut self, pid: Pid) -> bool {
         if pid == self.pid {
             self.garbage_collect();
@@ -152,8 +153,8 @@ impl Context {
         waiting.answer(Timeout::Infinity).await.is_ok()
     }
 
-    /// As [`Context::garbage_collect_process`], without waiting: the message `{garbage_collect, Id, Bool}` comes when it is
-    /// done, or when the process was found gone. `garbage_collect(Pid, [{async, Id}])`.
+    /// As [`Context::garbage_collect_process`], without waiting: the message `{garbage_collect, Id, Bool}` comes when
+    /// it is done, or when the process was found gone. `garbage_collect(Pid, [{async, Id}])`.
     ///
     /// # Errors
     /// When the identifier can't be serialised; then nothing was asked.

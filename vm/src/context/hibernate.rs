@@ -12,12 +12,12 @@ impl Context {
     /// Waits for a message, in as little memory as there can be, and goes on with `next` when one is there, which it
     /// leaves in the mailbox; at once if one is there already. `erlang:hibernate/3`.
     ///
-    /// It never returns: the body that awaits it is dropped, with all that it holds, as OTP drops the stack. What `next`
-    /// shall have it captures. Exit signals act as always. [`ProcessInfo::hibernated`](crate::ProcessInfo::hibernated)
-    /// tells that a process waits so.
+    /// It never returns: the body that awaits it is dropped, with all that it holds, as OTP drops the stack. What
+    /// `next` shall have it captures. Exit signals act as always.
+    /// [`ProcessInfo::hibernated`](crate::ProcessInfo::hibernated) tells that a process waits so.
     ///
-    /// Given back are the body's memory (a large future's, to the last byte but `next`'s), and spare room in the lists of
-    /// links, monitors and requests. Messages stay as they are.
+    /// Given back are the body's memory (a large future's, to the last byte but `next`'s), and spare room in the lists
+    /// of links, monitors and requests. Messages stay as they are.
     ///
     /// ```
     /// use otp_vm::{Context, Pid, Timeout, Vm};

@@ -9,8 +9,8 @@ use crate::exit_reason::ExitReason;
 impl Context {
     /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
     ///
-    /// If `pid` is not alive, this process gets the exit signal `noproc`. There is one link at most between two processes,
-    /// and none of a process with itself.
+    /// If `pid` is not alive, this process gets the exit signal `noproc`. There is one link at most between two
+    /// processes, and none of a process with itself.
     pub fn link(&self, pid: Pid) {
         if pid == self.pid {
             return;

@@ -63,12 +63,12 @@ pub use timers::{Due, TimerRef};
 /// There is one for each process. It may be moved to another thread, and outlive its process:
 /// then sends still work, and operations on the process itself do nothing, or say so.
 ///
-/// A process that an exit signal ends while it is in native code is gone for everybody else at once, though its code runs
-/// on until it next awaits; and one that exits itself ([`Context::exit_process`]) has ended, though its destructors run,
-/// and what catches the unwinding. Meanwhile what it does here is discarded: messages and exit signals that it sends are counted
-/// (`SystemInfo::discarded_sends`) and dropped, links and monitors are not made, timers send nothing, and what has an
-/// error to answer does so: spawning, registering, calling, making tables and writing to them. Its next await does not
-/// return, and its destructors run.
+/// A process that an exit signal ends while it is in native code is gone for everybody else at once, though its code
+/// runs on until it next awaits; and one that exits itself ([`Context::exit_process`]) has ended, though its
+/// destructors run, and what catches the unwinding. Meanwhile what it does here is discarded: messages and exit signals
+/// that it sends are counted (`SystemInfo::discarded_sends`) and dropped, links and monitors are not made, timers send
+/// nothing, and what has an error to answer does so: spawning, registering, calling, making tables and writing to them.
+/// Its next await does not return, and its destructors run.
 pub struct Context {
     vm: Vm,
     process: NonNull<Process>,
@@ -112,8 +112,8 @@ impl Context {
         (process.is(self.pid) && !state.exiting).then_some(state)
     }
 
-    /// As [`Context::state`], for operations that have nothing to answer once the process ended. None in the process's own
-    /// slice if it was ended from outside: then it waits, and the end of the slice is its own.
+    /// As [`Context::state`], for operations that have nothing to answer once the process ended. None in the process's
+    /// own slice if it was ended from outside: then it waits, and the end of the slice is its own.
     fn waiting_state(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.state();
         if state.is_none() && !(self.was_ended() && is_running(self.pid)) {

@@ -50,8 +50,8 @@ pub enum AliasMode {
     ExplicitUnalias,
     /// With the monitor: by [`Context::demonitor`], and when its message comes. `demonitor`.
     Demonitor,
-    /// As `Demonitor`, and with the first message through the alias, which ends the monitor as well: for one reply, or the
-    /// news that none will come. `reply_demonitor`.
+    /// As `Demonitor`, and with the first message through the alias, which ends the monitor as well: for one reply, or
+    /// the news that none will come. `reply_demonitor`.
     ReplyDemonitor,
 }
 
@@ -91,8 +91,8 @@ impl Context {
     /// `noproc`, if nobody is there. `monitor/2`.
     ///
     /// A name is resolved here, and the process behind it is watched whatever becomes of the name; the message says the
-    /// name ([`Monitored`](crate::Monitored)). A monitor of the process itself is a mere reference, and nothing comes of
-    /// it. Behind an alias, and at another node than this VM's, there is nobody to watch.
+    /// name ([`Monitored`](crate::Monitored)). A monitor of the process itself is a mere reference, and nothing comes
+    /// of it. Behind an alias, and at another node than this VM's, there is nobody to watch.
     pub fn monitor(&self, of: impl Into<Destination>) -> Ref {
         self.monitor_opt(of, MonitorOptions::new())
     }
@@ -151,8 +151,9 @@ impl Context {
         }
     }
 
-    /// Takes a monitor back. True if it still stood: no message of it has come, and none will. False if it did not, or is
-    /// another's: then its message, if it ever sent one, has arrived, and stays where it is. `demonitor(Ref, [info])`.
+    /// Takes a monitor back. True if it still stood: no message of it has come, and none will. False if it did not, or
+    /// is another's: then its message, if it ever sent one, has arrived, and stays where it is. `demonitor(Ref,
+    /// [info])`.
     ///
     /// An alias of it ends with it, unless its mode is [`AliasMode::ExplicitUnalias`].
     pub fn demonitor(&self, reference: Ref) -> bool {
@@ -168,8 +169,8 @@ impl Context {
         true
     }
 
-    /// As [`Context::demonitor`], and takes a message of it that has arrived out of the mailbox: afterwards there is none,
-    /// and none arrives. `demonitor(Ref, [flush, info])`.
+    /// As [`Context::demonitor`], and takes a message of it that has arrived out of the mailbox: afterwards there is
+    /// none, and none arrives. `demonitor(Ref, [flush, info])`.
     pub fn demonitor_flush(&self, reference: Ref) -> bool {
         if self.demonitor(reference) {
             return true;

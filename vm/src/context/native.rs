@@ -19,8 +19,8 @@ use crate::message::Message;
 ///
 /// It stands for the context in all that does not wait (`send`, `link`, `spawn` and so on). What waits has a blocking
 /// form of the same name here, and for all else there is [`NativeContext::block_on`]. Each of these is where an exit
-/// signal ends the process: it unwinds, and its destructors run. (Within a destructor that runs since it unwinds already,
-/// they wait to the end.) In plain code, and in the kernel, the process goes on until it comes to one.
+/// signal ends the process: it unwinds, and its destructors run. (Within a destructor that runs since it unwinds
+/// already, they wait to the end.) In plain code, and in the kernel, the process goes on until it comes to one.
 ///
 /// It stays on the process's own thread.
 pub struct NativeContext {
@@ -122,8 +122,8 @@ impl NativeContext {
 }
 
 impl Context {
-    /// Makes a *native process*: its body is plain blocking Rust, on a thread of its own. It has a pid, a mailbox, links,
-    /// monitors and exit reasons like any other, and shares the cores by turns with all processes. `spawn/1`.
+    /// Makes a *native process*: its body is plain blocking Rust, on a thread of its own. It has a pid, a mailbox,
+    /// links, monitors and exit reasons like any other, and shares the cores by turns with all processes. `spawn/1`.
     ///
     /// It costs a thread, and a message to it or from it two switches of threads. For single calls that block there is
     /// [`Context::blocking`].

@@ -1,7 +1,7 @@
 //! Receiving: the next message, or the first that fits.
 //!
-//! The messages stay in the inbox until one is chosen (`inbox.rs`), so a receive that is dropped half-way loses nothing.
-//! A selective one looks at each message once; `selective.rs` has it.
+//! The messages stay in the inbox until one is chosen (`inbox.rs`), so a receive that is dropped half-way loses
+//! nothing. A selective one looks at each message once; `selective.rs` has it.
 
 use std::mem;
 use std::pin::Pin;
@@ -144,8 +144,8 @@ fn poll_receive(
     }
 }
 
-/// A receive of the host program's, which may outlive the process: then it waits, and whoever polls learns of the end in
-/// another way.
+/// A receive of the host program's, which may outlive the process: then it waits, and whoever polls learns of the end
+/// in another way.
 pub(crate) fn poll_receive_of_host(
     cx: &Context,
     mut alarm: Option<&mut Alarm>,

@@ -36,8 +36,8 @@ impl Context {
         }
     }
 
-    /// As [`Context::receive_where`], of the messages that came after the mark was made: what is older is not looked at,
-    /// and costs nothing.
+    /// As [`Context::receive_where`], of the messages that came after the mark was made: what is older is not looked
+    /// at, and costs nothing.
     pub fn receive_since<'cx, T, S>(
         &'cx mut self,
         mark: &'cx ReceiveMark,

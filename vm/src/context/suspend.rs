@@ -2,11 +2,11 @@
 //!
 //! # Protocol
 //! 1. Who suspends counts it with itself (`Rare::suspending`), and sends [`Kind::Suspend`].
-//! 2. The process takes that in as any signal, and notes who suspends it (`Rare::suspenders`). Its slices then take in signals
-//!    and leave the body alone ([`Attention::SUSPENDED`]). It answers between two slices' runs of the body
+//! 2. The process takes that in as any signal, and notes who suspends it (`Rare::suspenders`). Its slices then take in
+//!    signals and leave the body alone ([`Attention::SUSPENDED`]). It answers between two slices' runs of the body
 //!    ([`Attention::ASKED`]), whoever took the signal in.
-//! 3. When the count is 0 again, or who suspended ends, it gets [`Kind::Resume`]. A process that ends sends those before it
-//!    tells anybody of its end.
+//! 3. When the count is 0 again, or who suspended ends, it gets [`Kind::Resume`]. A process that ends sends those
+//!    before it tells anybody of its end.
 
 use otp_heap::Pid;
 
@@ -61,12 +61,12 @@ pub enum SuspendError {
 }
 
 impl Context {
-    /// Suspends a process: it keeps its messages and takes in signals, and its body does not run until it is resumed as often
-    /// as it was suspended, or this process ends. `suspend_process/2`.
+    /// Suspends a process: it keeps its messages and takes in signals, and its body does not run until it is resumed as
+    /// often as it was suspended, or this process ends. `suspend_process/2`.
     ///
-    /// When this returns, the process does not run any more; code that does not give way is waited for. Gives false, and does
-    /// nothing, if this process suspends it already and the options say so. Dropping the future leaves it to the process
-    /// when it is suspended.
+    /// When this returns, the process does not run any more; code that does not give way is waited for. Gives false,
+    /// and does nothing, if this process suspends it already and the options say so. Dropping the future leaves it to
+    /// the process when it is suspended.
     ///
     /// # Errors
     /// See [`SuspendError`].

@@ -221,9 +221,9 @@ struct SendEach {
     owed: u64,
 }
 
-/// So many messages of an interval are sent at once; what is late beyond them comes with the next beats. An interval that
-/// is shorter than a send takes would otherwise owe more each time, and never end. Some 100 us of a scheduler's time;
-/// chosen by feel.
+/// So many messages of an interval are sent at once; what is late beyond them comes with the next beats. An interval
+/// that is shorter than a send takes would otherwise owe more each time, and never end. Some 100 us of a scheduler's
+/// time; chosen by feel.
 const MESSAGES_AT_ONCE: u64 = 1000;
 
 // SAFETY: as for `WakeProcess`.

@@ -55,9 +55,9 @@ impl Context {
     /// Sends a message later. `erlang:send_after/3,4`.
     ///
     /// To a pid: the timer belongs to that process, goes with it, and survives the one that started it; for one that is
-    /// gone already no timer is made, though a reference is given. To a name: the timer belongs to nobody, and the name is
-    /// resolved when the time has come. (A text that is no atom yet is nobody's for good: give an `Atom` for a name that
-    /// will be registered later.)
+    /// gone already no timer is made, though a reference is given. To a name: the timer belongs to nobody, and the name
+    /// is resolved when the time has come. (A text that is no atom yet is nobody's for good: give an `Atom` for a name
+    /// that will be registered later.)
     ///
     /// ```
     /// # use otp_vm::{Due, Vm, Timeout};
@@ -102,8 +102,8 @@ impl Context {
         self.start_at(reference, due.into(), to.into(), parcel)
     }
 
-    /// Takes a timer back, from any process; gives the time that was left. None: it has fired, and its message is in the
-    /// receiver's mailbox or was received; or it went with its receiver, or never was. `erlang:cancel_timer/1`.
+    /// Takes a timer back, from any process; gives the time that was left. None: it has fired, and its message is in
+    /// the receiver's mailbox or was received; or it went with its receiver, or never was. `erlang:cancel_timer/1`.
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
         let at = self.core().cancel_timer(timer)?;
         Some(self.left(at))
@@ -116,7 +116,8 @@ impl Context {
     }
 
     /// As [`Context::cancel_timer`]; the answer comes to this process as the message `{cancel_timer, Ref, Left}`, with
-    /// milliseconds or `false`. Answers come in the order of the questions. `erlang:cancel_timer(Ref, [{async, true}])`.
+    /// milliseconds or `false`. Answers come in the order of the questions. `erlang:cancel_timer(Ref, [{async,
+    /// true}])`.
     pub fn cancel_timer_async(&self, timer: TimerRef) {
         let left = self.cancel_timer(timer);
         self.tell_left(Tag::CancelTimer, timer, left);

@@ -6,8 +6,7 @@
 //!
 //! # The way of a call
 //! 1. [`Call`] is the data: `{Module, Function, Arguments}`. It is checked when it is made, to be a list of arguments
-//! and
-//!    two atoms, not whether there is such a function.
+//!    and two atoms, not whether there is such a function.
 //! 2. When it is applied the module is looked up by name, and the function by name and arity. The look-up holds what it
 //!    found: a new version that is loaded meanwhile is for the next call, and who runs in an old one stays there. OTP's
 //!    rule; but here any number of versions may run, and nobody is killed for running in an old one.

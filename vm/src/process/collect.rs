@@ -4,9 +4,10 @@
 //! 1. Who asks sends [`Kind::Collect`]. Whoever takes it in files the request with the process, and notes
 //!    [`Attention::ASKED`].
 //! 2. The process collects before or after it next runs its body, and answers all requests.
-//! 3. It may not run for long, if others of higher priority do. So one who asks with a higher priority than the process's
-//!    also starts a task of its own priority, which takes the requests in the process's place, as long as the process is
-//!    not running: it takes the heap in hand, and has the body rest ([`Attention::HELD`]) until the heap is back.
+//! 3. It may not run for long, if others of higher priority do. So one who asks with a higher priority than the
+//!    process's also starts a task of its own priority, which takes the requests in the process's place, as long as the
+//!    process is not running: it takes the heap in hand, and has the body rest ([`Attention::HELD`]) until the heap is
+//!    back.
 //! 4. A process that ends answers what is left by its end: `noproc`.
 //!
 //! Races considered:

@@ -1,27 +1,28 @@
 //! The end of a process whose thread is in native code, for everybody else.
 //!
-//! A process takes in its own signals, when it reaches the VM. One that lost its scheduler to native code (it is *bound*)
-//! may not do so for long, or ever; so somebody does it in its place: its *deputy*, a task that takes the signals in and, if
-//! they end the process, tells everybody. OTP has processes of that kind for those that execute dirty native functions.
+//! A process takes in its own signals, when it reaches the VM. One that lost its scheduler to native code (it is
+//! *bound*) may not do so for long, or ever; so somebody does it in its place: its *deputy*, a task that takes the
+//! signals in and, if they end the process, tells everybody. OTP has processes of that kind for those that execute
+//! dirty native functions.
 //!
 //! # Protocol
-//! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then asks whether the process
-//!    is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another thread) looks
-//!    into its mailbox afterwards, and does the same. One of the two sees the other.
-//! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same hold:
-//!    from here on the process does not exist for its own operations (`Process::was_ended`).
+//! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then asks whether the
+//!    process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
+//!    thread) looks into its mailbox afterwards, and does the same. One of the two sees the other.
+//! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same
+//!    hold: from here on the process does not exist for its own operations (`Process::was_ended`).
 //! 3. The deputy does the outside part of the end (`exit.rs`): indexes, links, monitors, what waits in the mailbox. The
 //!    thread is condemned to the lowest share.
 //! 4. The process's own slice finds itself ended when it reaches the VM, drops the body, and tells nobody.
 //! 5. Whoever is through last gives the slot back, so neither meets another incarnation in it.
 //!
 //! Races considered:
-//! - *The process reaches the VM as the deputy claims.* Its own end claims under the same lock. Who comes second leaves the
-//!   telling to the first.
-//! - *It gave way before the deputy looks.* It was woken for the signal, and takes it in itself. If it gives way between
-//!   that look and the claim, its next slice (a doomed process is woken) finds itself ended.
-//! - *It is already ending by itself*, and its destructors take their time: everybody waits for them, as always, unless it
-//!   is killed. Then the deputy tells the reason that was decided before.
+//! - *The process reaches the VM as the deputy claims.* Its own end claims under the same lock. Who comes second leaves
+//!   the telling to the first.
+//! - *It gave way before the deputy looks.* It was woken for the signal, and takes it in itself. If it gives way
+//!   between that look and the claim, its next slice (a doomed process is woken) finds itself ended.
+//! - *It is already ending by itself*, and its destructors take their time: everybody waits for them, as always, unless
+//!   it is killed. Then the deputy tells the reason that was decided before.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};

@@ -1,8 +1,8 @@
 //! How a process takes in what was sent to it: messages into the inbox, signals at once.
 //!
-//! Draining happens in each receive, and at the start of a slice if a signal has come, or if a receive waits where only a
-//! drain wakes it. It decides *that* the process
-//! ends (`State::exit`), never ends it: that is the slice's, once the body's poll is over.
+//! Draining happens in each receive, and at the start of a slice if a signal has come, or if a receive waits where only
+//! a drain wakes it. It decides *that* the process ends (`State::exit`), never ends it: that is the slice's, once the
+//! body's poll is over.
 
 use std::ptr::NonNull;
 use std::task::Waker;

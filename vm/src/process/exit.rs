@@ -88,7 +88,8 @@ impl Process {
     }
 
     /// Ends the process by its own hand, once a signal that it sent itself has been taken in: the reason with which it
-    /// ends, if it does. From here on what its code does is discarded; its slice does the rest. The caller holds the lock.
+    /// ends, if it does. From here on what its code does is discarded; its slice does the rest. The caller holds the
+    /// lock.
     pub(crate) fn end_itself(&self, state: &mut State, pid: Pid) -> Option<ExitReason> {
         let reason = state.exit.clone()?;
         state.exiting = true;
@@ -165,8 +166,9 @@ impl Process {
     /// Step 7.
     fn vacate(&self, core: &Core, pid: Pid) {
         if core.scheduler.is_simulated() {
-            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it, those
-            // of other simulations as well: that would decide which slot, and so which pid, the next process gets.
+            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it,
+            // those of other simulations as well: that would decide which slot, and so which pid, the next process
+            // gets.
             core.processes.release(self.index, pid.serial());
         } else {
             self.release_after_epoch(core, pid);

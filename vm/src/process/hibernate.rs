@@ -1,10 +1,12 @@
-//! A process changes its body, and sleeps until a message is there: see [`Context::hibernate`](crate::Context::hibernate).
+//! A process changes its body, and sleeps until a message is there: see
+//! [`Context::hibernate`](crate::Context::hibernate).
 //!
 //! # Protocol
-//! 1. The body leaves its successor in the state (`Rare::next_body`), notes it ([`Attention::TURNS`]) and never goes on.
+//! 1. The body leaves its successor in the state (`Rare::next_body`), notes it ([`Attention::TURNS`]) and never goes
+//!    on.
 //! 2. The slice that polled it puts the successor in its place and drops it, as part of the slice.
-//! 3. From then on the process is hibernated ([`Attention::HIBERNATED`]): its slices take signals in, and poll the new body
-//!    only once there is a message.
+//! 3. From then on the process is hibernated ([`Attention::HIBERNATED`]): its slices take signals in, and poll the new
+//!    body only once there is a message.
 
 use otp_heap::Pid;
 

@@ -3,15 +3,15 @@
 //! # Protocol
 //! 1. `link` makes the own entry and sends a link signal; its receiver makes the other.
 //! 2. `unlink` turns the own entry into one that is being *taken back*, under a number, and sends the number. It is no
-//!    link any more: an exit signal of it is dropped. But until the number comes back, a link signal of the other side is
-//!    ignored, since the unlink signal follows it there and ends what it meant.
-//! 3. Who gets an unlink signal removes its link, if there is one, and sends the number back in any case. An entry that it
-//!    is taking back itself stays: that is the other number's.
-//! 4. The number that comes back removes the entry, if the entry is still that number's. `link` in between makes a link of
-//!    the entry again and sends a new signal, which comes behind the unlink signal.
+//!    link any more: an exit signal of it is dropped. But until the number comes back, a link signal of the other side
+//!    is ignored, since the unlink signal follows it there and ends what it meant.
+//! 3. Who gets an unlink signal removes its link, if there is one, and sends the number back in any case. An entry that
+//!    it is taking back itself stays: that is the other number's.
+//! 4. The number that comes back removes the entry, if the entry is still that number's. `link` in between makes a link
+//!    of the entry again and sends a new signal, which comes behind the unlink signal.
 //!
-//! So whatever both sides do at once, they agree when all signals have arrived. Without the number the unlink signal of one
-//! side could take away a link that the other has made anew.
+//! So whatever both sides do at once, they agree when all signals have arrived. Without the number the unlink signal of
+//! one side could take away a link that the other has made anew.
 
 use otp_heap::{Pid, Ref};
 

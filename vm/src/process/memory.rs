@@ -1,14 +1,14 @@
 //! What a process keeps as terms: its heap, its dictionary; and the limit on both and its mailbox.
 //!
 //! # Protocol
-//! The heap lies in the state, behind the lock, until somebody takes it in hand: the body ([`Holder::Body`]), to add to it
-//! or to look at it, or whoever collects it ([`Holder::Collector`]). Then only its figures are here, those of the moment it
-//! was taken. So the program's code (serialising, destructors of native resources) never runs under the lock, and whoever
-//! asks what is known of the process need not wait for it. While a collector that is not the process itself holds the
-//! heap, [`Attention::HELD`] keeps the body from running.
+//! The heap lies in the state, behind the lock, until somebody takes it in hand: the body ([`Holder::Body`]), to add to
+//! it or to look at it, or whoever collects it ([`Holder::Collector`]). Then only its figures are here, those of the
+//! moment it was taken. So the program's code (serialising, destructors of native resources) never runs under the lock,
+//! and whoever asks what is known of the process need not wait for it. While a collector that is not the process itself
+//! holds the heap, [`Attention::HELD`] keeps the body from running.
 //!
-//! The dictionary is no part of the heap: each entry is a block of its own, so that it can be had under the lock at any time,
-//! makes no garbage, and is decoded outside of it without a copy.
+//! The dictionary is no part of the heap: each entry is a block of its own, so that it can be had under the lock at any
+//! time, makes no garbage, and is decoded outside of it without a copy.
 
 use std::sync::Arc;
 

@@ -85,8 +85,9 @@ pub(crate) struct Process {
     deputy_called: AtomicBool,
     /// One of the two parts of an end from outside is over.
     half_gone: AtomicBool,
-    /// Its holder is in a section: a process that is bound never stands at its gate with it. Else all who want something
-    /// of the process would wait for its turn, a scheduler's thread that fires its timer and its deputy among them.
+    /// Its holder is in a section: a process that is bound never stands at its gate with it. Else all who want
+    /// something of the process would wait for its turn, a scheduler's thread that fires its timer and its deputy among
+    /// them.
     state: Mutex<State>,
 }
 
@@ -393,8 +394,8 @@ impl Process {
         }
         drop(state);
         if let Some(place) = native {
-            // SAFETY: the slot is vacant: its last process, if there was one, is done; no slice of it runs, and it is in no
-            // queue. The place is of the VM's one scheduler.
+            // SAFETY: the slot is vacant: its last process, if there was one, is done; no slice of it runs, and it is
+            // in no queue. The place is of the VM's one scheduler.
             unsafe { place.mark(&self.header) };
         }
         self.mailbox.open();
@@ -554,8 +555,8 @@ mod tests {
         }
     }
 
-    /// A checkpoint gives the scheduler away where somebody has waited for it for 100 us, and then stands at its gate; but
-    /// not in a section.
+    /// A checkpoint gives the scheduler away where somebody has waited for it for 100 us, and then stands at its gate;
+    /// but not in a section.
     #[test]
     fn nobody_stands_at_a_gate_with_the_lock_of_a_process() {
         let vm = Vm::builder().schedulers(1).build().unwrap();

@@ -1,8 +1,8 @@
 //! What few monitors have besides a reference and a pid (a name, a tag), and the aliases of a process.
 //!
-//! An alias is a reference that messages go through while it is active. The VM's table (`Aliases`) tells whose it is, and
-//! the process itself (`Rare::aliases`) whether a message that has come through it still counts: so one that its sender
-//! sent before it could know of the end is dropped as well.
+//! An alias is a reference that messages go through while it is active. The VM's table (`Aliases`) tells whose it is,
+//! and the process itself (`Rare::aliases`) whether a message that has come through it still counts: so one that its
+//! sender sent before it could know of the end is dropped as well.
 
 use std::sync::Arc;
 

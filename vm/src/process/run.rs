@@ -105,8 +105,8 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     ended
 }
 
-/// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time. Chosen
-/// by feel: those known to us do it twice.
+/// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time.
+/// Chosen by feel: those known to us do it twice.
 const POLLS_IN_VAIN: u32 = 64;
 
 thread_local! {
@@ -116,8 +116,8 @@ thread_local! {
     static IN_VAIN: Cell<(Option<Pid>, u32)> = const { Cell::new((None, 0)) };
 }
 
-/// Counts a poll of a wait of which nothing can come, in the process's slice on this thread. True: there were so many that
-/// whoever polls does not give way.
+/// Counts a poll of a wait of which nothing can come, in the process's slice on this thread. True: there were so many
+/// that whoever polls does not give way.
 pub(crate) fn waits_in_vain_again(pid: Pid) -> bool {
     let (process, polls) = IN_VAIN.get();
     let polls = if process == Some(pid) { polls + 1 } else { 1 };
@@ -145,8 +145,8 @@ enum Before {
     End(ExitReason),
 }
 
-/// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some, but
-/// for those that a receive waits for which only a drain wakes.
+/// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some,
+/// but for those that a receive waits for which only a drain wakes.
 #[inline]
 fn signals(process: &Process, pid: Pid) -> Before {
     let attention = process.attention();

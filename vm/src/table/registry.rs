@@ -222,8 +222,8 @@ impl Tables {
         Err(TableError::NoProcess(receiver))
     }
 
-    /// Names the heir of a table that `owner` asks to name. Its death may come at the same time, from another thread: then
-    /// this comes first and counts, or is refused, and says nothing to the next owner.
+    /// Names the heir of a table that `owner` asks to name. Its death may come at the same time, from another thread:
+    /// then this comes first and counts, or is refused, and says nothing to the next owner.
     pub(super) fn set_heir(
         &self,
         table: &Arc<Inner>,

@@ -445,8 +445,8 @@ fn collections_and_suspensions_in_simulation() {
         .unwrap();
 }
 
-/// Whoever takes the signal in, a third process that asks for its figures too: once it is said to be suspended, it does not
-/// run.
+/// Whoever takes the signal in, a third process that asks for its figures too: once it is said to be suspended, it does
+/// not run.
 #[test]
 fn a_suspended_process_has_stopped_when_the_answer_comes() {
     run(|mut cx| async move {

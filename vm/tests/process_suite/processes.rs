@@ -7,8 +7,8 @@ use otp_vm::{Context, DEFAULT_MAX_PROCESSES, ExitReason, Pid, Priority, SpawnOpt
 
 use crate::common::{LIMIT, down, idle, run};
 
-/// Processes of all priorities come and go while others ask for the list, in tables of several sizes. Each answer has all
-/// that were there before and after it, none twice, and none that was gone before it or came after it.
+/// Processes of all priorities come and go while others ask for the list, in tables of several sizes. Each answer has
+/// all that were there before and after it, none twice, and none that was gone before it or came after it.
 fn processes_tab(limit: usize, standing: usize) {
     let vm = Vm::builder()
         .schedulers(2)

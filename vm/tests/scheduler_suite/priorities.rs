@@ -1,5 +1,5 @@
-//! Turns by priority, counted by the workers themselves, on one scheduler that nobody can take from a task: so it is the
-//! order of the queues that is measured, not the machine.
+//! Turns by priority, counted by the workers themselves, on one scheduler that nobody can take from a task: so it is
+//! the order of the queues that is measured, not the machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! Not OTP's: the order of signals of every kind between two processes, by random schedules.
 //!
 //! The sender does things at the receiver in random order. After each it tells, with a number, what links and monitors
-//! should be there by then. The receiver traps exits, so that all but links, monitors and their ends are messages to it, and
-//! of those it looks at its own entries: they are what the newest message says that has arrived with them.
+//! should be there by then. The receiver traps exits, so that all but links, monitors and their ends are messages to
+//! it, and of those it looks at its own entries: they are what the newest message says that has arrived with them.
 
 use super::*;
 

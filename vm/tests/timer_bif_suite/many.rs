@@ -36,8 +36,8 @@ struct Outcome {
     answers: Vec<Option<u64>>,
 }
 
-/// Takes all answers in, and checks that each timer either fired and was not there any more, or was cancelled and did not
-/// fire. Gives how many fired.
+/// Takes all answers in, and checks that each timer either fired and was not there any more, or was cancelled and did
+/// not fire. Gives how many fired.
 async fn exactly_one_each(cx: &mut Context, timers: &[Ref]) -> usize {
     let mut outcomes: BTreeMap<Ref, Outcome> = BTreeMap::new();
     while receive!(cx, {

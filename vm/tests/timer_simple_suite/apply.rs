@@ -223,8 +223,8 @@ fn tc() {
     });
 }
 
-/// Each message within three times its interval and 300 ms of the one before, under load, on threads: OTP's limits, with
-/// a shorter run.
+/// Each message within three times its interval and 300 ms of the one before, under load, on threads: OTP's limits,
+/// with a shorter run.
 #[test]
 fn timer_perf() {
     crate::common::bounded(2, async |mut cx: Context| {

@@ -80,8 +80,8 @@ fn an_interval_to_a_name_ends_with_who_had_it_when_it_was_set() {
     });
 }
 
-/// Negative times are no `Duration`; zero is refused, which is legal in OTP; a text that is no name is nobody's, and the
-/// interval is over before its first message.
+/// Negative times are no `Duration`; zero is refused, which is legal in OTP; a text that is no name is nobody's, and
+/// the interval is over before its first message.
 #[test]
 fn send_interval_invalid_args() {
     simulated(async |cx: Context| {
