@@ -39,7 +39,7 @@ pub struct SystemInfo {
     pub table_count: usize,
     /// Most tables at once.
     pub table_limit: usize,
-    /// Timers that wait to send: those of [`Context::send_after`] and its like.
+    /// Timers that wait to send: those of [`Context::send_after`](crate::Context::send_after) and its like.
     pub timer_count: usize,
     /// Most such timers at once.
     pub timer_limit: usize,
