@@ -23,6 +23,15 @@ where
     run_on(2, body)
 }
 
+/// Waits until the caller is the only process: one that has ended is counted out soon after everybody was told.
+pub async fn alone(cx: &Context) {
+    let begun = std::time::Instant::now();
+    while cx.vm().system_info().process_count > 1 {
+        assert!(begun.elapsed() < LIMIT, "somebody is left");
+        cx.yield_now().await;
+    }
+}
+
 /// As [`run`], on so many schedulers.
 pub fn run_on<B, F, T>(schedulers: usize, body: B) -> T
 where
