@@ -181,6 +181,8 @@ pub(crate) fn snake_case(name: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     #[test]
@@ -215,9 +217,11 @@ mod tests {
 
     #[test]
     fn two_names_that_meet_are_both_kept() {
-        let names: Vec<&'static str> = (0..=PLACES)
-            .map(|number| &*format!("meeting_{number:03}").leak())
-            .collect();
+        static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+            let names = (0..=PLACES).map(|number| format!("meeting_{number:03}"));
+            names.collect()
+        });
+        let names: Vec<&'static str> = NAMES.iter().map(String::as_str).collect();
         let key = names[0].len() * 2;
         let place = |name: &str| place(name.as_ptr() as usize, key);
         let (one, other) = (0..names.len())
