@@ -140,7 +140,7 @@ pub(crate) fn end_of_native() -> Option<ExitReason> {
 /// What comes before the body runs.
 enum Before {
     Run,
-    /// The body is to be left alone for now.
+    /// The body rests: the process is suspended, or its heap is in the hands of who collects it.
     Rest,
     End(ExitReason),
 }
