@@ -34,9 +34,9 @@ use tracing_subscriber::EnvFilter;
 
 pub use module::{BoxFuture, Module};
 
-/// Every block of the binary comes from mimalloc: messages do in any case.
+/// Every block of the binary comes from mimalloc, as messages do in any case, and is counted for its process.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: otp_vm::AccountingAllocator = otp_vm::AccountingAllocator;
 
 /// Runs the command line, with the bundled modules and `modules` besides.
 pub fn main(modules: Vec<Module>) -> ExitCode {

@@ -9,7 +9,7 @@ use crate::loan::{self, Loan};
 use crate::number::BigInt;
 use crate::term::{Term, View};
 use crate::word::INTEGER;
-use crate::{DecodeError, DecodeErrorKind, atom_cache, atoms, embed};
+use crate::{DecodeError, DecodeErrorKind, Pid, Ref, atom_cache, atoms, embed};
 
 mod access;
 
@@ -119,10 +119,14 @@ impl<'de> Source<'de> {
     /// A tuple, a proper list, or the bytes of a binary.
     #[inline]
     fn elements<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.term.as_tuple() {
+            Some(tuple) => SeqSource::new(tuple.iter(), tuple.len(), self.depth).visit(visitor),
+            None => self.list_or_bytes(visitor),
+        }
+    }
+
+    fn list_or_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match self.term.view() {
-            View::Tuple(tuple) => {
-                SeqSource::new(tuple.iter(), tuple.len(), self.depth).visit(visitor)
-            }
             View::Nil | View::Cons(_) => match self.term.list_len() {
                 Some(len) => SeqSource::new(self.term.list_iter(), len, self.depth).visit(visitor),
                 None => Err(self.mismatch(&visitor)),
@@ -157,31 +161,45 @@ impl<'de> Source<'de> {
             .is_some_and(|place| place.load(Ordering::Relaxed).is_null())
     }
 
+    /// The name is known where the type is: what is left of the choice is one look at the term.
+    #[inline]
     fn embedded<V: Visitor<'de>>(
         self,
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
+        let term = self.term;
+        let number = match name {
+            embed::PID => term.as_pid().map(Pid::as_u64),
+            embed::REFERENCE => term.as_ref().map(Ref::as_u64),
+            embed::ATOM => {
+                return match term.as_atom() {
+                    Some(atom) => visitor.visit_borrowed_str(atom.as_str()),
+                    None => Err(self.mismatch(&visitor)),
+                };
+            }
+            _ => return self.embedded_otherwise(name, visitor),
+        };
+        match number {
+            Some(number) => visitor.visit_u64(number),
+            None => Err(self.mismatch(&visitor)),
+        }
+    }
+
+    fn embedded_otherwise<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         match (name, self.term.view()) {
-            (embed::PID, View::Pid(pid)) => visitor.visit_u64(pid.as_u64()),
-            (embed::REFERENCE, View::Ref(reference)) => visitor.visit_u64(reference.as_u64()),
             (embed::PORT, View::Port(port)) => visitor.visit_u64(port.as_u64()),
-            (embed::ATOM, View::Atom(atom)) => visitor.visit_borrowed_str(atom.as_str()),
             (embed::NATIVE, View::Native) if self.native_has_moved() => {
                 Err(DecodeError::new(DecodeErrorKind::NativeMoved))
             }
             (embed::TERM, _) | (embed::BINARY, View::Binary(_)) | (embed::NATIVE, View::Native) => {
                 self.lend(visitor)
             }
-            (
-                embed::PID
-                | embed::REFERENCE
-                | embed::PORT
-                | embed::ATOM
-                | embed::BINARY
-                | embed::NATIVE,
-                _,
-            ) => Err(self.mismatch(&visitor)),
+            (embed::PORT | embed::BINARY | embed::NATIVE, _) => Err(self.mismatch(&visitor)),
             _ => visitor.visit_newtype_struct(self.step()?),
         }
     }
@@ -343,7 +361,7 @@ impl<'de> Deserializer<'de> for Source<'de> {
                 SeqSource::new(tuple.iter(), len, self.depth).visit(visitor)
             }
             Some(_) => Err(self.mismatch(&visitor)),
-            None => self.elements(visitor),
+            None => self.list_or_bytes(visitor),
         }
     }
 

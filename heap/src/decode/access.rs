@@ -12,18 +12,18 @@ use crate::{Atom, DecodeError, DecodeErrorKind, atom_cache, atoms};
 pub(super) struct SeqSource<I> {
     terms: I,
     index: usize,
-    left: usize,
+    len: usize,
     depth: u32,
 }
 
 impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
-    /// Of `left` terms.
+    /// Of `len` terms.
     #[inline]
-    pub(super) fn new(terms: I, left: usize, depth: u32) -> SeqSource<I> {
+    pub(super) fn new(terms: I, len: usize, depth: u32) -> SeqSource<I> {
         SeqSource {
             terms,
             index: 0,
-            left,
+            len,
             depth,
         }
     }
@@ -33,7 +33,7 @@ impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
     pub(super) fn visit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, DecodeError> {
         super::bounded(self.depth)?;
         let value = visitor.visit_seq(&mut self)?;
-        if self.left > 0 {
+        if self.index < self.len {
             return Err(self.left_over());
         }
         Ok(value)
@@ -43,7 +43,7 @@ impl<'de, I: Iterator<Item = Term<'de>>> SeqSource<I> {
     fn left_over(&self) -> DecodeError {
         DecodeError::new(DecodeErrorKind::Mismatch {
             expected: format!("{} elements", self.index).into(),
-            found: format!("{} elements", self.index + self.left).into(),
+            found: format!("{} elements", self.len).into(),
         })
     }
 }
@@ -61,7 +61,6 @@ impl<'de, I: Iterator<Item = Term<'de>>> SeqAccess<'de> for &mut SeqSource<I> {
         };
         let index = self.index;
         self.index += 1;
-        self.left = self.left.saturating_sub(1);
         match seed.deserialize(Source {
             term,
             depth: self.depth + 1,
@@ -73,7 +72,7 @@ impl<'de, I: Iterator<Item = Term<'de>>> SeqAccess<'de> for &mut SeqSource<I> {
 
     #[inline]
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.len - self.index)
     }
 }
 
