@@ -6,7 +6,7 @@ use crate::harness::{BenchError, Settings};
 use crate::report::Report;
 use crate::{
     Call, Fairness, FanIn, IdleCpu, IdleMemory, KillLinks, KillMonitors, MessageCopy, Pingpong,
-    Restart, Ring, Skynet, SpawnExit, StartChild, Timers,
+    Restart, Ring, SelectiveReceive, Skynet, SpawnExit, StartChild, Timers,
 };
 
 /// A workload with its options. As a command: its name and `--options`.
@@ -24,6 +24,7 @@ pub enum Workload {
     Call(Call),
     Ring(Ring),
     FanIn(FanIn),
+    SelectiveReceive(SelectiveReceive),
     Skynet(Skynet),
     Restart(Restart),
     StartChild(StartChild),
@@ -48,6 +49,7 @@ impl Workload {
             Self::Call(workload) => workload.run(settings),
             Self::Ring(workload) => workload.run(settings),
             Self::FanIn(workload) => workload.run(settings),
+            Self::SelectiveReceive(workload) => workload.run(settings),
             Self::Skynet(workload) => workload.run(settings),
             Self::Restart(workload) => workload.run(settings),
             Self::StartChild(workload) => workload.run(settings),
