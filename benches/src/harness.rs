@@ -89,9 +89,13 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 impl Settings {
     /// A VM for one run.
     pub(crate) fn build(&self) -> Result<Vm, BenchError> {
+        self.build_within(MAX_PROCESSES)
+    }
+
+    fn build_within(&self, max_processes: usize) -> Result<Vm, BenchError> {
         let mut builder = Vm::builder()
             .name("bench")
-            .max_processes(MAX_PROCESSES)
+            .max_processes(max_processes)
             .pin(self.pin);
         if let Some(schedulers) = self.schedulers {
             builder = builder.schedulers(schedulers.into());
@@ -105,7 +109,20 @@ impl Settings {
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output = Report> + Send + 'static,
     {
-        let vm = self.build()?;
+        self.measure_within(MAX_PROCESSES, driver)
+    }
+
+    /// The same in a VM with room for so many processes.
+    pub(crate) fn measure_within<B, F>(
+        &self,
+        max_processes: usize,
+        driver: B,
+    ) -> Result<Report, BenchError>
+    where
+        B: FnOnce(Context) -> F + Send + 'static,
+        F: Future<Output = Report> + Send + 'static,
+    {
+        let vm = self.build_within(max_processes)?;
         let report = vm.run(driver).wait();
         let schedulers = vm.system_info().schedulers;
         end(&vm)?;

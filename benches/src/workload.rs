@@ -6,7 +6,7 @@ use crate::harness::{BenchError, Settings};
 use crate::report::Report;
 use crate::{
     Call, Fairness, FanIn, IdleCpu, IdleMemory, KillLinks, KillMonitors, MessageCopy, Pingpong,
-    Restart, Ring, SelectiveReceive, Skynet, SpawnExit, StartChild, Timers,
+    Restart, Ring, SelectiveReceive, Skynet, Soak, SpawnExit, StartChild, Timers,
 };
 
 /// A workload with its options. As a command: its name and `--options`.
@@ -33,6 +33,7 @@ pub enum Workload {
     Timers(Timers),
     MessageCopy(MessageCopy),
     Fairness(Fairness),
+    Soak(Soak),
 }
 
 impl Workload {
@@ -58,6 +59,7 @@ impl Workload {
             Self::Timers(workload) => workload.run(settings),
             Self::MessageCopy(workload) => workload.run(settings),
             Self::Fairness(workload) => workload.run(settings),
+            Self::Soak(workload) => workload.run(settings),
         }
     }
 }
