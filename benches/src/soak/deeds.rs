@@ -30,6 +30,13 @@ pub(super) const NAMES: [&str; 10] = [
     "looks",
 ];
 
+/// The deeds of these names; all of them for none.
+pub(super) fn chosen(names: &[String]) -> Vec<usize> {
+    let is_chosen =
+        |deed: &usize| names.is_empty() || names.iter().any(|name| name == NAMES[*deed]);
+    (0..NAMES.len()).filter(is_chosen).collect()
+}
+
 impl Deeds {
     pub(super) fn add(&mut self, others: &Self) {
         for (own, others) in self.0.iter_mut().zip(others.0) {
@@ -62,10 +69,12 @@ pub(super) struct Driver {
     /// What was sent to members since they last told their sums.
     owed: HashMap<usize, u64>,
     done: Deeds,
+    /// Those that it does.
+    chosen: Vec<usize>,
 }
 
 impl Driver {
-    pub(super) async fn new(cx: &mut Context, number: u64, count: u64) -> Self {
+    pub(super) async fn new(cx: &mut Context, number: u64, count: u64, chosen: Vec<usize>) -> Self {
         let mut members = Vec::with_capacity(count as usize);
         for _ in 0..count {
             members.push(cx.spawn(member).expect("room for the members"));
@@ -76,6 +85,7 @@ impl Driver {
             members,
             owed: HashMap::new(),
             done: Deeds::default(),
+            chosen,
         };
         // Each has received once, and so has taken what memory that takes.
         driver.owed = (0..count as usize).map(|index| (index, 0)).collect();
@@ -89,13 +99,13 @@ impl Driver {
         self.done = Deeds::default();
         let mut turn = 0;
         // Each deed at least once.
-        while began.elapsed() < time || turn < NAMES.len() {
-            let deed = match turn < NAMES.len() {
+        while began.elapsed() < time || turn < self.chosen.len() {
+            let choice = match turn < self.chosen.len() {
                 true => turn,
-                false => (cx.random() % NAMES.len() as u64) as usize,
+                false => (cx.random() % self.chosen.len() as u64) as usize,
             };
             turn += 1;
-            self.deed(cx, deed).await;
+            self.deed(cx, self.chosen[choice]).await;
         }
         self.settle(cx).await;
         assert_eq!(cx.message_queue_len(), 0, "nobody has anything more to say");

@@ -43,6 +43,9 @@ pub struct Soak {
     /// How long a round is, in seconds
     #[arg(long, default_value_t = 20.0, value_parser = seconds)]
     pub round: f64,
+    /// Only these deeds [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(deeds::NAMES))]
+    pub deeds: Vec<String>,
 }
 
 /// Processes beyond the members, at most: deeds that want more are refused.
@@ -91,11 +94,12 @@ impl Soak {
         let members = each * drivers;
         let limit = (members + drivers) as usize + SPARE_PROCESSES;
         let soak = self.clone();
+        let chosen = deeds::chosen(&self.deeds);
         settings.measure_within(limit, move |mut cx| async move {
             let before = Counts::of(cx.vm());
             let beat = Beat::begin(&cx);
             let drivers: Vec<Pid> = (0..drivers)
-                .map(|number| start(&cx, number, each))
+                .map(|number| start(&cx, number, each, chosen.clone()))
                 .collect();
             // Each answers once its members are there.
             answers::<()>(&mut cx, &drivers).await;
@@ -148,19 +152,21 @@ impl Soak {
     }
 }
 
-fn start(cx: &Context, number: u64, members: u64) -> Pid {
+fn start(cx: &Context, number: u64, members: u64, chosen: Vec<usize>) -> Pid {
     let options = SpawnOptions::new()
         .link()
         .priority(Priority::Normal)
         .label("soak driver");
     let orders = cx.pid();
-    cx.spawn_opt(options, move |cx| drive(cx, orders, number, members))
-        .expect("room for the drivers")
-        .pid
+    cx.spawn_opt(options, move |cx| {
+        drive(cx, orders, number, members, chosen)
+    })
+    .expect("room for the drivers")
+    .pid
 }
 
-async fn drive(mut cx: Context, orders: Pid, number: u64, members: u64) {
-    let mut driver = Driver::new(&mut cx, number, members).await;
+async fn drive(mut cx: Context, orders: Pid, number: u64, members: u64, chosen: Vec<usize>) {
+    let mut driver = Driver::new(&mut cx, number, members, chosen).await;
     cx.send(orders, &((cx.pid()), ()))
         .expect("a pid needs no name");
     loop {
@@ -214,6 +220,7 @@ mod tests {
             drivers: 2,
             seconds: 1.0,
             round: 0.5,
+            deeds: Vec::new(),
         }));
         assert_eq!(report.number("n"), Some(2000.0));
         assert_eq!(report.number("rounds"), Some(2.0));
