@@ -20,6 +20,7 @@ use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
+use crate::trace::Traces;
 
 /// The inside of a VM. Always lives in an `Arc`.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) processes: ProcessTable,
     pub(crate) names: Names,
     pub(crate) tables: Tables,
+    pub(crate) traces: Traces,
     pub(crate) counts: Counts,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
@@ -106,6 +108,7 @@ impl Core {
             processes: ProcessTable::new(max_processes, first_serial),
             names: Names::default(),
             tables: Tables::new(max_tables),
+            traces: Traces::default(),
             counts: Counts::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),

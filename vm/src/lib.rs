@@ -74,6 +74,7 @@ mod shutdown;
 mod small_map;
 mod sync;
 mod table;
+mod trace;
 mod vm;
 
 pub use otp_heap::{
@@ -149,5 +150,9 @@ pub use process::table::MAX_PROCESSES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
+};
+pub use trace::{
+    DEFAULT_MAX_TRACE_EVENTS, TraceError, TraceFigures, TraceFlags, TraceInfo, TraceSession,
+    TraceStop, TraceTargets, Tracer, UnknownTraceFlag,
 };
 pub use vm::{BuildError, DEFAULT_MAX_PROCESSES, Vm, VmBuilder};

@@ -6,6 +6,7 @@ use otp_heap::{Atom, Pid, atoms};
 use otp_scheduler::lock::RwLock;
 
 use crate::core::Core;
+use crate::trace::Event;
 
 /// Names to pids. A name is gone before anybody is told that its process ended.
 #[derive(Debug, Default)]
@@ -54,7 +55,9 @@ impl Names {
                 return Err(RegisterError::Named(present));
             }
             by_name.insert(name, pid);
+            drop(by_name);
             state.rare().name = Some(name);
+            state.trace(core, pid, Event::Register(name));
             Ok(())
         })
         .unwrap_or(Err(RegisterError::NoProcess))
@@ -68,7 +71,9 @@ impl Names {
                 return None;
             }
             state.rare().name = None;
-            self.by_name.write().remove(&name)
+            let holder = self.by_name.write().remove(&name);
+            state.trace(core, pid, Event::Unregister(name));
+            holder
         })
         .flatten()
     }

@@ -22,6 +22,7 @@ use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
+use crate::trace::DEFAULT_MAX_TRACE_EVENTS;
 
 /// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
 pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
@@ -71,6 +72,7 @@ pub struct VmBuilder {
     simulated: Option<Scheduler>,
     max_processes: usize,
     max_tables: usize,
+    max_trace_events: u64,
     long_schedule: Option<Duration>,
 }
 
@@ -210,6 +212,31 @@ impl VmBuilder {
         self
     }
 
+    /// Most events that a tracer is told in a second, and most that wait for a handler; by default
+    /// [`DEFAULT_MAX_TRACE_EVENTS`]. A trace that goes over it is switched off: its last message is
+    /// `{trace_overload, Limit}`. In a simulation the seconds are virtual. `u64::MAX` is no limit.
+    ///
+    /// ```
+    /// use otp_vm::{TraceFlags, TraceStop, Tracer, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).max_trace_events(2).build()?;
+    /// let session = vm.trace_session(Tracer::handler(|_| ()));
+    /// let traced = session.clone();
+    /// vm.run(move |cx| async move {
+    ///     traced.trace(cx.pid(), TraceFlags::SEND).unwrap();
+    ///     for n in 0..3 {
+    ///         cx.send(cx.pid(), &n).unwrap();
+    ///     }
+    /// }).wait()?;
+    /// assert_eq!(session.figures().stopped, Some(TraceStop::Overload));
+    /// assert_eq!(session.figures().events, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_trace_events(mut self, per_second: u64) -> Self {
+        self.max_trace_events = per_second;
+        self
+    }
+
     /// The VM's name, for threads and reports.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -274,6 +301,7 @@ impl VmBuilder {
             None => self.scheduler.name(&self.name).build()?,
         };
         let core = Core::new(self.name, scheduler, self.max_processes, self.max_tables);
+        core.traces.set_limit(self.max_trace_events);
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         Ok(Vm { core, host })
     }
@@ -288,6 +316,7 @@ impl Vm {
             simulated: None,
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
+            max_trace_events: DEFAULT_MAX_TRACE_EVENTS,
             long_schedule: None,
         }
     }

@@ -24,8 +24,11 @@ use crate::envelope::{self, Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
-use crate::process::{ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again};
+use crate::process::{
+    Attention, ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again,
+};
 use crate::table::{Table, TableError, TableOptions};
+use crate::trace::Event;
 use crate::vm::Vm;
 
 pub use native::NativeContext;
@@ -180,10 +183,30 @@ impl Context {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<(), SendError> {
-        let to = self.core().resolve(to.into())?;
+        let to = to.into();
+        let pid = match self.core().resolve(to) {
+            Ok(pid) => pid,
+            Err(error) => return Err(self.sends_to_nobody(to, message, error)),
+        };
         let parcel = envelope::message(self.pid, message)?;
-        drop(self.post(to, parcel));
+        drop(self.post(pid, to, parcel));
         Ok(())
+    }
+
+    /// What is sent to an unknown name is traced though nobody gets it.
+    #[cold]
+    fn sends_to_nobody<M: Serialize + ?Sized>(
+        &self,
+        to: Destination,
+        message: &M,
+        error: SendError,
+    ) -> SendError {
+        if self.process().is_traced()
+            && let Ok(parcel) = envelope::message(self.pid, message)
+        {
+            self.trace_send(to, &parcel);
+        }
+        error
     }
 
     /// Passes a received message on, without serialising it again.
@@ -191,20 +214,49 @@ impl Context {
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody.
     pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
-        let to = self.core().resolve(to.into())?;
+        let to = to.into();
+        let pid = self.core().resolve(to)?;
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = Envelope::new(Kind::Message, self.pid, NO_REF);
-        drop(self.post(to, parcel));
+        drop(self.post(pid, to, parcel));
         Ok(())
     }
 
-    /// Delivers a parcel and charges for it; gives it back when nobody is there.
-    fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+    /// Delivers a parcel and charges for it; gives it back when nobody is there. `named` is what was resolved.
+    #[inline]
+    fn post(&self, to: Pid, named: Destination, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
-        if self.discards() {
+        // One that was ended is doomed.
+        let unusual = Attention::DOOMED.or(Attention::TRACED);
+        if self.process().attention().has(unusual) && self.is_held_back(named, &parcel) {
             return Ok(());
         }
         self.core().deliver(to, parcel)
+    }
+
+    /// Whether a parcel goes nowhere; if not, tells who traces the process.
+    #[cold]
+    fn is_held_back(&self, to: Destination, parcel: &Parcel) -> bool {
+        if self.discards() {
+            return true;
+        }
+        self.trace_send(to, parcel);
+        false
+    }
+
+    fn trace_send(&self, to: Destination, parcel: &Parcel) {
+        if let Some(state) = self.state() {
+            self.process().trace_send(&state, self.pid, to, parcel);
+        }
+    }
+
+    /// Tells that the time of a wait is over.
+    pub(crate) fn trace_timeout(&self) {
+        if self.process().is_traced()
+            && let Some(state) = self.state()
+        {
+            state.trace(self.core(), self.pid, Event::Timeout);
+        }
     }
 
     /// Puts a signal into the process's own mailbox. By a look-up like everybody's: the slot may
@@ -223,11 +275,12 @@ impl Context {
         to: impl Into<Destination>,
         request: &M,
     ) -> Result<(), SendError> {
-        let Ok(to) = self.core().resolve(to.into()) else {
+        let to = to.into();
+        let Ok(pid) = self.core().resolve(to) else {
             return Ok(());
         };
         let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
-        drop(self.post(to, parcel));
+        drop(self.post(pid, to, parcel));
         Ok(())
     }
 
@@ -244,7 +297,7 @@ impl Context {
         if let Some(mut state) = self.state() {
             state.monitored_by.remove(&to.1);
         }
-        drop(self.post(to.0, parcel));
+        drop(self.post(to.0, to.0.into(), parcel));
         Ok(())
     }
 
@@ -252,13 +305,11 @@ impl Context {
     ///
     /// If `pid` is not alive, this process gets the exit signal `noproc`.
     pub fn link(&self, pid: Pid) {
-        if pid == self.pid {
-            return;
-        }
         let Some(mut state) = self.state() else {
             return;
         };
-        if state.links.insert(pid, ()).is_some() {
+        state.trace(self.core(), self.pid, Event::Link(pid));
+        if pid == self.pid || state.links.insert(pid, ()).is_some() {
             return;
         }
         drop(state);
@@ -273,6 +324,7 @@ impl Context {
         let Some(mut state) = self.state() else {
             return;
         };
+        state.trace(self.core(), self.pid, Event::Unlink(pid));
         if state.links.remove(&pid).is_none() {
             return;
         }

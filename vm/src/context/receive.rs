@@ -180,7 +180,10 @@ fn poll_receive(
             otp_scheduler::tick(1);
             Poll::Ready(Some(Message::new(parcel)))
         }
-        None if timed_out => Poll::Ready(None),
+        None if timed_out => {
+            cx.trace_timeout();
+            Poll::Ready(None)
+        }
         None if ends => cx.wait_in_vain(task),
         None => Poll::Pending,
     }
@@ -266,6 +269,9 @@ where
                 let over = this.alarm.poll(this.cx, &mut state, task);
                 drop(state);
                 leftovers.finish();
+                if over.is_ready() {
+                    this.cx.trace_timeout();
+                }
                 return over.map(|()| None);
             }
             let arrived = mem::take(&mut state.inbox);

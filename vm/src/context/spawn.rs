@@ -11,6 +11,7 @@ use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::process::body::{LazyBody, NativeBody};
 use crate::process::{Body, Start};
+use crate::trace;
 use crate::vm::Vm;
 
 /// How to spawn a process. The options of `spawn_opt/2`.
@@ -263,7 +264,7 @@ where
 fn spawn_body(
     vm: &Vm,
     maker: Option<&Context>,
-    start: Start,
+    mut start: Start,
     native: Option<NativePlace>,
     make: impl FnOnce(Context) -> (Body, usize),
 ) -> Result<Pid, SpawnError> {
@@ -297,6 +298,13 @@ fn spawn_body(
         if let Some(reference) = start.monitor {
             state.monitors.insert(reference, pid);
         }
+        if maker.is_some_and(|maker| maker.process().is_traced()) {
+            start.marks = trace::spawns(core, &mut state, parent, pid, &start);
+        }
+    }
+    core.traces.of_new(core, &mut start.marks);
+    if !start.marks.is_empty() {
+        trace::spawned(core, pid, &start);
     }
     otp_scheduler::tick(SPAWN_REDUCTIONS);
     core.counts.spawned.fetch_add(1, Ordering::Relaxed);

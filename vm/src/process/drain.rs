@@ -12,6 +12,7 @@ use super::{Answer, Attention, Process, State};
 use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
+use crate::trace::Event;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
 /// Nearly always nothing, and then it costs nothing.
@@ -56,21 +57,24 @@ impl Process {
             return Leftovers::default();
         }
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
-        self.note(Attention::HOLDS);
+        let noted = self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if care.is_plain() && state.receiver.is_none() {
+        // A receiver is only there where FOREIGN is noted, and so nearly never looked for.
+        let is_awaited = || noted.has(Attention::TRACED) || state.receiver.is_some();
+        let is_watched = noted.has(Attention::FOREIGN.or(Attention::TRACED)) && is_awaited();
+        if care.is_plain() && !is_watched {
             state.inbox.append(arrived);
             return Leftovers::default();
         }
-        self.sort(state, arrived)
+        self.sort(state, arrived, noted.has(Attention::TRACED))
     }
 
     #[inline(never)]
-    fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
+    fn sort(&self, state: &mut State, mut arrived: Queue, is_traced: bool) -> Leftovers {
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in(state, parcel) {
+            if let Some(unwanted) = self.take_in(state, parcel, is_traced) {
                 leftovers.remains().garbage.push_back(unwanted);
             }
         }
@@ -82,7 +86,7 @@ impl Process {
     }
 
     /// Handles one parcel; gives it back when nobody wants it.
-    fn take_in(&self, state: &mut State, parcel: Parcel) -> Option<Parcel> {
+    fn take_in(&self, state: &mut State, parcel: Parcel, is_traced: bool) -> Option<Parcel> {
         let Envelope {
             from,
             reference,
@@ -94,7 +98,13 @@ impl Process {
             Kind::Call => {
                 state.monitored_by.insert(reference, from);
             }
-            Kind::Reply => return answer(state, reference, parcel),
+            Kind::Reply => {
+                // The answer to `is_alive` is no tuple, and no message either.
+                if is_traced && parcel.root().as_tuple().is_some() && awaits(state, reference) {
+                    self.trace_received(state, &parcel);
+                }
+                return answer(state, reference, parcel);
+            }
             Kind::Down => {
                 if let Some(request) = state.requests.get_mut(&reference) {
                     let reason = envelope::reason_of(&parcel);
@@ -131,16 +141,27 @@ impl Process {
                     let reason = envelope::reason_of(&parcel);
                     if !reason.is_normal() {
                         self.doom(state, reason);
+                    } else if is_traced {
+                        self.trace_signal(state, Event::GettingUnlinked(from));
                     }
                     return Some(parcel);
                 }
+                if is_traced {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
             }
             Kind::Link => {
-                state.links.insert(from, ());
+                let was_linked = state.links.insert(from, ()).is_some();
+                if is_traced && !was_linked {
+                    self.trace_signal(state, Event::GettingLinked(from));
+                }
                 return Some(parcel);
             }
             Kind::Unlink => {
-                state.links.remove(&from);
+                let was_linked = state.links.remove(&from).is_some();
+                if is_traced && was_linked {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
                 return Some(parcel);
             }
             Kind::Monitor => {
@@ -164,6 +185,9 @@ impl Process {
                 return Some(parcel);
             }
         }
+        if is_traced {
+            self.trace_received(state, &parcel);
+        }
         state.inbox.push_back(parcel);
         None
     }
@@ -176,6 +200,12 @@ impl Process {
         // the signal woke has already found the mailbox empty.
         self.wake();
     }
+}
+
+/// Whether a reply to that request is wanted still.
+fn awaits(state: &mut State, reference: Ref) -> bool {
+    let request = state.requests.get_mut(&reference);
+    request.is_some_and(|request| request.answer.is_none())
 }
 
 /// Files a reply with its request; gives it back when the request is over.

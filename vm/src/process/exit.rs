@@ -26,6 +26,7 @@ use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::mailbox::Queue;
+use crate::trace::{self, Event};
 
 impl Process {
     /// Ends a process that will never run again.
@@ -76,13 +77,19 @@ impl Process {
 
     /// Steps 3 to 6, by who has claimed the end.
     pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
-        let (name, owns_tables) = {
+        let (name, owns_tables, marks) = {
             let mut state = self.lock();
+            let marks = state.take_marks();
+            // Under the lock, as all events of the process; it has none after these.
+            trace::tell(&marks, core, pid, Event::Exit(reason));
             let rare = state.rare.as_deref_mut();
-            rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables))
+            let (name, owns_tables) =
+                rare.map_or((None, false), |rare| (rare.name.take(), rare.owns_tables));
+            (name, owns_tables, marks)
         };
         if let Some(name) = name {
             core.names.forget(name, pid);
+            trace::tell(&marks, core, pid, Event::Unregister(name));
         }
         if owns_tables {
             core.tables_of_the_dead(pid);

@@ -30,6 +30,7 @@ use crate::host::OnExit;
 use crate::info::Status;
 use crate::mailbox::{Mailbox, Queue};
 use crate::small_map::SmallMap;
+use crate::trace::Mark;
 
 pub(crate) use drain::Leftovers;
 pub(crate) use panics::{
@@ -105,10 +106,17 @@ impl Attention {
     pub(crate) const HOLDS: Self = Self(4);
     /// A receive has waited with a waker that is not the process's own: slices take in messages for it, too.
     pub(crate) const FOREIGN: Self = Self(8);
+    /// `Rare::marks` has some: see `trace`.
+    pub(crate) const TRACED: Self = Self(64);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// For [`Attention::has`]: one of the two.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -162,6 +170,8 @@ pub(crate) struct State {
 pub(crate) struct Rare {
     pub(crate) name: Option<Atom>,
     pub(crate) owns_tables: bool,
+    /// Who traces it.
+    pub(crate) marks: Vec<Mark>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
 }
@@ -231,11 +241,12 @@ impl Process {
         Attention(self.attention.load(Ordering::Acquire))
     }
 
-    /// Under the lock.
+    /// Under the lock. Gives what was noted before.
     #[inline]
-    pub(crate) fn note(&self, what: Attention) {
+    pub(crate) fn note(&self, what: Attention) -> Attention {
         let noted = self.attention.load(Ordering::Relaxed);
         self.attention.store(noted | what.0, Ordering::Release);
+        Attention(noted)
     }
 
     /// Under the lock: the opposite.
@@ -307,6 +318,10 @@ impl Process {
         state.body_bytes = body_bytes;
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
+        }
+        if !start.marks.is_empty() {
+            state.rare().marks = start.marks;
+            self.note(Attention::TRACED);
         }
         if start.link {
             state.links.insert(start.parent, ());
@@ -405,6 +420,8 @@ pub(crate) struct Start {
     pub(crate) trap_exit: bool,
     pub(crate) priority: Priority,
     pub(crate) on_exit: Option<OnExit>,
+    /// Who traces it from its beginning.
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl Default for Start {
@@ -418,6 +435,7 @@ impl Default for Start {
             trap_exit: false,
             priority: Priority::Normal,
             on_exit: None,
+            marks: Vec::new(),
         }
     }
 }

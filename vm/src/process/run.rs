@@ -75,7 +75,7 @@ unsafe fn run(header: NonNull<Header>) -> Step {
 /// Takes in signals, polls the body once, and says whether the process ends.
 #[inline]
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
-    if let Some(reason) = signals(process, pid) {
+    if let Some(reason) = signals(process, pid, true) {
         return Some(reason);
     }
     let waker = waker::borrowed(process);
@@ -85,13 +85,24 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     let body = body.as_mut()?;
     match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
         Ok(Poll::Ready(reason)) => Some(reason),
-        // A signal that the body's own receive took in may have decided the end.
-        Ok(Poll::Pending) if process.attention().has(Attention::DOOMED) => {
-            Some(process.reason_to_end(pid))
-        }
-        Ok(Poll::Pending) => None,
+        Ok(Poll::Pending) => gives_way(process, pid),
         Err(payload) => Some(reason_of_panic(payload)),
     }
+}
+
+/// The body waits.
+#[inline]
+fn gives_way(process: &Process, pid: Pid) -> Option<ExitReason> {
+    let attention = process.attention();
+    if !attention.has(Attention::DOOMED.or(Attention::TRACED)) {
+        return None;
+    }
+    // A signal that the body's own receive took in may have decided the end.
+    if attention.has(Attention::DOOMED) {
+        return Some(process.reason_to_end(pid));
+    }
+    process.trace_out(pid);
+    None
 }
 
 /// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time. Chosen
@@ -118,29 +129,33 @@ pub(crate) fn end_of_native() -> Option<ExitReason> {
     let (pid, process) = CURRENT.get()?;
     // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
     let process = unsafe { process.as_ref() };
-    signals(process, pid)
+    signals(process, pid, false)
 }
 
 /// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some, but
-/// for those that a receive waits for which only a drain wakes.
+/// for those that a receive waits for which only a drain wakes, and those of a process that is traced: that they came is
+/// told when they are taken in. `begins`: the slice does.
 #[inline]
-fn signals(process: &Process, pid: Pid) -> Option<ExitReason> {
+fn signals(process: &Process, pid: Pid, begins: bool) -> Option<ExitReason> {
     let attention = process.attention();
     if attention.has(Attention::DOOMED) {
         return Some(process.reason_to_end(pid));
     }
-    if process.mailbox.has_signal() || attention.has(Attention::FOREIGN) {
-        return take_in(process, pid);
+    if process.mailbox.has_signal() || attention.has(Attention::FOREIGN.or(Attention::TRACED)) {
+        return take_in(process, pid, begins);
     }
     None
 }
 
 #[cold]
-fn take_in(process: &Process, pid: Pid) -> Option<ExitReason> {
+fn take_in(process: &Process, pid: Pid, begins: bool) -> Option<ExitReason> {
     let (leftovers, exit) = {
         let mut state = process.lock();
         if process.was_ended(pid) {
             return Some(ExitReason::killed());
+        }
+        if begins && process.is_traced() {
+            process.trace_in(&mut state, pid);
         }
         let leftovers = process.drain(&mut state);
         (leftovers, state.exit.clone())
