@@ -42,11 +42,20 @@ impl Mark {
 }
 
 /// Tells all who trace it. May be called under the lock of `pid`.
-pub(crate) fn tell(marks: &[Mark], core: &Core, pid: Pid, event: Event<'_>) {
+#[cold]
+fn tell_all(marks: &[Mark], core: &Core, pid: Pid, event: Event<'_>) {
     for mark in marks {
         if mark.flags.contains(event.flag()) {
             mark.stream.tell(core, pid, mark.flags, event);
         }
+    }
+}
+
+/// The same, where there is nearly always nobody.
+#[inline]
+pub(crate) fn tell(marks: &[Mark], core: &Core, pid: Pid, event: Event<'_>) {
+    if !marks.is_empty() {
+        tell_all(marks, core, pid, event);
     }
 }
 
@@ -56,7 +65,7 @@ impl State {
     }
 
     /// Tells of an event of the process, `pid`, whose state this is.
-    #[cold]
+    #[inline]
     pub(crate) fn trace(&self, core: &Core, pid: Pid, event: Event<'_>) {
         tell(self.marks(), core, pid, event);
     }
