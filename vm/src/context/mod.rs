@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 use std::thread;
 
-use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_heap::{Atom, Pid, Ref, Term, atoms};
 use otp_scheduler::lock::MutexGuard;
 use otp_scheduler::{Blocking, Priority};
 use serde::Serialize;
@@ -202,9 +202,9 @@ impl Context {
         error: SendError,
     ) -> SendError {
         if self.process().is_traced()
-            && let Ok(parcel) = envelope::message(self.pid, message)
+            && let Ok(message) = otp_heap::to_term(message)
         {
-            self.trace_send(to, &parcel);
+            self.trace_send(to, message.root());
         }
         error
     }
@@ -240,13 +240,16 @@ impl Context {
         if self.discards() {
             return true;
         }
-        self.trace_send(to, parcel);
+        // The question whether somebody lives is none of the program's messages.
+        if parcel.header().kind != Kind::AliveRequest {
+            self.trace_send(to, parcel.root());
+        }
         false
     }
 
-    fn trace_send(&self, to: Destination, parcel: &Parcel) {
+    fn trace_send(&self, to: Destination, message: Term<'_>) {
         if let Some(state) = self.state() {
-            self.process().trace_send(&state, self.pid, to, parcel);
+            self.process().trace_send(&state, self.pid, to, message);
         }
     }
 

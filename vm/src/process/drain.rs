@@ -9,7 +9,7 @@ use std::task::Waker;
 use otp_heap::Ref;
 
 use super::{Answer, Attention, Process, State};
-use crate::envelope::{self, Envelope, Kind, Parcel};
+use crate::envelope::{self, Care, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
 use crate::trace::Event;
@@ -57,20 +57,24 @@ impl Process {
             return Leftovers::default();
         }
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
-        let noted = self.note(Attention::HOLDS);
+        self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        // A receiver is only there where FOREIGN is noted, and so nearly never looked for.
-        let is_awaited = || noted.has(Attention::TRACED) || state.receiver.is_some();
-        let is_watched = noted.has(Attention::FOREIGN.or(Attention::TRACED)) && is_awaited();
-        if care.is_plain() && !is_watched {
+        // There is a receiver only where FOREIGN is noted.
+        let watched = Attention::FOREIGN.or(Attention::TRACED);
+        if care.is_plain() && !self.attention().has(watched) {
             state.inbox.append(arrived);
             return Leftovers::default();
         }
-        self.sort(state, arrived, noted.has(Attention::TRACED))
+        self.sort(state, arrived, care)
     }
 
     #[inline(never)]
-    fn sort(&self, state: &mut State, mut arrived: Queue, is_traced: bool) -> Leftovers {
+    fn sort(&self, state: &mut State, mut arrived: Queue, care: Care) -> Leftovers {
+        let is_traced = self.is_traced();
+        if care.is_plain() && !is_traced && state.receiver.is_none() {
+            state.inbox.append(arrived);
+            return Leftovers::default();
+        }
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {

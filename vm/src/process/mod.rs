@@ -241,12 +241,11 @@ impl Process {
         Attention(self.attention.load(Ordering::Acquire))
     }
 
-    /// Under the lock. Gives what was noted before.
+    /// Under the lock.
     #[inline]
-    pub(crate) fn note(&self, what: Attention) -> Attention {
+    pub(crate) fn note(&self, what: Attention) {
         let noted = self.attention.load(Ordering::Relaxed);
         self.attention.store(noted | what.0, Ordering::Release);
-        Attention(noted)
     }
 
     /// Under the lock: the opposite.

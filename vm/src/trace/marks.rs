@@ -6,7 +6,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use otp_heap::Pid;
+use otp_heap::{Pid, Term};
 
 use super::event::Event;
 use super::flags::TraceFlags;
@@ -14,7 +14,7 @@ use super::stream::Stream;
 use super::{SessionId, TraceError};
 use crate::core::Core;
 use crate::destination::Destination;
-use crate::envelope::{Kind, Parcel};
+use crate::envelope::Parcel;
 use crate::process::{Attention, Leftovers, Process, Start, State, TypeName, quietly};
 
 /// What one session traces of a process. Dropping it runs nothing of the program's.
@@ -116,18 +116,13 @@ impl Process {
         }
     }
 
-    /// Under the lock: the process is about to send a parcel.
+    /// Under the lock: the process is about to send a message.
     #[cold]
-    pub(crate) fn trace_send(&self, state: &State, pid: Pid, to: Destination, parcel: &Parcel) {
-        // The question whether somebody lives is none of the program's messages.
-        if parcel.header().kind == Kind::AliveRequest {
-            return;
-        }
+    pub(crate) fn trace_send(&self, state: &State, pid: Pid, to: Destination, message: Term<'_>) {
         let core = self.core();
         let is_there = core
             .resolve(to)
             .is_ok_and(|to| core.with_process(to, |_| ()).is_some());
-        let message = parcel.root();
         state.trace(
             core,
             pid,
