@@ -279,8 +279,12 @@ impl Context {
         request: &M,
     ) -> Result<(), SendError> {
         let to = to.into();
-        let Ok(pid) = self.core().resolve(to) else {
-            return Ok(());
+        let pid = match self.core().resolve(to) {
+            Ok(pid) => pid,
+            Err(error) => {
+                self.sends_to_nobody(to, &(atoms::GEN_CAST, request), error);
+                return Ok(());
+            }
         };
         let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
         drop(self.post(pid, to, parcel));

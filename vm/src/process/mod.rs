@@ -34,7 +34,7 @@ use crate::trace::Mark;
 
 pub(crate) use drain::Leftovers;
 pub(crate) use panics::{
-    ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
+    ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
 pub(crate) use run::{end_of_native, waits_in_vain_again};

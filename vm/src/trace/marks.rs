@@ -264,3 +264,58 @@ pub(crate) fn spawned(core: &Core, pid: Pid, start: &Start) {
         tell(&start.marks, core, pid, Event::GettingLinked(start.parent));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use otp_scheduler::simulation::Simulation;
+
+    use crate::{Context, TraceFlags, Vm};
+
+    fn is_traced(cx: &Context, pid: otp_heap::Pid) -> Option<bool> {
+        cx.core().with_process(pid, |process| {
+            let state = process.lock();
+            assert_eq!(process.is_traced(), !state.marks().is_empty());
+            process.is_traced()
+        })
+    }
+
+    async fn idle(mut cx: Context) {
+        loop {
+            cx.receive().await;
+        }
+    }
+
+    /// The bit stands while there are marks, and those of a tracer that is gone are dropped in the next slice.
+    #[test]
+    fn the_bit_is_there_while_somebody_traces() {
+        let explored = Simulation::builder().explore(0..20, |simulation| {
+            let vm = Vm::builder().simulate(simulation).build()?;
+            simulation.block_on(vm.run(|mut cx| async move {
+                let (traced, tracer) = (cx.spawn(idle).unwrap(), cx.spawn(idle).unwrap());
+                let session = cx.vm().trace_session(tracer);
+                assert_eq!(is_traced(&cx, traced), Some(false));
+                session.trace(traced, TraceFlags::SEND).unwrap();
+                cx.trace(traced, TraceFlags::PROCS).unwrap();
+                session.stop(traced, TraceFlags::RECEIVE);
+                cx.vm().trace_stop(traced, TraceFlags::ALL);
+                assert_eq!(is_traced(&cx, traced), Some(true));
+                cx.exit_process(tracer, "die");
+                assert!(!cx.is_alive(tracer).await);
+                cx.send(traced, &1).unwrap();
+                assert!(cx.is_alive(traced).await);
+                cx.sleep(Duration::from_secs(1)).await;
+                assert_eq!(is_traced(&cx, traced), Some(false));
+                cx.trace(traced, TraceFlags::SEND).unwrap();
+                assert_eq!(is_traced(&cx, traced), Some(true));
+                cx.vm().trace_stop(traced, TraceFlags::SEND);
+                assert_eq!(is_traced(&cx, traced), Some(false));
+            }))??;
+            Ok(())
+        });
+        if let Err(failure) = explored {
+            panic!("{failure}");
+        }
+    }
+}

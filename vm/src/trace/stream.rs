@@ -13,7 +13,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -26,7 +25,7 @@ use super::flags::TraceFlags;
 use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::message::Message;
-use crate::process::reason_of_panic;
+use crate::process::{handler_returns, quietly};
 
 /// A second, within which events are counted.
 const WINDOW_NS: u64 = 1_000_000_000;
@@ -267,11 +266,8 @@ impl Stream {
     }
 
     fn handle(&self, mut handler: Handler, message: &Message) {
-        let called = catch_unwind(AssertUnwindSafe(|| handler(message)));
-        if let Err(payload) = called {
+        if !handler_returns(|| handler(message)) {
             self.stop(TraceStop::Panic);
-            // Logs it.
-            drop(reason_of_panic(payload));
         } else if self.stopped() != Some(TraceStop::Ended)
             && let To::Handler(waiting) = &self.to
         {
@@ -282,6 +278,6 @@ impl Stream {
                 return;
             }
         }
-        crate::process::quietly(HOST, || drop(handler));
+        quietly(HOST, || drop(handler));
     }
 }
