@@ -15,6 +15,17 @@ pub enum Destination {
     Nobody,
 }
 
+impl Destination {
+    /// The name, where it is one.
+    #[inline]
+    pub(crate) fn name(self) -> Option<Atom> {
+        match self {
+            Self::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl From<Pid> for Destination {
     fn from(pid: Pid) -> Self {
         Self::Pid(pid)
@@ -48,6 +59,7 @@ pub enum SendError {
 
 impl Core {
     /// The pid behind a destination, now.
+    #[inline]
     pub(crate) fn resolve(&self, destination: Destination) -> Result<Pid, SendError> {
         match destination {
             Destination::Pid(pid) => Ok(pid),

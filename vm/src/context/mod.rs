@@ -185,28 +185,20 @@ impl Context {
     ) -> Result<(), SendError> {
         let to = to.into();
         let pid = match self.core().resolve(to) {
-            Ok(pid) => pid,
-            Err(error) => return Err(self.sends_to_nobody(to, message, error)),
+            Err(error) if !self.process().is_traced() => return Err(error),
+            resolved => resolved,
         };
+        // Once, or the compiler would not put the encoder in here.
         let parcel = envelope::message(self.pid, message)?;
-        drop(self.post(pid, to, parcel));
-        Ok(())
-    }
-
-    /// What is sent to an unknown name is traced though nobody gets it.
-    #[cold]
-    fn sends_to_nobody<M: Serialize + ?Sized>(
-        &self,
-        to: Destination,
-        message: &M,
-        error: SendError,
-    ) -> SendError {
-        if self.process().is_traced()
-            && let Ok(message) = otp_heap::to_term(message)
-        {
-            self.trace_send(to, message.root());
+        match pid {
+            Ok(pid) => drop(self.post(pid, to.name(), parcel)),
+            Err(error) => {
+                // It is traced though nobody gets it.
+                self.trace_send(to, parcel.root());
+                return Err(error);
+            }
         }
-        error
+        Ok(())
     }
 
     /// Passes a received message on, without serialising it again.
@@ -218,33 +210,35 @@ impl Context {
         let pid = self.core().resolve(to)?;
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = Envelope::new(Kind::Message, self.pid, NO_REF);
-        drop(self.post(pid, to, parcel));
+        drop(self.post(pid, to.name(), parcel));
         Ok(())
     }
 
-    /// Delivers a parcel and charges for it; gives it back when nobody is there. `named` is what was resolved.
+    /// Delivers a parcel and charges for it; gives it back when nobody is there.
     #[inline]
-    fn post(&self, to: Pid, named: Destination, parcel: Parcel) -> Result<(), Parcel> {
+    fn post(&self, to: Pid, name: Option<Atom>, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
         // One that was ended is doomed.
         let unusual = Attention::DOOMED.or(Attention::TRACED);
-        if self.process().attention().has(unusual) && self.is_held_back(named, &parcel) {
-            return Ok(());
+        if self.process().attention().has(unusual) {
+            return self.post_watched(to, name, parcel);
         }
         self.core().deliver(to, parcel)
     }
 
-    /// Whether a parcel goes nowhere; if not, tells who traces the process.
+    /// The same for a process that is traced, or was ended: then it goes nowhere. `name` is what it was sent to, if it was
+    /// no pid.
     #[cold]
-    fn is_held_back(&self, to: Destination, parcel: &Parcel) -> bool {
+    fn post_watched(&self, to: Pid, name: Option<Atom>, parcel: Parcel) -> Result<(), Parcel> {
         if self.discards() {
-            return true;
+            return Ok(());
         }
         // The question whether somebody lives is none of the program's messages.
         if parcel.header().kind != Kind::AliveRequest {
-            self.trace_send(to, parcel.root());
+            let named = name.map_or(Destination::Pid(to), Destination::Name);
+            self.trace_send(named, parcel.root());
         }
-        false
+        self.core().deliver(to, parcel)
     }
 
     fn trace_send(&self, to: Destination, message: Term<'_>) {
@@ -279,15 +273,11 @@ impl Context {
         request: &M,
     ) -> Result<(), SendError> {
         let to = to.into();
-        let pid = match self.core().resolve(to) {
-            Ok(pid) => pid,
-            Err(error) => {
-                self.sends_to_nobody(to, &(atoms::GEN_CAST, request), error);
-                return Ok(());
-            }
+        let Ok(pid) = self.core().resolve(to) else {
+            return Ok(());
         };
         let parcel = envelope::message(self.pid, &(atoms::GEN_CAST, request))?;
-        drop(self.post(pid, to, parcel));
+        drop(self.post(pid, to.name(), parcel));
         Ok(())
     }
 
@@ -304,7 +294,7 @@ impl Context {
         if let Some(mut state) = self.state() {
             state.monitored_by.remove(&to.1);
         }
-        drop(self.post(to.0, to.0.into(), parcel));
+        drop(self.post(to.0, None, parcel));
         Ok(())
     }
 

@@ -177,7 +177,7 @@ impl Context {
             .requests
             .insert(reference, Request { to, answer: None });
         drop(state);
-        if self.post(to, to.into(), parcel).is_err() {
+        if self.post(to, None, parcel).is_err() {
             if let Some(mut state) = self.state() {
                 state.requests.remove(&reference);
             }

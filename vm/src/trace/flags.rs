@@ -22,16 +22,16 @@ impl TraceFlags {
     /// Messages that the process sends: `{trace, Pid, send, Message, To}`, where `To` is a pid, or a name as it was
     /// given; `send_to_non_existing_process` in place of `send` if nobody has that pid.
     pub const SEND: Self = Self(1);
-    /// Messages that reach the process: `{trace, Pid, 'receive', Message}`. A message is traced when the process takes it in
-    /// from its mailbox, at the latest in its next slice, whether or not its body receives it; its place among the signals
-    /// is kept. A time limit of a wait that is over is traced as the message `timeout`.
+    /// Messages that reach the process: `{trace, Pid, 'receive', Message}`. A message is traced when the process
+    /// takes it in from its mailbox, at the latest in its next slice, whether or not its body receives it; its place
+    /// among the signals is kept. A time limit of a wait that is over is traced as the message `timeout`.
     pub const RECEIVE: Self = Self(1 << 1);
     /// `spawn`, `spawned`, `exit`, `link`, `unlink`, `getting_linked`, `getting_unlinked`, `register` and `unregister`.
     pub const PROCS: Self = Self(1 << 2);
     /// `{trace, Pid, in, InitialCall}` when a slice begins, `out` when the process gives way.
     pub const RUNNING: Self = Self(1 << 3);
-    /// Events end with the system's time: `{trace_ts, …, {MegaSeconds, Seconds, Microseconds}}`; in a simulation, with the
-    /// time since the VM was built. Of several kinds of stamps this one is taken, then the strict one.
+    /// Events end with the system's time: `{trace_ts, …, {MegaSeconds, Seconds, Microseconds}}`; in a simulation,
+    /// with the time since the VM was built. Of several kinds of stamps this one is taken, then the strict one.
     pub const TIMESTAMP: Self = Self(1 << 4);
     /// Events end with [`Context::monotonic_time`](crate::Context::monotonic_time), in nanoseconds.
     pub const MONOTONIC_TIMESTAMP: Self = Self(1 << 5);

@@ -1,7 +1,7 @@
 //! What is traced of a process: its marks, in the rare part of its state, and the bit that tells of them.
 //!
-//! `Attention::TRACED` stands while there are any, in a word that slices, sends and receives read anyway. Marks whose tracer
-//! is gone, or whose stream was stopped, count as none; the process drops them in its next slice.
+//! `Attention::TRACED` stands while there are any, in a word that slices, sends and receives read anyway. Marks whose
+//! tracer is gone, or whose stream was stopped, count as none; the process drops them in its next slice.
 
 use std::mem;
 use std::sync::Arc;
@@ -165,7 +165,8 @@ fn with_both<R>(
 /// Has a process traced.
 pub(super) fn mark(core: &Core, pid: Pid, new: &Mark) -> Result<(), TraceError> {
     let marked = with_both(core, pid, |process, state| {
-        // What lies in the mailbox came before; and the next message finds it empty, so that the process is woken for it.
+        // What lies in the mailbox came before; and the next message finds it empty, so that the process is woken for
+        // it.
         let leftovers = if new.flags.contains(TraceFlags::RECEIVE) {
             process.drain(state)
         } else {

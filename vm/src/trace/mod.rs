@@ -31,8 +31,8 @@ pub(crate) use marks::{Mark, spawned, spawns, tell};
 use stream::Stream;
 pub use stream::TraceStop;
 
-/// Most events that one tracer is told in a second, unless set. OTP has no such limit. A trace message takes some 200 bytes,
-/// so a tracer that does not keep up costs 40 MB in a second, and then no more. Chosen by feel.
+/// Most events that one tracer is told in a second, unless set. OTP has no such limit. A trace message takes some 200
+/// bytes, so a tracer that does not keep up costs 40 MB in a second, and then no more. Chosen by feel.
 pub const DEFAULT_MAX_TRACE_EVENTS: u64 = 200_000;
 
 /// A session's number; 0 is the default session.
@@ -290,8 +290,8 @@ impl From<Pid> for Tracer {
     }
 }
 
-/// Traces that others don't disturb: the module `trace` of OTP 27. Clones are handles on the same one; it ends when the last
-/// is dropped, or its process ends that it tells.
+/// Traces that others don't disturb: the module `trace` of OTP 27. Clones are handles on the same one; it ends when
+/// the last is dropped, or its process ends that it tells.
 ///
 /// ```
 /// use otp_vm::{Pid, TraceFlags, Tracer, Vm};

@@ -2,13 +2,13 @@
 //!
 //! # Protocol
 //! 1. An event is told where it happens, mostly under the lock of the process that it happens to; so the events of a
-//!    process come in their order. For that nothing of the program's may run then: a process gets a message; what is for
-//!    a handler waits in a queue, and a task runs the handler while there is something in it.
+//!    process come in their order. For that nothing of the program's may run then: a process gets a message; what is
+//!    for a handler waits in a queue, and a task runs the handler while there is something in it.
 //! 2. A stream that was stopped takes nothing more. It is stopped by the end of its session, by a second with more
 //!    events than the limit (or as many that wait for a handler), and by a handler's panic. The traces that still
 //!    point to it are dropped when somebody comes by them.
-//! 3. The handler is taken out of the stream while it runs, and is dropped by whoever ends the session, or by the task if
-//!    it runs then: never by who merely lets go of a stream, perhaps under a lock.
+//! 3. The handler is taken out of the stream while it runs, and is dropped by whoever ends the session, or by the
+//!    task if it runs then: never by who merely lets go of a stream, perhaps under a lock.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -237,7 +237,8 @@ impl Stream {
         }
     }
 
-    /// Handles the next item, on a scheduler's thread. False when there is none: then the next that comes has a task made.
+    /// Handles the next item, on a scheduler's thread. False when there is none: then the next that comes has a task
+    /// made.
     fn serve(&self, core: &Core) -> bool {
         let To::Handler(waiting) = &self.to else {
             return false;
