@@ -48,7 +48,7 @@
 //!
 //! # Tracing
 //! What processes send, receive, spawn, link and so on can be told to another process, or to a handler of the program's:
-//! [`Context::trace`], [`TraceSession`]. What isn't traced pays nothing for it.
+//! [`Context::trace`], [`TraceSession`]. What isn't traced pays next to nothing for it.
 //!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
