@@ -138,9 +138,7 @@ impl Process {
 
 fn answer(core: &Core, pid: Pid, requests: Vec<CollectRequest>) {
     for request in requests {
-        if let Some(answer) = request.answer(pid) {
-            core.signal(request.from, answer);
-        }
+        core.signal(request.from, request.answer(pid));
     }
 }
 

@@ -12,9 +12,10 @@ use otp_heap::{Pid, Ref};
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
 use super::{Answer, Attention, Process, State};
-use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
+use crate::envelope::{self, Care, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
+use crate::trace::Event;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
 /// Nearly always nothing, and then it costs nothing.
@@ -67,10 +68,21 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if self.attention().has(Attention::LIMITED) {
+        if care.is_plain() && !self.attention().has(Attention::SORTS) {
+            state.inbox.append(arrived);
+            return Leftovers::default();
+        }
+        self.take_all_in(state, arrived, care)
+    }
+
+    /// What is not only messages, or comes to a process that somebody waits for or looks at.
+    #[inline(never)]
+    fn take_all_in(&self, state: &mut State, arrived: Queue, care: Care) -> Leftovers {
+        let attention = self.attention();
+        if attention.has(Attention::LIMITED) {
             return self.drain_limited(state, arrived);
         }
-        if care.is_plain() && state.receiver.is_none() {
+        if care.is_plain() && state.receiver.is_none() && !attention.has(Attention::TRACED) {
             state.inbox.append(arrived);
             return Leftovers::default();
         }
@@ -98,12 +110,12 @@ impl Process {
         leftovers
     }
 
-    #[inline(never)]
     fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
+        let is_traced = self.is_traced();
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in(state, parcel) {
+            if let Some(unwanted) = self.take_in(state, parcel, is_traced) {
                 leftovers.remains().garbage.push_back(unwanted);
             }
         }
@@ -115,7 +127,7 @@ impl Process {
     }
 
     /// Handles one parcel; gives it back when nobody wants it.
-    fn take_in(&self, state: &mut State, mut parcel: Parcel) -> Option<Parcel> {
+    fn take_in(&self, state: &mut State, mut parcel: Parcel, is_traced: bool) -> Option<Parcel> {
         let Envelope {
             from,
             reference,
@@ -127,7 +139,13 @@ impl Process {
             Kind::Call => {
                 state.monitored_by.insert(reference, from);
             }
-            Kind::Reply => return answer(state, reference, parcel),
+            Kind::Reply => {
+                // An answer of the VM's is no tuple, and no message either.
+                if is_traced && parcel.root().as_tuple().is_some() && awaits(state, reference) {
+                    self.trace_received(state, &parcel);
+                }
+                return answer(state, reference, parcel);
+            }
             Kind::Down => {
                 if let Some(request) = state.requests.get_mut(&reference) {
                     let reason = envelope::reason_of(&parcel);
@@ -172,6 +190,12 @@ impl Process {
                     if !reason.is_normal() {
                         self.doom(state, reason);
                     }
+                }
+                // Of one that ends by it, nothing more is told.
+                if is_traced {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
+                if !state.trap_exit {
                     return Some(parcel);
                 }
             }
@@ -179,14 +203,17 @@ impl Process {
                 // Once its end is decided it is as good as gone, as for `AliveRequest`.
                 if state.exit.is_some() && !state.is_linked(from) {
                     refuse_link(self.core(), self.pid()?, from);
-                } else {
-                    state.linked_from(from);
+                } else if state.linked_from(from) && is_traced {
+                    self.trace_signal(state, Event::GettingLinked(from));
                 }
                 return Some(parcel);
             }
             Kind::Unlink => {
-                state.links.remove(&from);
+                let was_linked = state.links.remove(&from).is_some();
                 acknowledge_unlink(self.core(), self.pid()?, from, reference);
+                if is_traced && was_linked {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
                 return Some(parcel);
             }
             Kind::UnlinkAck => {
@@ -241,6 +268,9 @@ impl Process {
                 return Some(parcel);
             }
         }
+        if is_traced {
+            self.trace_received(state, &parcel);
+        }
         state.inbox.push_back(parcel);
         None
     }
@@ -253,6 +283,12 @@ impl Process {
         // the signal woke has already found the mailbox empty.
         self.wake();
     }
+}
+
+/// Whether a reply to that request is wanted still.
+fn awaits(state: &mut State, reference: Ref) -> bool {
+    let request = state.requests.get_mut(&reference);
+    request.is_some_and(|request| request.answer.is_none())
 }
 
 /// Files a reply with its request; gives it back when the request is over.
