@@ -39,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) tables: Tables,
     pub(crate) timers: Timers,
     pub(crate) traces: Traces,
+    pub(crate) max_suspensions: u32,
     /// Of processes that are not told otherwise.
     pub(crate) message_queue_data: MessageQueueData,
     /// System time less monotonic time.
@@ -94,6 +95,7 @@ pub(crate) struct Settings {
     pub(crate) max_tables: usize,
     pub(crate) max_timers: usize,
     pub(crate) max_trace_events: u64,
+    pub(crate) max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
     pub(crate) modules: Modules,
     pub(crate) reports: Reports,
@@ -149,6 +151,7 @@ impl Core {
             tables: Tables::new(settings.max_tables),
             timers: Timers::new(settings.max_timers),
             traces: Traces::new(settings.max_trace_events),
+            max_suspensions: settings.max_suspensions,
             message_queue_data: settings.message_queue_data,
             time_offset,
             last_unique: AtomicU64::new(0),

@@ -13,7 +13,8 @@ use otp_scheduler::{
 use serde::Serialize;
 
 use crate::context::{
-    Context, NativeContext, SpawnError, SpawnOptions, spawn_native_process, spawn_process,
+    Context, DEFAULT_MAX_SUSPENSIONS, NativeContext, SpawnError, SpawnOptions,
+    spawn_native_process, spawn_process,
 };
 use crate::core::{Core, Settings};
 use crate::destination::{Destination, SendError};
@@ -86,6 +87,7 @@ pub struct VmBuilder {
     max_tables: usize,
     max_timers: usize,
     max_trace_events: u64,
+    max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
     max_modules: usize,
     modules: Vec<Module>,
@@ -270,6 +272,12 @@ impl VmBuilder {
         self
     }
 
+    /// How often at once a process may suspend the same one; by default [`DEFAULT_MAX_SUSPENSIONS`].
+    pub fn max_suspensions(mut self, max: u32) -> Self {
+        self.max_suspensions = max;
+        self
+    }
+
     /// Most modules at once, 0 for none; by default [`DEFAULT_MAX_MODULES`].
     pub fn max_modules(mut self, max: usize) -> Self {
         self.max_modules = max;
@@ -379,6 +387,7 @@ impl VmBuilder {
             max_tables: self.max_tables,
             max_timers: self.max_timers,
             max_trace_events: self.max_trace_events,
+            max_suspensions: self.max_suspensions,
             message_queue_data: self.message_queue_data,
             modules: Modules::new(self.max_modules),
             reports: self.reports,
@@ -410,6 +419,7 @@ impl Vm {
             max_tables: DEFAULT_MAX_TABLES,
             max_timers: DEFAULT_MAX_TIMERS,
             max_trace_events: DEFAULT_MAX_TRACE_EVENTS,
+            max_suspensions: DEFAULT_MAX_SUSPENSIONS,
             message_queue_data: MessageQueueData::default(),
             max_modules: DEFAULT_MAX_MODULES,
             modules: Vec::new(),

@@ -55,7 +55,7 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
 pub use spawn_request::{SpawnReply, SpawnRequestOptions};
-pub use suspend::{SuspendError, SuspendOptions};
+pub use suspend::{DEFAULT_MAX_SUSPENSIONS, SuspendError, SuspendOptions};
 pub(crate) use time::Alarm;
 pub use time::{IntervalError, IntervalRef, Sleep, Tick};
 pub use timers::{Due, TimerRef};

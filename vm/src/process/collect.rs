@@ -86,7 +86,7 @@ impl Process {
             (resting, taken)
         };
         for (from, reference) in resting {
-            let answer = envelope::signal(Kind::Reply, pid, reference);
+            let answer = envelope::signal(Kind::Suspended, pid, reference);
             self.core().signal(from, answer);
         }
         if let Some((mut heap, requests)) = taken {

@@ -11,7 +11,7 @@ use otp_heap::{Pid, Ref};
 
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
-use super::{Answer, Attention, Process, State};
+use super::{Answer, Attention, Process, State, SuspendOutcome};
 use crate::envelope::{self, Care, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
@@ -156,7 +156,10 @@ impl Process {
                 // Else demonitored meanwhile.
                 match state.remove_monitor(self.core(), reference) {
                     Some((_, extras)) => parcel = extras.retell(parcel),
-                    None => return Some(parcel),
+                    None => match state.tell_suspender(from, reference, SuspendOutcome::Exited) {
+                        Some(message) => parcel = message,
+                        None => return Some(parcel),
+                    },
                 }
             }
             Kind::Alias => {
@@ -237,6 +240,10 @@ impl Process {
                 self.note(Attention::ASKED);
                 return Some(parcel);
             }
+            Kind::Suspended => match state.rests(from, reference) {
+                Some(message) => parcel = message,
+                None => return answer(state, reference, parcel),
+            },
             Kind::Resume => {
                 let suspenders = &mut state.rare().suspenders;
                 if suspenders.remove(&from).is_some() && suspenders.is_empty() {

@@ -15,6 +15,7 @@ pub(crate) mod memory;
 mod monitors;
 mod panics;
 mod run;
+mod suspensions;
 pub(crate) mod table;
 mod waker;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
-use otp_heap::{Atom, Pid, Ref};
+use otp_heap::{Atom, OwnedTerm, Pid, Ref};
 use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
 
@@ -52,6 +53,7 @@ pub(crate) use panics::{
 };
 use run::VTABLE;
 pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
+pub(crate) use suspensions::{SuspendOutcome, Suspension};
 pub(crate) use waker::own_waker_matches;
 
 /// The name of a type: a word, where the text would be two.
@@ -232,8 +234,10 @@ pub(crate) struct Rare {
     pub(crate) group_leader: Option<Pid>,
     /// Who has suspended it.
     pub(crate) suspenders: SmallMap<Pid, ()>,
-    /// Whom it has suspended, and how often.
-    pub(crate) suspending: SmallMap<Pid, u32>,
+    /// Whom it has suspended.
+    pub(crate) suspending: SmallMap<Pid, Suspension>,
+    /// What the messages about suspensions say that it waits for.
+    suspend_tags: SmallMap<Ref, Arc<OwnedTerm>>,
     /// Who waits until it rests.
     pub(crate) rest_awaited: Vec<(Pid, Ref)>,
     pub(crate) is_native: bool,

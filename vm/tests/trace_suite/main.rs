@@ -6,4 +6,5 @@ mod inherited;
 mod messages;
 mod procs;
 mod stage;
+mod suspend;
 mod tracers;
