@@ -6,6 +6,7 @@ use otp_heap::{Atom, EncodeError, Pid, Ref, Term, to_block};
 use serde::ser::SerializeTuple;
 use serde::{Serialize, Serializer};
 
+use super::collection::CollectionItem;
 use super::flags::TraceFlags;
 use crate::core::Core;
 use crate::destination::Destination;
@@ -36,6 +37,8 @@ pub(crate) enum Event<'e> {
     Unregister(Atom),
     In(TypeName),
     Out(TypeName),
+    CollectionBegins(&'e [(CollectionItem, usize)]),
+    CollectionEnds(&'e [(CollectionItem, usize)]),
 }
 
 /// The words of trace messages, as atoms.
@@ -60,6 +63,8 @@ enum Word {
     Unregister,
     In,
     Out,
+    GcMajorStart,
+    GcMajorEnd,
     Undefined,
 }
 
@@ -73,6 +78,7 @@ enum Element<'e> {
     Term(Term<'e>),
     Text(&'e str),
     Reason(&'e ExitReason),
+    Info(&'e [(CollectionItem, usize)]),
     Ref(Ref),
     /// A name and its node.
     NameAt(Atom, Atom),
@@ -104,6 +110,7 @@ impl<'e> Event<'e> {
             Self::Send { .. } => TraceFlags::SEND,
             Self::Receive(_) | Self::Timeout => TraceFlags::RECEIVE,
             Self::In(_) | Self::Out(_) => TraceFlags::RUNNING,
+            Self::CollectionBegins(_) | Self::CollectionEnds(_) => TraceFlags::GARBAGE_COLLECTION,
             _ => TraceFlags::PROCS,
         }
     }
@@ -125,6 +132,8 @@ impl<'e> Event<'e> {
             Self::Unregister(_) => Word::Unregister,
             Self::In(_) => Word::In,
             Self::Out(_) => Word::Out,
+            Self::CollectionBegins(_) => Word::GcMajorStart,
+            Self::CollectionEnds(_) => Word::GcMajorEnd,
         }
     }
 
@@ -159,6 +168,9 @@ impl<'e> Event<'e> {
             Self::Register(name) | Self::Unregister(name) => elements.push(Element::Atom(name)),
             Self::In(initial_call) | Self::Out(initial_call) => {
                 elements.push(Element::Text(initial_call()));
+            }
+            Self::CollectionBegins(info) | Self::CollectionEnds(info) => {
+                elements.push(Element::Info(info));
             }
         }
     }

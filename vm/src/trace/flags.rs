@@ -47,8 +47,12 @@ impl TraceFlags {
     pub const SET_ON_LINK: Self = Self(1 << 10);
     /// As [`SET_ON_FIRST_SPAWN`](Self::SET_ON_FIRST_SPAWN), for those that it spawns with a link.
     pub const SET_ON_FIRST_LINK: Self = Self(1 << 11);
+    /// `{trace, Pid, gc_major_start, Info}` when a collection of the process's heap begins, `gc_major_end` when it is
+    /// over. `Info` is a list of pairs, in words: `heap_size`, `heap_block_size`, `mbuf_size` (messages),
+    /// `bin_vheap_size` (shared binaries), and `wordsize`, what was reclaimed. There are no minor collections here.
+    pub const GARBAGE_COLLECTION: Self = Self(1 << 12);
     /// Every flag; to switch off whatever is on. `all`.
-    pub const ALL: Self = Self((1 << 12) - 1);
+    pub const ALL: Self = Self((1 << 13) - 1);
 
     /// No flag.
     pub const fn empty() -> Self {
@@ -78,11 +82,12 @@ impl TraceFlags {
 }
 
 /// The flags by OTP's names.
-const NAMES: [(&str, TraceFlags); 13] = [
+const NAMES: [(&str, TraceFlags); 14] = [
     ("send", TraceFlags::SEND),
     ("receive", TraceFlags::RECEIVE),
     ("procs", TraceFlags::PROCS),
     ("running", TraceFlags::RUNNING),
+    ("garbage_collection", TraceFlags::GARBAGE_COLLECTION),
     ("timestamp", TraceFlags::TIMESTAMP),
     ("monotonic_timestamp", TraceFlags::MONOTONIC_TIMESTAMP),
     (

@@ -6,6 +6,7 @@
 //! Filters of messages (`trace_pattern`) have their place in [`stream::Stream::tell`], as data that the VM looks at by
 //! itself: it runs under the lock of the process that is traced.
 
+mod collection;
 mod event;
 mod flags;
 mod marks;
@@ -25,6 +26,7 @@ use crate::envelope::{Envelope, HOST, Kind, NO_REF};
 use crate::message::Message;
 use crate::vm::Vm;
 
+pub(crate) use collection::collection;
 pub(crate) use event::Event;
 pub use flags::{TraceFlags, UnknownTraceFlag};
 pub(crate) use marks::{Mark, spawned, spawns};
