@@ -12,7 +12,7 @@ use otp_heap::{Pid, Ref};
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
 use super::{Answer, Attention, Process, State, SuspendOutcome};
-use crate::envelope::{self, Care, Envelope, HOST, Kind, Parcel};
+use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
 use crate::trace::Event;
@@ -68,25 +68,14 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if care.is_plain() && !self.attention().has(Attention::SORTS) {
+        if self.attention().has(Attention::COUNTS_MAIL) {
+            return self.drain_watched(state, arrived);
+        }
+        if care.is_plain() && state.receiver.is_none() {
             state.inbox.append(arrived);
             return Leftovers::default();
         }
-        self.take_all_in(state, arrived, care)
-    }
-
-    /// What is not only messages, or comes to a process that somebody waits for or looks at.
-    #[inline(never)]
-    fn take_all_in(&self, state: &mut State, arrived: Queue, care: Care) -> Leftovers {
-        let attention = self.attention();
-        if attention.has(Attention::LIMITED) {
-            return self.drain_limited(state, arrived);
-        }
-        if care.is_plain() && state.receiver.is_none() && !attention.has(Attention::TRACED) {
-            state.inbox.append(arrived);
-            return Leftovers::default();
-        }
-        self.sort(state, arrived)
+        self.sort::<false>(state, arrived)
     }
 
     /// Takes in everything that waits, and then a signal that the process sends itself: nobody else can put anything
@@ -95,14 +84,17 @@ impl Process {
         self.note(Attention::HOLDS);
         let (mut arrived, _) = self.mailbox.take();
         arrived.push_back(signal);
-        self.sort(state, arrived)
+        self.sort_told(state, arrived)
     }
 
-    /// With a limit on what the process keeps, messages included.
+    /// With a limit on what the process keeps, messages included; or for who traces it.
     #[cold]
-    fn drain_limited(&self, state: &mut State, arrived: Queue) -> Leftovers {
+    fn drain_watched(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        if !self.attention().has(Attention::LIMITED) {
+            return self.sort_told(state, arrived);
+        }
         self.count_mail(state, &arrived);
-        let mut leftovers = self.sort(state, arrived);
+        let mut leftovers = self.sort_told(state, arrived);
         if let (Some(excess), Some(pid)) = (self.check_limit(state), self.pid()) {
             let told = Box::new((NonNull::from(self), pid, excess));
             leftovers.remains().excess = Some(told);
@@ -110,12 +102,20 @@ impl Process {
         leftovers
     }
 
-    fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
-        let is_traced = self.is_traced();
+    fn sort_told(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        match self.is_traced() {
+            true => self.sort::<true>(state, arrived),
+            false => self.sort::<false>(state, arrived),
+        }
+    }
+
+    /// Twice, so that a process that is not traced pays nothing for it.
+    #[inline(never)]
+    fn sort<const TRACED: bool>(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in(state, parcel, is_traced) {
+            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel) {
                 leftovers.remains().garbage.push_back(unwanted);
             }
         }
@@ -127,7 +127,7 @@ impl Process {
     }
 
     /// Handles one parcel; gives it back when nobody wants it.
-    fn take_in(&self, state: &mut State, mut parcel: Parcel, is_traced: bool) -> Option<Parcel> {
+    fn take_in<const TRACED: bool>(&self, state: &mut State, mut parcel: Parcel) -> Option<Parcel> {
         let Envelope {
             from,
             reference,
@@ -141,7 +141,7 @@ impl Process {
             }
             Kind::Reply => {
                 // An answer of the VM's is no tuple, and no message either.
-                if is_traced && parcel.root().as_tuple().is_some() && awaits(state, reference) {
+                if TRACED && parcel.root().as_tuple().is_some() && awaits(state, reference) {
                     self.trace_received(state, &parcel);
                 }
                 return answer(state, reference, parcel);
@@ -195,7 +195,7 @@ impl Process {
                     }
                 }
                 // Of one that ends by it, nothing more is told.
-                if is_traced {
+                if TRACED {
                     self.trace_signal(state, Event::GettingUnlinked(from));
                 }
                 if !state.trap_exit {
@@ -206,7 +206,7 @@ impl Process {
                 // Once its end is decided it is as good as gone, as for `AliveRequest`.
                 if state.exit.is_some() && !state.is_linked(from) {
                     refuse_link(self.core(), self.pid()?, from);
-                } else if state.linked_from(from) && is_traced {
+                } else if state.linked_from(from) && TRACED {
                     self.trace_signal(state, Event::GettingLinked(from));
                 }
                 return Some(parcel);
@@ -214,7 +214,7 @@ impl Process {
             Kind::Unlink => {
                 let was_linked = state.links.remove(&from).is_some();
                 acknowledge_unlink(self.core(), self.pid()?, from, reference);
-                if is_traced && was_linked {
+                if TRACED && was_linked {
                     self.trace_signal(state, Event::GettingUnlinked(from));
                 }
                 return Some(parcel);
@@ -275,7 +275,7 @@ impl Process {
                 return Some(parcel);
             }
         }
-        if is_traced {
+        if TRACED {
             self.trace_received(state, &parcel);
         }
         state.inbox.push_back(parcel);

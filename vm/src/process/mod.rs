@@ -146,8 +146,8 @@ impl Attention {
     /// What a slice looks at before it runs the body.
     pub(crate) const UNUSUAL: Self =
         Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0 | Self::TRACED.0);
-    /// What a drain looks at: there is a receiver only where FOREIGN is noted.
-    pub(crate) const SORTS: Self = Self(Self::FOREIGN.0 | Self::LIMITED.0 | Self::TRACED.0);
+    /// What a drain looks at.
+    pub(crate) const COUNTS_MAIL: Self = Self(Self::LIMITED.0 | Self::TRACED.0);
     /// What a send looks at: one that was ended is doomed.
     pub(crate) const WATCHED: Self = Self(Self::DOOMED.0 | Self::TRACED.0);
 
