@@ -191,7 +191,7 @@ pub use table::{
 };
 pub use timers::{DEFAULT_MAX_TIMERS, TimerError};
 pub use trace::{
-    DEFAULT_MAX_TRACE_EVENTS, TraceError, TraceFigures, TraceFlags, TraceInfo, TraceSession,
-    TraceStop, TraceTargets, Tracer, UnknownTraceFlag,
+    DEFAULT_MAX_TRACE_EVENTS, TraceClause, TraceError, TraceFigures, TraceFlags, TraceInfo,
+    TraceMessages, TracePattern, TraceSession, TraceStop, TraceTargets, Tracer, UnknownTraceFlag,
 };
 pub use vm::{BuildError, DEFAULT_MAX_PROCESSES, Vm, VmBuilder};

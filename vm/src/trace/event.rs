@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use otp_heap::{Atom, EncodeError, Pid, Ref, Term, to_block};
+use otp_heap::{Atom, EncodeError, OwnedTerm, Pid, Ref, Term, to_block};
 use serde::ser::SerializeTuple;
 use serde::{Serialize, Serializer};
 
@@ -23,7 +23,10 @@ pub(crate) enum Event<'e> {
         /// Somebody has that pid or name.
         is_there: bool,
     },
-    Receive(Term<'e>),
+    Receive {
+        from: Pid,
+        message: Term<'e>,
+    },
     /// A wait's time is over.
     Timeout,
     Spawn(Pid, TypeName),
@@ -108,7 +111,7 @@ impl<'e> Event<'e> {
     pub(super) const fn flag(&self) -> TraceFlags {
         match self {
             Self::Send { .. } => TraceFlags::SEND,
-            Self::Receive(_) | Self::Timeout => TraceFlags::RECEIVE,
+            Self::Receive { .. } | Self::Timeout => TraceFlags::RECEIVE,
             Self::In(_) | Self::Out(_) => TraceFlags::RUNNING,
             Self::CollectionBegins(_) | Self::CollectionEnds(_) => TraceFlags::GARBAGE_COLLECTION,
             _ => TraceFlags::PROCS,
@@ -120,7 +123,7 @@ impl<'e> Event<'e> {
             Self::Send { is_there: true, .. } => Word::Send,
             Self::Send { to, .. } if !matches!(to, Destination::Pid(_)) => Word::Send,
             Self::Send { .. } => Word::SendToNonExistingProcess,
-            Self::Receive(_) | Self::Timeout => Word::Receive,
+            Self::Receive { .. } | Self::Timeout => Word::Receive,
             Self::Spawn(..) => Word::Spawn,
             Self::Spawned(..) => Word::Spawned,
             Self::Exit(_) => Word::Exit,
@@ -154,7 +157,7 @@ impl<'e> Event<'e> {
                     Destination::Nobody => Element::Word(Word::Undefined),
                 });
             }
-            Self::Receive(message) => elements.push(Element::Term(message)),
+            Self::Receive { message, .. } => elements.push(Element::Term(message)),
             Self::Timeout => elements.push(Element::Word(Word::Timeout)),
             Self::Spawn(pid, initial_call) | Self::Spawned(pid, initial_call) => {
                 elements.push(Element::Pid(pid));
@@ -175,8 +178,15 @@ impl<'e> Event<'e> {
         }
     }
 
-    /// The message for the tracer; `number` is the event's among those of its tracer.
-    pub(super) fn to_parcel(self, core: &Core, pid: Pid, flags: TraceFlags, number: u64) -> Parcel {
+    /// The message for the tracer, with `more` behind it; `number` is the event's among those of its tracer.
+    pub(super) fn to_parcel(
+        self,
+        core: &Core,
+        pid: Pid,
+        flags: TraceFlags,
+        number: u64,
+        more: Option<&OwnedTerm>,
+    ) -> Parcel {
         let stamp = stamp(core, flags, number);
         let head = match stamp {
             None => Word::Trace,
@@ -189,6 +199,7 @@ impl<'e> Event<'e> {
             Element::Word(self.word()),
         ]);
         self.push_details(&mut elements);
+        elements.extend(more.map(|more| Element::Term(more.root())));
         if flags.contains(TraceFlags::SCHEDULER_ID) {
             let id = otp_scheduler::current_scheduler().map_or(0, |index| index as u64 + 1);
             elements.push(Element::Number(id));
@@ -210,7 +221,7 @@ impl<'e> Event<'e> {
     /// nested as deeply as may be.
     fn limited_text(&self) -> String {
         match self {
-            Self::Send { message, .. } | Self::Receive(message) => {
+            Self::Send { message, .. } | Self::Receive { message, .. } => {
                 message.display_limited(REASON_TEXT_LIMIT_BYTES).to_string()
             }
             Self::Exit(reason) => reason.to_string(),

@@ -95,7 +95,11 @@ impl Process {
     /// Under the lock: a parcel has come that is a message for the program.
     #[cold]
     pub(crate) fn trace_received(&self, state: &State, parcel: &Parcel) {
-        self.trace_signal(state, Event::Receive(parcel.root()));
+        let received = Event::Receive {
+            from: parcel.header().from,
+            message: parcel.root(),
+        };
+        self.trace_signal(state, received);
     }
 
     /// Under the lock: a signal has done something. Of one whose end is decided nothing more is told but that.

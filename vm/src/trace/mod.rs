@@ -3,13 +3,13 @@
 //! A [`TraceSession`] has one tracer and doesn't disturb the others; the *default session*, that of [`Context::trace`],
 //! is `erlang:trace/3`'s, where each process may have a tracer of its own. What is off costs nothing: see [`marks`].
 //!
-//! Filters of messages (`trace_pattern`) have their place in [`stream::Stream::tell`], as data that the VM looks at by
-//! itself: it runs under the lock of the process that is traced.
+//! Which messages are told can be said by a [`TracePattern`].
 
 mod collection;
 mod event;
 mod flags;
 mod marks;
+mod pattern;
 mod stream;
 
 use std::fmt;
@@ -30,6 +30,8 @@ pub(crate) use collection::collection;
 pub(crate) use event::Event;
 pub use flags::{TraceFlags, UnknownTraceFlag};
 pub(crate) use marks::{Mark, spawned, spawns};
+use pattern::Patterns;
+pub use pattern::{TraceClause, TraceMessages, TracePattern};
 use stream::Stream;
 pub use stream::TraceStop;
 
@@ -54,6 +56,8 @@ pub(crate) struct Traces {
     new: Mutex<Vec<Mark>>,
     /// Those of the default session, one for each tracer.
     streams: Mutex<Vec<Arc<Stream>>>,
+    /// Of the default session.
+    patterns: Arc<Patterns>,
 }
 
 /// Which processes a trace is about.
@@ -126,6 +130,7 @@ impl Traces {
             has_new: AtomicBool::new(false),
             new: Mutex::new(Vec::new()),
             streams: Mutex::new(Vec::new()),
+            patterns: Arc::default(),
         }
     }
 
@@ -168,7 +173,7 @@ impl Traces {
         if let Some(known) = known {
             return Ok(Arc::clone(known));
         }
-        let stream = Arc::new(Stream::to_process(tracer));
+        let stream = Arc::new(Stream::to_process(tracer, Arc::clone(&self.patterns)));
         streams.push(Arc::clone(&stream));
         Ok(stream)
     }
@@ -310,6 +315,7 @@ struct Session {
     core: Arc<Core>,
     id: SessionId,
     stream: Arc<Stream>,
+    patterns: Arc<Patterns>,
 }
 
 impl fmt::Debug for Session {
@@ -351,7 +357,9 @@ impl TraceSession {
         targets: impl Into<TraceTargets>,
         flags: TraceFlags,
     ) -> Result<usize, TraceError> {
-        let Session { core, id, stream } = &*self.0;
+        let Session {
+            core, id, stream, ..
+        } = &*self.0;
         if let Some(why) = stream.stopped() {
             return Err(TraceError::Stopped(why));
         }
@@ -381,6 +389,17 @@ impl TraceSession {
     /// What it traces of each new process.
     pub fn info_new(&self) -> TraceInfo {
         self.0.core.traces.info_new(&self.0.core, self.0.id)
+    }
+
+    /// Sets which messages are told of those that its processes send or receive; None: all. `trace:send/3`,
+    /// `trace:recv/3`.
+    pub fn pattern(&self, of: TraceMessages, pattern: impl Into<Option<TracePattern>>) {
+        self.0.patterns.set(of, pattern.into());
+    }
+
+    /// The pattern that was set last.
+    pub fn pattern_info(&self, of: TraceMessages) -> Option<Arc<TracePattern>> {
+        self.0.patterns.get(of)
     }
 
     /// How much it told, and whether it was switched off.
@@ -421,9 +440,10 @@ fn delivered(cx: &Context, tracee: Pid, stream: Option<&Arc<Stream>>) -> Ref {
 impl Vm {
     /// Begins a session. It traces nothing yet. `trace:session_create/3`.
     pub fn trace_session(&self, tracer: impl Into<Tracer>) -> TraceSession {
+        let patterns = Arc::<Patterns>::default();
         let stream = match tracer.into().0 {
-            To::Process(pid) => Stream::to_process(pid),
-            To::Handler(handler) => Stream::to_handler(handler),
+            To::Process(pid) => Stream::to_process(pid, Arc::clone(&patterns)),
+            To::Handler(handler) => Stream::to_handler(handler, Arc::clone(&patterns)),
         };
         TraceSession(Arc::new(Session {
             core: Arc::clone(self.core()),
@@ -433,6 +453,7 @@ impl Vm {
                 .next_session
                 .fetch_add(1, Ordering::Relaxed),
             stream: Arc::new(stream),
+            patterns,
         }))
     }
 
@@ -469,6 +490,17 @@ impl Vm {
     pub fn trace_info(&self, pid: Pid) -> Option<TraceInfo> {
         let mark = marks::find(self.core(), pid, DEFAULT_SESSION)?;
         Some(TraceInfo::of(mark.as_ref()))
+    }
+
+    /// Sets which messages the default session tells of, whoever is told; None: all. `erlang:trace_pattern/3` with
+    /// `send` or `'receive'`.
+    pub fn trace_pattern(&self, of: TraceMessages, pattern: impl Into<Option<TracePattern>>) {
+        self.core().traces.patterns.set(of, pattern.into());
+    }
+
+    /// The pattern of the default session. `trace_info(send, match_spec)`.
+    pub fn trace_pattern_info(&self, of: TraceMessages) -> Option<Arc<TracePattern>> {
+        self.core().traces.patterns.get(of)
     }
 
     /// What the default session traces of each new process. `erlang:trace_info(new, …)`.

@@ -22,6 +22,7 @@ use otp_scheduler::uncounted;
 
 use super::event::{self, Event};
 use super::flags::TraceFlags;
+use super::pattern::{Look, Patterns};
 use crate::core::Core;
 use crate::envelope::{HOST, Parcel};
 use crate::message::Message;
@@ -49,6 +50,8 @@ pub(super) type Handler = Box<dyn FnMut(&Message) + Send>;
 #[derive(Debug)]
 pub(crate) struct Stream {
     to: To,
+    /// Of its session.
+    patterns: Arc<Patterns>,
     /// 0 while it runs, else a [`TraceStop`] and one.
     stopped: AtomicU8,
     /// Told so far.
@@ -89,21 +92,23 @@ enum Item {
 }
 
 impl Stream {
-    pub(super) fn to_process(pid: Pid) -> Self {
-        Self::new(To::Process(pid))
+    pub(super) fn to_process(pid: Pid, patterns: Arc<Patterns>) -> Self {
+        Self::new(To::Process(pid), patterns)
     }
 
-    pub(super) fn to_handler(handler: Handler) -> Self {
-        Self::new(To::Handler(Mutex::new(Waiting {
+    pub(super) fn to_handler(handler: Handler, patterns: Arc<Patterns>) -> Self {
+        let waiting = Waiting {
             handler: Some(handler),
             queue: VecDeque::new(),
             is_served: false,
-        })))
+        };
+        Self::new(To::Handler(Mutex::new(waiting)), patterns)
     }
 
-    fn new(to: To) -> Self {
+    fn new(to: To, patterns: Arc<Patterns>) -> Self {
         Self {
             to,
+            patterns,
             stopped: AtomicU8::new(0),
             events: AtomicU64::new(0),
             window_began: AtomicU64::new(0),
@@ -171,6 +176,9 @@ impl Stream {
             return;
         }
         otp_scheduler::tick(1);
+        let Look::Told(more) = self.patterns.look(&event) else {
+            return;
+        };
         let limit = core.traces.limit;
         if self.counts_over(core, limit) {
             if self.stop(TraceStop::Overload) {
@@ -180,7 +188,7 @@ impl Stream {
         }
         let number = self.events.fetch_add(1, Ordering::Relaxed);
         uncounted(|| {
-            let parcel = event.to_parcel(core, pid, flags, number);
+            let parcel = event.to_parcel(core, pid, flags, number, more.as_deref());
             self.put(core, Item::Event(parcel), limit);
         });
     }

@@ -1,13 +1,17 @@
 //! The flags `receive` and `send`.
 
-use otp_vm::{Atom, ExitReason, ReplyTo, SendError, TraceError, TraceFlags, TraceTargets};
+use otp_vm::{
+    Atom, EncodeError, ExitReason, ReplyTo, SendError, TraceClause, TraceError, TraceFlags,
+    TraceMessages, TracePattern, TraceTargets,
+};
+use serde::{Serialize, Serializer};
 
 use crate::stage::{
     Do, down, end, event, expect, next, nothing, pid, received, settle, simulate, tell, text,
     worker,
 };
 
-/// All but the patterns of `trace_pattern`, and the sender on another node.
+/// All but the sender on another node.
 #[test]
 fn receive_trace() {
     simulate(|mut cx| async move {
@@ -30,6 +34,46 @@ fn receive_trace() {
         nothing(&mut cx).await;
 
         let parent = cx.pid();
+        // Patterns: of the sender, of the message, of both and of nothing.
+        let this = cx.pid();
+        let of = TraceMessages::Receive;
+        let one = |clause| Some(TracePattern::new().clause(clause));
+        let clause = TraceClause::new;
+        let note = |n| clause().message(&Do::Note(n)).unwrap();
+        for (pattern, is_told) in [
+            (None, true),
+            (one(clause().peer(this)), true),
+            (one(note(5).peer(this)), true),
+            (one(note(6)), false),
+            (one(clause().not_message(&Do::Note(5)).unwrap()), false),
+            (one(clause().not_peer(this)), false),
+            (
+                one(note(5).hidden()).map(|hides| hides.clause(clause())),
+                false,
+            ),
+            (
+                one(note(6).hidden()).map(|hides| hides.clause(clause())),
+                true,
+            ),
+            (Some(TracePattern::new()), false),
+            (one(clause()), true),
+        ] {
+            cx.vm().trace_pattern(of, pattern.clone());
+            assert_eq!(cx.vm().trace_pattern_info(of).as_deref(), pattern.as_ref());
+            tell(&cx, receiver, Do::Note(5));
+            if is_told {
+                expect(&mut cx, [received(receiver, &Do::Note(5))]).await;
+            }
+            nothing(&mut cx).await;
+        }
+        let timeout = Atom::new("timeout").unwrap();
+        let timeouts = clause().peer("clock_service").message(&timeout).unwrap();
+        cx.vm().trace_pattern(of, one(timeouts));
+        tell(&cx, receiver, Do::Wait(10));
+        expect(&mut cx, [event(receiver, "'receive',timeout")]).await;
+        nothing(&mut cx).await;
+        cx.vm().trace_pattern(of, None);
+
         let other = cx.spawn(move |cx| async move {
             let by = Some(parent);
             let refused = cx.trace(receiver, TraceFlags::RECEIVE);
@@ -86,7 +130,6 @@ fn timeout_trace() {
     });
 }
 
-/// All but the patterns of `trace_pattern`.
 #[test]
 fn send_trace() {
     simulate(|mut cx| async move {
@@ -120,6 +163,57 @@ fn send_trace() {
         tell(&cx, sender, named());
         expect(&mut cx, [sends(&"trace_receiver")]).await;
         nothing(&mut cx).await;
+
+        let receiver = cx.spawn(worker).unwrap();
+        let of = TraceMessages::Send;
+        let one = |clause| Some(TracePattern::new().clause(clause));
+        let clause = TraceClause::new;
+        let more = |more: &str| event(sender, format!("send,<<\"hi\">>,{receiver},{more}"));
+        let told = || Some(sends(&receiver));
+        let said = |text: &str| clause().message(text).unwrap();
+        for (pattern, expected) in [
+            (None, told()),
+            (one(said("hi").peer(receiver)), told()),
+            (one(clause()), told()),
+            (one(clause().told_with(&4711).unwrap()), Some(more("4711"))),
+            (
+                one(clause().told_with("4711").unwrap()),
+                Some(more("<<\"4711\">>")),
+            ),
+            (one(clause().peer(this)), None),
+            (one(clause().peer("trace_receiver")), None),
+            (one(clause().not_peer(receiver)), None),
+            (one(said("ho")), None),
+            (one(clause().is_atom()), None),
+            (one(clause().hidden()), None),
+            (Some(TracePattern::new()), None),
+        ] {
+            cx.vm().trace_pattern(of, pattern.clone());
+            assert_eq!(cx.vm().trace_pattern_info(of).as_deref(), pattern.as_ref());
+            tell(&cx, sender, Do::Send(receiver, "hi".to_owned()));
+            expect(&mut cx, expected).await;
+            nothing(&mut cx).await;
+        }
+        cx.vm().trace_pattern(of, one(clause().is_atom()));
+        tell(
+            &cx,
+            sender,
+            Do::SendAtom(receiver, Atom::new("hi").unwrap()),
+        );
+        expect(&mut cx, [event(sender, format!("send,hi,{receiver}"))]).await;
+        // A session has patterns of its own.
+        let session = cx.vm().trace_session(this);
+        session.trace(sender, TraceFlags::SEND).unwrap();
+        let to_name = clause().peer("trace_receiver").told_with(&1).unwrap();
+        session.pattern(of, one(to_name.clone()));
+        assert_eq!(session.pattern_info(of).as_deref(), one(to_name).as_ref());
+        assert_eq!(session.pattern_info(TraceMessages::Receive), None);
+        tell(&cx, sender, named());
+        let to_name = event(sender, "send,<<\"hi\">>,trace_receiver,1");
+        expect(&mut cx, [to_name]).await;
+        nothing(&mut cx).await;
+        drop(session);
+        cx.vm().trace_pattern(of, None);
 
         let other = cx.spawn(move |cx| async move {
             let by = Some(this);
@@ -257,6 +351,40 @@ fn requests_and_replies_are_traced_and_questions_are_not() {
         tell(&cx, client, Do::Spawn(this));
         let child = pid(&mut cx).await;
         assert!(cx.vm().is_alive(child));
+        nothing(&mut cx).await;
+    });
+}
+
+/// A list in a list, so many times.
+struct Nested(u32);
+
+impl Serialize for Nested {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            0 => serializer.serialize_unit(),
+            depth => serializer.collect_seq([Nested(depth - 1)]),
+        }
+    }
+}
+
+/// Of a pattern's message; conditions don't nest.
+#[test]
+fn ms_excessive_nesting() {
+    simulate(|mut cx| async move {
+        let nested = TraceClause::new().message(&Nested(100)).unwrap();
+        let too_deep = TraceClause::new().message(&Nested(1_000_000));
+        assert!(
+            matches!(too_deep, Err(EncodeError::TooDeep)),
+            "{too_deep:?}"
+        );
+        let pattern = TracePattern::new().clause(nested);
+        cx.vm().trace_pattern(TraceMessages::Receive, pattern);
+        let receiver = cx.spawn(worker).unwrap();
+        cx.trace(receiver, TraceFlags::RECEIVE).unwrap();
+        cx.send(receiver, &Nested(99)).unwrap();
+        cx.send(receiver, &Nested(100)).unwrap();
+        let told = next(&mut cx).await;
+        assert_eq!(told.matches('[').count(), 100, "{told}");
         nothing(&mut cx).await;
     });
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use otp_vm::simulation::Simulation;
-use otp_vm::{Context, Destination, ExitReason, Message, Pid, Ref, Timeout, Vm};
+use otp_vm::{Atom, Context, Destination, ExitReason, Message, Pid, Ref, Timeout, Vm};
 use serde::{Deserialize, Serialize};
 
 /// No wait takes longer, in virtual time.
@@ -42,7 +42,9 @@ pub enum Do {
     Note(u32),
     /// Send a text.
     Send(Pid, String),
-    /// The same, to a name.
+    /// Send an atom.
+    SendAtom(Pid, Atom),
+    /// Send a text to a name.
     SendNamed(String, String),
     Link(Pid),
     Unlink(Pid),
@@ -77,6 +79,7 @@ async fn work(mut cx: Context) -> ExitReason {
         match order {
             Do::Note(_) => {}
             Do::Send(to, text) => cx.send(to, &text).unwrap(),
+            Do::SendAtom(to, atom) => cx.send(to, &atom).unwrap(),
             Do::SendNamed(name, text) => drop(cx.send(name.as_str(), &text)),
             Do::Link(pid) => cx.link(pid),
             Do::Unlink(pid) => cx.unlink(pid),
