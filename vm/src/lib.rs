@@ -47,8 +47,8 @@
 //! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].
 //!
 //! # Tracing
-//! What processes send, receive, spawn, link and so on can be told to another process, or to a handler of the program's:
-//! [`Context::trace`], [`TraceSession`]. What isn't traced pays next to nothing for it.
+//! What processes send, receive, spawn, link and so on can be told to another process, or to a handler of the
+//! program's: [`Context::trace`], [`TraceSession`]. What isn't traced pays next to nothing for it.
 //!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.

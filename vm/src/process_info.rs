@@ -58,7 +58,7 @@ pub struct ProcessInfo {
     pub monitors: Vec<(Ref, Monitored)>,
     /// Who monitors it; callers that wait for a reply are among them.
     pub monitored_by: Vec<Pid>,
-    /// Whom it has suspended, and how often.
+    /// Whom it suspends: how often, and how often it will once that one rests. One of the two is 0.
     pub suspending: Vec<(Pid, u32, u32)>,
     /// Its process dictionary, in no order.
     pub dictionary: Vec<(Arc<OwnedTerm>, Arc<OwnedTerm>)>,

@@ -100,8 +100,8 @@ fn procs_trace() {
     });
 }
 
-/// As Erlang does it: each call of link and unlink is told, also one that changes nothing, and a link that ends with its
-/// other end, whatever the reason, unless it ends this one, too.
+/// As Erlang does it: each call of link and unlink is told, also one that changes nothing, and a link that ends with
+/// its other end, whatever the reason, unless it ends this one, too.
 #[test]
 fn links_are_traced_as_they_are_asked_for_and_as_they_change() {
     simulate(|mut cx| async move {
