@@ -26,6 +26,7 @@ use crate::reports::Reports;
 use crate::shutdown::ShutdownSlot;
 use crate::table::Tables;
 use crate::timers::Timers;
+use crate::trace::Traces;
 
 /// The inside of a VM. Always lives in an `Arc`.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Core {
     pub(crate) aliases: Aliases,
     pub(crate) tables: Tables,
     pub(crate) timers: Timers,
+    pub(crate) traces: Traces,
+    pub(crate) max_suspensions: u32,
     /// Of processes that are not told otherwise.
     pub(crate) message_queue_data: MessageQueueData,
     /// System time less monotonic time.
@@ -91,6 +94,8 @@ pub(crate) struct Settings {
     pub(crate) max_processes: usize,
     pub(crate) max_tables: usize,
     pub(crate) max_timers: usize,
+    pub(crate) max_trace_events: u64,
+    pub(crate) max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
     pub(crate) modules: Modules,
     pub(crate) reports: Reports,
@@ -145,6 +150,8 @@ impl Core {
             aliases: Aliases::default(),
             tables: Tables::new(settings.max_tables),
             timers: Timers::new(settings.max_timers),
+            traces: Traces::new(settings.max_trace_events),
+            max_suspensions: settings.max_suspensions,
             message_queue_data: settings.message_queue_data,
             time_offset,
             last_unique: AtomicU64::new(0),

@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     /// The body is to rest until the sender resumes it, or ends; answered when it does.
     Suspend = 0o202,
     Resume = 0o212,
+    /// The answer: the sender's body rests.
+    Suspended = 0o242,
     /// Root is the new group leader.
     GroupLeader = 0o222,
     /// The heap is to be collected; answered when it was.

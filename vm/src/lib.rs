@@ -46,6 +46,10 @@
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds
 //! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].
 //!
+//! # Tracing
+//! What processes send, receive, spawn, link and so on can be told to another process, or to a handler of the
+//! program's: [`Context::trace`], [`TraceSession`]. What isn't traced pays next to nothing for it.
+//!
 //! # What is not
 //! - A build with `panic = "abort"`: a panic must unwind to be contained.
 //! - Code that never returns can't be ended: a kill takes effect at once for everybody else, but the code runs on until
@@ -90,6 +94,7 @@ mod sync;
 mod table;
 pub mod timer;
 mod timers;
+mod trace;
 mod vm;
 
 pub use otp_heap::{
@@ -151,10 +156,10 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    AliasMode, CallError, Context, DictionaryError, Due, IntervalError, IntervalRef,
-    MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere, RequestId,
-    Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions, Spawned, SuspendError,
-    SuspendOptions, Tick, Timeout, TimerRef,
+    AliasMode, CallError, Context, DEFAULT_MAX_SUSPENSIONS, DictionaryError, Due, IntervalError,
+    IntervalRef, MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere,
+    RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions, Spawned,
+    SuspendError, SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
@@ -185,4 +190,8 @@ pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
 };
 pub use timers::{DEFAULT_MAX_TIMERS, TimerError};
+pub use trace::{
+    DEFAULT_MAX_TRACE_EVENTS, TraceClause, TraceError, TraceFigures, TraceFlags, TraceInfo,
+    TraceMessages, TracePattern, TraceSession, TraceStop, TraceTargets, Tracer, UnknownTraceFlag,
+};
 pub use vm::{BuildError, DEFAULT_MAX_PROCESSES, Vm, VmBuilder};

@@ -6,6 +6,7 @@ use otp_heap::{Atom, Pid, atoms};
 use otp_scheduler::lock::RwLock;
 
 use crate::core::Core;
+use crate::trace::Event;
 
 /// Names to pids. A name is gone before anybody is told that its process ended.
 #[derive(Debug, Default)]
@@ -54,7 +55,9 @@ impl Names {
                 return Err(RegisterError::Named(present));
             }
             by_name.insert(name, pid);
+            drop(by_name);
             state.rare().name = Some(name);
+            state.trace(core, pid, Event::Register(name));
             Ok(())
         })
         .unwrap_or(Err(RegisterError::NoProcess))
@@ -69,7 +72,13 @@ impl Names {
             if process.is(pid) && state.name() == Some(name) {
                 state.rare().name = None;
             }
-            self.forget(name, pid).then_some(pid)
+            if !self.forget(name, pid) {
+                return None;
+            }
+            if process.is(pid) {
+                state.trace(core, pid, Event::Unregister(name));
+            }
+            Some(pid)
         })
         .flatten()
     }

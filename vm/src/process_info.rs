@@ -58,8 +58,8 @@ pub struct ProcessInfo {
     pub monitors: Vec<(Ref, Monitored)>,
     /// Who monitors it; callers that wait for a reply are among them.
     pub monitored_by: Vec<Pid>,
-    /// Whom it has suspended, and how often.
-    pub suspending: Vec<(Pid, u32)>,
+    /// Whom it suspends: how often, and how often it will once that one rests. One of the two is 0.
+    pub suspending: Vec<(Pid, u32, u32)>,
     /// Its process dictionary, in no order.
     pub dictionary: Vec<(Arc<OwnedTerm>, Arc<OwnedTerm>)>,
     /// Whether it traps exits.
@@ -204,7 +204,11 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
             let slot = process.core().processes.slot(suspended.index());
             slot.is_some_and(|slot| slot.is(**suspended))
         });
-        alive.map(|(&pid, &count)| (pid, count)).collect()
+        let counted = alive.map(|(&pid, suspension)| {
+            let (active, outstanding) = suspension.counts();
+            (pid, active, outstanding)
+        });
+        counted.collect()
     });
     let is_collecting = memory.is_some_and(|memory| memory.is_collecting());
     ProcessInfo {

@@ -250,8 +250,9 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
             builder.atom(atom(data));
         }
         InfoItem::Suspending => {
-            for &(pid, count) in &info.suspending {
-                builder.pid(pid).integer(count).integer(0).tuple(3);
+            for &(pid, active, outstanding) in &info.suspending {
+                builder.pid(pid).integer(active).integer(outstanding);
+                builder.tuple(3);
             }
             builder.list(info.suspending.len());
         }

@@ -13,7 +13,8 @@ use otp_scheduler::{
 use serde::Serialize;
 
 use crate::context::{
-    Context, NativeContext, SpawnError, SpawnOptions, spawn_native_process, spawn_process,
+    Context, DEFAULT_MAX_SUSPENSIONS, NativeContext, SpawnError, SpawnOptions,
+    spawn_native_process, spawn_process,
 };
 use crate::core::{Core, Settings};
 use crate::destination::{Destination, SendError};
@@ -30,6 +31,7 @@ use crate::reports::Reports;
 use crate::shutdown::{self, Shutdown};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 use crate::timers::DEFAULT_MAX_TIMERS;
+use crate::trace::DEFAULT_MAX_TRACE_EVENTS;
 
 /// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
 pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
@@ -84,6 +86,8 @@ pub struct VmBuilder {
     max_processes: usize,
     max_tables: usize,
     max_timers: usize,
+    max_trace_events: u64,
+    max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
     max_modules: usize,
     modules: Vec<Module>,
@@ -243,6 +247,37 @@ impl VmBuilder {
         self
     }
 
+    /// Most events that a tracer is told in a second, and most that wait for a handler; by default
+    /// [`DEFAULT_MAX_TRACE_EVENTS`]. A trace that goes over it is switched off: its last message is
+    /// `{trace_overload, Limit}`. In a simulation the seconds are virtual. `u64::MAX` is no limit.
+    ///
+    /// ```
+    /// use otp_vm::{TraceFlags, TraceStop, Tracer, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).max_trace_events(2).build()?;
+    /// let session = vm.trace_session(Tracer::handler(|_| ()));
+    /// let traced = session.clone();
+    /// vm.run(move |cx| async move {
+    ///     traced.trace(cx.pid(), TraceFlags::SEND).unwrap();
+    ///     for n in 0..3 {
+    ///         cx.send(cx.pid(), &n).unwrap();
+    ///     }
+    /// }).wait()?;
+    /// assert_eq!(session.figures().stopped, Some(TraceStop::Overload));
+    /// assert_eq!(session.figures().events, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_trace_events(mut self, per_second: u64) -> Self {
+        self.max_trace_events = per_second;
+        self
+    }
+
+    /// How often at once a process may suspend the same one; by default [`DEFAULT_MAX_SUSPENSIONS`].
+    pub fn max_suspensions(mut self, max: u32) -> Self {
+        self.max_suspensions = max;
+        self
+    }
+
     /// Most modules at once, 0 for none; by default [`DEFAULT_MAX_MODULES`].
     pub fn max_modules(mut self, max: usize) -> Self {
         self.max_modules = max;
@@ -351,6 +386,8 @@ impl VmBuilder {
             max_processes: self.max_processes,
             max_tables: self.max_tables,
             max_timers: self.max_timers,
+            max_trace_events: self.max_trace_events,
+            max_suspensions: self.max_suspensions,
             message_queue_data: self.message_queue_data,
             modules: Modules::new(self.max_modules),
             reports: self.reports,
@@ -381,6 +418,8 @@ impl Vm {
             max_processes: DEFAULT_MAX_PROCESSES,
             max_tables: DEFAULT_MAX_TABLES,
             max_timers: DEFAULT_MAX_TIMERS,
+            max_trace_events: DEFAULT_MAX_TRACE_EVENTS,
+            max_suspensions: DEFAULT_MAX_SUSPENSIONS,
             message_queue_data: MessageQueueData::default(),
             max_modules: DEFAULT_MAX_MODULES,
             modules: Vec::new(),

@@ -5,6 +5,7 @@ use otp_heap::Pid;
 use super::Context;
 use crate::envelope::{self, Kind, NO_REF};
 use crate::exit_reason::ExitReason;
+use crate::trace::Event;
 
 impl Context {
     /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
@@ -12,13 +13,11 @@ impl Context {
     /// If `pid` is not alive, this process gets the exit signal `noproc`. There is one link at most between two
     /// processes, and none of a process with itself.
     pub fn link(&self, pid: Pid) {
-        if pid == self.pid {
-            return;
-        }
         let Some(mut state) = self.state() else {
             return;
         };
-        if !state.link(pid) {
+        state.trace(self.core(), self.pid, Event::Link(pid));
+        if pid == self.pid || !state.link(pid) {
             return;
         }
         drop(state);
@@ -52,6 +51,7 @@ impl Context {
         let Some(mut state) = self.state() else {
             return;
         };
+        state.trace(self.core(), self.pid, Event::Unlink(pid));
         if !state.unlink(pid, number) {
             return;
         }

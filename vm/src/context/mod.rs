@@ -25,23 +25,27 @@ use std::sync::atomic::Ordering;
 use std::task::{self, Poll};
 use std::thread;
 
-use otp_heap::{Atom, Pid, Ref, atoms};
+use otp_heap::{Atom, Pid, Ref, Term, atoms};
 use otp_scheduler::lock::MutexGuard;
 use otp_scheduler::{Blocking, Priority};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::destination::{Destination, NODE, SendError};
-use crate::envelope::{self, Envelope, Kind, Parcel};
+use crate::destination::{Address, Destination, NODE, SendError};
+use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
-use crate::process::{ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again};
+use crate::process::{
+    Attention, ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again,
+};
 use crate::table::{Table, TableError, TableOptions};
+use crate::trace::Event;
 use crate::vm::Vm;
 
 pub use dictionary::DictionaryError;
 pub use heap::ProcessHeap;
+pub(crate) use monitor::shared_term;
 pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
 pub(crate) use receive::poll_receive_of_host;
@@ -52,7 +56,7 @@ pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
 pub use spawn_request::{SpawnReply, SpawnRequestOptions};
-pub use suspend::{SuspendError, SuspendOptions};
+pub use suspend::{DEFAULT_MAX_SUSPENSIONS, SuspendError, SuspendOptions};
 pub(crate) use time::Alarm;
 pub use time::{IntervalError, IntervalRef, Sleep, Tick};
 pub use timers::{Due, TimerRef};
@@ -206,10 +210,17 @@ impl Context {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<(), SendError> {
-        let to = self.core().resolve(&to.into())?;
-        let parcel = to.message(self.pid, message)?;
-        drop(self.post(to.pid, parcel));
-        Ok(())
+        let to = to.into();
+        let (address, error) = match self.core().resolve(&to) {
+            Ok(address) => (address, None),
+            // It is traced though nobody gets it.
+            Err(error) if self.process().is_traced() => (Address::from(HOST), Some(error)),
+            Err(error) => return Err(error),
+        };
+        // Once, or the compiler would not put the encoder in here.
+        let parcel = address.message(self.pid, message)?;
+        drop(self.post(address.pid, Some(to), parcel));
+        error.map_or(Ok(()), Err)
     }
 
     /// Passes a received message on, without serialising it again.
@@ -217,20 +228,69 @@ impl Context {
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody.
     pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
-        let to = self.core().resolve(&to.into())?;
+        let to = to.into();
+        let address = match self.core().resolve(&to) {
+            Ok(address) => address,
+            Err(error) => {
+                if self.process().is_traced() {
+                    self.trace_send(&to, message.term());
+                }
+                return Err(error);
+            }
+        };
         let mut parcel = message.into_parcel();
-        *parcel.header_mut() = to.envelope(self.pid);
-        drop(self.post(to.pid, parcel));
+        *parcel.header_mut() = address.envelope(self.pid);
+        drop(self.post(address.pid, Some(to), parcel));
         Ok(())
     }
 
-    /// Delivers a parcel and charges for it; gives it back when nobody is there.
-    fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+    /// Delivers a parcel and charges for it; gives it back when nobody is there. `named` is what it was sent to, if it
+    /// was not the pid.
+    #[inline]
+    fn post(&self, to: Pid, named: Option<Destination>, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
+        if self.process().attention().has(Attention::WATCHED) {
+            return self.post_watched(to, named, parcel);
+        }
+        self.core().deliver(to, parcel)
+    }
+
+    /// The same for a process that is traced, or was ended: then it goes nowhere.
+    #[cold]
+    fn post_watched(
+        &self,
+        to: Pid,
+        named: Option<Destination>,
+        parcel: Parcel,
+    ) -> Result<(), Parcel> {
         if self.discards() {
             return Ok(());
         }
+        // Else a question to the process itself.
+        let is_message = matches!(
+            parcel.header().kind,
+            Kind::Message | Kind::Alias | Kind::Call | Kind::Reply
+        );
+        if is_message {
+            let named = named.unwrap_or(Destination::Pid(to));
+            self.trace_send(&named, parcel.root());
+        }
         self.core().deliver(to, parcel)
+    }
+
+    fn trace_send(&self, to: &Destination, message: Term<'_>) {
+        if let Some(state) = self.state() {
+            self.process().trace_send(&state, self.pid, to, message);
+        }
+    }
+
+    /// Tells that the time of a wait is over.
+    pub(crate) fn trace_timeout(&self) {
+        if self.process().is_traced()
+            && let Some(state) = self.state()
+        {
+            state.trace(self.core(), self.pid, Event::Timeout);
+        }
     }
 
     /// Puts a signal into the process's own mailbox. By a look-up like everybody's: the slot may
@@ -249,12 +309,10 @@ impl Context {
         to: impl Into<Destination>,
         request: &M,
     ) -> Result<(), SendError> {
-        let Ok(to) = self.core().resolve(&to.into()) else {
-            return Ok(());
-        };
-        let parcel = to.message(self.pid, &(atoms::GEN_CAST, request))?;
-        drop(self.post(to.pid, parcel));
-        Ok(())
+        match self.send(to, &(atoms::GEN_CAST, request)) {
+            Err(SendError::NoName) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// Answers a call: `{Ref, Reply}` through the call's alias. A caller that gave up gets
@@ -270,7 +328,7 @@ impl Context {
         if let Some(mut state) = self.state() {
             state.monitored_by.remove(&to.1);
         }
-        drop(self.post(to.0, parcel));
+        drop(self.post(to.0, None, parcel));
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl MonitorOptions {
 }
 
 /// A term that can be copied into many messages.
-pub(super) fn shared_term<T: Serialize + ?Sized>(value: &T) -> Result<Arc<OwnedTerm>, EncodeError> {
+pub(crate) fn shared_term<T: Serialize + ?Sized>(value: &T) -> Result<Arc<OwnedTerm>, EncodeError> {
     let term = to_term(value)?;
     if term.has_natives() {
         return Err(EncodeError::NativeCopy);

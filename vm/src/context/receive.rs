@@ -184,7 +184,10 @@ fn receive_in(
             otp_scheduler::tick(1);
             Poll::Ready(Some(Message::new(parcel)))
         }
-        None if timed_out => Poll::Ready(None),
+        None if timed_out => {
+            cx.trace_timeout();
+            Poll::Ready(None)
+        }
         None if ends => cx.wait_in_vain(task),
         None => Poll::Pending,
     }

@@ -177,7 +177,7 @@ impl Context {
             .requests
             .insert(reference, Request { to, answer: None });
         drop(state);
-        if self.post(to, parcel).is_err() {
+        if self.post(to, None, parcel).is_err() {
             if let Some(mut state) = self.state() {
                 state.requests.remove(&reference);
             }
@@ -247,6 +247,7 @@ impl Waiting<'_> {
             return self.cx.wait_in_vain(task);
         }
         if timed_out {
+            self.cx.trace_timeout();
             return Poll::Ready(Err(CallError::Timeout));
         }
         answer.map(|(to, answer)| match answer {

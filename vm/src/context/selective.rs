@@ -236,6 +236,9 @@ impl<'cx> Selective<'cx> {
                 let over = self.alarm.poll(self.cx, &mut state, task);
                 drop(state);
                 leftovers.finish();
+                if over.is_ready() {
+                    self.cx.trace_timeout();
+                }
                 return over.map(|()| None);
             };
             // Before what may panic: it ends the scan.

@@ -14,6 +14,7 @@ use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
 use crate::process::body::{LazyBody, NativeBody};
 use crate::process::{Body, Start, TypeName};
+use crate::trace;
 use crate::vm::Vm;
 
 /// How to spawn a process. The options of `spawn_opt/2`.
@@ -353,6 +354,13 @@ fn spawn_body(
         if let Some((reference, options)) = monitor {
             maker.note_monitor(&mut state, reference, pid, options);
         }
+        if maker.process().is_traced() {
+            start.marks = trace::spawns(core, &mut state, parent, pid, &start);
+        }
+    }
+    core.traces.of_new(core, &mut start.marks);
+    if !start.marks.is_empty() {
+        trace::spawned(core, pid, &start);
     }
     // Before anything that the new process may send.
     if let Some(reply) = start.reply.take() {

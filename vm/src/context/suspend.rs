@@ -4,17 +4,24 @@
 //! 1. Who suspends counts it with itself (`Rare::suspending`), and sends [`Kind::Suspend`].
 //! 2. The process takes that in as any signal, and notes who suspends it (`Rare::suspenders`). Its slices then take in
 //!    signals and leave the body alone ([`Attention::SUSPENDED`]). It answers between two slices' runs of the body
-//!    ([`Attention::ASKED`]), whoever took the signal in.
+//!    ([`Attention::ASKED`]), whoever took the signal in. With the answer, [`Kind::Suspended`], the suspension is
+//!    *active*; who suspends waits for it, has a message made of it, or only counts it.
 //! 3. When the count is 0 again, or who suspended ends, it gets [`Kind::Resume`]. A process that ends sends those
 //!    before it tells anybody of its end.
 
-use otp_heap::Pid;
+use otp_heap::{EncodeError, Pid, Ref};
+use serde::Serialize;
 
+use super::monitor::shared_term;
 use super::{Context, Timeout};
 use crate::envelope::{self, Kind};
+use crate::process::SuspendOutcome;
 
 #[cfg(doc)]
 use crate::process::Attention;
+
+/// How often a process may suspend another at once, unless set: as far as OTP counts on most machines, 2^31 - 1.
+pub const DEFAULT_MAX_SUSPENSIONS: u32 = i32::MAX as u32;
 
 /// How to suspend. The options of `suspend_process/2`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,15 +42,15 @@ impl SuspendOptions {
         self
     }
 
-    /// Don't wait until it is suspended.
+    /// Don't wait until it is suspended. See also [`Context::suspend_process_async`].
     pub fn asynchronous(mut self) -> Self {
         self.asynchronous = true;
         self
     }
 }
 
-/// Why a process was not suspended or resumed. `badarg` in OTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a process was not suspended or resumed. `badarg` in OTP, and `system_limit`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SuspendError {
     /// A process that suspends itself would never resume.
@@ -58,6 +65,27 @@ pub enum SuspendError {
     /// It is not this process that suspends it.
     #[error("the process is not suspended by this one: suspend it first")]
     NotSuspended,
+    /// This process suspends it as often as [`VmBuilder::max_suspensions`](crate::VmBuilder::max_suspensions) allows.
+    #[error(
+        "the process is suspended {limit} times by this one: resume it, or raise `max_suspensions`"
+    )]
+    Limit {
+        /// The limit.
+        limit: u32,
+    },
+    /// The tag can't be serialised, or has a native resource, of which there is only one.
+    #[error("the tag could not be encoded: {0}")]
+    Tag(#[from] EncodeError),
+}
+
+/// What a suspension that was asked for means.
+enum Asked {
+    /// It was counted under this reference, and a signal is to be sent for it.
+    Send(Ref),
+    /// It stands already, and was counted.
+    Counted,
+    /// It stands already, and was not.
+    Stands,
 }
 
 impl Context {
@@ -75,6 +103,67 @@ impl Context {
         pid: Pid,
         options: SuspendOptions,
     ) -> Result<bool, SuspendError> {
+        if !self.may_suspend(pid)? {
+            return Err(SuspendError::NoProcess);
+        }
+        // One that is suspended already may be on its way there: it is waited for.
+        let reference = match self.count_suspension(pid, options, !options.asynchronous)? {
+            Asked::Send(reference) => reference,
+            Asked::Counted => return Ok(true),
+            Asked::Stands => return Ok(false),
+        };
+        let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
+        let is_suspended = match options.asynchronous {
+            true => self.core().deliver(pid, suspend).is_ok(),
+            false => match self.begin_request(pid, reference, suspend) {
+                Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
+                Err(_) => false,
+            },
+        };
+        if !is_suspended {
+            self.forget_suspending(pid);
+            return Err(SuspendError::NoProcess);
+        }
+        Ok(true)
+    }
+
+    /// As [`Context::suspend_process`], without waiting: the message `{Tag, suspended}` comes when it is done, `{Tag,
+    /// exited}` if the process ended before, `{Tag, badarg}` if it was gone already. `suspend_process(Pid,
+    /// [{asynchronous, Tag}])`.
+    ///
+    /// # Errors
+    /// See [`SuspendError`]; never [`SuspendError::NoProcess`] for one that is gone.
+    pub fn suspend_process_async<T: Serialize + ?Sized>(
+        &self,
+        pid: Pid,
+        options: SuspendOptions,
+        tag: &T,
+    ) -> Result<bool, SuspendError> {
+        let tag = shared_term(tag)?;
+        let is_there = self.may_suspend(pid)?;
+        let reference = match self.count_suspension(pid, options, true)? {
+            Asked::Send(reference) => reference,
+            Asked::Counted => return Ok(true),
+            Asked::Stands => return Ok(false),
+        };
+        if let Some(mut state) = self.state() {
+            state.tag_suspension(reference, tag);
+        }
+        let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
+        if !is_there || self.core().deliver(pid, suspend).is_err() {
+            self.forget_suspending(pid);
+            let told = self
+                .state()
+                .and_then(|mut state| state.tell_suspender(pid, reference, SuspendOutcome::Badarg));
+            if let Some(message) = told {
+                self.signal_self(message);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the process is there.
+    fn may_suspend(&self, pid: Pid) -> Result<bool, SuspendError> {
         if pid == self.pid {
             return Err(SuspendError::Myself);
         }
@@ -82,39 +171,34 @@ impl Context {
             state.rare.as_ref().is_some_and(|rare| rare.is_native)
         });
         match is_native {
-            None => return Err(SuspendError::NoProcess),
-            Some(true) => return Err(SuspendError::Native),
-            Some(false) => {}
+            Some(true) => Err(SuspendError::Native),
+            is_native => Ok(is_native.is_some()),
         }
-        let count = {
-            let mut state = self.state().ok_or(SuspendError::NoProcess)?;
-            let suspending = &mut state.rare().suspending;
-            let count = suspending.get(&pid).copied().unwrap_or(0);
-            if count > 0 && options.unless_suspending {
-                return Ok(false);
-            }
-            suspending.insert(pid, count + 1);
-            count
-        };
+    }
+
+    /// Step 1, but for the signal. `always`: one is sent for a suspension that stands, too.
+    fn count_suspension(
+        &self,
+        pid: Pid,
+        options: SuspendOptions,
+        always: bool,
+    ) -> Result<Asked, SuspendError> {
         let reference = self.make_ref();
-        let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
-        if options.asynchronous {
-            if count == 0 && self.core().deliver(pid, suspend).is_err() {
-                self.forget_suspending(pid);
-                return Err(SuspendError::NoProcess);
-            }
-            return Ok(true);
+        let limit = self.core().max_suspensions;
+        let mut state = self.state().ok_or(SuspendError::NoProcess)?;
+        let count = state.suspend_count(pid);
+        if count > 0 && options.unless_suspending {
+            return Ok(Asked::Stands);
         }
-        // Also of one that is suspended already: it may be on its way there.
-        let suspended = match self.begin_request(pid, reference, suspend) {
-            Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
-            Err(_) => false,
-        };
-        if !suspended {
-            self.forget_suspending(pid);
-            return Err(SuspendError::NoProcess);
+        if count >= limit {
+            return Err(SuspendError::Limit { limit });
         }
-        Ok(true)
+        if count > 0 && !always {
+            state.set_suspend_count(pid, count + 1);
+            return Ok(Asked::Counted);
+        }
+        state.suspends(pid, count + 1, reference);
+        Ok(Asked::Send(reference))
     }
 
     /// Takes one suspension back. `resume_process/1`.
@@ -128,12 +212,11 @@ impl Context {
         }
         {
             let mut state = self.state().ok_or(SuspendError::NoProcess)?;
-            let suspending = &mut state.rare().suspending;
-            match suspending.get(&pid).copied() {
-                None => return Err(SuspendError::NotSuspended),
-                Some(1) => drop(suspending.remove(&pid)),
-                Some(count) => {
-                    suspending.insert(pid, count - 1);
+            match state.suspend_count(pid) {
+                0 => return Err(SuspendError::NotSuspended),
+                1 => drop(state.rare().suspending.remove(&pid)),
+                count => {
+                    state.set_suspend_count(pid, count - 1);
                     return Ok(());
                 }
             }

@@ -382,6 +382,11 @@ impl Future for Sleep<'_> {
         let Some(mut state) = this.cx.waiting_state() else {
             return this.cx.wait_in_vain(task);
         };
-        this.alarm.poll(this.cx, &mut state, task)
+        let over = this.alarm.poll(this.cx, &mut state, task);
+        drop(state);
+        if over.is_ready() {
+            this.cx.trace_timeout();
+        }
+        over
     }
 }

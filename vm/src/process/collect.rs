@@ -29,6 +29,7 @@ use super::{Attention, Process, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
+use crate::trace;
 
 /// Work of a collection between two looks at the slice, in words: some 20 us.
 const STEP_WORDS: usize = 20_000;
@@ -47,7 +48,7 @@ pub(crate) fn reductions_for(words: usize) -> u32 {
 
 /// Collects, step by step, where nothing can be awaited: it gives way at checkpoints.
 pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
-    let before = heap.words();
+    let before = core.collection_begins(pid, heap);
     let mut collection = heap.collection();
     while !collection.is_finished() {
         // The destructors of native resources are the program's.
@@ -56,7 +57,7 @@ pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
         otp_scheduler::checkpoint(reductions_for(done).max(1));
     }
     drop(collection);
-    core.count_collection(before, heap.words());
+    core.collection_ends(pid, heap, before);
 }
 
 impl Process {
@@ -86,7 +87,7 @@ impl Process {
             (resting, taken)
         };
         for (from, reference) in resting {
-            let answer = envelope::signal(Kind::Reply, pid, reference);
+            let answer = envelope::signal(Kind::Suspended, pid, reference);
             self.core().signal(from, answer);
         }
         if let Some((mut heap, requests)) = taken {
@@ -138,9 +139,7 @@ impl Process {
 
 fn answer(core: &Core, pid: Pid, requests: Vec<CollectRequest>) {
     for request in requests {
-        if let Some(answer) = request.answer(pid) {
-            core.signal(request.from, answer);
-        }
+        core.signal(request.from, request.answer(pid));
     }
 }
 
@@ -167,7 +166,7 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                     patience = (patience * 2).min(PATIENCE_MAX);
                 }
                 Begun::Held(mut held) => {
-                    let before = held.heap.words();
+                    let before = core.collection_begins(pid, &held.heap);
                     let mut collection = held.heap.collection();
                     while !collection.is_finished() {
                         let mut done = 0;
@@ -175,7 +174,7 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                         otp_scheduler::proceed(reductions_for(done).max(1)).await;
                     }
                     drop(collection);
-                    core.count_collection(before, held.heap.words());
+                    core.collection_ends(pid, &held.heap, before);
                     let requests = mem::take(&mut held.requests);
                     drop(held);
                     answer(&core, pid, requests);
@@ -262,12 +261,19 @@ fn begin(core: &Arc<Core>, pid: Pid) -> Begun {
 }
 
 impl Core {
-    /// Of any heap in the VM, for the statistics.
-    pub(crate) fn count_collection(&self, words_before: usize, words: usize) {
-        let reclaimed = words_before.saturating_sub(words) as u64;
+    /// Tells whoever traces it; gives the heap's words, for its end.
+    fn collection_begins(&self, pid: Pid, heap: &Heap) -> usize {
+        trace::collection(self, pid, heap, None);
+        heap.words()
+    }
+
+    /// The same, and counts it, for the statistics.
+    fn collection_ends(&self, pid: Pid, heap: &Heap, words_before: usize) {
+        let reclaimed = words_before.saturating_sub(heap.words());
         self.counts.collections.fetch_add(1, Ordering::Relaxed);
         self.counts
             .words_reclaimed
-            .fetch_add(reclaimed, Ordering::Relaxed);
+            .fetch_add(reclaimed as u64, Ordering::Relaxed);
+        trace::collection(self, pid, heap, Some(reclaimed));
     }
 }

@@ -11,10 +11,11 @@ use otp_heap::{Pid, Ref};
 
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
-use super::{Answer, Attention, Process, State};
+use super::{Answer, Attention, Process, State, SuspendOutcome};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
+use crate::trace::Event;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
 /// Nearly always nothing, and then it costs nothing.
@@ -67,14 +68,14 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if self.attention().has(Attention::LIMITED) {
-            return self.drain_limited(state, arrived);
+        if self.attention().has(Attention::COUNTS_MAIL) {
+            return self.drain_watched(state, arrived);
         }
         if care.is_plain() && state.receiver.is_none() {
             state.inbox.append(arrived);
             return Leftovers::default();
         }
-        self.sort(state, arrived)
+        self.sort::<false>(state, arrived)
     }
 
     /// Takes in everything that waits, and then a signal that the process sends itself: nobody else can put anything
@@ -83,14 +84,17 @@ impl Process {
         self.note(Attention::HOLDS);
         let (mut arrived, _) = self.mailbox.take();
         arrived.push_back(signal);
-        self.sort(state, arrived)
+        self.sort_told(state, arrived)
     }
 
-    /// With a limit on what the process keeps, messages included.
+    /// With a limit on what the process keeps, messages included; or for who traces it.
     #[cold]
-    fn drain_limited(&self, state: &mut State, arrived: Queue) -> Leftovers {
+    fn drain_watched(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        if !self.attention().has(Attention::LIMITED) {
+            return self.sort_told(state, arrived);
+        }
         self.count_mail(state, &arrived);
-        let mut leftovers = self.sort(state, arrived);
+        let mut leftovers = self.sort_told(state, arrived);
         if let (Some(excess), Some(pid)) = (self.check_limit(state), self.pid()) {
             let told = Box::new((NonNull::from(self), pid, excess));
             leftovers.remains().excess = Some(told);
@@ -98,12 +102,20 @@ impl Process {
         leftovers
     }
 
+    fn sort_told(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        match self.is_traced() {
+            true => self.sort::<true>(state, arrived),
+            false => self.sort::<false>(state, arrived),
+        }
+    }
+
+    /// Twice, so that a process that is not traced pays nothing for it.
     #[inline(never)]
-    fn sort(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
+    fn sort<const TRACED: bool>(&self, state: &mut State, mut arrived: Queue) -> Leftovers {
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in(state, parcel) {
+            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel) {
                 leftovers.remains().garbage.push_back(unwanted);
             }
         }
@@ -115,7 +127,7 @@ impl Process {
     }
 
     /// Handles one parcel; gives it back when nobody wants it.
-    fn take_in(&self, state: &mut State, mut parcel: Parcel) -> Option<Parcel> {
+    fn take_in<const TRACED: bool>(&self, state: &mut State, mut parcel: Parcel) -> Option<Parcel> {
         let Envelope {
             from,
             reference,
@@ -127,7 +139,13 @@ impl Process {
             Kind::Call => {
                 state.monitored_by.insert(reference, from);
             }
-            Kind::Reply => return answer(state, reference, parcel),
+            Kind::Reply => {
+                // An answer of the VM's is no tuple, and no message either.
+                if TRACED && parcel.root().as_tuple().is_some() && awaits(state, reference) {
+                    self.trace_received(state, &parcel);
+                }
+                return answer(state, reference, parcel);
+            }
             Kind::Down => {
                 if let Some(request) = state.requests.get_mut(&reference) {
                     let reason = envelope::reason_of(&parcel);
@@ -138,7 +156,10 @@ impl Process {
                 // Else demonitored meanwhile.
                 match state.remove_monitor(self.core(), reference) {
                     Some((_, extras)) => parcel = extras.retell(parcel),
-                    None => return Some(parcel),
+                    None => match state.tell_suspender(from, reference, SuspendOutcome::Exited) {
+                        Some(message) => parcel = message,
+                        None => return Some(parcel),
+                    },
                 }
             }
             Kind::Alias => {
@@ -172,6 +193,12 @@ impl Process {
                     if !reason.is_normal() {
                         self.doom(state, reason);
                     }
+                }
+                // Of one that ends by it, nothing more is told.
+                if TRACED {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
+                if !state.trap_exit {
                     return Some(parcel);
                 }
             }
@@ -179,14 +206,17 @@ impl Process {
                 // Once its end is decided it is as good as gone, as for `AliveRequest`.
                 if state.exit.is_some() && !state.is_linked(from) {
                     refuse_link(self.core(), self.pid()?, from);
-                } else {
-                    state.linked_from(from);
+                } else if state.linked_from(from) && TRACED {
+                    self.trace_signal(state, Event::GettingLinked(from));
                 }
                 return Some(parcel);
             }
             Kind::Unlink => {
-                state.links.remove(&from);
+                let was_linked = state.links.remove(&from).is_some();
                 acknowledge_unlink(self.core(), self.pid()?, from, reference);
+                if TRACED && was_linked {
+                    self.trace_signal(state, Event::GettingUnlinked(from));
+                }
                 return Some(parcel);
             }
             Kind::UnlinkAck => {
@@ -210,6 +240,10 @@ impl Process {
                 self.note(Attention::ASKED);
                 return Some(parcel);
             }
+            Kind::Suspended => match state.rests(from, reference) {
+                Some(message) => parcel = message,
+                None => return answer(state, reference, parcel),
+            },
             Kind::Resume => {
                 let suspenders = &mut state.rare().suspenders;
                 if suspenders.remove(&from).is_some() && suspenders.is_empty() {
@@ -241,6 +275,9 @@ impl Process {
                 return Some(parcel);
             }
         }
+        if TRACED {
+            self.trace_received(state, &parcel);
+        }
         state.inbox.push_back(parcel);
         None
     }
@@ -253,6 +290,12 @@ impl Process {
         // the signal woke has already found the mailbox empty.
         self.wake();
     }
+}
+
+/// Whether a reply to that request is wanted still.
+fn awaits(state: &mut State, reference: Ref) -> bool {
+    let request = state.requests.get_mut(&reference);
+    request.is_some_and(|request| request.answer.is_none())
 }
 
 /// Files a reply with its request; gives it back when the request is over.

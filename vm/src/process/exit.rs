@@ -32,6 +32,7 @@ use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::mailbox::Queue;
+use crate::trace::Event;
 
 impl Process {
     /// Ends a process that will never run again.
@@ -102,6 +103,7 @@ impl Process {
     pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
         let (timer, owns_tables, has_name) = {
             let mut state = self.lock();
+            state.trace(core, pid, Event::Exit(reason));
             let rare = state.rare.as_deref();
             let owned = rare.map_or((false, false), |rare| {
                 (rare.owns_tables, rare.name.is_some())
@@ -115,9 +117,12 @@ impl Process {
             core.tables_of_the_dead(pid);
         }
         if has_name {
-            let name = self.lock().rare.as_mut().and_then(|rare| rare.name.take());
-            if let Some(name) = name {
-                core.names.forget(name, pid);
+            let mut state = self.lock();
+            let name = state.rare.as_mut().and_then(|rare| rare.name.take());
+            if let Some(name) = name
+                && core.names.forget(name, pid)
+            {
+                state.trace(core, pid, Event::Unregister(name));
             }
         }
 

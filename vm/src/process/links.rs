@@ -50,11 +50,9 @@ impl State {
         }
     }
 
-    /// A link signal has come.
-    pub(super) fn linked_from(&mut self, pid: Pid) {
-        if !self.is_unlinking(pid) {
-            self.links.insert(pid, ());
-        }
+    /// A link signal has come. Whether it made a link.
+    pub(super) fn linked_from(&mut self, pid: Pid) -> bool {
+        !self.is_unlinking(pid) && self.links.insert(pid, ()).is_none()
     }
 
     pub(super) fn is_linked(&self, pid: Pid) -> bool {
@@ -118,7 +116,9 @@ mod tests {
             };
             let (state, other) = (&mut self.states[side], PIDS[1 - side]);
             match kind {
-                Kind::Link => state.linked_from(other),
+                Kind::Link => {
+                    state.linked_from(other);
+                }
                 Kind::Unlink => {
                     state.links.remove(&other);
                     self.sent[side].push_back((Kind::UnlinkAck, number));

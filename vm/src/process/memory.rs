@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use otp_heap::{Heap, OwnedTerm, Pid, Ref};
 
 use super::{Attention, Process, State};
-use crate::envelope::{self, Envelope, Kind};
+use crate::envelope::{self, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
 use crate::max_heap_size::MaxHeapSize;
@@ -142,10 +142,9 @@ pub(crate) struct CollectRequest {
 }
 
 impl CollectRequest {
-    /// `{Ref, Bool}`, through the request's alias. Whoever asked may be gone; then nobody waits for the answer.
-    pub(crate) fn answer(&self, by: Pid) -> Option<envelope::Parcel> {
-        let envelope = Envelope::new(Kind::Reply, by, self.reference);
-        otp_heap::to_block(envelope, &(self.reference, true)).ok()
+    /// Through the request's alias. Whoever asked may be gone; then nobody waits for the answer.
+    pub(crate) fn answer(&self, by: Pid) -> Parcel {
+        envelope::signal(Kind::Reply, by, self.reference)
     }
 }
 

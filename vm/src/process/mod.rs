@@ -15,6 +15,7 @@ pub(crate) mod memory;
 mod monitors;
 mod panics;
 mod run;
+mod suspensions;
 pub(crate) mod table;
 mod waker;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
-use otp_heap::{Atom, Pid, Ref};
+use otp_heap::{Atom, OwnedTerm, Pid, Ref};
 use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
 
@@ -41,16 +42,18 @@ use crate::message_queue::MessageQueueData;
 use crate::origin::{Origin, Parent};
 use crate::process_info::Status;
 use crate::small_map::SmallMap;
+use crate::trace::Mark;
 
 pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use panics::{
-    ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
+    ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
 pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
+pub(crate) use suspensions::{SuspendOutcome, Suspension};
 pub(crate) use waker::own_waker_matches;
 
 /// The name of a type: a word, where the text would be two.
@@ -133,13 +136,20 @@ impl Attention {
     pub(crate) const ASKED: Self = Self(256);
     /// It has a limit on what it keeps.
     pub(crate) const LIMITED: Self = Self(512);
+    /// `Rare::marks` has some: see `trace`.
+    pub(crate) const TRACED: Self = Self(1024);
     /// The body is not to run.
     pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
     /// What a slice looks at once the body has given way.
-    pub(crate) const AFTER: Self = Self(Self::DOOMED.0 | Self::TURNS.0 | Self::ASKED.0);
+    pub(crate) const AFTER: Self =
+        Self(Self::DOOMED.0 | Self::TURNS.0 | Self::ASKED.0 | Self::TRACED.0);
     /// What a slice looks at before it runs the body.
     pub(crate) const UNUSUAL: Self =
-        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0);
+        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0 | Self::TRACED.0);
+    /// What a drain looks at.
+    pub(crate) const COUNTS_MAIL: Self = Self(Self::LIMITED.0 | Self::TRACED.0);
+    /// What a send looks at: one that was ended is doomed.
+    pub(crate) const WATCHED: Self = Self(Self::DOOMED.0 | Self::TRACED.0);
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {
@@ -214,6 +224,8 @@ pub(crate) struct Rare {
     pub(crate) next_body: Option<NextBody>,
     /// What those that it starts share.
     pub(crate) child_origin: Option<Arc<Origin>>,
+    /// Who traces it.
+    pub(crate) marks: Vec<Mark>,
     /// Called when everybody has been told.
     pub(crate) on_exit: Option<OnExit>,
     /// What it keeps as terms, and its limit.
@@ -222,8 +234,10 @@ pub(crate) struct Rare {
     pub(crate) group_leader: Option<Pid>,
     /// Who has suspended it.
     pub(crate) suspenders: SmallMap<Pid, ()>,
-    /// Whom it has suspended, and how often.
-    pub(crate) suspending: SmallMap<Pid, u32>,
+    /// Whom it has suspended.
+    pub(crate) suspending: SmallMap<Pid, Suspension>,
+    /// What the messages about suspensions say that it waits for.
+    suspend_tags: SmallMap<Ref, Arc<OwnedTerm>>,
     /// Who waits until it rests.
     pub(crate) rest_awaited: Vec<(Pid, Ref)>,
     pub(crate) is_native: bool,
@@ -386,6 +400,10 @@ impl Process {
         if native.is_some() {
             state.rare().is_native = true;
         }
+        if !start.marks.is_empty() {
+            state.rare().marks = start.marks;
+            self.note(Attention::TRACED);
+        }
         if start.link {
             state.links.insert(start.parent, ());
         }
@@ -497,6 +515,8 @@ pub(crate) struct Start {
     /// Made of the options.
     pub(crate) memory: Option<Box<Memory>>,
     pub(crate) group_leader: Option<Pid>,
+    /// Who traces it from its beginning.
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl Default for Start {
@@ -515,6 +535,7 @@ impl Default for Start {
             memory_options: None,
             memory: None,
             group_leader: None,
+            marks: Vec::new(),
         }
     }
 }

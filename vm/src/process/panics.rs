@@ -81,6 +81,19 @@ pub(crate) fn quietly(pid: Pid, call: impl FnOnce()) {
     }
 }
 
+/// Calls a trace handler of the program's; false if it panicked, which is reported.
+pub(crate) fn handler_returns(call: impl FnOnce()) -> bool {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else {
+        return true;
+    };
+    let (message, location, _) = describe(payload);
+    report(|| {
+        tracing::error!(target: "otp_vm::crash", %message, %location,
+            "a trace handler panicked: its session is switched off");
+    });
+    false
+}
+
 /// Logs. A subscriber that panics must not keep a process from its end, nor the VM from its own.
 pub(crate) fn report(log: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {

@@ -79,13 +79,13 @@ unsafe fn run(header: NonNull<Header>) -> Step {
 /// Takes in signals, polls the body once, and says whether the process ends.
 #[inline]
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
-    match signals(process, pid) {
+    match signals(process, pid, true) {
         Before::Run => {}
-        Before::Rest => return None,
+        Before::Rest => return rest(process, pid),
         Before::End(reason) => return Some(reason),
     }
     if process.attention().has(Attention::HIBERNATED) && process.sleeps_on(pid) {
-        return None;
+        return rest(process, pid);
     }
     let waker = waker::borrowed(process);
     let mut cx = task::Context::from_waker(&waker);
@@ -131,7 +131,7 @@ pub(crate) fn end_of_native() -> Option<ExitReason> {
     let (pid, process) = CURRENT.get()?;
     // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
     let process = unsafe { process.as_ref() };
-    match signals(process, pid) {
+    match signals(process, pid, false) {
         Before::Run | Before::Rest => None,
         Before::End(reason) => Some(reason),
     }
@@ -146,25 +146,29 @@ enum Before {
 }
 
 /// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some,
-/// but for those that a receive waits for which only a drain wakes.
+/// but for those that a receive waits for which only a drain wakes, and those of a process that is traced: that they
+/// came is told when they are taken in. `begins`: the slice does.
 #[inline]
-fn signals(process: &Process, pid: Pid) -> Before {
+fn signals(process: &Process, pid: Pid, begins: bool) -> Before {
     let attention = process.attention();
     if attention.has(Attention::DOOMED) {
         return Before::End(process.reason_to_end(pid));
     }
     if process.mailbox.has_signal() || attention.has(Attention::UNUSUAL) {
-        return take_in(process, pid);
+        return take_in(process, pid, begins);
     }
     Before::Run
 }
 
 #[cold]
-fn take_in(process: &Process, pid: Pid) -> Before {
+fn take_in(process: &Process, pid: Pid, begins: bool) -> Before {
     let (leftovers, exit) = {
         let mut state = process.lock();
         if process.is_claimed(&state, pid) {
             return Before::End(ExitReason::killed());
+        }
+        if begins && process.is_traced() {
+            process.trace_in(&mut state, pid);
         }
         let leftovers = process.drain(&mut state);
         (leftovers, state.exit.clone())
@@ -195,6 +199,15 @@ fn after(process: &Process, pid: Pid) -> Option<ExitReason> {
     }
     if attention.has(Attention::TURNS) {
         process.fall_asleep(pid);
+    }
+    rest(process, pid)
+}
+
+/// The slice ends.
+#[cold]
+fn rest(process: &Process, pid: Pid) -> Option<ExitReason> {
+    if process.is_traced() {
+        process.trace_out(pid);
     }
     None
 }

@@ -315,7 +315,7 @@ fn suspensions_are_counted_and_vanish_with_who_made_them() {
         assert_eq!(cx.suspend_process(pid, plain).await, Ok(true));
         let unless = plain.unless_suspending();
         assert_eq!(cx.suspend_process(pid, unless).await, Ok(false));
-        assert_eq!(cx.process_info(me).unwrap().suspending, [(pid, 2)]);
+        assert_eq!(cx.process_info(me).unwrap().suspending, [(pid, 2, 0)]);
         cx.resume_process(pid).unwrap();
         assert!(is_suspended(&cx));
         let (other, monitor) = cx

@@ -340,7 +340,7 @@ fn process_info_smoke_all() {
         assert_eq!(all.root().list_len(), Some(InfoItem::ALL.len()));
         let info = cx.process_info(pid).unwrap();
         assert_eq!((info.message_queue_len, info.dictionary.len()), (10, 3));
-        assert_eq!(info.suspending, [(other, 1)]);
+        assert_eq!(info.suspending, [(other, 1, 0)]);
         assert_eq!(info.links.len(), 2);
         assert_eq!(info.monitors[0].1, me);
         assert!(info.heap.binary_bytes >= 1000 && info.heap.mbuf_size > 1000);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Pid, Priority, REDUCTIONS_PER_SLICE, SpawnOptions, Timeout};
+use otp_vm::{
+    Context, ExitReason, Pid, Priority, REDUCTIONS_PER_SLICE, Ref, SpawnOptions, Status, Timeout,
+    TraceFlags,
+};
 
 use crate::common::{bounded, down, expect, run};
 
@@ -62,6 +65,63 @@ fn r#yield() {
         assert_eq!(turns, 5);
         // A resumption costs ten.
         assert!(used < 4 * 10 + 30, "{used}");
+    });
+}
+
+#[test]
+fn yield2() {
+    run(|mut cx| async move {
+        let me = cx.pid();
+        let (yields, monitor) = cx
+            .spawn_monitor(move |mut cx| async move {
+                expect::<()>(&mut cx).await;
+                let before = cx.reductions();
+                for _ in 0..4 {
+                    cx.yield_now().await;
+                }
+                let used = cx.reductions() - before;
+                let reference = cx.make_ref();
+                cx.send(me, &(used, reference)).unwrap();
+                ExitReason::new(&reference)
+            })
+            .unwrap();
+        // So that its first slice is no part of the trace.
+        while cx.process_info(yields).unwrap().status != Status::Waiting {
+            cx.yield_now().await;
+        }
+        let flags = TraceFlags::RUNNING | TraceFlags::PROCS;
+        assert_eq!(cx.trace(yields, flags), Ok(1));
+        cx.send(yields, &()).unwrap();
+        let reference: Ref = down(&mut cx, monitor).await.decode().unwrap();
+        let delivered = cx.trace_delivered(yields);
+        let mut events = Vec::new();
+        let mut used = None;
+        loop {
+            let message = cx.receive().await;
+            if let Ok((reductions, by)) = message.decode::<(u64, Ref)>() {
+                assert_eq!(by, reference);
+                used = Some(reductions);
+                continue;
+            }
+            let text = message.to_string();
+            if text == format!("{{trace_delivered,{yields},{delivered}}}") {
+                break;
+            }
+            let head = format!("{{trace,{yields},");
+            let event = text.strip_prefix(&head).expect("an event of it");
+            events.push(event.split(',').next().unwrap().to_owned());
+            if event.starts_with("exit") {
+                assert_eq!(event, format!("exit,{reference}}}"));
+            }
+        }
+        let mut expected = vec!["in"];
+        expected.extend(["out", "in"].repeat(4));
+        expected.push("exit");
+        assert_eq!(events, expected);
+        // A resumption costs ten.
+        let used = used.unwrap();
+        assert!(0 < used && used < 4 * 10 + 30, "{used}");
+        assert_eq!(cx.message_queue_len(), 0);
     });
 }
 
