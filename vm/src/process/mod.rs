@@ -4,6 +4,7 @@
 //! so a late look at it finds another incarnation, never foreign memory. What a late look may do
 //! is bounded by an epoch: see [`table`].
 
+mod aborts;
 pub(crate) mod body;
 pub(crate) mod collect;
 mod deputy;
