@@ -12,6 +12,7 @@ mod drain;
 mod exit;
 mod hibernate;
 mod links;
+pub(crate) mod listing;
 pub(crate) mod memory;
 mod monitors;
 mod panics;
@@ -51,7 +52,7 @@ pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
-pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
+pub(crate) use run::{end_of_native, reductions_here, reductions_of_slice, waits_in_vain_again};
 pub(crate) use waker::own_waker_matches;
 
 /// The name of a type: a word, where the text would be two.
@@ -203,6 +204,8 @@ pub(crate) struct State {
 pub(crate) struct Rare {
     pub(crate) name: Option<Atom>,
     pub(crate) owns_tables: bool,
+    /// It has blocked the other schedulers.
+    pub(crate) blocks_schedulers: bool,
     /// Links that this process takes back, and under what number: `links`.
     unlinking: SmallMap<Pid, Ref>,
     /// Monitors that it holds by name or with a tag.
