@@ -155,7 +155,7 @@ pub use limits::{
 #[doc(hidden)]
 pub use macros::support as __macros;
 pub use map::{Map, MapIter};
-pub use memory::{AtomBytes, shared_binary_bytes};
+pub use memory::{AtomBytes, allocator_bytes, shared_binary_bytes};
 pub use native::Native;
 pub use num_bigint;
 pub use number::BigInt;

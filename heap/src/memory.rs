@@ -1,6 +1,7 @@
 //! What the terms of a program take outside of its blocks: shared binaries, and the table of atoms.
 
 use std::cell::Cell;
+use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 /// Parts of the count of shared bytes, so that threads seldom meet. Chosen by feel: as many as a large machine's
@@ -53,6 +54,48 @@ pub fn shared_binary_bytes() -> usize {
     let parts = SHARED_BYTES.iter();
     let sum: i64 = parts.map(|part| part.0.load(Ordering::Relaxed)).sum();
     usize::try_from(sum).unwrap_or(0)
+}
+
+unsafe extern "C" {
+    /// Of mimalloc, which this crate links: it writes where it is given room. The sixth is what we want, the rest may be
+    /// null.
+    fn mi_process_info(
+        elapsed_ms: *mut usize,
+        user_ms: *mut usize,
+        system_ms: *mut usize,
+        current_rss: *mut usize,
+        peak_rss: *mut usize,
+        current_commit: *mut usize,
+        peak_commit: *mut usize,
+        page_faults: *mut usize,
+    );
+}
+
+/// Bytes that mimalloc has from the system at this moment, what lies free in it included. All blocks of terms come from
+/// it; the rest of the program's memory does if it is the global allocator, too.
+///
+/// ```
+/// let term = otp_heap::to_term(&vec![1_u8; 1000])?;
+/// assert!(otp_heap::allocator_bytes() >= term.bytes());
+/// # Ok::<(), otp_heap::EncodeError>(())
+/// ```
+pub fn allocator_bytes() -> usize {
+    let mut committed = 0;
+    let nothing = ptr::null_mut();
+    // SAFETY: room for one number, and it takes null for those not wanted.
+    unsafe {
+        mi_process_info(
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            &raw mut committed,
+            nothing,
+            nothing,
+        );
+    }
+    committed
 }
 
 /// Bytes of the table of atoms: see [`atom_bytes`](crate::atom_bytes).

@@ -668,3 +668,40 @@ fn live(core: &Arc<Core>, number: usize) {
     pool.state.lock().threads.retain(|&(one, _)| one != number);
     core.thread_ended();
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    struct Tells(Sender<Priority>, Priority);
+
+    impl Job for Tells {
+        fn run(self: Box<Self>) {
+            self.0.send(self.1).unwrap();
+        }
+    }
+
+    #[test]
+    fn high_closures_go_first_and_low_ones_each_eighth_turn() {
+        use Priority::{High, Low, Max, Normal};
+
+        let (out, told) = channel();
+        let mut lanes = Lanes::default();
+        for priority in [Low, Normal].repeat(10).into_iter().chain([High, Max]) {
+            lanes.push(priority, Box::new(Tells(out.clone(), priority)));
+        }
+        while let Some(job) = lanes.pop() {
+            job.run();
+        }
+        let mut order: Vec<Priority> = told.try_iter().collect();
+        let rest = order.split_off(2);
+        assert_eq!(order, [High, Max]);
+        let first_low = rest.iter().position(|&one| one == Low).unwrap();
+        assert_eq!(first_low, TURNS_BEFORE_LOW as usize);
+        assert_eq!(rest[first_low + 1..first_low + 4], [Normal; 3]);
+        // Nothing else waits any more.
+        assert_eq!(rest[first_low + 4..], [Low; 9]);
+    }
+}

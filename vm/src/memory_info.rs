@@ -35,6 +35,10 @@ pub struct MemoryInfo {
     pub ets: usize,
     /// Timers that wait to send, with their messages; those in the scheduler's wheel are not counted again.
     pub timers: usize,
+    /// What the VM's allocator, mimalloc, has from the system, for all VMs of the program: messages, heaps, rows and
+    /// shared binaries, with what lies free in it; and the program's other memory if it installs
+    /// [`AccountingAllocator`](crate::AccountingAllocator). No part of `total`, which counts by kind.
+    pub allocator: usize,
 }
 
 impl MemoryInfo {
@@ -114,6 +118,7 @@ impl Vm {
             binary,
             ets,
             timers,
+            allocator: otp_heap::allocator_bytes(),
         }
     }
 }

@@ -98,6 +98,45 @@ fn a_panic_during_another_names_the_process() {
     }
 }
 
+/// A handler that the program had before is called after the line, and decides what comes then.
+#[test]
+fn a_handler_that_was_there_before_is_called() {
+    extern "C" fn before(_signal: i32) {
+        let text = b"the handler before\n";
+        // SAFETY: bytes of that length.
+        unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    }
+    let test = "a_handler_that_was_there_before_is_called";
+    if std::env::var(HOW).as_deref() == Ok(test) {
+        // SAFETY: the handler only writes.
+        unsafe { libc::signal(libc::SIGABRT, before as *const () as usize) };
+    }
+    if let Some(text) = aborting(test, || std::process::abort()) {
+        is_named(&text, "");
+        assert!(text.ends_with("the handler before\n"), "{text}");
+    }
+}
+
+/// It says nothing about the code that runs when it comes.
+#[test]
+fn a_signal_from_outside_names_nobody() {
+    let test = "a_signal_from_outside_names_nobody";
+    if std::env::var(HOW).as_deref() == Ok(test) {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        vm.run(|_| async {
+            // Another program sends it.
+            let kill = format!("kill -ABRT {}", std::process::id());
+            drop(Command::new("sh").args(["-c", &kill]).status());
+            loop {
+                black_box(());
+            }
+        })
+        .wait()
+        .unwrap();
+    }
+    assert!(!aborts(test).contains("otp-vm:"));
+}
+
 /// Nobody's code in particular: no line, and the program ends as it would have.
 #[test]
 fn an_abort_of_the_hosts_names_nobody() {

@@ -14,6 +14,7 @@ fn is_a_sum(memory: &MemoryInfo) {
     assert!(memory.atom_used <= memory.atom);
     let parts = memory.atom + memory.binary + memory.ets + memory.timers;
     assert!(parts <= memory.system, "{memory:?}");
+    assert!(memory.allocator >= memory.heaps + memory.ets, "{memory:?}");
 }
 
 #[test]
