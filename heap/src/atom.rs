@@ -10,6 +10,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::atoms::PRESET;
 use crate::limits::{ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, DEFAULT_ATOM_LIMIT};
+use crate::memory::AtomBytes;
 use crate::{AtomError, embed, key_hash, text};
 
 /// An atom. Two atoms are equal exactly if their names are; `Ord` is by name, as in Erlang.
@@ -40,8 +41,10 @@ impl Atom {
         let count = table.atoms.len() as u32;
         let limit = table.limit.unwrap_or(DEFAULT_ATOM_LIMIT);
         if count >= limit {
+            table.refused += 1;
             return Err(AtomError::TableFull { limit });
         }
+        table.name_bytes += name.len();
         let name: &'static str = Box::leak(name.into());
         slot(count).get_or_init(|| Entry::new(name));
         table.atoms.insert(name, Atom(count));
@@ -119,8 +122,41 @@ pub fn atom_count() -> (u32, u32) {
     )
 }
 
+/// Names that could not be made atoms so far, since the table was at its limit.
+pub fn atoms_refused() -> u64 {
+    TABLE.read().unwrap_or_else(PoisonError::into_inner).refused
+}
+
+/// Bytes of the table of atoms; the preset names lie in the program's image, and don't count. Mirrors
+/// `erlang:memory([atom, atom_used])`.
+///
+/// ```
+/// let before = otp_heap::atom_bytes();
+/// otp_heap::Atom::new("an atom that nobody has made before")?;
+/// let after = otp_heap::atom_bytes();
+/// assert!(after.used > before.used && after.allocated >= after.used);
+/// # Ok::<(), otp_heap::AtomError>(())
+/// ```
+pub fn atom_bytes() -> AtomBytes {
+    let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+    let (atoms, room, names) = (table.atoms.len(), table.atoms.capacity(), table.name_bytes);
+    drop(table);
+    let by_name = size_of::<(&str, Atom)>() + 1;
+    let chunks = SLOTS.iter().filter_map(OnceLock::get);
+    let by_index: usize = chunks.map(|chunk| size_of_val(&**chunk)).sum();
+    let atoms_by_index = atoms.saturating_sub(PRESET.len()) * size_of::<OnceLock<Entry>>();
+    AtomBytes {
+        allocated: names + room * by_name + by_index,
+        used: names + atoms * by_name + atoms_by_index,
+    }
+}
+
 struct Table {
     atoms: HashMap<&'static str, Atom, foldhash::fast::RandomState>,
+    /// Of the names that were made.
+    name_bytes: usize,
+    /// How many found no room.
+    refused: u64,
     limit: Option<u32>,
 }
 
@@ -130,7 +166,12 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(|| {
         .zip(0..)
         .map(|(name, index)| (*name, Atom(index)))
         .collect();
-    RwLock::new(Table { atoms, limit: None })
+    RwLock::new(Table {
+        atoms,
+        name_bytes: 0,
+        refused: 0,
+        limit: None,
+    })
 });
 
 /// A name with its first eight bytes as a number, where most comparisons end; and its hash as a key of maps.

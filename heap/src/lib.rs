@@ -121,6 +121,7 @@ mod loan;
 mod macros;
 mod map;
 mod map_change;
+mod memory;
 mod native;
 mod number;
 mod off_heap;
@@ -135,7 +136,7 @@ mod text;
 mod trie;
 mod word;
 
-pub use atom::{Atom, atom_count, set_atom_limit};
+pub use atom::{Atom, atom_bytes, atom_count, atoms_refused, set_atom_limit};
 pub use binary::Binary;
 pub use block::{Block, OwnedTerm};
 pub use builder::{Builder, Making, Place};
@@ -154,6 +155,7 @@ pub use limits::{
 #[doc(hidden)]
 pub use macros::support as __macros;
 pub use map::{Map, MapIter};
+pub use memory::{AtomBytes, allocator_bytes, shared_binary_bytes};
 pub use native::Native;
 pub use num_bigint;
 pub use number::BigInt;

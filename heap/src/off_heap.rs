@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crate::CopyError;
 use crate::limits::BLOCK_WORDS_MAX;
+use crate::memory::count_shared;
 use crate::raw::{self, Space};
 use crate::word::{NATIVE, NATIVE_WORDS, SHARED_BINARY_WORDS, Word};
 
@@ -26,6 +27,8 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// taken over from a `Vec` stay where they are.
 struct Buffer {
     count: AtomicUsize,
+    /// Of the header and the bytes, wherever they lie.
+    size: usize,
     // Never read here: `SharedBytes` points into it, and it frees the bytes when it is dropped.
     _taken_over: Vec<u8>,
 }
@@ -33,12 +36,15 @@ struct Buffer {
 impl Buffer {
     /// A header with one reference, and room for so many bytes behind it.
     fn allocate(bytes: usize, taken_over: Vec<u8>) -> NonNull<Buffer> {
-        let size = size_of::<Buffer>() + bytes;
-        let buffer = raw::allocate(size, align_of::<Buffer>()).cast::<Buffer>();
+        let room = size_of::<Buffer>() + bytes;
+        let size = room + taken_over.capacity();
+        let buffer = raw::allocate(room, align_of::<Buffer>()).cast::<Buffer>();
+        count_shared(size as i64);
         // SAFETY: the allocation has room for the header, and its alignment.
         unsafe {
             buffer.write(Buffer {
                 count: AtomicUsize::new(1),
+                size,
                 _taken_over: taken_over,
             });
         }
@@ -156,6 +162,7 @@ impl Drop for SharedBytes {
         fence(Ordering::Acquire);
         // SAFETY: the count is at zero, so no one else reaches the buffer.
         unsafe {
+            count_shared(-(self.buffer.as_ref().size as i64));
             ptr::drop_in_place(self.buffer.as_ptr());
             raw::free(self.buffer.cast());
         }

@@ -1,6 +1,9 @@
 //! The limit on atoms belongs to the program, so its test is a program of its own.
 
-use otp_heap::{ATOM_LIMIT_MAX, Atom, AtomError, EncodeError, atom_count, set_atom_limit, to_term};
+use otp_heap::{
+    ATOM_LIMIT_MAX, Atom, AtomError, EncodeError, atom_count, atoms_refused, set_atom_limit,
+    to_term,
+};
 use serde::Serialize;
 
 #[test]
@@ -20,7 +23,10 @@ fn the_table_refuses_atoms_at_its_limit() {
     );
     let last = Atom::new("the last one").unwrap();
     let full = AtomError::TableFull { limit };
+    assert_eq!(atoms_refused(), 0);
     assert_eq!(Atom::new("one too many"), Err(full));
+    assert_eq!(atoms_refused(), 1);
+    assert!(full.to_string().contains("set_atom_limit"), "{full}");
     assert_eq!(Atom::new("the last one"), Ok(last));
     assert_eq!(atom_count(), (limit, limit));
 

@@ -6,6 +6,8 @@
 //! 1. A closure goes into the queue under the pool's lock, which counts it as *pending* until it has run. If more are
 //!    pending than there are threads, and there may be more threads, one more is wanted, and the maker (`threads.rs`)
 //!    is called: a thread made by somebody else might inherit the kernel's idle class.
+//!    The queue has lanes by the priority of the task that asks, and the channel only tells threads that there is
+//!    something: each sign in it stands for one closure in a lane, and goes in under the lock together with that.
 //! 2. A thread takes closures out of the queue until none came for a while. It ends if the others suffice for those
 //!    that are pending, which it finds under the lock: no closure is left without a thread.
 //! 3. Who finds the queue full waits in a line, first in, first out. Each closure taken out of the queue wakes the
@@ -35,8 +37,9 @@ use crate::core::Core;
 use crate::gate;
 use crate::lock::{Mutex, MutexGuard};
 use crate::panics::{drop_quietly, quietly};
+use crate::priority::Priority;
 use crate::promise::Promise;
-use crate::slot;
+use crate::slot::{self, Slot};
 use crate::task::{JoinError, JoinHandle, Joined, panicked};
 
 /// Threads of a blocking pool at most, unless set: each waits for a disk or a peer, and more than so many make neither
@@ -284,13 +287,14 @@ impl<F, T> Drop for Work<F, T> {
 
 pub(crate) struct Pool {
     limits: Limits,
-    queue: Receiver<Box<dyn Job>>,
+    signs: Receiver<()>,
     state: Mutex<State>,
 }
 
 struct State {
     /// None at the end.
-    sender: Option<Sender<Box<dyn Job>>>,
+    sender: Option<Sender<()>>,
+    lanes: Lanes,
     /// Closures in the queue, and those that run.
     pending: usize,
     /// Threads that are wanted, and not made yet.
@@ -302,6 +306,53 @@ struct State {
     /// Who waits for room, by ticket.
     line: VecDeque<(u64, Waker)>,
     tickets: u64,
+}
+
+/// The closures in the queue, by priority.
+#[derive(Default)]
+struct Lanes {
+    /// Of priority max and high: before all others.
+    high: VecDeque<Box<dyn Job>>,
+    normal: VecDeque<Box<dyn Job>>,
+    /// After so many of the others, one of these.
+    low: VecDeque<Box<dyn Job>>,
+    /// Since the last low one.
+    turns: u32,
+}
+
+/// While others wait a low closure gets each eighth turn, as OTP has it for processes in dirty native functions.
+const TURNS_BEFORE_LOW: u32 = 7;
+
+impl Lanes {
+    fn push(&mut self, priority: Priority, job: Box<dyn Job>) {
+        let lane = match priority {
+            Priority::Max | Priority::High => &mut self.high,
+            Priority::Normal => &mut self.normal,
+            Priority::Low => &mut self.low,
+        };
+        lane.push_back(job);
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn Job>> {
+        if let Some(job) = self.high.pop_front() {
+            return Some(job);
+        }
+        if self.normal.is_empty() || self.turns >= TURNS_BEFORE_LOW {
+            self.turns = 0;
+            if let Some(job) = self.low.pop_front() {
+                return Some(job);
+            }
+        }
+        self.turns += 1;
+        self.normal.pop_front()
+    }
+}
+
+/// Of the task that asks.
+fn priority_here() -> Priority {
+    slot::current()
+        .filter(|slot| slot.in_slice())
+        .map_or(Priority::Normal, Slot::task_priority)
 }
 
 impl fmt::Debug for Pool {
@@ -326,12 +377,13 @@ pub(crate) struct PoolFigures {
 
 impl Pool {
     pub(crate) fn new(limits: Limits) -> Pool {
-        let (sender, queue) = bounded(limits.queue);
+        let (sender, signs) = bounded(limits.queue);
         Pool {
             limits,
-            queue,
+            signs,
             state: Mutex::new(State {
                 sender: Some(sender),
+                lanes: Lanes::default(),
                 pending: 0,
                 wanted: 0,
                 threads: Vec::new(),
@@ -460,9 +512,10 @@ impl Pool {
     /// Under the lock, with room in the queue. True: the maker is to be called.
     fn put(&self, state: &mut State, job: Box<dyn Job>) -> bool {
         let sender = state.sender.as_ref().expect("looked at under this lock");
-        if let Err(error) = sender.try_send(job) {
+        if let Err(error) = sender.try_send(()) {
             unreachable!("there was room under the lock: {error}");
         }
+        state.lanes.push(priority_here(), job);
         state.pending += 1;
         let threads = state.threads.len() + state.wanted;
         let wants = state.pending > threads && threads < self.limits.threads;
@@ -533,7 +586,9 @@ impl Pool {
 
     /// After `close`: drops what no thread came for.
     pub(crate) fn clear(&self) {
-        self.queue.try_iter().for_each(drop_quietly);
+        let lanes = std::mem::take(&mut self.state.lock().lanes);
+        let left = [lanes.high, lanes.normal, lanes.low];
+        left.into_iter().flatten().for_each(drop_quietly);
     }
 
     /// Numbers of the threads that are there, the calling one apart.
@@ -546,7 +601,7 @@ impl Pool {
 
     pub(crate) fn figures(&self) -> PoolFigures {
         let state = self.state.lock();
-        let queued = self.queue.len();
+        let queued = self.signs.len();
         PoolFigures {
             threads: state.threads.len(),
             busy: state.pending.saturating_sub(queued),
@@ -581,12 +636,18 @@ fn live(core: &Arc<Core>, number: usize) {
     let pool = &core.blocking;
     pool.enter(number);
     loop {
-        match pool.queue.recv_timeout(pool.limits.idle) {
-            Ok(job) => {
-                let next = pool.state.lock().next_in_line();
+        match pool.signs.recv_timeout(pool.limits.idle) {
+            Ok(()) => {
+                let mut state = pool.state.lock();
+                let (job, next) = (state.lanes.pop(), state.next_in_line());
+                drop(state);
                 if let Some(next) = next {
                     wake_quietly(next);
                 }
+                let Some(job) = job else {
+                    // At the end: it was dropped by who cleared the lanes.
+                    continue;
+                };
                 // At the end it is dropped unrun. What its result does when nobody wants it, is the program's code,
                 // too.
                 let runs = !core.is_stopping();
@@ -606,4 +667,41 @@ fn live(core: &Arc<Core>, number: usize) {
     }
     pool.state.lock().threads.retain(|&(one, _)| one != number);
     core.thread_ended();
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    struct Tells(Sender<Priority>, Priority);
+
+    impl Job for Tells {
+        fn run(self: Box<Self>) {
+            self.0.send(self.1).unwrap();
+        }
+    }
+
+    #[test]
+    fn high_closures_go_first_and_low_ones_each_eighth_turn() {
+        use Priority::{High, Low, Max, Normal};
+
+        let (out, told) = channel();
+        let mut lanes = Lanes::default();
+        for priority in [Low, Normal].repeat(10).into_iter().chain([High, Max]) {
+            lanes.push(priority, Box::new(Tells(out.clone(), priority)));
+        }
+        while let Some(job) = lanes.pop() {
+            job.run();
+        }
+        let mut order: Vec<Priority> = told.try_iter().collect();
+        let rest = order.split_off(2);
+        assert_eq!(order, [High, Max]);
+        let first_low = rest.iter().position(|&one| one == Low).unwrap();
+        assert_eq!(first_low, TURNS_BEFORE_LOW as usize);
+        assert_eq!(rest[first_low + 1..first_low + 4], [Normal; 3]);
+        // Nothing else waits any more.
+        assert_eq!(rest[first_low + 4..], [Low; 9]);
+    }
 }

@@ -115,6 +115,7 @@ pub(crate) fn in_range(what: &str, asked: usize, range: RangeInclusive<usize>) -
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     schedulers: Option<usize>,
+    online: Option<usize>,
     pin: bool,
     settings: Settings,
 }
@@ -124,6 +125,22 @@ impl Builder {
     /// container's limits respected.
     pub fn schedulers(mut self, n: usize) -> Builder {
         self.schedulers = Some(n);
+        self
+    }
+
+    /// Number of the worker threads that run tasks from the start, 1 to all; the others sleep until
+    /// [`Scheduler::set_schedulers_online`] has them run. Default: all. Mirrors `erl +S Schedulers:Online`.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder()
+    ///     .schedulers(4)
+    ///     .schedulers_online(1)
+    ///     .build()?;
+    /// assert_eq!((scheduler.schedulers(), scheduler.schedulers_online()), (4, 1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn schedulers_online(mut self, n: usize) -> Builder {
+        self.online = Some(n);
         self
     }
 
@@ -310,6 +327,8 @@ impl Builder {
             None => thread::available_parallelism()?.get().min(MAX_SCHEDULERS),
         };
         in_range("schedulers", count, 1..=MAX_SCHEDULERS)?;
+        let online = self.online.unwrap_or(count);
+        in_range("schedulers online", online, 1..=count)?;
         self.settings.check()?;
         gate::prepare_barriers()?;
         if let Some(signal) = self.settings.gate_signal {
@@ -323,6 +342,9 @@ impl Builder {
         let queues: Vec<RunQueue> = (0..count).map(|_| RunQueue::new()).collect();
         let stealers = queues.iter().map(RunQueue::stealers).collect();
         let core = Arc::new(Core::new(stealers, self.settings, pins, None)?);
+        if online < count {
+            core.online.set(&core, online).map_err(io::Error::other)?;
+        }
         // Dropped, it ends the threads already there.
         let scheduler = Scheduler::of_core(Arc::clone(&core));
         for (index, queue) in queues.into_iter().enumerate() {

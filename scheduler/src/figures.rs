@@ -94,6 +94,8 @@ pub struct SchedulerFigures {
     pub run_queue_length: usize,
     /// The same by priority.
     pub run_queue_lengths: RunQueueLengths,
+    /// It runs a task, or looks for one. Mirrors what `statistics(active_tasks)` counts beside the queue.
+    pub is_busy: bool,
     /// What its time went into. Mirrors `statistics(scheduler_wall_time)`.
     pub wall_time: WallTime,
 }
@@ -169,6 +171,7 @@ impl Counters {
             panics: self.panics.get(),
             run_queue_length: run_queue_lengths.total(),
             run_queue_lengths,
+            is_busy: self.time.is_busy(),
             wall_time: self.time.read(|| clock.now()),
         }
     }

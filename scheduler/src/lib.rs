@@ -90,6 +90,7 @@
 #[doc = include_str!("../../docs/scheduler.md")]
 struct SchedulerPage;
 
+mod abort;
 mod accounting;
 mod blocking;
 mod bound;
@@ -117,6 +118,7 @@ mod panics;
 mod periodic;
 mod pins;
 mod priority;
+mod processors;
 mod promise;
 mod random;
 mod reductions;
@@ -139,6 +141,7 @@ mod unusual;
 mod wheel;
 mod worker;
 
+pub use abort::{before_abort, write_last_word};
 pub use accounting::{AccountingAllocator, allocated_bytes, counts_allocations, uncounted};
 pub use blocking::{
     Blocking, DEFAULT_BLOCKING_IDLE, DEFAULT_BLOCKING_QUEUE, DEFAULT_BLOCKING_THREADS,
@@ -207,6 +210,7 @@ pub use online::OnlineError;
 pub use otp_scheduler_macros::reductions;
 pub use periodic::{Beat, PeriodicTimer, ZeroPeriod};
 pub use priority::Priority;
+pub use processors::{Processors, cpu_time};
 pub use random::{RandomState, random};
 pub use registration::{Readiness, Registration};
 pub use scheduler::Scheduler;

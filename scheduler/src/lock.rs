@@ -129,6 +129,15 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
+    /// The lock, if nobody has it: for who must not wait.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let section = section();
+        Some(MutexGuard {
+            inner: self.0.try_lock()?,
+            _section: section,
+        })
+    }
+
     /// The value, without a lock: nobody else has a reference to the mutex.
     pub fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()

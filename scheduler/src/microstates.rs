@@ -117,6 +117,11 @@ impl Microstates {
         self.changed_at.load(Ordering::Relaxed)
     }
 
+    /// By anybody.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == State::Busy as usize
+    }
+
     /// By anybody. None of the figures ever goes back.
     pub(crate) fn read(&self, now: impl Fn() -> u64) -> WallTime {
         let spent = |state: State| Duration::from_nanos(self.spent(state, &now));

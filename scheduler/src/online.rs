@@ -9,6 +9,9 @@
 //! 4. It looks at the queues once more, as every searcher does, and wakes another if there is work. It sleeps.
 //! 5. `set` calls it again when it is online; it strikes itself from the count, and goes on as one that just woke.
 //!
+//! While the schedulers are *blocked* only the first is online for all this, whatever number is set; that counts again
+//! afterwards.
+//!
 //! Its timers stay where they are: the others look at all wheels. So do timers started by tasks that left it behind.
 //!
 //! Races considered:
@@ -41,18 +44,31 @@ pub struct OnlineError {
 
 #[derive(Debug)]
 pub(crate) struct Online {
+    /// Those that run tasks.
     count: AtomicUsize,
-    setting: Mutex<()>,
+    setting: Mutex<Setting>,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+struct Setting {
+    count: usize,
+    blocked: bool,
 }
 
 impl Online {
-    pub(crate) fn new(schedulers: usize) -> Online {
+    /// `count` of so many schedulers, which is checked.
+    pub(crate) fn new(count: usize) -> Online {
         Online {
-            count: AtomicUsize::new(schedulers),
-            setting: Mutex::new(()),
+            count: AtomicUsize::new(count),
+            setting: Mutex::new(Setting {
+                count,
+                blocked: false,
+            }),
         }
     }
 
+    /// Schedulers that may run tasks now.
     #[inline]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
@@ -61,6 +77,11 @@ impl Online {
     #[inline]
     pub(crate) fn has(&self, scheduler: usize) -> bool {
         scheduler < self.count()
+    }
+
+    /// As many as were asked for, also while they are blocked.
+    pub(crate) fn asked(&self) -> usize {
+        self.setting.lock().count
     }
 
     /// Answers the number before.
@@ -72,15 +93,29 @@ impl Online {
                 schedulers,
             });
         }
-        let _setting = self.setting.lock();
+        let mut setting = self.setting.lock();
+        let before = std::mem::replace(&mut setting.count, count);
+        self.apply(core, &setting);
+        Ok(before)
+    }
+
+    /// Leaves only the first online, or no longer.
+    pub(crate) fn block(&self, core: &Core, blocked: bool) {
+        let mut setting = self.setting.lock();
+        setting.blocked = blocked;
+        self.apply(core, &setting);
+    }
+
+    fn apply(&self, core: &Core, setting: &Setting) {
+        let count = if setting.blocked { 1 } else { setting.count };
         let before = self.count.swap(count, Ordering::SeqCst);
-        core.unusual.set(Matter::Offline, count < schedulers);
+        core.unusual
+            .set(Matter::Offline, count < core.remotes.len());
         for remote in &core.remotes[before.min(count)..before.max(count)] {
             remote.told.call();
         }
         if count < before {
             core.driver.wake();
         }
-        Ok(before)
     }
 }

@@ -144,7 +144,30 @@ impl Scheduler {
     /// Number of them that run tasks: those with the lowest numbers. Mirrors
     /// `erlang:system_info(schedulers_online)`.
     pub fn schedulers_online(&self) -> usize {
-        self.core.online.count()
+        self.core.online.asked()
+    }
+
+    /// Number of them that are not asleep for being offline or blocked: by and by those online, or the first alone
+    /// while they are blocked ([`Scheduler::block_schedulers`]).
+    pub fn schedulers_active(&self) -> usize {
+        self.schedulers() - self.core.idle.offline()
+    }
+
+    /// Leaves only the first of the worker threads to run tasks, as if it were the only one online, or takes that back.
+    /// The number online can be set meanwhile, and counts afterwards. Nothing waits for the others, as with
+    /// [`Scheduler::set_schedulers_online`]: [`Scheduler::schedulers_active`] tells. Mirrors
+    /// `erlang:system_flag(multi_scheduling, block_normal)` without its count of who blocks.
+    ///
+    /// ```
+    /// let scheduler = otp_scheduler::Scheduler::builder().schedulers(4).build()?;
+    /// scheduler.block_schedulers(true);
+    /// while scheduler.schedulers_active() > 1 {}
+    /// assert_eq!(scheduler.schedulers_online(), 4);
+    /// scheduler.block_schedulers(false);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn block_schedulers(&self, blocked: bool) {
+        self.core.online.block(&self.core, blocked);
     }
 
     /// Has `n` of the worker threads run tasks, 1 to all, from now on, and gives the number before. Mirrors

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_epoch as epoch;
 use otp_heap::{OwnedTerm, Pid, Ref};
 use otp_scheduler::lock::{Condvar, Mutex, section};
-use otp_scheduler::{Fire, Scheduler};
+use otp_scheduler::{Fire, Processors, Scheduler};
 
 use crate::aliases::Aliases;
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
@@ -19,6 +19,7 @@ use crate::mailbox::Push;
 use crate::memory_options::{HeapDefaults, HeapDefaultsCell};
 use crate::message_queue::MessageQueueData;
 use crate::module::Modules;
+use crate::multi_scheduling::Blockers;
 use crate::names::Names;
 use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) modules: Modules,
     pub(crate) reports: Reports,
     pub(crate) counts: Counts,
+    pub(crate) blockers: Blockers,
+    pub(crate) processors: Mutex<Processors>,
     heap_defaults: HeapDefaultsCell,
     pub(crate) shutdown: ShutdownSlot,
     references: AtomicU64,
@@ -158,6 +161,8 @@ impl Core {
             modules: settings.modules,
             reports: settings.reports,
             counts: Counts::default(),
+            blockers: Blockers::default(),
+            processors: Mutex::new(Processors::now()),
             heap_defaults: HeapDefaultsCell::default(),
             shutdown: ShutdownSlot::default(),
             references: AtomicU64::new(1),

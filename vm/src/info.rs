@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use otp_scheduler::{Figures, RunQueueLengths, WallTime};
+use otp_scheduler::{Figures, Processors};
 
+use crate::core::Core;
 use crate::message_queue::MessageQueueData;
-use crate::process_info::bytes_of;
+use crate::multi_scheduling::MultiScheduling;
 use crate::vm::Vm;
 
 /// What is known of a VM. `system_info/1` and `statistics/1`.
@@ -19,6 +20,14 @@ pub struct SystemInfo {
     pub schedulers: usize,
     /// Those of them that run processes: see [`Vm::set_schedulers_online`].
     pub schedulers_online: usize,
+    /// Whether more than one of those may run processes.
+    pub multi_scheduling: MultiScheduling,
+    /// The processors of the machine, as of [`Vm::update_cpu_info`].
+    pub processors: Processors,
+    /// Atoms of the program.
+    pub atom_count: usize,
+    /// Most atoms: see [`set_atom_limit`](crate::set_atom_limit).
+    pub atom_limit: usize,
     /// Processes alive or exiting; those that were ended while they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
@@ -43,6 +52,12 @@ pub struct SystemInfo {
     pub timer_count: usize,
     /// Most such timers at once.
     pub timer_limit: usize,
+    /// Modules that are loaded.
+    pub module_count: usize,
+    /// Most modules at once.
+    pub module_limit: usize,
+    /// What was refused so far, since a limit was reached.
+    pub limits_reached: LimitsReached,
     /// What processes begin with that are not told otherwise.
     pub message_queue_data: MessageQueueData,
     /// Since the VM was built.
@@ -52,15 +67,49 @@ pub struct SystemInfo {
     pub schedulers_figures: Figures,
 }
 
+/// How often something was refused since as many were there as may be; each time the caller got an error that names
+/// the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LimitsReached {
+    /// Processes ([`VmBuilder::max_processes`](crate::VmBuilder::max_processes)).
+    pub processes: u64,
+    /// Timers ([`VmBuilder::max_timers`](crate::VmBuilder::max_timers)).
+    pub timers: u64,
+    /// Tables ([`VmBuilder::max_tables`](crate::VmBuilder::max_tables)).
+    pub tables: u64,
+    /// Modules ([`VmBuilder::max_modules`](crate::VmBuilder::max_modules)).
+    pub modules: u64,
+    /// Atoms ([`set_atom_limit`](crate::set_atom_limit)), of the whole program.
+    pub atoms: u64,
+}
+
+impl LimitsReached {
+    fn of(core: &Core) -> Self {
+        Self {
+            processes: core.processes.refused.load(Ordering::Relaxed),
+            timers: core.timers.refused.load(Ordering::Relaxed),
+            tables: core.tables.refused(),
+            modules: core.modules.refused.load(Ordering::Relaxed),
+            atoms: otp_heap::atoms_refused(),
+        }
+    }
+}
+
 impl Vm {
     /// What is known of the VM. `system_info/1`, `statistics/1`.
     pub fn system_info(&self) -> SystemInfo {
         let core = self.core();
         let figures = core.scheduler.figures();
+        let (atom_count, atom_limit) = otp_heap::atom_count();
         SystemInfo {
             version: env!("CARGO_PKG_VERSION"),
             schedulers: core.scheduler.schedulers(),
             schedulers_online: core.scheduler.schedulers_online(),
+            multi_scheduling: self.multi_scheduling(),
+            processors: *core.processors.lock(),
+            atom_count: atom_count as usize,
+            atom_limit: atom_limit as usize,
             process_count: core.processes.live(),
             process_limit: core.processes.limit(),
             spawned: core.counts.spawned.load(Ordering::Relaxed),
@@ -73,6 +122,9 @@ impl Vm {
             table_limit: core.tables.limit(),
             timer_count: core.timers.count(),
             timer_limit: core.timers.limit(),
+            module_count: core.modules.count(),
+            module_limit: core.modules.limit(),
+            limits_reached: LimitsReached::of(core),
             message_queue_data: core.message_queue_data,
             uptime: Duration::from_nanos(core.scheduler.now()),
             schedulers_figures: figures,
@@ -80,81 +132,23 @@ impl Vm {
     }
 }
 
-/// Bytes that a VM holds, by kind. `erlang:memory/0`.
-///
-/// What the program's own code allocates is not among them, nor is what the scheduler has for its threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemoryInfo {
-    /// Processes and tables together.
-    pub total: usize,
-    /// All of [`ProcessInfo::memory`](crate::ProcessInfo::memory): control blocks, bodies, heaps, dictionaries,
-    /// mailboxes.
-    pub processes: usize,
-    /// Part of it: terms, on heaps and in dictionaries, and the messages in mailboxes.
-    pub heaps: usize,
-    /// Rows of tables.
-    pub ets: usize,
-}
-
 impl Vm {
-    /// What the VM's memory goes into. Each process is looked at once, while the others run: it costs as many looks.
-    /// `erlang:memory/0`.
+    /// Asks the system again for its processors, and tells whether they are others than at the last call, or when the
+    /// VM was built. `erlang:system_info(update_cpu_info)`.
+    ///
+    /// After a change one may want as many schedulers online as there are processors for the program, of those built:
     ///
     /// ```
-    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
-    /// let memory = vm.memory();
-    /// assert_eq!(memory.total, memory.processes + memory.ets);
-    /// # Ok::<(), otp_vm::BuildError>(())
-    /// ```
-    pub fn memory(&self) -> MemoryInfo {
-        let (mut processes, mut heaps) = (0, 0);
-        for pid in self.processes() {
-            if let Some((memory, terms)) = bytes_of(self, pid) {
-                processes += memory;
-                heaps += terms;
-            }
-        }
-        let ets = self.core().tables.bytes();
-        MemoryInfo {
-            total: processes + ets,
-            processes,
-            heaps,
-            ets,
-        }
-    }
-}
-
-impl Vm {
-    /// Processes that are ready to run, by priority: one entry for each scheduler's queue, then the common queue's, of
-    /// those that were woken from outside. `statistics(run_queue_lengths)`.
-    pub fn run_queue_lengths(&self) -> Vec<RunQueueLengths> {
-        let figures = self.core().scheduler.figures();
-        let own = figures
-            .schedulers
-            .iter()
-            .map(|scheduler| scheduler.run_queue_lengths);
-        own.chain([figures.injector_lengths]).collect()
-    }
-
-    /// What each scheduler's time went into since the VM was built; the difference of two readings is
-    /// [`WallTime::since`]. `statistics(scheduler_wall_time)`.
-    ///
-    /// ```
-    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
-    /// let before = vm.scheduler_wall_time();
-    /// // ... a minute later:
-    /// for (scheduler, (now, before)) in vm.scheduler_wall_time().iter().zip(before).enumerate() {
-    ///     println!("{scheduler}: {:.0} %", 100.0 * now.since(before).utilisation());
+    /// # use otp_vm::Vm;
+    /// let vm = Vm::builder().schedulers(4).build()?;
+    /// if vm.update_cpu_info() {
+    ///     let info = vm.system_info();
+    ///     vm.set_schedulers_online(info.processors.available.min(info.schedulers))?;
     /// }
-    /// # Ok::<(), otp_vm::BuildError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn scheduler_wall_time(&self) -> Vec<WallTime> {
-        let figures = self.core().scheduler.figures();
-        figures
-            .schedulers
-            .iter()
-            .map(|scheduler| scheduler.wall_time)
-            .collect()
+    pub fn update_cpu_info(&self) -> bool {
+        let now = Processors::now();
+        std::mem::replace(&mut *self.core().processors.lock(), now) != now
     }
 }

@@ -75,12 +75,16 @@ mod host_calls;
 mod host_mailbox;
 mod inbox;
 mod info;
+mod info_items;
 mod mailbox;
 mod max_heap_size;
+mod memory_info;
 mod memory_options;
 mod message;
 mod message_queue;
 mod module;
+mod multi_scheduling;
+mod named_items;
 mod names;
 mod origin;
 mod process;
@@ -90,6 +94,7 @@ mod receive_macro;
 mod reports;
 mod shutdown;
 mod small_map;
+mod statistics;
 mod sync;
 mod table;
 pub mod timer;
@@ -99,7 +104,8 @@ mod vm;
 
 pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
-    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, term, term_match, to_term,
+    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, set_atom_limit, term,
+    term_match, to_term,
 };
 /// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
 ///
@@ -120,7 +126,7 @@ pub use otp_heap::{
 pub use otp_scheduler::timeout;
 pub use otp_scheduler::{
     AccountingAllocator, Blocking, Elapsed, Figures, JoinError, JoinHandle, LongSlice, OnlineError,
-    Policy, Priority, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths,
+    Policy, Priority, Processors, QueueFull, REDUCTIONS_PER_SLICE, RandomState, RunQueueLengths,
     SchedulerFigures, TaskName, WallTime, checkpoint, net, proceed, random, simulation, tick,
 };
 /// Makes code give way by itself.
@@ -166,18 +172,22 @@ pub use envelope::HOST;
 pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
-pub use info::{MemoryInfo, SystemInfo};
+pub use info::{LimitsReached, SystemInfo};
+pub use info_items::SystemInfoItem;
 pub use max_heap_size::{
     HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
 };
+pub use memory_info::MemoryInfo;
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use message_queue::MessageQueueData;
 pub use module::{
     ApplyError, Arguments, ArgumentsError, BoxFuture, Call, DEFAULT_MAX_MODULES, ExportInfo,
     Function, FunctionError, LoadError, Module, ModuleBuilder, ModuleError, ModuleInfo,
 };
+pub use multi_scheduling::{BlockError, MultiScheduling};
 pub use names::RegisterError;
 pub use origin::{Ancestor, InitialCall, MAX_ANCESTORS, Mfa, Origin};
+pub use process::listing::Processes;
 pub use process::memory::DEFAULT_MIN_HEAP_SIZE_WORDS;
 pub use process::table::MAX_PROCESSES;
 pub use process_info::{HeapInfo, ProcessInfo, Status};
@@ -186,6 +196,7 @@ pub use process_info_items::InfoItem;
 pub use receive_macro::support as __macros;
 pub use reports::MAX_COPIED_BYTES;
 pub use shutdown::{Shutdown, ShutdownReport};
+pub use statistics::{Statistics, StatisticsItem};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
 };

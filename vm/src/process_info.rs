@@ -163,11 +163,23 @@ pub(crate) fn look(vm: &Vm, pid: Pid, messages: bool) -> Option<(ProcessInfo, Ve
     Some((info, messages))
 }
 
-/// A process's memory, and what of it are terms, heap and messages.
-pub(crate) fn bytes_of(vm: &Vm, pid: Pid) -> Option<(usize, usize)> {
+/// What a process holds, in bytes.
+pub(crate) struct Bytes {
+    pub(crate) all: usize,
+    /// Heap, dictionary and messages.
+    pub(crate) terms: usize,
+    /// Room on the heap with nothing in it.
+    pub(crate) unused: usize,
+}
+
+pub(crate) fn bytes_of(vm: &Vm, pid: Pid) -> Option<Bytes> {
     let (info, _) = look(vm, pid, false)?;
-    let words = info.heap.heap_block_size * WORD_BYTES;
-    Some((info.memory, words + info.mailbox_bytes))
+    let heap = &info.heap;
+    Some(Bytes {
+        all: info.memory,
+        terms: heap.heap_block_size * WORD_BYTES + info.mailbox_bytes,
+        unused: heap.heap_block_size.saturating_sub(heap.heap_size) * WORD_BYTES,
+    })
 }
 
 fn copies(state: &State) -> Vec<OwnedTerm> {

@@ -1,6 +1,6 @@
 //! What is known of a process, item by item, as terms.
 
-use otp_heap::{Atom, Builder, OwnedTerm, Pid, atoms};
+use otp_heap::{Builder, OwnedTerm, Pid, atoms};
 use otp_scheduler::Priority;
 
 use crate::context::Context;
@@ -8,34 +8,16 @@ use crate::destination::NODE;
 use crate::max_heap_size::MaxHeapSize;
 use crate::message::Monitored;
 use crate::message_queue::MessageQueueData;
+use crate::named_items::{atom, figure, finish, named_items};
 use crate::process_info::{HeapInfo, ProcessInfo, Status, look};
 use crate::vm::Vm;
 
-macro_rules! items {
-    ($($(#[$doc:meta])* $item:ident $name:literal)*) => {
-        /// An item of `process_info/2`, by OTP's name.
-        ///
-        /// BEAM's own are not among them: positions in the code (`current_function` and so on), the stack,
-        /// `error_handler`, `catchlevel`, generations (`fullsweep_after`, `old_heap_size`) and `min_bin_vheap_size`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum InfoItem {
-            $($(#[$doc])* $item,)*
-        }
-
-        impl InfoItem {
-            /// All of them.
-            pub const ALL: &[InfoItem] = &[$(InfoItem::$item,)*];
-
-            /// OTP's name.
-            pub const fn name(self) -> &'static str {
-                match self { $(InfoItem::$item => $name,)* }
-            }
-        }
-    };
-}
-
-items! {
+named_items! {
+    /// An item of `process_info/2`, by OTP's name.
+    ///
+    /// BEAM's own are not among them: positions in the code (`current_function` and so on), the stack,
+    /// `error_handler`, `catchlevel`, generations (`fullsweep_after`, `old_heap_size`) and `min_bin_vheap_size`.
+    InfoItem
     /// The name, or `[]`.
     RegisteredName "registered_name"
     /// The type of the function that it began with, as a text.
@@ -136,22 +118,6 @@ impl Context {
     pub fn process_info_items(&self, pid: Pid, items: &[InfoItem]) -> Option<OwnedTerm> {
         self.vm().process_info_items(pid, items)
     }
-}
-
-fn atom(name: &str) -> Atom {
-    Atom::new(name).unwrap_or(atoms::UNDEFINED)
-}
-
-/// Over the limit on a block: what there is of it can't be shown as one term.
-fn finish(builder: Builder<()>) -> OwnedTerm {
-    builder
-        .finish(())
-        .unwrap_or_else(|_| OwnedTerm::from(atoms::SYSTEM_LIMIT))
-}
-
-/// A number of a name in a list of figures.
-fn figure(builder: &mut Builder<()>, name: &str, number: usize) {
-    builder.atom(atom(name)).integer(number as i128).tuple(2);
 }
 
 fn pids<'p>(builder: &mut Builder<()>, pids: impl ExactSizeIterator<Item = &'p Pid>) {

@@ -14,7 +14,7 @@
 //! of all of them.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -66,9 +66,18 @@ pub enum TimerError {
 
 #[derive(Debug)]
 pub(crate) struct Timers {
-    parts: [Mutex<HashMap<Ref, Timer, FixedState>>; PARTS],
+    parts: [Mutex<Part>; PARTS],
     count: AtomicUsize,
     max: usize,
+    /// How many found no room.
+    pub(crate) refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    timers: HashMap<Ref, Timer, FixedState>,
+    /// What they send.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -85,6 +94,7 @@ impl Timers {
             parts: Default::default(),
             count: AtomicUsize::new(0),
             max,
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -96,7 +106,16 @@ impl Timers {
         self.max
     }
 
-    fn part(&self, reference: Ref) -> &Mutex<HashMap<Ref, Timer, FixedState>> {
+    /// Of all entries, with what they send.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_part = |part: &Mutex<Part>| {
+            let part = part.lock();
+            part.timers.allocation_size() + part.bytes
+        };
+        self.parts.iter().map(of_part).sum()
+    }
+
+    fn part(&self, reference: Ref) -> &Mutex<Part> {
         let block = reference.as_u64() / REFERENCES_TOGETHER;
         &self.parts[block as usize % PARTS]
     }
@@ -105,6 +124,7 @@ impl Timers {
     fn count_in(&self) -> Result<(), TimerError> {
         if self.count.fetch_add(1, Ordering::Relaxed) >= self.max {
             self.count_out();
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(TimerError::Limit { limit: self.max });
         }
         Ok(())
@@ -122,17 +142,23 @@ impl Timers {
         let mut part = self.part(reference).lock();
         // Under the lock: it may fire at once, and is to find the entry.
         let key = core.scheduler.start_timer(at, fire);
+        part.bytes += parcel.bytes();
         let timer = Timer {
             key,
             at,
             to,
             parcel,
         };
-        part.insert(reference, timer);
+        part.timers.insert(reference, timer);
     }
 
     fn take(&self, reference: Ref) -> Option<Timer> {
-        let timer = uncounted(|| self.part(reference).lock().remove(&reference))?;
+        let timer = {
+            let mut part = self.part(reference).lock();
+            let timer = uncounted(|| part.timers.remove(&reference))?;
+            part.bytes -= timer.parcel.bytes();
+            timer
+        };
         self.count_out();
         Some(timer)
     }
@@ -140,7 +166,7 @@ impl Timers {
     /// Drops all, once nothing fires any more.
     pub(crate) fn clear(&self) {
         for part in &self.parts {
-            let timers = std::mem::take(&mut *part.lock());
+            let Part { timers, .. } = std::mem::take(&mut *part.lock());
             self.count.fetch_sub(timers.len(), Ordering::Relaxed);
             drop(timers);
         }
@@ -240,7 +266,7 @@ impl Core {
 
     pub(crate) fn read_timer(&self, reference: Ref) -> Option<u64> {
         let part = self.timers.part(reference).lock();
-        part.get(&reference).map(|timer| timer.at)
+        part.timers.get(&reference).map(|timer| timer.at)
     }
 
     /// The end of a receiver: its timers go; what they would have sent is given to `discard`.

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{
-    Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler, checkpoint,
-};
+use otp_scheduler::{Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
 use crate::context::{
@@ -38,10 +36,6 @@ pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
 
 /// The scheduler looks for long slices each millisecond, and takes a shorter threshold for one.
 const SHORTEST_LONG_SCHEDULE: Duration = Duration::from_millis(1);
-
-/// So many processes are listed between two checkpoints, and for a reduction. Some 3 ns each.
-const PIDS_PER_CHECKPOINT: usize = 1024;
-const PIDS_PER_REDUCTION: u32 = 4;
 
 /// How long a VM that was dropped without [`Vm::shutdown`] lets its processes end in order.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -129,6 +123,13 @@ impl VmBuilder {
     /// Scheduler threads, 1 to 1024; by default as many as the program may use cores. `erl +S`.
     pub fn schedulers(mut self, schedulers: usize) -> Self {
         self.scheduler = self.scheduler.schedulers(schedulers);
+        self
+    }
+
+    /// How many of them run processes from the start; by default all. `erl +S Schedulers:Online`. See
+    /// [`Vm::set_schedulers_online`].
+    pub fn schedulers_online(mut self, online: usize) -> Self {
+        self.scheduler = self.scheduler.schedulers_online(online);
         self
     }
 
@@ -577,21 +578,6 @@ impl Vm {
     /// Signals that it has not yet taken in don't count; [`Context::is_alive`] waits for those.
     pub fn is_alive(&self, pid: Pid) -> bool {
         self.core.is_alive(pid)
-    }
-
-    /// All processes that are alive, by slot. `processes/0`.
-    ///
-    /// Each of them is alive at some moment of the call, those that are ending left out; and who was there before the
-    /// call and is after it is among them. Who starts or ends meanwhile may be there or not: nothing is stopped for it.
-    pub fn processes(&self) -> Vec<Pid> {
-        let mut pids = Vec::with_capacity(self.core.processes.live());
-        for pid in self.core.processes.alive() {
-            pids.push(pid);
-            if pids.len() % PIDS_PER_CHECKPOINT == 0 {
-                checkpoint(PIDS_PER_CHECKPOINT as u32 / PIDS_PER_REDUCTION);
-            }
-        }
-        pids
     }
 
     /// A named table.

@@ -1,6 +1,7 @@
 //! The modules of a VM.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use otp_heap::Atom;
 use otp_scheduler::lock::RwLock;
@@ -21,6 +22,8 @@ pub(crate) struct Modules {
     /// By name as text, so that a list is in order.
     by_name: RwLock<BTreeMap<&'static str, Module>>,
     max: usize,
+    /// How many found no room.
+    pub(crate) refused: AtomicU64,
 }
 
 /// Why a module was not loaded. `system_limit`.
@@ -44,6 +47,7 @@ impl Modules {
         Self {
             by_name: RwLock::default(),
             max,
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -53,12 +57,21 @@ impl Modules {
         let mut by_name = self.by_name.write();
         if by_name.len() >= self.max && !by_name.contains_key(name.as_str()) {
             drop(by_name);
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(LoadError::Limit {
                 module: name,
                 limit: self.max,
             });
         }
         Ok(by_name.insert(name.as_str(), module))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.by_name.read().len()
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.max
     }
 
     fn get(&self, name: &str) -> Option<Module> {

@@ -70,7 +70,7 @@ impl Process {
 
     /// Under the lock: takes the end on for another thread than the process's own.
     fn claim(&self, state: &mut State, pid: Pid) {
-        state.exiting = true;
+        self.begin_end(state, pid);
         state.claimed = true;
         self.ended.store(pid.serial(), Ordering::Release);
         self.note(Attention::DOOMED);

@@ -4,7 +4,7 @@
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
 //! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its
-//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name. Who
+//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers. Who
 //!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
@@ -51,9 +51,8 @@ impl Process {
         {
             let mut state = self.lock();
             if !self.is_claimed(&state, pid) {
-                state.exiting = true;
+                self.begin_end(&mut state, pid);
                 state.exit = Some(reason);
-                self.note(Attention::EXITING);
             }
         }
 
@@ -93,22 +92,34 @@ impl Process {
     /// lock.
     pub(crate) fn end_itself(&self, state: &mut State, pid: Pid) -> Option<ExitReason> {
         let reason = state.exit.clone()?;
-        state.exiting = true;
+        self.begin_end(state, pid);
         self.ended.store(pid.serial(), Ordering::Release);
-        self.note(Attention::EXITING);
         Some(reason)
+    }
+
+    /// Under the lock: from here on the process is not alive, though it may still be there for a while.
+    pub(super) fn begin_end(&self, state: &mut State, pid: Pid) {
+        if !state.exiting {
+            self.core().processes.note_end(pid);
+            state.exiting = true;
+            self.note(Attention::EXITING);
+        }
     }
 
     /// Steps 3 to 6, by who has claimed the end.
     pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
-        let (timer, owns_tables, has_name) = {
+        let (timer, owns_tables, has_name, blocks) = {
             let mut state = self.lock();
             state.trace(core, pid, Event::Exit(reason));
             let rare = state.rare.as_deref();
-            let owned = rare.map_or((false, false), |rare| {
-                (rare.owns_tables, rare.name.is_some())
+            let owned = rare.map_or((false, false, false), |rare| {
+                (
+                    rare.owns_tables,
+                    rare.name.is_some(),
+                    rare.blocks_schedulers,
+                )
             });
-            (state.armed.take(), owned.0, owned.1)
+            (state.armed.take(), owned.0, owned.1, owned.2)
         };
         if let Some((_, timer)) = timer {
             uncounted(|| core.scheduler.cancel_timer(timer));
@@ -124,6 +135,10 @@ impl Process {
             {
                 state.trace(core, pid, Event::Unregister(name));
             }
+        }
+
+        if blocks {
+            core.blockers.owner_died(core, pid);
         }
 
         self.serial.store(0, Ordering::Release);

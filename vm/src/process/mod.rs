@@ -4,6 +4,7 @@
 //! so a late look at it finds another incarnation, never foreign memory. What a late look may do
 //! is bounded by an epoch: see [`table`].
 
+mod aborts;
 pub(crate) mod body;
 pub(crate) mod collect;
 mod deputy;
@@ -11,6 +12,7 @@ mod drain;
 mod exit;
 mod hibernate;
 mod links;
+pub(crate) mod listing;
 pub(crate) mod memory;
 mod monitors;
 mod panics;
@@ -52,7 +54,7 @@ pub(crate) use panics::{
     ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
 use run::VTABLE;
-pub(crate) use run::{end_of_native, reductions_of_slice, waits_in_vain_again};
+pub(crate) use run::{end_of_native, reductions_here, reductions_of_slice, waits_in_vain_again};
 pub(crate) use suspensions::{SuspendOutcome, Suspension};
 pub(crate) use waker::own_waker_matches;
 
@@ -212,6 +214,8 @@ pub(crate) struct State {
 pub(crate) struct Rare {
     pub(crate) name: Option<Atom>,
     pub(crate) owns_tables: bool,
+    /// It has blocked the other schedulers.
+    pub(crate) blocks_schedulers: bool,
     /// Links that this process takes back, and under what number: `links`.
     unlinking: SmallMap<Pid, Ref>,
     /// Monitors that it holds by name or with a tag.

@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use otp_heap::Pid;
 
-use super::Process;
+use super::{Process, aborts};
 use crate::exit_reason::ExitReason;
 
 thread_local! {
@@ -123,10 +123,11 @@ fn describe(payload: Box<dyn Any + Send>) -> (String, String, Option<Backtrace>)
 }
 
 /// Installs the panic hook of the program, once: panics of processes are kept for their report,
-/// all others go to the hook that was there before.
+/// all others go to the hook that was there before. Also what names a process before the program aborts.
 pub(crate) fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
+        aborts::install();
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if CURRENT.try_with(Cell::get).ok().flatten().is_none() {

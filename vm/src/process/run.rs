@@ -10,6 +10,7 @@ use otp_scheduler::{Header, Step, TaskName, VTable};
 
 use super::panics::{CURRENT, quietly, reason_of_panic};
 use super::{Attention, Process, deputy, waker};
+use crate::core::Core;
 use crate::exit_reason::ExitReason;
 
 /// How the scheduler runs processes.
@@ -234,6 +235,16 @@ pub(crate) fn reductions_of_slice(pid: Pid) -> u64 {
         }
         _ => 0,
     }
+}
+
+/// Of the slice that runs on this thread, if it is of a process of this VM.
+pub(crate) fn reductions_here(core: &Core) -> u64 {
+    let Some((pid, process)) = CURRENT.get() else {
+        return 0;
+    };
+    // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
+    let is_ours = std::ptr::eq(unsafe { process.as_ref() }.core(), core);
+    if is_ours { reductions_of_slice(pid) } else { 0 }
 }
 
 impl Process {

@@ -10,13 +10,14 @@
 //!    incarnation, and so a message for the dead never reaches the living.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::uncounted;
 
-use super::{Attention, Process};
+use super::Process;
+use super::listing::Notes;
 use crate::core::Core;
 
 /// Slots in a chunk: 256 control blocks are some 80 KiB, one call to the allocator.
@@ -40,10 +41,21 @@ pub(crate) struct ProcessTable {
     chunks: Box<[AtomicPtr<Chunk>]>,
     /// Slots below it have been handed out at least once.
     fresh: AtomicU32,
-    free: Mutex<Vec<Vacancy>>,
+    /// Lists of processes under way: `listing`.
+    pub(super) listings: AtomicU32,
+    pub(super) vacancies: Mutex<Vacancies>,
     live: AtomicUsize,
     limit: usize,
+    /// How many found no room.
+    pub(crate) refused: AtomicU64,
     first_serial: u32,
+}
+
+/// Who may come into which slot.
+#[derive(Debug, Default)]
+pub(super) struct Vacancies {
+    free: Vec<Vacancy>,
+    pub(super) notes: Notes,
 }
 
 /// A slot that had an incarnation, and the serial of its next.
@@ -64,9 +76,11 @@ impl ProcessTable {
                 .map(|_| AtomicPtr::new(ptr::null_mut()))
                 .collect(),
             fresh: AtomicU32::new(0),
-            free: Mutex::new(Vec::new()),
+            listings: AtomicU32::new(0),
+            vacancies: Mutex::default(),
             live: AtomicUsize::new(0),
             limit,
+            refused: AtomicU64::new(0),
             first_serial: first_serial.max(1),
         }
     }
@@ -81,15 +95,27 @@ impl ProcessTable {
         self.live.load(Ordering::SeqCst)
     }
 
+    /// What a control block takes.
+    pub(crate) const BYTES_PER_PROCESS: usize = size_of::<Process>();
+
+    /// Bytes of all control blocks, vacant ones included.
+    pub(crate) fn bytes(&self) -> usize {
+        let chunks = (self.slots_used() as usize).div_ceil(CHUNK_SLOTS);
+        chunks * size_of::<Chunk>() + size_of_val(&*self.chunks)
+    }
+
     /// A slot for a new process and its serial; None at the limit.
     pub(crate) fn allocate(&self, core: &Core) -> Option<(&Process, u32)> {
         if self.live.fetch_add(1, Ordering::SeqCst) >= self.limit {
             self.count_out();
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let mut free = self.free.lock();
-        if let Some(vacancy) = free.pop() {
-            drop(free);
+        let mut vacancies = self.vacancies.lock();
+        if let Some(vacancy) = vacancies.free.pop() {
+            let pid = Pid::from_parts(vacancy.index, vacancy.serial);
+            vacancies.notes.made(pid);
+            drop(vacancies);
             let slot = self
                 .slot(vacancy.index)
                 .expect("a vacancy lies in the table");
@@ -100,6 +126,7 @@ impl ProcessTable {
         let chunk = index as usize / CHUNK_SLOTS;
         let Some(pointer) = self.chunks.get(chunk) else {
             self.count_out();
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         };
         if pointer.load(Ordering::Relaxed).is_null() {
@@ -114,8 +141,9 @@ impl ProcessTable {
             });
             pointer.store(Box::into_raw(chunk), Ordering::Release);
         }
+        // Lists that began before don't come here: nobody need note it.
         self.fresh.store(index + 1, Ordering::Release);
-        drop(free);
+        drop(vacancies);
         let slot = self.slot(index).expect("its chunk was made above");
         Some((slot, self.first_serial))
     }
@@ -123,8 +151,8 @@ impl ProcessTable {
     /// Gives a slot back. Only after the epoch in which its serial was cleared.
     pub(crate) fn release(&self, index: u32, serial: u32) {
         let serial = serial.wrapping_add(1).max(1);
-        let mut free = self.free.lock();
-        uncounted(|| free.push(Vacancy { index, serial }));
+        let mut vacancies = self.vacancies.lock();
+        uncounted(|| vacancies.free.push(Vacancy { index, serial }));
     }
 
     /// Counts a process out.
@@ -147,18 +175,14 @@ impl ProcessTable {
         (pid.serial() != 0 && slot.is(pid)).then_some(slot)
     }
 
-    /// The pids of all live processes, by index; those that are ending, too.
-    pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
-        (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index)?.pid())
+    /// As many slots, from the first on, were handed out at least once.
+    pub(super) fn slots_used(&self) -> u32 {
+        self.fresh.load(Ordering::Acquire)
     }
 
-    /// The same without those whose end has begun. Each is alive at the moment at which it is come by.
-    pub(crate) fn alive(&self) -> impl Iterator<Item = Pid> + '_ {
-        (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| {
-            let slot = self.slot(index)?;
-            let pid = slot.pid()?;
-            (!slot.attention().has(Attention::EXITING)).then_some(pid)
-        })
+    /// The pids of all live processes, by index; those that are ending, too.
+    pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
+        (0..self.slots_used()).filter_map(|index| self.slot(index)?.pid())
     }
 }
 
@@ -174,7 +198,7 @@ pub(crate) struct Left {
 impl ProcessTable {
     /// All that are there: also those that were ended, but whose code runs on.
     pub(crate) fn left(&self) -> Vec<Left> {
-        let slots = (0..self.fresh.load(Ordering::Acquire)).filter_map(|index| self.slot(index));
+        let slots = (0..self.slots_used()).filter_map(|index| self.slot(index));
         slots
             .filter_map(|slot| {
                 Some(Left {

@@ -28,7 +28,7 @@ pub enum TableError {
     NameTaken(Atom),
     /// The VM has as many tables as it may have.
     #[error(
-        "the VM has {limit} tables, which is its limit; delete some, or raise the limit when building the VM"
+        "the limit of {limit} tables is reached; delete some, or build the VM with `max_tables` higher"
     )]
     Limit {
         /// The limit, in tables.

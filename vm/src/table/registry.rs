@@ -24,6 +24,8 @@ pub struct Tables {
 #[derive(Debug, Default)]
 struct Registry {
     count: usize,
+    /// How many found no room.
+    refused: u64,
     names: HashMap<Atom, Arc<Inner>, foldhash::fast::RandomState>,
     owned: HashMap<Pid, Vec<Arc<Inner>>, foldhash::fast::RandomState>,
 }
@@ -140,6 +142,7 @@ impl Tables {
             return Err(TableError::NameTaken(name));
         }
         if registry.count >= self.limit {
+            registry.refused += 1;
             return Err(TableError::Limit { limit: self.limit });
         }
         registry.count += 1;
@@ -171,6 +174,11 @@ impl Tables {
     /// How many tables there are.
     pub fn count(&self) -> usize {
         self.registry.read().count
+    }
+
+    /// How many were refused at the limit.
+    pub fn refused(&self) -> u64 {
+        self.registry.read().refused
     }
 
     /// Bytes of all tables; see [`Table::memory`].

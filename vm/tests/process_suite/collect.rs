@@ -186,15 +186,14 @@ fn no_priority_inversion() {
         let keeps = |cx| keeps_much(cx, looper);
         loopers.insert(0, cx.spawn_opt(low(), keeps).unwrap().pid);
         assert!(cx.garbage_collect_process(loopers[0]).await);
-        for pid in loopers {
-            let monitor = cx.monitor(pid);
+        let monitors: Vec<_> = loopers.iter().map(|&pid| cx.monitor(pid)).collect();
+        for &pid in &loopers {
             cx.unlink(pid);
             cx.exit_process(pid, ExitReason::kill());
-            // One that starves learns of its end once the others are gone.
-            if pid != cx.pid() {
-                cx.yield_now().await;
-            }
-            cx.demonitor(monitor);
+        }
+        // The low one starves, and learns of its end once the others are gone.
+        for monitor in monitors {
+            assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
         }
     });
 }

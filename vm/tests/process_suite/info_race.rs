@@ -231,32 +231,46 @@ fn process_info_self_msgq_len_more() {
     });
 }
 
-/// A process that was just made can be sent to.
+/// One of a chain: on the first message it starts its successor. Asked to stop, the last of them answers which it is.
+fn generation(n: u64, tester: Pid) -> Box<dyn FnOnce(Context) -> BoxFuture + Send> {
+    Box::new(move |mut cx: Context| {
+        Box::pin(async move {
+            let mut successor = None;
+            loop {
+                let message = cx.receive().await;
+                if message.decode::<&str>() == Ok("stop") {
+                    match successor {
+                        Some(successor) => cx.send(successor, "stop").unwrap(),
+                        None => cx.send(tester, &("stop", n)).unwrap(),
+                    }
+                } else if successor.is_none() {
+                    let next = cx.spawn_opt(SpawnOptions::new().link(), generation(n + 1, tester));
+                    successor = Some(next.unwrap().pid);
+                    if n + 1 == GENERATIONS {
+                        cx.send(tester, "enough").unwrap();
+                    }
+                }
+            }
+        })
+    })
+}
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A chain has grown enough when it has so many.
+const GENERATIONS: u64 = 200;
+
+/// Chains of processes, each made by the one before it on a message: a sender finds them in the list, and what it sends
+/// to one that was just made arrives.
 #[test]
 fn processes_send_infant() {
-    const GENERATIONS: u64 = 200;
-    type Future = std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send>>;
-    fn generation(n: u64, tester: Pid) -> Box<dyn FnOnce(Context) -> Future + Send> {
-        Box::new(move |mut cx: Context| {
-            Box::pin(async move {
-                cx.receive().await;
-                if n < GENERATIONS {
-                    cx.spawn_opt(SpawnOptions::new().link(), generation(n + 1, tester))
-                        .unwrap();
-                } else {
-                    cx.send(tester, &n).unwrap();
-                }
-                idle(cx).await;
-            })
-        })
-    }
-    run(|mut cx| async move {
+    crate::common::bounded(2, |mut cx| async move {
         let me = cx.pid();
-        let first = cx.spawn_link(generation(0, me)).unwrap();
-        let sender = cx
-            .spawn_link(move |cx| async move {
+        let chains = [0, 1].map(|_| cx.spawn_link(generation(0, me)).unwrap());
+        let (sender, monitor) = cx
+            .spawn_monitor(move |mut cx| async move {
                 let mut known = std::collections::HashSet::from([me, cx.pid()]);
-                loop {
+                while cx.receive_timeout(Duration::ZERO).await.is_none() {
                     for pid in cx.vm().processes() {
                         if known.insert(pid) {
                             cx.send(pid, "hello").unwrap();
@@ -266,9 +280,16 @@ fn processes_send_infant() {
                 }
             })
             .unwrap();
-        let last = cx.receive_timeout(Duration::from_secs(60)).await;
-        assert_eq!(last.unwrap().decode::<u64>().unwrap(), GENERATIONS);
-        end(&cx, sender);
-        end(&cx, first);
+        for _ in &chains {
+            assert_eq!(crate::common::expect::<String>(&mut cx).await, "enough");
+        }
+        cx.send(sender, "stop").unwrap();
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
+        for first in chains {
+            cx.send(first, "stop").unwrap();
+            let (stop, last): (String, u64) = crate::common::expect(&mut cx).await;
+            assert_eq!(stop, "stop");
+            assert!(last >= GENERATIONS);
+        }
     });
 }

@@ -77,17 +77,81 @@ fn scheduler_threads() {
         vm.shutdown(LIMIT).wait();
     }
     assert!(Vm::builder().schedulers(0).build().is_err());
+    // Fewer online than there are.
+    for (schedulers, online) in [(2, 1), (8, 4), (4, 4)] {
+        let builder = Vm::builder().schedulers(schedulers);
+        let vm = builder.schedulers_online(online).build().unwrap();
+        let info = vm.system_info();
+        assert_eq!(
+            (info.schedulers, info.schedulers_online),
+            (schedulers, online)
+        );
+        assert_eq!(vm.run(|_| async { 7 }).wait(), Ok(7));
+        assert_eq!(vm.set_schedulers_online(schedulers), Ok(online));
+        vm.shutdown(LIMIT).wait();
+    }
+    for online in [0, 3] {
+        let builder = Vm::builder().schedulers(2).schedulers_online(online);
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains("from 1 to 2"), "{error}");
+    }
 }
 
-/// One thing follows the processors: the number online, set as the program sees them.
+/// Tells the program below that it is the one that changes its affinity.
+const CHILD: &str = "OTP_VM_TEST_AFFINITY";
+
+/// The affinity of the program's main thread.
+fn affinity(set: Option<&libc::cpu_set_t>) -> libc::cpu_set_t {
+    let main = std::process::id().cast_signed();
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: sets of that size; all zero is one of no processors.
+    unsafe {
+        if let Some(set) = set {
+            assert_eq!(libc::sched_setaffinity(main, size, set), 0);
+        }
+        let mut now: libc::cpu_set_t = std::mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(main, size, &raw mut now), 0);
+        now
+    }
+}
+
+/// It runs in a program of its own, whose affinity is changed.
 #[test]
 fn update_cpu_info() {
-    bounded(2, |cx| async move {
-        let vm = cx.vm();
-        let available = std::thread::available_parallelism().unwrap().get();
-        let online = available.min(vm.system_info().schedulers);
+    if std::env::var_os(CHILD).is_none() {
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "online::update_cpu_info"])
+            .env(CHILD, "")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let vm = Vm::builder().schedulers(4).build().unwrap();
+    let available = || vm.system_info().processors.available;
+    let follow = || {
+        let info = vm.system_info();
+        let online = info.processors.available.min(info.schedulers);
         vm.set_schedulers_online(online).unwrap();
         assert_eq!(vm.schedulers_online(), online);
-        assert_eq!(vm.set_schedulers_online(2), Ok(online));
-    });
+    };
+    assert!(!vm.update_cpu_info(), "nothing has changed");
+    let (before, all) = (available(), affinity(None));
+    // SAFETY: sets.
+    unsafe {
+        let mut one: libc::cpu_set_t = std::mem::zeroed();
+        let processors = 0..libc::CPU_SETSIZE as usize;
+        let mut usable = processors.filter(|&number| libc::CPU_ISSET(number, &all));
+        libc::CPU_SET(usable.next().unwrap(), &mut one);
+        affinity(Some(&one));
+    }
+    assert_eq!(vm.update_cpu_info(), before > 1);
+    assert_eq!(available(), 1);
+    follow();
+    assert_eq!(vm.schedulers_online(), 1);
+    assert!(!vm.update_cpu_info(), "told already");
+    affinity(Some(&all));
+    assert_eq!(vm.update_cpu_info(), before > 1);
+    assert_eq!(available(), before);
+    follow();
+    vm.shutdown(LIMIT).wait();
 }
