@@ -19,7 +19,8 @@ pub struct SystemInfo {
     pub schedulers: usize,
     /// Those of them that run processes: see [`Vm::set_schedulers_online`].
     pub schedulers_online: usize,
-    /// Processes alive or exiting; those that were ended while they are in native code are counted until that returns.
+    /// Processes alive or exiting, without those whose end links and monitors hear of by now; those that were ended while
+    /// they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
     pub process_limit: usize,
@@ -61,7 +62,7 @@ impl Vm {
             version: env!("CARGO_PKG_VERSION"),
             schedulers: core.scheduler.schedulers(),
             schedulers_online: core.scheduler.schedulers_online(),
-            process_count: core.processes.live(),
+            process_count: core.processes.count(),
             process_limit: core.processes.limit(),
             spawned: core.counts.spawned.load(Ordering::Relaxed),
             crashed: core.counts.crashed.load(Ordering::Relaxed),

@@ -545,7 +545,7 @@ impl Vm {
     /// Each of them is alive at some moment of the call, those that are ending left out; and who was there before the
     /// call and is after it is among them. Who starts or ends meanwhile may be there or not: nothing is stopped for it.
     pub fn processes(&self) -> Vec<Pid> {
-        let mut pids = Vec::with_capacity(self.core.processes.live());
+        let mut pids = Vec::with_capacity(self.core.processes.count());
         for pid in self.core.processes.alive() {
             pids.push(pid);
             if pids.len() % PIDS_PER_CHECKPOINT == 0 {
