@@ -62,7 +62,7 @@ items! {
     GroupLeader "group_leader"
     /// Words.
     TotalHeapSize "total_heap_size"
-    /// Words.
+    /// Words allocated for terms: [`HeapInfo::heap_block_size`].
     HeapSize "heap_size"
     /// Words.
     MinHeapSize "min_heap_size"
@@ -221,7 +221,8 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
             builder.integer(info.heap.total_heap_size as i128);
         }
         InfoItem::HeapSize => {
-            builder.integer(info.heap.heap_size as i128);
+            // What is allocated: OTP's figures of the same name in `garbage_collection_info` tell what is used.
+            builder.integer(info.heap.heap_block_size as i128);
         }
         InfoItem::MinHeapSize => {
             builder.integer(info.heap.min_heap_size as i128);

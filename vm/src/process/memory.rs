@@ -11,6 +11,7 @@
 //! time, makes no garbage, and is decoded outside of it without a copy.
 
 use std::sync::Arc;
+use std::thread::{self, Thread};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -48,6 +49,8 @@ pub(crate) struct Memory {
     told: bool,
     /// Who waits for a collection.
     requests: Vec<CollectRequest>,
+    /// Threads of the body that wait for the heap.
+    waiters: Waiters,
 }
 
 /// Who has the heap.
@@ -65,6 +68,20 @@ pub(crate) enum Taken {
     ByBody,
     /// It is being collected.
     ByCollector,
+}
+
+/// Threads that are parked until a heap is back. They are unparked when this is dropped: with the heap put back, or with
+/// the state of a process that ends. Not under the lock, which they want next.
+#[derive(Debug, Default)]
+#[must_use = "they go on once this is dropped, which is done outside of the lock"]
+pub(crate) struct Waiters(Vec<Thread>);
+
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        for waiter in self.0.drain(..) {
+            waiter.unpark();
+        }
+    }
 }
 
 /// Figures of a heap.
@@ -128,6 +145,11 @@ impl Dictionary {
         self.bytes
     }
 
+    /// Leaves room for what is there.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     pub(crate) fn take(&mut self) -> Vec<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.entries).into_iter().collect()
@@ -161,6 +183,7 @@ impl Memory {
             mailbox_bytes_max: 0,
             told: false,
             requests: Vec::new(),
+            waiters: Waiters::default(),
         }
     }
 
@@ -185,11 +208,17 @@ impl Memory {
         self.take(Holder::Collector)
     }
 
-    /// Puts it back.
-    pub(crate) fn put_back(&mut self, heap: Heap) {
+    /// Puts it back. Whoever waits for it is to be told.
+    pub(crate) fn put_back(&mut self, heap: Heap) -> Waiters {
         debug_assert_ne!(self.holder, Holder::State);
         self.heap = heap;
         self.holder = Holder::State;
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// Has this thread unparked when the heap is back, or nobody's.
+    pub(crate) fn wait(&mut self) {
+        self.waiters.0.push(thread::current());
     }
 
     pub(crate) fn figures(&self) -> HeapFigures {
