@@ -48,7 +48,7 @@ items! {
     Messages "messages"
     /// A list of pids.
     Links "links"
-    /// A list of `{process, Pid}`.
+    /// A list of `{process, Pid}`, `{process, {Name, Node}}` and `{time_offset, clock_service}`.
     Monitors "monitors"
     /// A list of pids.
     MonitoredBy "monitored_by"
@@ -192,10 +192,14 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
         InfoItem::Links => pids(builder, info.links.iter()),
         InfoItem::Monitors => {
             for &(_, monitored) in &info.monitors {
-                builder.atom(atoms::PROCESS);
                 match monitored {
-                    Monitored::Pid(pid) => builder.pid(pid),
-                    Monitored::Name(name) => builder.atom(name).atom(NODE).tuple(2),
+                    Monitored::Pid(pid) => builder.atom(atoms::PROCESS).pid(pid),
+                    Monitored::Name(name) => {
+                        builder.atom(atoms::PROCESS).atom(name).atom(NODE).tuple(2)
+                    }
+                    Monitored::TimeOffset => builder
+                        .atom(atom("time_offset"))
+                        .atom(atom("clock_service")),
                 };
                 builder.tuple(2);
             }
