@@ -13,6 +13,7 @@ mod hibernate;
 mod links;
 pub(crate) mod memory;
 mod monitors;
+mod notes;
 mod panics;
 mod run;
 pub(crate) mod table;
@@ -46,6 +47,7 @@ pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
+pub(crate) use notes::Note;
 pub(crate) use panics::{
     ExitPayload, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
