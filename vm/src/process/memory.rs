@@ -372,3 +372,67 @@ impl Process {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::{Context, Vm};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn with_memory<R>(vm: &Vm, pid: Pid, look: impl FnOnce(&mut Memory) -> R) -> Option<R> {
+        vm.core().with_process(pid, |process| {
+            let mut state = process.lock();
+            look(process.memory(&mut state))
+        })
+    }
+
+    /// A process whose body wants its heap, which somebody else has in hand, and is parked by now. It tells the words on
+    /// the heap that it gets.
+    fn parked(vm: &Vm) -> (Pid, Heap, Receiver<usize>) {
+        let (told, tells) = mpsc::channel();
+        let body = move |mut cx: Context| async move {
+            cx.receive().await;
+            let words = cx.heap().words();
+            told.send(words).unwrap();
+        };
+        let pid = vm.spawn(body).unwrap();
+        let heap = with_memory(vm, pid, |memory| memory.take_to_collect().unwrap());
+        let mut heap = heap.unwrap();
+        let pair = otp_heap::to_term(&(1, 2)).unwrap();
+        let _kept = heap.keep(pair.root()).unwrap();
+        vm.send(pid, &()).unwrap();
+        let begun = Instant::now();
+        while with_memory(vm, pid, |memory| memory.waiters.0.len()) != Some(1) {
+            assert!(begun.elapsed() < LIMIT, "it does not wait");
+            thread::yield_now();
+        }
+        assert!(tells.try_recv().is_err());
+        (pid, heap, tells)
+    }
+
+    #[test]
+    fn a_body_that_wants_its_heap_is_parked_until_it_is_back() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let (pid, heap, tells) = parked(&vm);
+        vm.core()
+            .with_process(pid, |process| process.put_heap_back(pid, heap));
+        assert_eq!(tells.recv_timeout(LIMIT), Ok(3));
+        assert!(vm.shutdown(LIMIT).wait().unwrap().is_orderly());
+    }
+
+    /// Its thread sleeps as in native code, so it is ended from outside; then it gets a heap that nobody sees again.
+    #[test]
+    fn a_body_that_is_killed_while_it_waits_for_its_heap_goes_on() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let (pid, heap, tells) = parked(&vm);
+        vm.exit(pid, ExitReason::kill());
+        assert_eq!(tells.recv_timeout(LIMIT), Ok(0));
+        assert!(!vm.is_alive(pid));
+        drop(heap);
+        assert!(vm.shutdown(LIMIT).wait().unwrap().stuck.is_empty());
+    }
+}
