@@ -1,28 +1,29 @@
 //! The `otp-vm` binary as a library: anybody's crate gets the same binary, with its own modules.
 //!
 //! ```no_run
-//! # mod mine {
-//! #     #[derive(Debug, clap::Args)]
-//! #     pub struct Options {}
-//! #     pub fn module() -> otp_vm_cli::Module {
-//! #         otp_vm_cli::Module::process("mine", "Does nothing", |_: Options, _cx| async {})
-//! #     }
-//! # }
+//! use otp_vm::{Context, module};
 //! use otp_vm_cli::modules;
+//!
+//! module! {
+//!     /// Does nothing, and ends.
+//!     pub mod mine {
+//!         pub async fn run(_cx: &mut Context) {}
+//!     }
+//! }
 //!
 //! fn main() -> std::process::ExitCode {
 //!     otp_vm_cli::main(modules![mine])
 //! }
 //! ```
 //!
-//! `run MODULE [ARGS]` runs a module, `modules` lists them, `bench WORKLOAD` measures. Logs go to
+//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench WORKLOAD` measures. Logs go to
 //! standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
 
 mod bench;
 pub mod exit_code;
 pub mod kv;
-mod module;
 mod run;
+mod runnable;
 
 use std::env::{self, VarError};
 use std::io::{IsTerminal, Write};
@@ -32,15 +33,16 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
-pub use module::{BoxFuture, Module};
+pub use runnable::Runnable;
 
 /// Every block of the binary comes from mimalloc, as messages do in any case, and is counted for its process.
 #[global_allocator]
 static ALLOCATOR: otp_vm::AccountingAllocator = otp_vm::AccountingAllocator;
 
 /// Runs the command line, with the bundled modules and `modules` besides.
-pub fn main(modules: Vec<Module>) -> ExitCode {
-    let modules = with_bundled(modules);
+pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
+    let modules = modules.into_iter().map(Into::into);
+    let modules = with_bundled(modules.collect());
     let matches = match command(&modules).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return usage(&with_hint(error)),
@@ -67,8 +69,8 @@ pub fn main(modules: Vec<Module>) -> ExitCode {
 }
 
 /// A module of the caller's takes the place of a bundled one with the same name.
-fn with_bundled(mut modules: Vec<Module>) -> Vec<Module> {
-    for bundled in [kv::module()] {
+fn with_bundled(mut modules: Vec<Runnable>) -> Vec<Runnable> {
+    for bundled in modules![kv: kv::Options] {
         if modules.iter().all(|module| module.name() != bundled.name()) {
             modules.push(bundled);
         }
@@ -76,7 +78,7 @@ fn with_bundled(mut modules: Vec<Module>) -> Vec<Module> {
     modules
 }
 
-fn command(modules: &[Module]) -> Command {
+fn command(modules: &[Runnable]) -> Command {
     // The text last: the options' own doc comment would take its place.
     let run = run::VmOptions::augment_args(Command::new("run"))
         .about("Run a process module until it ends; SIGTERM, SIGHUP and Ctrl-C end it in order")
@@ -85,7 +87,7 @@ fn command(modules: &[Module]) -> Command {
         .arg_required_else_help(true)
         .subcommand_value_name("MODULE")
         .subcommand_help_heading("Modules")
-        .subcommands(modules.iter().map(Module::command));
+        .subcommands(modules.iter().map(Runnable::command));
     Command::new("otp-vm")
         .about("A preemptive process VM for Rust")
         .version(env!("CARGO_PKG_VERSION"))
@@ -96,7 +98,7 @@ fn command(modules: &[Module]) -> Command {
         .subcommand(bench::command())
 }
 
-fn run_module(modules: &[Module], matches: &ArgMatches) -> ExitCode {
+fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
     let options = match run::VmOptions::from_arg_matches(matches) {
         Ok(options) => options,
         Err(error) => return usage(&error),
@@ -106,8 +108,8 @@ fn run_module(modules: &[Module], matches: &ArgMatches) -> ExitCode {
         .iter()
         .find(|module| module.name() == name)
         .expect("clap knows the modules");
-    match module.starter(matches) {
-        Ok(starter) => run::run(module.name(), starter, &options),
+    match module.beginning(matches) {
+        Ok(beginning) => run::run(module.name(), beginning, modules, &options),
         Err(error) => usage(&error),
     }
 }
@@ -136,7 +138,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     })
 }
 
-fn list(modules: &[Module]) {
+fn list(modules: &[Runnable]) {
     let width = modules
         .iter()
         .map(|module| module.name().len())

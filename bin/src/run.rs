@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit_code;
-use crate::module::Starter;
+use crate::runnable::{Beginning, Runnable};
 
 /// What the VM of `otp-vm run` is built with.
 #[derive(Debug, Clone, Args)]
@@ -49,13 +49,22 @@ enum End {
     NotStarted(ExitReason),
 }
 
-pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> ExitCode {
+/// Runs one module. All of them are loaded: each may call the others by name.
+pub(crate) fn run(
+    name: &'static str,
+    beginning: Beginning,
+    modules: &[Runnable],
+    options: &VmOptions,
+) -> ExitCode {
     let mut builder = Vm::builder()
         .name(name)
         .max_processes(options.max_processes as usize)
         .pin(options.pin);
     if let Some(schedulers) = options.schedulers {
         builder = builder.schedulers(schedulers.into());
+    }
+    for module in modules {
+        builder = builder.module(module.module().clone());
     }
     let vm = match builder.build() {
         Ok(vm) => vm,
@@ -74,7 +83,7 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
     };
     let limit = Duration::from_secs(options.shutdown_limit);
     let (ready, told) = mpsc::channel();
-    let root = vm.run(move |mut cx| async move { root(&mut cx, starter, limit, ready).await });
+    let root = vm.run(move |mut cx| async move { root(&mut cx, beginning, limit, ready).await });
     let handle = signals.handle();
     let listener = watch_signals(vm.clone(), signals, told);
     let end = root.wait();
@@ -113,14 +122,14 @@ pub(crate) fn run(name: &'static str, starter: Starter, options: &VmOptions) -> 
 /// Starts the module and waits for its end. `ready` gets the root's pid once it can be told to end.
 async fn root(
     cx: &mut Context,
-    starter: Starter,
+    beginning: Beginning,
     limit: Duration,
     ready: mpsc::Sender<Pid>,
 ) -> End {
     cx.trap_exit(true);
     // Without a thread that watches signals, nobody asks.
     let _ = ready.send(cx.pid());
-    let top = match starter(cx).await {
+    let top = match beginning.begin(cx).await {
         Ok(top) => top,
         Err(reason) => return End::NotStarted(reason),
     };

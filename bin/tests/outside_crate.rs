@@ -6,42 +6,64 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const MAIN: &str = r#"
-mod greet {
-    use otp_vm_cli::Module;
+use clap::Args;
+use otp_vm::{Context, module};
+use otp_vm_cli::modules;
+use serde::{Deserialize, Serialize};
 
-    #[derive(Debug, clap::Args)]
-    pub struct Options {
-        /// Whom to greet
-        name: String,
-    }
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub struct Options {
+    /// How often
+    #[arg(long)]
+    times: u32,
+}
 
-    pub fn module() -> Module {
-        Module::process("greet", "Greets, and ends", |options: Options, cx: otp_vm::Context| async move {
-            println!("{} greets {}", cx.pid(), options.name);
-        })
+module! {
+    /// Greets, and ends.
+    pub mod greet {
+        /// Whom to greet.
+        pub async fn run(cx: &mut Context, name: String) {
+            println!("{} greets {name}", cx.pid());
+        }
     }
 }
 
-mod stubborn {
-    use otp_vm_cli::Module;
+module! {
+    /// Has others greet.
+    pub mod host {
+        pub async fn run(cx: &mut Context, options: Options) {
+            for guest in 0..options.times {
+                let name = format!("guest {guest}");
+                cx.apply::<_, ()>("greet", "run", &(name,)).await.expect("it is loaded, too");
+            }
+        }
+    }
+}
 
-    #[derive(Debug, clap::Args)]
-    pub struct Options {}
+module! {
+    /// Starts nothing that could be waited for.
+    pub mod wrong {
+        pub async fn start(_cx: &mut Context) -> u32 {
+            7
+        }
+    }
+}
 
-    pub fn module() -> Module {
-        Module::process("stubborn", "Ignores every wish to end", |_: Options, mut cx: otp_vm::Context| async move {
+module! {
+    /// Ignores every wish to end.
+    pub mod stubborn {
+        pub async fn run(cx: &mut Context) {
             cx.trap_exit(true);
             println!("ready");
             loop {
                 cx.receive().await;
             }
-        })
+        }
     }
 }
 
-use otp_vm_cli::modules;
 fn main() -> std::process::ExitCode {
-    otp_vm_cli::main(modules![greet, stubborn])
+    otp_vm_cli::main(modules![greet, host: Options, wrong, stubborn])
 }
 "#;
 
@@ -76,7 +98,8 @@ fn has_the_same_binary_with_its_own_module() {
         .expect("the workspace has a dev profile");
     let manifest = format!(
         "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         clap = {{ version = \"4.6\", features = [\"derive\"] }}\notp-vm = {{ path = {vm:?} }}\notp-vm-cli = {{ path = {cli:?} }}\n\n\
+         clap = {{ version = \"4.6\", features = [\"derive\"] }}\notp-vm = {{ path = {vm:?} }}\notp-vm-cli = {{ path = {cli:?} }}\n\
+         serde = {{ version = \"1\", features = [\"derive\"] }}\n\n\
          [profile.dev]{profile}"
     );
     fs::write(crate_dir.join("Cargo.toml"), manifest).unwrap();
@@ -123,6 +146,34 @@ fn has_the_same_binary_with_its_own_module() {
         said.starts_with("<0.") && said.ends_with("> greets the outside\n"),
         "{said}"
     );
+
+    let run = |arguments: &[&str]| {
+        let run = Command::new(&binary).arg("run").args(arguments).output();
+        let run = run.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (run.status.code(), text(run.stdout), text(run.stderr))
+    };
+    // Words are arguments, also those that look like options; and there must be a function that takes as many.
+    let (code, said, _) = run(&["greet", "--times"]);
+    assert_eq!(code, Some(0));
+    assert!(said.ends_with("greets --times\n"), "{said}");
+    for words in [&["greet"][..], &["greet", "Ann", "Bob"], &["stubborn", "x"]] {
+        let (code, said, error) = run(words);
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{words:?}: {error}");
+        let arity = words.len() - 1;
+        assert!(error.contains(&format!("export run/{arity}")), "{error}");
+        assert!(error.contains("exports run/"), "{error}");
+    }
+    // Options are read by their type, and modules call each other by name.
+    let (code, said, _) = run(&["host", "--times", "2"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.ends_with("greets guest 1\n"), "{said}");
+    assert_eq!(run(&["host", "--times", "x"]).0, Some(2));
+    assert_eq!(run(&["host"]).0, Some(2));
+    let (code, _, error) = run(&["wrong"]);
+    assert_eq!(code, Some(3), "{error}");
+    assert!(error.contains("wrong:start/0 gave 7"), "{error}");
 
     // A module that never ends is killed when the limit is over, and the exit code says so.
     let mut stubborn = Command::new(&binary)

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::builder::{Builder, Making, Place};
 use crate::encode::Encoder;
 use crate::limits::{
-    FIRST_WORDS, HEAP_BINARY_BYTES_MIN, HEAP_GROWTH, HEAP_SHRINK, HEAP_WORDS_MAX, HEAP_WORDS_MIN,
+    FIRST_WORDS, HEAP_BINARY_BYTES_MIN, HEAP_GROWTH, HEAP_ROOM_WORDS_MAX, HEAP_SHRINK,
+    HEAP_WORDS_MAX, HEAP_WORDS_MIN,
 };
 use crate::raw::{Mark, Shape, Space};
 use crate::term::Term;
@@ -151,6 +152,8 @@ struct Inner {
     collect_at_binary_bytes: usize,
     /// Words of the largest term that has its words to itself, as far as the heap knows.
     own_words: u32,
+    /// Words under which this heap is never full; 0 for what every heap has.
+    min_words: u32,
 }
 
 /// A term that has the words between two offsets to itself, or none of no words.
@@ -278,6 +281,52 @@ impl Heap {
         self.words_max as usize * size_of::<Word>()
     }
 
+    /// Gives the heap room for so many words, and has it not be full with fewer. Mirrors `min_heap_size`.
+    ///
+    /// The room is made now, and after each collection, also of a heap that is empty then; [`Heap::shrink_to_fit`] gives
+    /// it back. So many words as every heap starts with, 233, or fewer, take it back with the next collection. Of a very
+    /// large room 128 MiB are made at once.
+    ///
+    /// ```
+    /// # use otp_heap::{Heap, to_term};
+    /// # let mut heap = Heap::new();
+    /// heap.set_min_words(10_000);
+    /// assert!(heap.bytes() >= 80_000);
+    /// for _ in 0..1_000 {
+    ///     let root = heap.keep(to_term(&(1, 2, 3))?.root())?;
+    ///     heap.release(root).unwrap();
+    /// }
+    /// assert_eq!((heap.words(), heap.collections()), (4_000, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_min_words(&mut self, words: usize) {
+        let words = words.min(HEAP_WORDS_MAX as usize) as u32;
+        let words = if words > HEAP_WORDS_MIN { words } else { 0 };
+        if words == 0 && self.inner.is_none() {
+            return;
+        }
+        let inner = self.inner(0);
+        inner.min_words = words;
+        inner.collect_at = inner.collect_at.max(words);
+        inner.make_room();
+    }
+
+    /// Gives back what is not in use, and the room of [`Heap::set_min_words`]. What is no longer reached is in use until
+    /// it is collected.
+    pub fn shrink_to_fit(&mut self) {
+        let Some(inner) = &mut self.inner else { return };
+        if inner.roots.count == 0 && inner.space().len() == 0 {
+            self.inner = None;
+            return;
+        }
+        inner.min_words = 0;
+        inner.roots.slots.shrink_to_fit();
+        let space = inner.making.0.space_mut();
+        if space.capacity() > space.len().max(FIRST_WORDS) {
+            space.resize(space.len().max(FIRST_WORDS));
+        }
+    }
+
     /// Bytes that the heap has allocated: words in use or not, and its tables. Shared binaries lie outside.
     pub fn bytes(&self) -> usize {
         self.inner.as_ref().map_or(0, |inner| {
@@ -393,6 +442,11 @@ impl Heap {
         if self.is_full() || self.words() > self.words_max as usize {
             self.collect();
         }
+        self.inner(words)
+    }
+
+    /// What a heap in use has, with room for some words if it is used for the first time.
+    fn inner(&mut self, words: u32) -> &mut Inner {
         let bound = self.words_max * HEAP_GROWTH;
         let inner = self.inner.get_or_insert_with(|| {
             Box::new(Inner {
@@ -403,6 +457,7 @@ impl Heap {
                 binary_bytes: 0,
                 collect_at_binary_bytes: HEAP_BINARY_BYTES_MIN,
                 own_words: 0,
+                min_words: 0,
             })
         });
         inner.making.0.space_mut().set_words_max(bound);
@@ -468,6 +523,19 @@ impl Inner {
             .flatten()
     }
 
+    /// Words that the heap has room for at least.
+    fn least_room(&self) -> u32 {
+        self.min_words.min(HEAP_ROOM_WORDS_MAX)
+    }
+
+    fn make_room(&mut self) {
+        let least = self.least_room();
+        let space = self.making.0.space_mut();
+        if space.capacity() < least.min(space.words_max()) {
+            space.resize(least.min(space.words_max()));
+        }
+    }
+
     /// Bytes of the shared binaries appended since a mark: the chain grows at its head.
     fn binary_bytes_since(&self, mark: Mark) -> usize {
         let space = self.space();
@@ -508,12 +576,13 @@ impl Inner {
         self.collect_at_binary_bytes = binary_bytes
             .saturating_mul(HEAP_GROWTH as usize)
             .max(HEAP_BINARY_BYTES_MIN);
+        let least = self.least_room();
         let space = self.making.0.space_mut();
         let space_len = space.len();
         let grown = space_len.saturating_mul(HEAP_GROWTH).max(FIRST_WORDS);
-        self.collect_at = grown.max(HEAP_WORDS_MIN);
-        if space.capacity() / HEAP_SHRINK > space.len().max(FIRST_WORDS) {
-            space.resize(grown);
+        self.collect_at = grown.max(HEAP_WORDS_MIN).max(self.min_words);
+        if space.capacity() / HEAP_SHRINK > space.len().max(FIRST_WORDS).max(least) {
+            space.resize(grown.max(least));
         }
         self.own_words = 0;
         let Own { word, start, end } = largest;

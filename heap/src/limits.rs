@@ -61,6 +61,10 @@ pub(crate) const HEAP_WORDS_MAX: u32 = BLOCK_WORDS_MAX / HEAP_GROWTH;
 /// Words under which a process's heap is never full: OTP's `min_heap_size`.
 pub(crate) const HEAP_WORDS_MIN: u32 = 233;
 
+/// Words of room at most that a process's heap is given before they are used: 128 MiB. A larger `min_heap_size` still
+/// puts collections off. Chosen by feel: a system that can't give so much is in trouble anyway.
+pub(crate) const HEAP_ROOM_WORDS_MAX: u32 = 1 << 24;
+
 /// Bytes of shared binaries under which a process's heap is never full on their account: OTP's `min_bin_vheap_size`,
 /// which is 46,422 words.
 pub(crate) const HEAP_BINARY_BYTES_MIN: usize = 46_422 * 8;

@@ -251,6 +251,11 @@ impl Core {
     /// Counts a process out, and tells those who wait for the end.
     pub(crate) fn count_out(&self) {
         self.processes.count_out();
+        self.tell_of_an_end();
+    }
+
+    /// Tells those who wait for the end of processes that one has ended.
+    pub(crate) fn tell_of_an_end(&self) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
             let waker = self.ended.lock().take();
             self.ended_changed.notify_all();

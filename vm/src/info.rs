@@ -28,7 +28,8 @@ pub struct SystemInfo {
     pub atom_count: usize,
     /// Most atoms: see [`set_atom_limit`](crate::set_atom_limit).
     pub atom_limit: usize,
-    /// Processes alive or exiting; those that were ended while they are in native code are counted until that returns.
+    /// Processes alive or exiting, without those whose end links and monitors hear of by now; those that were ended while
+    /// they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
     pub process_limit: usize,
@@ -110,7 +111,7 @@ impl Vm {
             processors: *core.processors.lock(),
             atom_count: atom_count as usize,
             atom_limit: atom_limit as usize,
-            process_count: core.processes.live(),
+            process_count: core.processes.count(),
             process_limit: core.processes.limit(),
             spawned: core.counts.spawned.load(Ordering::Relaxed),
             crashed: core.counts.crashed.load(Ordering::Relaxed),

@@ -114,6 +114,8 @@ pub enum Monitored {
     Pid(Pid),
     /// Whoever had this name.
     Name(Atom),
+    /// No process, but the VM's time offset: [`Context::monitor_time_offset`](crate::Context::monitor_time_offset).
+    TimeOffset,
 }
 
 impl Monitored {
@@ -121,7 +123,7 @@ impl Monitored {
     pub const fn pid(self) -> Option<Pid> {
         match self {
             Self::Pid(pid) => Some(pid),
-            Self::Name(_) => None,
+            Self::Name(_) | Self::TimeOffset => None,
         }
     }
 
@@ -129,11 +131,20 @@ impl Monitored {
         if let Some(pid) = term.as_pid() {
             return Some(Self::Pid(pid));
         }
+        if term
+            .as_atom()
+            .is_some_and(|atom| atom.as_str() == CLOCK_SERVICE)
+        {
+            return Some(Self::TimeOffset);
+        }
         let tuple = term.as_tuple().filter(|tuple| tuple.len() == 2)?;
         let is_local = tuple.get(1)?.as_atom() == Some(NODE);
         is_local.then_some(Self::Name(tuple.get(0)?.as_atom()?))
     }
 }
+
+/// OTP's name for whom one monitors for the time offset.
+const CLOCK_SERVICE: &str = "clock_service";
 
 impl From<Pid> for Monitored {
     fn from(pid: Pid) -> Self {
@@ -152,6 +163,7 @@ impl fmt::Display for Monitored {
         match self {
             Self::Pid(pid) => fmt::Display::fmt(pid, formatter),
             Self::Name(name) => fmt::Display::fmt(name, formatter),
+            Self::TimeOffset => formatter.write_str(CLOCK_SERVICE),
         }
     }
 }
@@ -161,6 +173,7 @@ impl Serialize for Monitored {
         match self {
             Self::Pid(pid) => pid.serialize(serializer),
             Self::Name(name) => (name, NODE).serialize(serializer),
+            Self::TimeOffset => serializer.serialize_unit_variant("Monitored", 2, CLOCK_SERVICE),
         }
     }
 }

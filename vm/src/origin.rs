@@ -2,7 +2,7 @@
 //!
 //! `proc_lib` notes it in the first slice of what it starts, and others look at it: reports name the initial call, and
 //! a crash report has the ancestors of its neighbours as well. OTP keeps both in the process dictionary, under
-//! `$initial_call` and `$ancestors`, and Elixir the callers under `$callers`.
+//! `$initial_call` and `$ancestors`, and Elixir the callers under `$callers`; the dictionary shows them here, too.
 
 use std::fmt;
 use std::iter;

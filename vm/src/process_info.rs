@@ -60,7 +60,7 @@ pub struct ProcessInfo {
     pub monitored_by: Vec<Pid>,
     /// Whom it suspends: how often, and how often it will once that one rests. One of the two is 0.
     pub suspending: Vec<(Pid, u32, u32)>,
-    /// Its process dictionary, in no order.
+    /// Its process dictionary, in no order; with `$ancestors` and `$initial_call`, if `proc_lib` started it.
     pub dictionary: Vec<(Arc<OwnedTerm>, Arc<OwnedTerm>)>,
     /// Whether it traps exits.
     pub trap_exit: bool,
@@ -204,12 +204,13 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
         state.links.heap_bytes() + state.monitors.heap_bytes() + state.monitored_by.heap_bytes();
     let mailbox = mailbox_bytes(state);
     let terms = memory.map_or(0, |memory| memory.block_bytes() + size_of_val(memory));
-    let dictionary = memory.map(|memory| {
-        let entries = memory.dictionary.iter();
-        entries
-            .map(|(key, value)| (Arc::new(copy(key.root())), Arc::clone(value)))
-            .collect()
-    });
+    let dictionary = memory.map(|memory| &memory.dictionary);
+    let entries = dictionary
+        .into_iter()
+        .flat_map(|dictionary| dictionary.iter());
+    let entries = entries.map(|(key, value)| (Arc::new(copy(key.root())), Arc::clone(value)));
+    let notes = state.notes(dictionary).into_iter();
+    let notes = notes.map(|(key, value)| (Arc::new(key), Arc::new(value)));
     let suspending = rare.map(|rare| {
         let suspending = rare.suspending.iter();
         let alive = suspending.filter(|(suspended, _)| {
@@ -243,7 +244,7 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
             .collect(),
         monitored_by: state.monitored_by.iter().map(|(_, &pid)| pid).collect(),
         suspending: suspending.unwrap_or_default(),
-        dictionary: dictionary.unwrap_or_default(),
+        dictionary: entries.chain(notes).collect(),
         trap_exit: state.trap_exit,
         reductions: process.reductions.load(Ordering::Relaxed) + reductions_of_slice(pid),
         memory: size_of::<Process>() + state.body_bytes as usize + maps + mailbox + terms,

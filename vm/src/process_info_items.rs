@@ -30,7 +30,7 @@ named_items! {
     Messages "messages"
     /// A list of pids.
     Links "links"
-    /// A list of `{process, Pid}`.
+    /// A list of `{process, Pid}`, `{process, {Name, Node}}` and `{time_offset, clock_service}`.
     Monitors "monitors"
     /// A list of pids.
     MonitoredBy "monitored_by"
@@ -44,7 +44,7 @@ named_items! {
     GroupLeader "group_leader"
     /// Words.
     TotalHeapSize "total_heap_size"
-    /// Words.
+    /// Words allocated for terms: [`HeapInfo::heap_block_size`].
     HeapSize "heap_size"
     /// Words.
     MinHeapSize "min_heap_size"
@@ -158,10 +158,14 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
         InfoItem::Links => pids(builder, info.links.iter()),
         InfoItem::Monitors => {
             for &(_, monitored) in &info.monitors {
-                builder.atom(atoms::PROCESS);
                 match monitored {
-                    Monitored::Pid(pid) => builder.pid(pid),
-                    Monitored::Name(name) => builder.atom(name).atom(NODE).tuple(2),
+                    Monitored::Pid(pid) => builder.atom(atoms::PROCESS).pid(pid),
+                    Monitored::Name(name) => {
+                        builder.atom(atoms::PROCESS).atom(name).atom(NODE).tuple(2)
+                    }
+                    Monitored::TimeOffset => builder
+                        .atom(atom("time_offset"))
+                        .atom(atom("clock_service")),
                 };
                 builder.tuple(2);
             }
@@ -187,7 +191,8 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
             builder.integer(info.heap.total_heap_size as i128);
         }
         InfoItem::HeapSize => {
-            builder.integer(info.heap.heap_size as i128);
+            // What is allocated: OTP's figures of the same name in `garbage_collection_info` tell what is used.
+            builder.integer(info.heap.heap_block_size as i128);
         }
         InfoItem::MinHeapSize => {
             builder.integer(info.heap.min_heap_size as i128);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bomb, LIMIT, down, exit, expect, idle, run};
-use otp_vm::{ExitReason, Pid, SpawnOptions, atoms};
+use otp_vm::{ExitReason, Pid, SpawnOptions, Vm, atoms};
 
 #[test]
 fn a_body_that_returns_exits_normal() {
@@ -11,6 +11,39 @@ fn a_body_that_returns_exits_normal() {
         let (_, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
         assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
+}
+
+#[test]
+fn who_hears_of_an_end_finds_the_process_counted_out() {
+    // The room under the limit as well: one beside this process.
+    let vm = Vm::builder()
+        .schedulers(2)
+        .max_processes(2)
+        .build()
+        .unwrap();
+    let run = vm.run(|mut cx| async move {
+        cx.trap_exit(true);
+        for round in 0..2000 {
+            let options = SpawnOptions::new().link().monitor();
+            let child = cx.spawn_opt(options, |_| async {}).unwrap();
+            let (linked, monitor) = (child.pid, child.monitor.unwrap());
+            match round % 2 {
+                0 => drop(exit(&mut cx, linked).await),
+                _ => drop(down(&mut cx, monitor).await),
+            }
+            assert_eq!(cx.vm().system_info().process_count, 1);
+            let next = cx.spawn_monitor(|_| async {});
+            let (_, next) = next.expect("there is room for it");
+            down(&mut cx, next).await;
+            match round % 2 {
+                0 => drop(down(&mut cx, monitor).await),
+                _ => drop(exit(&mut cx, linked).await),
+            }
+        }
+    });
+    run.wait().unwrap();
+    let report = vm.shutdown(LIMIT).wait().unwrap();
+    assert!(report.is_orderly(), "{report:?}");
 }
 
 #[test]

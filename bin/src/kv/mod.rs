@@ -41,6 +41,7 @@ mod clock;
 mod command;
 mod connection;
 mod entry;
+mod exports;
 mod glob;
 mod keeper;
 mod listener;
@@ -64,9 +65,9 @@ use otp_stdlib::prelude::{
 use otp_stdlib::{DynamicSupervisorFlags, supervisor::BoxFuture};
 use otp_vm::{Context, ExitReason, Pid, Timeout};
 
+pub use exports::kv::module;
 pub use options::{ChaosOptions, Limits, Options};
 
-use crate::Module;
 use keeper::Keeper;
 use listener::Listener;
 use pubsub::Pubsub;
@@ -89,21 +90,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the process that had its name before.
 const NAME_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// `kv` as a module for `otp-vm run`.
-pub fn module() -> Module {
-    Module::application(
-        "kv",
-        "A server that speaks the Redis protocol",
-        |options: Options, cx| {
-            Box::pin(async move {
-                let top = start(cx, options).await.map_err(ExitReason::from)?;
-                announce(cx).await?;
-                Ok(top)
-            })
-        },
-    )
-}
 
 /// Starts the tree, linked with the caller, and gives its top.
 ///

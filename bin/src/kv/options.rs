@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use super::resp::ParserLimits;
 
 /// A server that speaks the Redis protocol, built the OTP way.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Options {
     /// Address and port to listen on; port 0 lets the system choose one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6380", value_parser = address)]
@@ -27,7 +28,7 @@ pub struct Options {
 }
 
 /// Limits of what a client may ask for.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
 pub struct Limits {
     /// Connections at once; one more gets an error and is closed [Redis: maxclients]
     #[arg(long = "max-clients", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -81,7 +82,7 @@ impl Limits {
 }
 
 /// Processes to be killed, to show that it does no harm.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
 pub struct ChaosOptions {
     /// Kill so many processes a second at random, each kind below its restart intensity
     #[arg(long = "chaos", value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]

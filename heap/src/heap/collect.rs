@@ -1,6 +1,7 @@
 //! The collection: Cheney's, from one space into another, in steps.
 //!
-//! 1. The living words are at most those in use, so the new space is made as large, and never grows.
+//! 1. The living words are at most those in use, so the new space is made as large (or as large as the heap is to be at
+//!    least), and never grows.
 //! 2. *Trace.* A root's object is copied to the end of the new space, and its first word in the old one becomes the
 //!    place it moved to. Then the new words are gone through from first to last: a word that still names an old object
 //!    gets the place of its copy, which is made now if there is none yet. So what was shared stays shared, and no stack
@@ -71,10 +72,10 @@ impl Heap {
     /// ```
     pub fn collection(&mut self) -> Collection<'_> {
         let work = self.inner.take().map(|inner| {
-            let len = inner.space().len();
+            let words = inner.space().len().max(inner.least_room());
             Work {
                 inner,
-                to: Space::new(SHAPE, len, len),
+                to: Space::new(SHAPE, words, words),
                 scan: 0,
                 roots: 0,
                 begin: 0,
@@ -115,7 +116,7 @@ impl Collection<'_> {
             }) = self.work.take()
             {
                 self.heap.collections = self.heap.collections.wrapping_add(1);
-                if inner.roots.count > 0 {
+                if inner.roots.count > 0 || inner.min_words > 0 {
                     inner.making.0.replace_space(to);
                     inner.plan(binary_bytes, largest);
                     self.heap.inner = Some(inner);

@@ -16,8 +16,9 @@ pub enum Action<S: GenServer> {
     /// Waits; if no message came within the time, `handle_info` gets the atom `timeout`, which
     /// [`Info`](GenServer::Info) must have a variant for, or nothing happens.
     Timeout(Duration),
-    /// Waits for long. Accepted for OTP's sake: an idle server holds no stack here, so there is
-    /// nothing to shrink.
+    /// Waits for the next message in as little memory as there can be: the process's heap is collected, and shrunk to
+    /// what it keeps ([`Context::hibernate`](otp_vm::Context::hibernate)). For a server that expects none for long: it
+    /// costs some microseconds, and more where there is much on the heap.
     Hibernate,
     /// Runs `handle_continue` before any message.
     Continue(S::Continue),
@@ -134,7 +135,7 @@ macro_rules! actions {
                 self.action(Action::Continue(next))
             }
 
-            /// Says that no message is expected soon.
+            /// Hibernates until the next message: see [`Action::Hibernate`].
             pub fn hibernate(self) -> Self {
                 self.action(Action::Hibernate)
             }

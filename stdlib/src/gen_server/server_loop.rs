@@ -11,14 +11,14 @@ use otp_vm::{
 };
 
 use super::client::From;
-use super::start::Seed;
+use super::start::{NewServer, Seed};
 use super::{Action, GenServer, Init, NoReply, Reply};
-use crate::proc_lib::{Refusal, Starter, terminate_request};
+use crate::proc_lib::{Refusal, Starter, hibernate, terminate_request};
 use crate::report;
 use crate::unwind::{Caught, caught};
 
 /// A server between two messages.
-struct Server<S: GenServer> {
+pub(super) struct Server<S: GenServer> {
     state: S,
     /// Whose exit signal ends the server, whatever its callbacks would say.
     parent: Pid,
@@ -48,17 +48,24 @@ impl<S: GenServer> Stop<S> {
 }
 
 type Handled<S> = Result<Action<S>, Box<Stop<S>>>;
+type Begun<S> = Result<(Server<S>, Action<S>), ExitReason>;
+type Beginning<'a, S> = Pin<Box<dyn Future<Output = Begun<S>> + Send + 'a>>;
 type Handling<'a, S> = Pin<Box<dyn Future<Output = Handled<S>> + Send + 'a>>;
 
-/// The body of a server's process.
+/// The body of a server's process, and of one that wakes from hibernation.
 pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> ExitReason {
-    let (mut server, mut next) = match Box::pin(initialise(&mut cx, seed)).await {
+    let (mut server, mut next) = match begin(&mut cx, *seed).await {
         Ok(begun) => begun,
         Err(reason) => return reason,
     };
     loop {
         let event = match next {
-            Action::Wait | Action::Hibernate => Event::Message(cx.receive().await),
+            Action::Wait => Event::Message(cx.receive().await),
+            Action::Hibernate => {
+                let seed = Box::new(Seed::Awake(server));
+                let awake = move |cx| go_on(cx, seed);
+                Box::pin(hibernate(&mut cx, awake)).await
+            }
             Action::Timeout(after) => Box::pin(wait(&mut cx, after)).await,
             Action::Continue(argument) => Event::Continue(argument),
         };
@@ -70,6 +77,14 @@ pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> E
     }
 }
 
+/// A server's life after hibernation. Its type is named, since one life leads to the next.
+fn go_on<S: GenServer>(
+    cx: Context,
+    seed: Box<Seed<S>>,
+) -> Pin<Box<dyn Future<Output = ExitReason> + Send>> {
+    Box::pin(life(cx, seed))
+}
+
 async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
     match cx.receive_timeout(after).await {
         Some(message) => Event::Message(message),
@@ -77,13 +92,18 @@ async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
     }
 }
 
+fn begin<S: GenServer>(cx: &mut Context, seed: Seed<S>) -> Beginning<'_, S> {
+    match seed {
+        Seed::New(new) => Box::pin(initialise(cx, new)),
+        // The message that woke it is there.
+        Seed::Awake(server) => Box::pin(async { Ok((server, Action::Wait)) }),
+    }
+}
+
 /// Steps 2 and 3 of the [life of a server](super#the-life-of-a-server).
-async fn initialise<S: GenServer>(
-    cx: &mut Context,
-    seed: Box<Seed<S>>,
-) -> Result<(Server<S>, Action<S>), ExitReason> {
+async fn initialise<S: GenServer>(cx: &mut Context, new: NewServer<S>) -> Begun<S> {
     let starter = Starter::receive(cx).await;
-    let Seed { args, name, linked } = *seed;
+    let NewServer { args, name, linked } = new;
     if let Some(name) = name
         && let Err(refusal) = name.take(cx).await
     {

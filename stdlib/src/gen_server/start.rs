@@ -7,7 +7,7 @@ use std::pin::Pin;
 use otp_vm::{Atom, Context, OwnedTerm, Pid, RegisterError as NameError, Timeout, to_term};
 use serde::Serialize;
 
-use super::server_loop::life;
+use super::server_loop::{Server, life};
 use super::{GenServer, ServerRef};
 use crate::proc_lib::{Refusal, StartError, StartOptions, start_opt};
 use crate::registry::{RegisterError, Registry};
@@ -22,8 +22,16 @@ pub struct Start<'a, S: GenServer> {
     name: Option<Result<Name, StartError>>,
 }
 
-/// What a new server starts from. Boxed on its way: an idle server has no use for the room.
-pub(super) struct Seed<S: GenServer> {
+/// What a server's body starts from. Boxed on its way: an idle server has no use for the room.
+pub(super) enum Seed<S: GenServer> {
+    /// A new server's.
+    New(NewServer<S>),
+    /// One that has hibernated.
+    Awake(Server<S>),
+}
+
+/// What a new server starts from.
+pub(super) struct NewServer<S: GenServer> {
     pub(super) args: S::Args,
     pub(super) name: Option<Name>,
     pub(super) linked: bool,
@@ -134,11 +142,11 @@ impl<'a, S: GenServer> Start<'a, S> {
             linked,
             name,
         } = self;
-        let seed = Box::new(Seed {
+        let seed = Box::new(Seed::New(NewServer {
             args,
             name: name.transpose()?,
             linked,
-        });
+        }));
         start_opt(cx, options, move |cx| life::<S>(cx, seed)).await
     }
 }

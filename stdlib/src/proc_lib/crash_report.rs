@@ -11,7 +11,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use otp_vm::{
-    Ancestor, Atom, ExitReason, InitialCall, OwnedTerm, Pid, ProcessInfo, Status, Vm, atoms,
+    Ancestor, Atom, ExitReason, InitialCall, MAX_COPIED_BYTES, OwnedTerm, Pid, ProcessInfo, Status,
+    Vm, atoms,
 };
 
 /// Most neighbours in a report: OTP's.
@@ -25,6 +26,9 @@ pub const MAX_MESSAGES: usize = 20;
 
 /// Most links in a report. Chosen by feel.
 pub const MAX_LINKS: usize = 100;
+
+/// Most entries of the process dictionary in a report. Chosen by feel.
+pub const MAX_DICTIONARY: usize = 100;
 
 /// What failed, and how it was reported: see [`proc_lib`](super). The handler gets it by
 /// `report.downcast_ref::<CrashReport>()`.
@@ -73,6 +77,9 @@ pub struct CrashReport {
     pub messages: Arc<[OwnedTerm]>,
     /// Whom it is linked with, the first [`MAX_LINKS`].
     pub links: Vec<Pid>,
+    /// Its process dictionary without `$ancestors` and `$initial_call`, [`MAX_DICTIONARY`] entries at most, and none
+    /// over [`otp_vm::MAX_COPIED_BYTES`].
+    pub dictionary: Dictionary,
     /// Whether it traps exits.
     pub trap_exit: bool,
     /// What it was doing.
@@ -87,6 +94,9 @@ pub struct CrashReport {
     /// first, [`MAX_NEIGHBOURS`] at most.
     pub neighbours: Vec<Neighbour>,
 }
+
+/// Keys and values of a process dictionary.
+pub type Dictionary = Vec<(Arc<OwnedTerm>, Arc<OwnedTerm>)>;
 
 /// How a process failed: `{Class, Reason, Stacktrace}`. A panic's place is in its reason, and its backtrace, if one is
 /// captured, in the event of `tracing` that the VM makes of it.
@@ -126,6 +136,8 @@ pub struct Neighbour {
     pub message_queue_len: usize,
     /// Whom it is linked with, the first [`MAX_LINKS`].
     pub links: Vec<Pid>,
+    /// Its process dictionary, as that of the process that failed.
+    pub dictionary: Dictionary,
     /// Whether it traps exits: it does not, or it were no neighbour.
     pub trap_exit: bool,
     /// What it was doing.
@@ -174,6 +186,7 @@ impl CrashReport {
             message_queue_len,
             messages: messages.into(),
             links: first_links(info.links),
+            dictionary: cleaned(info.dictionary),
             trap_exit: info.trap_exit,
             status: info.status,
             memory: info.memory,
@@ -195,12 +208,26 @@ impl Neighbour {
             ancestors: origin.map_or_else(Vec::new, |origin| origin.ancestors().to_vec()),
             message_queue_len: info.message_queue_len,
             links: first_links(info.links),
+            dictionary: cleaned(info.dictionary),
             trap_exit: info.trap_exit,
             status: info.status,
             memory: info.memory,
             reductions: info.reductions,
         }
     }
+}
+
+/// What the report tells in lines of their own is left out.
+fn cleaned(dictionary: Dictionary) -> Dictionary {
+    let is_told = |key: &OwnedTerm| {
+        let key = key.root().as_atom();
+        key.is_some_and(|key| ["$ancestors", "$initial_call"].contains(&key.as_str()))
+    };
+    let is_small = |value: &OwnedTerm| value.bytes() <= MAX_COPIED_BYTES;
+    let entries = dictionary
+        .into_iter()
+        .filter(|(key, value)| !is_told(key) && is_small(key) && is_small(value));
+    entries.take(MAX_DICTIONARY).collect()
 }
 
 fn first_links(mut links: Vec<Pid>) -> Vec<Pid> {

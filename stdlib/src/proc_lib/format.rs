@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 
 use otp_vm::{Atom, Builder, InitialCall, OwnedTerm, Status, Term, View};
 
-use super::crash_report::{Class, CrashReport, Neighbour};
+use super::crash_report::{Class, CrashReport, Dictionary, Neighbour};
 
 /// Longest text of a report in an event of `tracing`, in characters. Chosen by feel: a few screens.
 pub(super) const EVENT_LIMIT_CHARS: usize = 8192;
@@ -76,6 +76,14 @@ impl Format {
         }
         text.push(']');
         cut_off(text, self.chars_limit.map_or(usize::MAX, |chars| chars / 8))
+    }
+
+    fn entries(&self, dictionary: &Dictionary) -> String {
+        let entries = dictionary.iter().map(|(key, value)| {
+            let (key, value) = (self.term(key.root()), self.term(value.root()));
+            format!("{{{key},{value}}}")
+        });
+        self.list(entries)
     }
 
     fn atom(&self, atom: Atom) -> String {
@@ -222,6 +230,7 @@ impl CrashReport {
             "links",
             format.list(self.links.iter().map(ToString::to_string)),
         );
+        lines.entry(4, "dictionary", format.entries(&self.dictionary));
         lines.entry(4, "trap_exit", self.trap_exit);
         lines.entry(4, "status", status(self.status));
         lines.entry(4, "memory", self.memory);
@@ -275,6 +284,7 @@ impl Neighbour {
             "links",
             format.list(self.links.iter().map(ToString::to_string)),
         );
+        lines.entry(6, "dictionary", format.entries(&self.dictionary));
         lines.entry(6, "trap_exit", self.trap_exit);
         lines.entry(6, "status", status(self.status));
         lines.entry(6, "memory", self.memory);

@@ -41,11 +41,12 @@ use otp_vm::{
 use serde::{Deserialize, Serialize};
 
 pub use crash_report::{
-    Class, CrashReport, ErrorInfo, MAX_LINKS, MAX_MESSAGES, MAX_NEIGHBOURS, Neighbour,
+    Class, CrashReport, Dictionary, ErrorInfo, MAX_DICTIONARY, MAX_LINKS, MAX_MESSAGES,
+    MAX_NEIGHBOURS, Neighbour,
 };
 pub use format::Format;
 pub(crate) use spawn::spawn_for_caller;
-pub use spawn::{initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
+pub use spawn::{hibernate, initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
 pub use stop::{StopError, stop, terminate_request};
 
 /// Why a process did not start.

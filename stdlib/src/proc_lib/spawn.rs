@@ -71,6 +71,38 @@ where
     cx.spawn_opt(options.initial_call::<B>(), watched(origin, body))
 }
 
+/// Hibernates a process that `proc_lib` started: as [`Context::hibernate`], and the crash of what it goes on with is
+/// reported as well. A function of a module is `call.continuation()` ([`otp_vm::Call`]). `proc_lib:hibernate/3`.
+///
+/// ```
+/// use otp_stdlib::proc_lib;
+/// use otp_vm::{Context, Vm};
+///
+/// async fn awake(mut cx: Context) {
+///     // The message that woke it is still there.
+///     let message = cx.receive().await;
+///     println!("{message}");
+/// }
+///
+/// let vm = Vm::builder().schedulers(1).build()?;
+/// vm.run(async |mut cx: Context| {
+///     let sleeper = async |mut cx: Context| proc_lib::hibernate(&mut cx, awake).await;
+///     let pid = proc_lib::spawn(&cx, sleeper).unwrap();
+///     let monitor = cx.monitor(pid);
+///     cx.send(pid, "good morning").unwrap();
+///     assert!(cx.receive().await.down().is_some_and(|down| down.reference == monitor));
+/// })
+/// .wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub async fn hibernate<B, F>(cx: &mut Context, next: B) -> !
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    cx.hibernate(watch(next)).await
+}
+
 /// What a process was started with, for one that `proc_lib` started. `proc_lib:initial_call/1`.
 pub fn initial_call(vm: &Vm, pid: Pid) -> Option<InitialCall> {
     vm.origin(pid)?.ancestors.as_ref()?;
@@ -93,6 +125,17 @@ where
 {
     move |cx| {
         cx.set_origin(Some(origin));
+        watch(body)(cx)
+    }
+}
+
+/// The body with a watch over it, where the process knows already where it comes from.
+fn watch<B, F>(body: B) -> impl FnOnce(Context) -> Watched<F> + Send + 'static
+where
+    B: FnOnce(Context) -> F + Send + 'static,
+    F: Future<Output: IntoExit> + Send + 'static,
+{
+    move |cx| {
         let (vm, pid) = (cx.vm().clone(), cx.pid());
         // A panic of the body's function itself is the process's as well.
         match catch_unwind(AssertUnwindSafe(|| body(cx))) {

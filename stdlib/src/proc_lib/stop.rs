@@ -25,7 +25,11 @@ pub enum StopError {
     Encode(String),
 }
 
-/// Asks a process, by pid or name, to end with `reason`, and waits until it has. `proc_lib:stop/1,3`.
+fn is_named(cx: &Context, name: &str) -> bool {
+    cx.whereis(name) == Some(cx.pid())
+}
+
+/// Asks a process, by pid, name, or name and node, to end with `reason`, and waits until it has. `proc_lib:stop/1,3`.
 ///
 /// The request is OTP's system message `{system, {Pid, Ref}, {terminate, Reason}}`, which every behaviour knows. A body
 /// of one's own looks for it with [`terminate_request`]; one that does not goes on, and the stop ends by its time
@@ -43,7 +47,11 @@ pub async fn stop(
     let process = process.into();
     let is_self = match &process {
         Destination::Pid(pid) => *pid == cx.pid(),
-        Destination::Name(name) => cx.whereis(name.as_str()) == Some(cx.pid()),
+        Destination::Name(name) => is_named(cx, name.as_str()),
+        Destination::NameAt(name, node) => *node == cx.node() && is_named(cx, name.as_str()),
+        Destination::Text { name, node } => {
+            node.is_none_or(|node| node == cx.node()) && is_named(cx, name)
+        }
         _ => false,
     };
     if is_self {

@@ -64,12 +64,16 @@ enum Cast {
     Stop(ExitReason),
     Panic,
     Answer,
+    Hibernate,
+    /// Leaves something on the heap of the process.
+    Litter,
 }
 
 #[derive(Deserialize)]
 enum Info {
     Note(String),
     Timeout,
+    Hibernate,
     Panic,
     Stop(ExitReason),
     #[serde(rename = "DOWN")]
@@ -82,6 +86,7 @@ enum Info {
 #[derive(Serialize)]
 enum Do {
     Note(&'static str),
+    Hibernate,
     Panic,
     Stop(ExitReason),
 }
@@ -196,6 +201,12 @@ impl GenServer for Server {
             Cast::Continue => NoReply::new().and_continue("cast"),
             Cast::Stop(reason) => NoReply::stop(reason),
             Cast::Panic => panic!("in cast"),
+            Cast::Hibernate => NoReply::new().hibernate(),
+            Cast::Litter => {
+                let list = cx.heap().keep_value(&vec![1_u64; 10_000]).unwrap();
+                cx.heap().release(list).unwrap();
+                NoReply::new()
+            }
             Cast::Answer => {
                 let from = self.kept.take().expect("a caller waits");
                 from.reply(cx, &vec!["kept".into()]).unwrap();
@@ -212,6 +223,7 @@ impl GenServer for Server {
                 cx.send(self.witness, &"timeout").unwrap();
             }
             Info::Panic => panic!("in info"),
+            Info::Hibernate => return NoReply::new().hibernate(),
             Info::Stop(reason) => return NoReply::stop(reason),
             Info::Down(reference, kind, pid, reason) => {
                 self.note(format!("{reference} {kind} {pid} down {reason}"));

@@ -198,14 +198,65 @@ fn any_message_cancels_a_timeout() {
     });
 }
 
+/// Waits until a server hibernates, and tells how it looks then.
+async fn hibernated(cx: &Context, server: &ServerRef<Server>) -> otp_vm::ProcessInfo {
+    loop {
+        let info = cx.process_info(server.pid().unwrap()).expect("it lives");
+        if info.hibernated {
+            return info;
+        }
+        cx.yield_now().await;
+    }
+}
+
 #[test]
 fn hibernate() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Hibernate).await;
-        assert_eq!(
-            server.call(&mut cx, Call::ReplyHibernate).await.unwrap(),
-            ["init"]
-        );
-        assert_eq!(log(&mut cx, &server).await, ["init"]);
+        let least = hibernated(&cx, &server).await;
+        assert_eq!(least.heap.total_heap_size, 0);
+        let awake = |cx: &Context| {
+            let info = cx.process_info(server.pid().unwrap()).expect("it lives");
+            (!info.hibernated).then_some(info.memory)
+        };
+        let mut notes = vec!["init".to_owned()];
+        let mut bytes = None;
+        for round in 0..10 {
+            // A call wakes it, and it stays awake.
+            assert_eq!(log(&mut cx, &server).await, notes);
+            assert!(awake(&cx).is_some());
+            // So do a cast and an info; each can have it hibernate.
+            match round % 3 {
+                0 => {
+                    let answer = server.call(&mut cx, Call::ReplyHibernate).await;
+                    assert_eq!(answer.unwrap(), notes);
+                }
+                1 => server.cast(&cx, Cast::Hibernate).unwrap(),
+                _ => {
+                    cx.send(server.pid().unwrap(), &Do::Hibernate).unwrap();
+                }
+            }
+            let asleep = hibernated(&cx, &server).await;
+            assert_eq!(asleep.message_queue_len, 0);
+            assert_eq!(asleep.heap.total_heap_size, 0);
+            // As little as before, however often it slept.
+            assert_eq!(*bytes.get_or_insert(asleep.memory), asleep.memory);
+            server.cast(&cx, Cast::Note("x".into())).unwrap();
+            notes.push("x".into());
+        }
+        // What it left on its heap goes while it sleeps.
+        server.cast(&cx, Cast::Litter).unwrap();
+        log(&mut cx, &server).await;
+        let littered = awake(&cx).expect("it is awake");
+        assert!(littered > 80_000, "{littered}");
+        server.call(&mut cx, Call::ReplyHibernate).await.unwrap();
+        assert_eq!(hibernated(&cx, &server).await.heap.total_heap_size, 0);
+        assert!(hibernated(&cx, &server).await.memory < littered - 80_000);
+        // What ends it ends it from its sleep, by `terminate`, with all that it knew.
+        server
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(ended(&mut cx).await, ExitReason::normal());
     });
 }

@@ -2,7 +2,9 @@
 
 use std::sync::mpsc::Receiver;
 
-use otp_stdlib::proc_lib::{self, Class, CrashReport, Format, MAX_MESSAGES, MAX_NEIGHBOURS};
+use otp_stdlib::proc_lib::{
+    self, Class, CrashReport, Format, MAX_DICTIONARY, MAX_MESSAGES, MAX_NEIGHBOURS,
+};
 use otp_vm::{Ancestor, Arguments, Call, Context, ExitReason, Function, InitialCall, Module, Pid};
 
 use crate::common::{down, exit_of, for_ever};
@@ -94,7 +96,7 @@ fn crash() {
         down(&mut cx, monitor).await;
 
         let erased = async |mut cx: Context| {
-            cx.set_origin(None);
+            assert_eq!(cx.erase_all().len(), 2);
             told(&mut cx, "die").await;
             cx.exit(atom("die"));
         };
@@ -156,6 +158,8 @@ fn t_format() {
     simulate(|mut cx, reports| async move {
         let body = async |cx: Context| {
             let set: std::collections::BTreeSet<u32> = (300..400).collect();
+            cx.put(&atom("ключ"), &(&set, atom("значение"))).unwrap();
+            cx.put(&(1, "ключ"), "text").unwrap();
             cx.send(cx.pid(), &[atom("сообщение"); 30].to_vec())
                 .unwrap();
             cx.exit(ExitReason::new(&(set, atom("причина"), atom("ключ"))));
@@ -164,14 +168,138 @@ fn t_format() {
         let monitor = cx.monitor(pid);
         down(&mut cx, monitor).await;
         let report = reports.try_recv().unwrap();
+        assert_eq!(report.dictionary.len(), 2);
         for format in [Format::new(), Format::new().latin1(true)] {
             let (whole, cut) = (report.format(format), report.format(format.depth(20)));
             assert!(cut.len() < whole.len(), "{cut}");
             assert!(cut.contains("..."), "{cut}");
         }
-        assert!(report.format(Format::new()).contains("'причина'"));
+        let text = report.format(Format::new());
+        assert!(text.contains("'причина'"), "{text}");
+        assert!(text.contains("    dictionary: [{"), "{text}");
+        assert!(text.contains("{'ключ',{"), "{text}");
+        assert!(text.contains(",'значение'}}"), "{text}");
         let latin1 = report.format(Format::new().latin1(true));
         assert!(latin1.is_ascii() && latin1.contains("\\x{43F}"), "{latin1}");
+    });
+}
+
+/// As OTP has them, for tools that look there; and what is changed there is changed for the report.
+#[test]
+fn ancestors_and_initial_call_are_in_the_dictionary() {
+    simulate(|mut cx, mut reports| async move {
+        let me = cx.pid();
+        let [ancestors, initial_call, callers] =
+            ["$ancestors", "$initial_call", "$callers"].map(atom);
+        assert!(cx.dictionary().is_empty(), "nobody of proc_lib's");
+        let pid = proc_lib::spawn(&cx, function("sp2").body()).unwrap();
+        until_it_waits(&cx, pid).await;
+        let text = |cx: &Context, pid| {
+            let item = cx.process_info_item(pid, otp_vm::InfoItem::Dictionary);
+            item.unwrap().to_string()
+        };
+        let begun = "{'$initial_call',{proc_lib_suite,sp2,0}}";
+        assert_eq!(
+            text(&cx, pid),
+            format!("{{dictionary,[{{'$ancestors',[{me}]}},{begun}]}}")
+        );
+        let report = told_to_die(&mut cx, pid, &mut reports).await;
+        assert!(report.dictionary.is_empty(), "they have lines of their own");
+
+        let changes = async move |mut cx: Context| {
+            let above = cx.get::<Vec<Pid>, _>(&ancestors).unwrap();
+            assert_eq!(above, Some(vec![me]));
+            assert_eq!(cx.get_keys().len(), 2);
+            let before = cx.put(&ancestors, &(atom("above"), me)).unwrap();
+            assert_eq!(before.unwrap().to_string(), format!("[{me}]"));
+            // No list: it hides what is noted, as it does in OTP, where the report then has none.
+            let now = cx.get_term(&ancestors).unwrap().unwrap();
+            assert_eq!(now.to_string(), format!("{{above,{me}}}"));
+            assert!(cx.origin().is_none_or(|origin| origin.ancestors.is_none()));
+            let list: Vec<otp_vm::OwnedTerm> =
+                vec![atom("above").into(), otp_vm::to_term(&me).unwrap()];
+            cx.put(&ancestors, &list).unwrap();
+            cx.put(&initial_call, &(atom("m"), atom("f"), 3)).unwrap();
+            cx.put(&callers, &[me, cx.pid()].to_vec()).unwrap();
+            let origin = cx.origin().unwrap();
+            let named = Ancestor::Name(atom("above"));
+            assert_eq!(origin.ancestors(), [named, Ancestor::Pid(me)]);
+            assert_eq!(origin.callers, [me, cx.pid()]);
+            assert_eq!(cx.dictionary().len(), 3);
+            let erased = cx.erase(&callers).unwrap().unwrap();
+            assert_eq!(erased.to_string(), format!("[{me},{}]", cx.pid()));
+            assert!(cx.erase(&callers).unwrap().is_none());
+            told(&mut cx, "die").await;
+            cx.exit(atom("die"));
+        };
+        let pid = proc_lib::spawn(&cx, changes).unwrap();
+        let report = told_to_die(&mut cx, pid, &mut reports).await;
+        let named = Ancestor::Name(atom("above"));
+        assert_eq!(report.ancestors, [named, Ancestor::Pid(me)]);
+        assert_eq!(report.initial_call.unwrap().to_string(), "m:f/3");
+    });
+}
+
+/// Of the dictionary as well.
+#[test]
+fn a_report_has_so_many_entries_of_the_dictionary_and_no_large_ones() {
+    simulate(|mut cx, mut reports| async move {
+        let body = async |mut cx: Context| {
+            let large = "x".repeat(otp_vm::MAX_COPIED_BYTES + 1);
+            cx.put("large", &large).unwrap();
+            for n in 0..MAX_DICTIONARY as u32 + 10 {
+                cx.put(&n, &n).unwrap();
+            }
+            told(&mut cx, "die").await;
+            cx.exit(atom("die"));
+        };
+        let pid = proc_lib::spawn(&cx, body).unwrap();
+        let report = told_to_die(&mut cx, pid, &mut reports).await;
+        assert_eq!(report.dictionary.len(), MAX_DICTIONARY);
+        let large = |(_, value): &(_, std::sync::Arc<otp_vm::OwnedTerm>)| value.bytes() > 1000;
+        assert!(!report.dictionary.iter().any(large));
+    });
+}
+
+/// The answers of `proc_lib_suite:hib_loop/1`, and its crash after it hibernated.
+#[test]
+fn hibernate() {
+    simulate(|mut cx, reports| async move {
+        cx.trap_exit(true);
+        let me = Ancestor::Pid(cx.pid());
+        let call = Call::new("proc_lib_suite", "hib_loop", &("state",)).unwrap();
+        let begun = Some(InitialCall::Mfa(call.mfa()));
+        let pid = proc_lib::spawn_link(&cx, call.body()).unwrap();
+        let pings = async |cx: &mut Context| {
+            cx.send(pid, &("ping", cx.pid())).unwrap();
+        };
+        let answer = async |cx: &mut Context| {
+            let answer = cx.receive_timeout(SECOND).await.expect("an answer");
+            answer.decode::<(String, String)>().unwrap()
+        };
+        let of = |tag: &str| (tag.to_owned(), "state".to_owned());
+        pings(&mut cx).await;
+        assert_eq!(answer(&mut cx).await, of("pong"));
+        for _ in 0..2 {
+            cx.send(pid, &("hibernate", cx.pid())).unwrap();
+            while !cx.process_info(pid).unwrap().hibernated {
+                cx.yield_now().await;
+            }
+            assert_eq!(proc_lib::initial_call(cx.vm(), pid), begun);
+            pings(&mut cx).await;
+            assert_eq!(answer(&mut cx).await, of("awaken"));
+            assert_eq!(answer(&mut cx).await, of("pong"));
+        }
+        cx.send(pid, &("crash", cx.pid())).unwrap();
+        assert_eq!(exit_of(&mut cx, pid).await, atom("i_crashed").into());
+        let report = reports.try_recv().expect("a report before the EXIT");
+        assert_eq!((report.pid, report.initial_call), (pid, begun));
+        assert_eq!(report.ancestors, [me]);
+        assert_eq!(report.error_info.reason, atom("i_crashed").into());
+        // This process traps exits.
+        assert!(report.neighbours.is_empty());
+        nothing_comes(&mut cx, SECOND).await;
+        assert_eq!(reports.try_iter().count(), 0);
     });
 }
 

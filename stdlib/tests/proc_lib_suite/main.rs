@@ -32,6 +32,28 @@ module! {
             told(cx, "die").await;
             cx.exit(atom("die"));
         }
+
+        /// Answers, hibernates or crashes, as it is asked.
+        pub async fn hib_loop(cx: &mut Context, state: String) {
+            loop {
+                let asked = cx.receive().await.decode::<(String, Pid)>().expect("a request");
+                match asked.0.as_str() {
+                    "ping" => cx.send(asked.1, &("pong", &state)).expect("a pid"),
+                    "hibernate" => {
+                        let call = Call::new("proc_lib_suite", "awaken", &(asked.1, state));
+                        let call = call.expect("a call");
+                        proc_lib::hibernate(cx, call.continuation()).await
+                    }
+                    _ => cx.exit(atom("i_crashed")),
+                }
+            }
+        }
+
+        /// Tells that it is awake, and goes on.
+        pub async fn awaken(cx: &mut Context, whom: Pid, state: String) {
+            cx.send(whom, &("awaken", &state)).expect("a pid");
+            hib_loop(cx, state).await;
+        }
     }
 }
 

@@ -102,6 +102,16 @@ fn stop() {
         assert!(!cx.is_alive(pid).await);
         let again = proc_lib::stop(&mut cx, "to_be_stopped", normal(), ever).await;
         assert_eq!(again, noproc);
+
+        // By name and node, which is this VM's.
+        let pid = asked(&cx, When::Ends);
+        cx.register("to_be_stopped", pid).unwrap();
+        let at_node = ("to_be_stopped", cx.node());
+        let stopped = proc_lib::stop(&mut cx, at_node, normal(), ever).await;
+        assert_eq!(stopped, Ok(()));
+        assert!(!cx.is_alive(pid).await);
+        let again = proc_lib::stop(&mut cx, at_node, normal(), ever).await;
+        assert_eq!(again, noproc);
         nothing_comes(&mut cx, SECOND).await;
     });
 }
@@ -112,5 +122,13 @@ fn nobody_stops_itself() {
         let me = cx.pid();
         let stopped = proc_lib::stop(&mut cx, me, ExitReason::normal(), SECOND).await;
         assert_eq!(stopped, Err(StopError::CallingSelf));
+        cx.register("me", me).unwrap();
+        let node = cx.node();
+        let by_name = proc_lib::stop(&mut cx, "me", ExitReason::normal(), SECOND).await;
+        let at_node = proc_lib::stop(&mut cx, ("me", node), ExitReason::normal(), SECOND).await;
+        assert_eq!(
+            [by_name, at_node],
+            [const { Err(StopError::CallingSelf) }; 2]
+        );
     });
 }

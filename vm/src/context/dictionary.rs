@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Context;
+use crate::process::{Note, State};
 
 /// Why something was not put into the dictionary, or not read from it.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +42,19 @@ fn copy(term: &OwnedTerm) -> OwnedTerm {
         .expect("the dictionary has no native resource")
 }
 
+/// What the process notes of its origin, as entries.
+fn notes(state: &State) -> Vec<(OwnedTerm, OwnedTerm)> {
+    let rare = state.rare.as_deref();
+    let memory = rare.and_then(|rare| rare.memory.as_deref());
+    state.notes(memory.map(|memory| &memory.dictionary))
+}
+
 /// The process dictionary: what is needed everywhere in a process, and by who looks at it from outside. Keys and values
 /// are terms; a Rust value is put in and read out by serde. Each entry is charged by its size.
+///
+/// A process that `proc_lib` started has the entries `$ancestors` and `$initial_call`, as in OTP, and one that works for
+/// others `$callers`, as in Elixir. They are its [`Origin`](crate::Origin): to put or erase them changes that, and the
+/// reports of its crash. (`$ancestors` and `$initial_call` are erased together.)
 ///
 /// ```
 /// use otp_vm::Vm;
@@ -75,14 +87,34 @@ impl Context {
         let (key, value) = (encode(key)?, Arc::new(encode(value)?));
         self.charge_entry(key.bytes() + value.bytes());
         let before = match self.state() {
-            Some(mut state) => {
-                let memory = self.process().memory(&mut state);
-                memory.dictionary.put(key, value)
-            }
+            Some(mut state) => match Note::of(&key) {
+                Some(note) => self.put_note(&mut state, note, key, value),
+                None => {
+                    let memory = self.process().memory(&mut state);
+                    memory.dictionary.put(key, value)
+                }
+            },
             None => None,
         };
         self.check_limit();
         Ok(before.map(own))
+    }
+
+    fn put_note(
+        &self,
+        state: &mut State,
+        note: Note,
+        key: OwnedTerm,
+        value: Arc<OwnedTerm>,
+    ) -> Option<Arc<OwnedTerm>> {
+        let noted = state.noted(note).map(Arc::new);
+        let is_note = state.set_note(note, value.root());
+        let dictionary = &mut self.process().memory(state).dictionary;
+        let before = match is_note {
+            true => dictionary.erase(&key).map(|(_, value)| value),
+            false => dictionary.put(key, value),
+        };
+        before.or(noted)
     }
 
     /// A key's value, decoded; None if there is none. `get/1`.
@@ -122,6 +154,10 @@ impl Context {
         let value = rare
             .and_then(|rare| rare.memory.as_deref())
             .and_then(|memory| memory.dictionary.get(&key));
+        let value = value.or_else(|| {
+            let noted = state.as_ref()?.noted(Note::of(&key)?)?;
+            Some(Arc::new(noted))
+        });
         drop(state);
         self.charge_entry(value.as_ref().map_or(0, |value| value.bytes()));
         Ok(value)
@@ -142,20 +178,31 @@ impl Context {
         let entry = rare
             .and_then(|rare| rare.memory.as_deref_mut())
             .and_then(|memory| memory.dictionary.erase(&key));
+        let noted = state.as_mut().and_then(|state| {
+            let note = Note::of(&key)?;
+            let noted = state.noted(note);
+            state.erase_note(note);
+            noted
+        });
         drop(state);
-        Ok(entry.map(|(_, value)| own(value)))
+        Ok(entry.map(|(_, value)| own(value)).or(noted))
     }
 
     /// Takes everything out, and gives it. `erase/0`.
     pub fn erase_all(&self) -> Vec<(OwnedTerm, OwnedTerm)> {
         let mut state = self.state();
+        let notes = state.as_ref().map_or_else(Vec::new, |state| notes(state));
+        if let Some(state) = &mut state {
+            state.erase_notes();
+        }
         let rare = state.as_mut().and_then(|state| state.rare.as_deref_mut());
         let entries = rare
             .and_then(|rare| rare.memory.as_deref_mut())
             .map(|memory| memory.dictionary.take());
         drop(state);
         let entries = entries.unwrap_or_default().into_iter();
-        entries.map(|(key, value)| (key, own(value))).collect()
+        let entries = entries.map(|(key, value)| (key, own(value)));
+        entries.chain(notes).collect()
     }
 
     /// All keys and values, in no order. `get/0`.
@@ -168,13 +215,13 @@ impl Context {
                 .map(|(key, value)| (copy(key), Arc::clone(value)))
                 .collect::<Vec<_>>()
         });
+        let notes = state.as_ref().map_or_else(Vec::new, |state| notes(state));
         drop(state);
         let entries = entries.unwrap_or_default();
         otp_scheduler::tick(1 + entries.len() as u32);
-        entries
-            .into_iter()
-            .map(|(key, value)| (key, own(value)))
-            .collect()
+        let entries = entries.into_iter();
+        let entries = entries.map(|(key, value)| (key, own(value)));
+        entries.chain(notes).collect()
     }
 
     /// All keys, in no order. `get_keys/0`.

@@ -45,8 +45,12 @@ impl Context {
         Ok(before)
     }
 
-    /// Sets what the heap starts with, in words; gives what was set before. A heap grows as it needs to: this bounds
-    /// `max_heap_size` from below, and is shown. `process_flag(min_heap_size, Words)`.
+    /// Sets what the heap has room for at least, in words; gives what was set before. `process_flag(min_heap_size,
+    /// Words)`.
+    ///
+    /// It has the room from its next use on ([`Context::heap`]), and is not collected by itself before as much is in
+    /// use; of a process that hibernates it is given back meanwhile. A process that keeps nothing on its heap has none.
+    /// The default, 233 words, is the least: lower ones are taken, and act as that does.
     ///
     /// # Errors
     /// [`HeapSizeError`] if it is over `max_heap_size`; then nothing was changed.

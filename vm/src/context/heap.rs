@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::thread;
-use std::time::Duration;
 
 use otp_heap::{EncodeError, Heap, HeapBuilder, HeapError, Pid, Root, Term, to_term};
 use serde::Serialize;
@@ -14,10 +13,6 @@ use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::process::collect::{collect_for, collect_here, reductions_for};
 use crate::process::memory::Taken;
 use crate::process::{Attention, ExitPayload, is_running};
-
-/// How long a process waits before it looks again whether its heap was put back. It happens only where the process
-/// began to run at the moment at which another began to collect.
-const HEAP_AWAY: Duration = Duration::from_micros(100);
 
 /// A process's heap, by [`Context::heap`]: terms that it keeps, and changes in place of making them anew.
 ///
@@ -35,7 +30,7 @@ pub struct ProcessHeap<'cx> {
 
 impl Context {
     /// The process's heap, to keep terms on: state that grows, results, whatever would cost to encode and decode each
-    /// time.
+    /// time. It begins with room for as much as `min_heap_size` says ([`Context::min_heap_size`]).
     ///
     /// ```
     /// use otp_heap::Root;
@@ -82,8 +77,14 @@ impl Context {
                 self.end_here();
                 return Heap::new();
             }
-            match self.process().memory(&mut state).take_for_body() {
-                Ok(heap) => return heap,
+            let memory = self.process().memory(&mut state);
+            let min_words = memory.min_heap_words;
+            match memory.take_for_body() {
+                Ok(mut heap) => {
+                    drop(state);
+                    heap.set_min_words(min_words);
+                    return heap;
+                }
                 Err(Taken::ByBody) => {
                     drop(state);
                     panic!(
@@ -92,8 +93,10 @@ impl Context {
                     );
                 }
                 Err(Taken::ByCollector) => {
+                    // The process began to run at the moment at which another began to collect.
+                    memory.wait();
                     drop(state);
-                    thread::sleep(HEAP_AWAY);
+                    thread::park();
                 }
             }
         }

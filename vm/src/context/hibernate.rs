@@ -1,7 +1,10 @@
 //! Hibernation: a process that gives up its body until a message is there.
 
 use std::future::pending;
+use std::mem;
 use std::sync::Arc;
+
+use otp_heap::Pid;
 
 use super::Context;
 use crate::exit_reason::IntoExit;
@@ -16,8 +19,19 @@ impl Context {
     /// `next` shall have it captures. Exit signals act as always.
     /// [`ProcessInfo::hibernated`](crate::ProcessInfo::hibernated) tells that a process waits so.
     ///
-    /// Given back are the body's memory (a large future's, to the last byte but `next`'s), and spare room in the lists
-    /// of links, monitors and requests. Messages stay as they are.
+    /// Given back are the body's memory (a large future's, to the last byte but `next`'s), what the process's heap does
+    /// not need for the terms that are kept ([`Context::heap`]; roots that `next` does not get keep theirs all the
+    /// same), and spare room in the dictionary and in the lists of links, monitors and requests. Messages stay as they
+    /// are.
+    ///
+    /// To go on with a function of a module, `next` is [`Call::continuation`](crate::Call::continuation).
+    ///
+    /// The Context goes to `next`; what stays here is that of a process which is gone. So a body that awaits this beside
+    /// something else ([`select!`](https://docs.rs/tokio/latest/tokio/macro.select.html)) can't go on as if nothing had
+    /// happened: it is dropped when it next gives way.
+    ///
+    /// # Panics
+    /// In a native process, whose body is a thread's stack.
     ///
     /// ```
     /// use otp_vm::{Context, Pid, Timeout, Vm};
@@ -42,13 +56,36 @@ impl Context {
     /// assert_eq!(run.wait()?, [Ok(1), Ok(2)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn hibernate<B, F>(self, next: B) -> !
+    pub async fn hibernate<B, F>(&mut self, next: B) -> !
     where
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output: IntoExit> + Send + 'static,
     {
-        self.go_on_with(next);
+        let is_native = self
+            .state()
+            .is_some_and(|state| state.rare.as_ref().is_some_and(|rare| rare.is_native));
+        assert!(
+            !is_native,
+            "a native process can't hibernate: wait for the message, or spawn it with an async body"
+        );
+        // No second one for one process: two receives at once look at the same messages.
+        let nobodys = self.of_nobody();
+        mem::replace(self, nobodys).go_on_with(next);
         pending().await
+    }
+
+    /// The Context of an incarnation before this one: gone, whatever becomes of this one.
+    fn of_nobody(&self) -> Context {
+        let serial = match self.pid.serial().wrapping_sub(1) {
+            // The serial of a slot with nobody in it.
+            0 => u32::MAX,
+            serial => serial,
+        };
+        Context {
+            vm: self.vm.for_process(),
+            process: self.process,
+            pid: Pid::from_parts(self.pid.index(), serial),
+        }
     }
 
     fn go_on_with<B, F>(self, next: B)

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::Context;
 use crate::destination::Destination;
-use crate::envelope::{self, Kind, Parcel};
+use crate::envelope::{self, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
+use crate::message::Monitored;
 use crate::process::{AliasLife, Extras, State};
 
 /// What a monitor is asked to be besides a monitor. The options of `monitor/3`, and of `{monitor, Options}` in
@@ -109,11 +110,29 @@ impl Context {
         };
         state.monitors.insert(reference, pid);
         let MonitorOptions { tag, alias } = options;
-        self.note_extras(&mut state, reference, Extras { name, tag }, alias);
+        let object = name.map(Monitored::Name);
+        self.note_extras(&mut state, reference, Extras { object, tag }, alias);
         drop(state);
         let monitor = envelope::signal(Kind::Monitor, self.pid, reference);
         if self.core().deliver(pid, monitor).is_err() {
             self.signal_self(envelope::down(pid, reference, &ExitReason::noproc()));
+        }
+        reference
+    }
+
+    /// Watches the VM's time offset: `{'CHANGE', Ref, time_offset, clock_service, Offset}` would come when it changes,
+    /// which it never does ([`Context::system_time`]). Like any monitor it stands until it is taken back.
+    /// `monitor(time_offset, clock_service)`.
+    pub fn monitor_time_offset(&self) -> Ref {
+        let reference = self.make_ref();
+        if let Some(mut state) = self.state() {
+            let extras = Extras {
+                object: Some(Monitored::TimeOffset),
+                tag: None,
+            };
+            // At nobody.
+            state.monitors.insert(reference, HOST);
+            self.note_extras(&mut state, reference, extras, None);
         }
         reference
     }
@@ -128,7 +147,7 @@ impl Context {
     ) {
         state.monitors.insert(reference, pid);
         let MonitorOptions { tag, alias } = options;
-        self.note_extras(state, reference, Extras { name: None, tag }, alias);
+        self.note_extras(state, reference, Extras { object: None, tag }, alias);
     }
 
     fn note_extras(
@@ -138,7 +157,7 @@ impl Context {
         extras: Extras,
         alias: Option<AliasMode>,
     ) {
-        if extras.name.is_some() || extras.tag.is_some() {
+        if extras.object.is_some() || extras.tag.is_some() {
             state.rare().extras.insert(reference, extras);
         }
         if let Some(mode) = alias {

@@ -84,7 +84,7 @@ impl SpawnOptions {
         self
     }
 
-    /// What its heap starts with, in words: see [`Context::min_heap_size`]. `{min_heap_size, Words}`.
+    /// What its heap has room for at least, in words: see [`Context::min_heap_size`]. `{min_heap_size, Words}`.
     pub fn min_heap_size(mut self, words: usize) -> Self {
         self.memory.min_heap_words = Some(words);
         self

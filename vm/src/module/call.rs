@@ -187,13 +187,54 @@ impl Call {
     ///
     /// What the function gives is dropped. A function that is not there ends the process, with `undef`.
     pub fn body(self) -> impl FnOnce(Context) -> BoxFuture<'static, Result<(), ExitReason>> + Send {
+        move |cx| {
+            cx.set_initial_call(self.mfa);
+            self.continuation()(cx)
+        }
+    }
+
+    /// The call as what a process goes on with after hibernation, whose initial call stays what it was:
+    /// `cx.hibernate(call.continuation())`. `erlang:hibernate/3`.
+    ///
+    /// ```
+    /// use otp_vm::{Call, Context, Pid, Timeout, Vm, module};
+    ///
+    /// module! {
+    ///     /// Counts how often it is asked, and sleeps in between.
+    ///     pub mod sleeper {
+    ///         /// Goes on with itself.
+    ///         pub async fn run(cx: &mut Context, asked: u32) {
+    ///             let from = cx.receive_as::<Pid>(Timeout::Infinity).await.unwrap();
+    ///             cx.send(from, &asked).unwrap();
+    ///             let call = Call::new("sleeper", "run", &(asked + 1,)).unwrap();
+    ///             cx.hibernate(call.continuation()).await
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let vm = Vm::builder().schedulers(1).module(sleeper::module()).build()?;
+    ///     let run = vm.run(|mut cx| async move {
+    ///         let call = Call::new("sleeper", "run", &(1,)).unwrap();
+    ///         let sleeper = cx.spawn(call.body()).unwrap();
+    ///         cx.send(sleeper, &cx.pid()).unwrap();
+    ///         cx.send(sleeper, &cx.pid()).unwrap();
+    ///         [cx.receive().await.decode(), cx.receive().await.decode()]
+    ///     });
+    ///     assert_eq!(run.wait()?, [Ok(1), Ok(2)]);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn continuation(
+        self,
+    ) -> impl FnOnce(Context) -> BoxFuture<'static, Result<(), ExitReason>> + Send {
         move |mut cx| {
             Box::pin(async move {
-                cx.set_initial_call(self.mfa);
+                // The Context may go to what follows a hibernation: the pid does not.
+                let pid = cx.pid();
                 match cx.apply_call(self).await {
                     Ok(_) => Ok(()),
                     Err(error) => {
-                        let pid = cx.pid();
                         crate::process::report(|| {
                             tracing::error!(target: "otp_vm::crash", %pid, %error, "a call by name failed");
                         });

@@ -11,8 +11,8 @@
 //! 4. A process that ends answers what is left by its end: `noproc`.
 //!
 //! Races considered:
-//! - *The process began to run as the task took the heap.* It gets on until it wants its heap, and then waits for it
-//!   ([`Context::heap`](crate::Context::heap)).
+//! - *The process began to run as the task took the heap.* It gets on until it wants its heap, and then its thread is
+//!   parked until the heap is back, or nobody's ([`Context::heap`](crate::Context::heap), [`Waiters`]).
 //! - *It ends meanwhile.* The heap is nobody's then, and dropped by who has it.
 
 use std::mem;
@@ -24,6 +24,8 @@ use otp_heap::{Heap, Pid};
 use otp_scheduler::{Activity, Priority};
 
 use super::memory::CollectRequest;
+#[cfg(doc)]
+use super::memory::Waiters;
 use super::panics::quietly;
 use super::{Attention, Process, State};
 use crate::core::Core;
@@ -97,22 +99,40 @@ impl Process {
         }
     }
 
+    /// The heap of one that falls asleep: it takes no more than what is kept. Called by its slice, outside of the body.
+    pub(super) fn shrink_heap(&self, pid: Pid) {
+        let taken = {
+            let mut state = self.lock();
+            let rare = state.rare.as_deref_mut();
+            rare.and_then(|rare| rare.memory.as_deref_mut())
+                .and_then(|memory| {
+                    memory.dictionary.shrink();
+                    // Who collects it at this moment shrinks it nearly as far.
+                    memory.take_to_collect().ok()
+                })
+        };
+        let Some(mut heap) = taken else { return };
+        if heap.bytes() > 0 {
+            collect_here(self.core(), pid, &mut heap);
+            heap.shrink_to_fit();
+        }
+        self.put_heap_back(pid, heap);
+    }
+
     /// The heap of a process that is gone is dropped.
     pub(crate) fn put_heap_back(&self, pid: Pid, heap: Heap) {
-        let nobodys = {
+        let (nobodys, waiters) = {
             let mut state = self.lock();
             match state
                 .rare
                 .as_deref_mut()
                 .and_then(|rare| rare.memory.as_deref_mut())
             {
-                Some(memory) if self.is(pid) => {
-                    memory.put_back(heap);
-                    None
-                }
-                _ => Some(heap),
+                Some(memory) if self.is(pid) => (None, Some(memory.put_back(heap))),
+                _ => (Some(heap), None),
             }
         };
+        drop(waiters);
         quietly(pid, || drop(nobodys));
     }
 

@@ -10,7 +10,8 @@
 //!    process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
 //!    thread) looks into its mailbox afterwards, and does the same. One of the two sees the other.
 //! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same
-//!    hold: from here on the process does not exist for its own operations (`Process::was_ended`).
+//!    hold: from here on the process does not exist for its own operations (`Process::was_ended`). It counts as a
+//!    process until step 5, as it has a thread.
 //! 3. The deputy does the outside part of the end (`exit.rs`): indexes, links, monitors, what waits in the mailbox. The
 //!    thread is condemned to the lowest share.
 //! 4. The process's own slice finds itself ended when it reaches the VM, drops the body, and tells nobody.
@@ -121,7 +122,7 @@ fn act(core: &Core, pid: Pid) {
     CURRENT.set(Some((pid, NonNull::from(process))));
     if let Some(reason) = reason {
         core.scheduler.condemn(NonNull::from(&process.header));
-        let on_exit = process.leave(core, pid, &reason);
+        let on_exit = process.leave(core, pid, &reason, || {});
         process.part_is_over(core, pid);
         on_exit.call(pid, &reason);
     }

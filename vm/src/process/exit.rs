@@ -8,7 +8,7 @@
 //!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
-//! 6. Only now is anybody told: links, and the holders of monitors.
+//! 6. It is counted out, and only now is anybody told: links, and the holders of monitors.
 //! 7. After the epoch the slot may hold another process.
 //!
 //! A process that exits itself (`exit_process` with its own pid) is marked as ended before step 2, and so what its code
@@ -77,8 +77,10 @@ impl Process {
             self.part_is_over(core, pid);
             return;
         };
-        let on_exit = self.leave(core, pid, &reason);
+        let on_exit = self.leave(core, pid, &reason, || core.processes.count_leaving());
         self.vacate(core, pid);
+        core.processes.count_left();
+        core.tell_of_an_end();
         on_exit.call(pid, &reason);
     }
 
@@ -106,8 +108,14 @@ impl Process {
         }
     }
 
-    /// Steps 3 to 6, by who has claimed the end.
-    pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
+    /// Steps 3 to 6, by who has claimed the end; `count` counts the process out, if that is done here.
+    pub(super) fn leave(
+        &self,
+        core: &Core,
+        pid: Pid,
+        reason: &ExitReason,
+        count: impl FnOnce(),
+    ) -> AtExit {
         let (timer, owns_tables, has_name, blocks) = {
             let mut state = self.lock();
             state.trace(core, pid, Event::Exit(reason));
@@ -167,6 +175,7 @@ impl Process {
             let references = timers.iter().map(|(&reference, ())| reference);
             core.timers_of_the_dead(references, |parcel| drop_quietly(pid, parcel));
         }
+        count();
         self.tell(core, pid, &mut state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
         self.discard(pid, state);
@@ -180,6 +189,7 @@ impl Process {
             self.half_gone.store(false, Ordering::Relaxed);
             self.ended.store(0, Ordering::Release);
             self.vacate(core, pid);
+            core.count_out();
         }
     }
 
@@ -193,7 +203,6 @@ impl Process {
         } else {
             self.release_after_epoch(core, pid);
         }
-        core.count_out();
     }
 
     fn release_after_epoch(&self, core: &Core, pid: Pid) {

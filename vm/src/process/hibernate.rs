@@ -4,7 +4,8 @@
 //! # Protocol
 //! 1. The body leaves its successor in the state (`Rare::next_body`), notes it ([`Attention::TURNS`]) and never goes
 //!    on.
-//! 2. The slice that polled it puts the successor in its place and drops it, as part of the slice.
+//! 2. The slice that polled it puts the successor in its place and drops it, as part of the slice; then it collects the
+//!    heap, and gives back what that does not need.
 //! 3. From then on the process is hibernated ([`Attention::HIBERNATED`]): its slices take signals in, and poll the new
 //!    body only once there is a message.
 
@@ -50,6 +51,7 @@ impl Process {
         // SAFETY: this slice is the only one that reaches the body.
         let old = unsafe { (*self.body.get()).replace(next.body) };
         quietly(pid, || drop(old));
+        self.shrink_heap(pid);
         // Another slice looks whether a message is there already.
         self.wake();
     }

@@ -11,6 +11,7 @@
 //! time, makes no garbage, and is decoded outside of it without a copy.
 
 use std::sync::Arc;
+use std::thread::{self, Thread};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -48,6 +49,8 @@ pub(crate) struct Memory {
     told: bool,
     /// Who waits for a collection.
     requests: Vec<CollectRequest>,
+    /// Threads of the body that wait for the heap.
+    waiters: Waiters,
 }
 
 /// Who has the heap.
@@ -65,6 +68,20 @@ pub(crate) enum Taken {
     ByBody,
     /// It is being collected.
     ByCollector,
+}
+
+/// Threads that are parked until a heap is back. They are unparked when this is dropped: with the heap put back, or with
+/// the state of a process that ends. Not under the lock, which they want next.
+#[derive(Debug, Default)]
+#[must_use = "they go on once this is dropped, which is done outside of the lock"]
+pub(crate) struct Waiters(Vec<Thread>);
+
+impl Drop for Waiters {
+    fn drop(&mut self) {
+        for waiter in self.0.drain(..) {
+            waiter.unpark();
+        }
+    }
 }
 
 /// Figures of a heap.
@@ -128,6 +145,11 @@ impl Dictionary {
         self.bytes
     }
 
+    /// Leaves room for what is there.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     pub(crate) fn take(&mut self) -> Vec<Entry> {
         self.bytes = 0;
         std::mem::take(&mut self.entries).into_iter().collect()
@@ -160,6 +182,7 @@ impl Memory {
             mailbox_bytes_max: 0,
             told: false,
             requests: Vec::new(),
+            waiters: Waiters::default(),
         }
     }
 
@@ -184,11 +207,17 @@ impl Memory {
         self.take(Holder::Collector)
     }
 
-    /// Puts it back.
-    pub(crate) fn put_back(&mut self, heap: Heap) {
+    /// Puts it back. Whoever waits for it is to be told.
+    pub(crate) fn put_back(&mut self, heap: Heap) -> Waiters {
         debug_assert_ne!(self.holder, Holder::State);
         self.heap = heap;
         self.holder = Holder::State;
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// Has this thread unparked when the heap is back, or nobody's.
+    pub(crate) fn wait(&mut self) {
+        self.waiters.0.push(thread::current());
     }
 
     pub(crate) fn figures(&self) -> HeapFigures {
@@ -340,5 +369,69 @@ impl Process {
             used_words,
             mailbox_len,
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::{Context, Vm};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn with_memory<R>(vm: &Vm, pid: Pid, look: impl FnOnce(&mut Memory) -> R) -> Option<R> {
+        vm.core().with_process(pid, |process| {
+            let mut state = process.lock();
+            look(process.memory(&mut state))
+        })
+    }
+
+    /// A process whose body wants its heap, which somebody else has in hand, and is parked by now. It tells the words on
+    /// the heap that it gets.
+    fn parked(vm: &Vm) -> (Pid, Heap, Receiver<usize>) {
+        let (told, tells) = mpsc::channel();
+        let body = move |mut cx: Context| async move {
+            cx.receive().await;
+            let words = cx.heap().words();
+            told.send(words).unwrap();
+        };
+        let pid = vm.spawn(body).unwrap();
+        let heap = with_memory(vm, pid, |memory| memory.take_to_collect().unwrap());
+        let mut heap = heap.unwrap();
+        let pair = otp_heap::to_term(&(1, 2)).unwrap();
+        let _kept = heap.keep(pair.root()).unwrap();
+        vm.send(pid, &()).unwrap();
+        let begun = Instant::now();
+        while with_memory(vm, pid, |memory| memory.waiters.0.len()) != Some(1) {
+            assert!(begun.elapsed() < LIMIT, "it does not wait");
+            thread::yield_now();
+        }
+        assert!(tells.try_recv().is_err());
+        (pid, heap, tells)
+    }
+
+    #[test]
+    fn a_body_that_wants_its_heap_is_parked_until_it_is_back() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let (pid, heap, tells) = parked(&vm);
+        vm.core()
+            .with_process(pid, |process| process.put_heap_back(pid, heap));
+        assert_eq!(tells.recv_timeout(LIMIT), Ok(3));
+        assert!(vm.shutdown(LIMIT).wait().unwrap().is_orderly());
+    }
+
+    /// Its thread sleeps as in native code, so it is ended from outside; then it gets a heap that nobody sees again.
+    #[test]
+    fn a_body_that_is_killed_while_it_waits_for_its_heap_goes_on() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let (pid, heap, tells) = parked(&vm);
+        vm.exit(pid, ExitReason::kill());
+        assert_eq!(tells.recv_timeout(LIMIT), Ok(0));
+        assert!(!vm.is_alive(pid));
+        drop(heap);
+        assert!(vm.shutdown(LIMIT).wait().unwrap().stuck.is_empty());
     }
 }

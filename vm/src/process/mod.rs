@@ -15,6 +15,7 @@ mod links;
 pub(crate) mod listing;
 pub(crate) mod memory;
 mod monitors;
+mod notes;
 mod panics;
 mod run;
 mod suspensions;
@@ -50,6 +51,7 @@ pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
+pub(crate) use notes::Note;
 pub(crate) use panics::{
     ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };

@@ -1,4 +1,4 @@
-//! What few monitors have besides a reference and a pid (a name, a tag), and the aliases of a process.
+//! What few monitors have besides a reference and a pid (another object, a tag), and the aliases of a process.
 //!
 //! An alias is a reference that messages go through while it is active. The VM's table (`Aliases`) tells whose it is,
 //! and the process itself (`Rare::aliases`) whether a message that has come through it still counts: so one that its
@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use otp_heap::{Atom, OwnedTerm, Pid, Ref, atoms, to_block};
+use otp_heap::{OwnedTerm, Pid, Ref, atoms, to_block};
 
 use super::State;
 use crate::core::Core;
@@ -38,8 +38,8 @@ impl AliasLife {
 /// What the message of a monitor says instead of `'DOWN'` and the pid.
 #[derive(Debug, Default)]
 pub(crate) struct Extras {
-    /// The name that it was asked for.
-    pub(crate) name: Option<Atom>,
+    /// What it was asked for, if that is no pid.
+    pub(crate) object: Option<Monitored>,
     pub(crate) tag: Option<Arc<OwnedTerm>>,
 }
 
@@ -67,8 +67,8 @@ impl State {
             .rare
             .as_ref()
             .and_then(|rare| rare.extras.get(&reference));
-        let name = extras.and_then(|extras| extras.name);
-        name.map_or(Monitored::Pid(pid), Monitored::Name)
+        let object = extras.and_then(|extras| extras.object);
+        object.unwrap_or(Monitored::Pid(pid))
     }
 
     fn alias_life(&self, alias: Ref) -> Option<AliasLife> {
@@ -113,13 +113,13 @@ impl State {
 impl Extras {
     /// The message of a monitor, as it was asked for.
     pub(super) fn retell(self, parcel: Parcel) -> Parcel {
-        if self.name.is_none() && self.tag.is_none() {
+        if self.object.is_none() && self.tag.is_none() {
             return parcel;
         }
         let Envelope {
             from, reference, ..
         } = *parcel.header();
-        let object = self.name.map_or(Monitored::Pid(from), Monitored::Name);
+        let object = self.object.unwrap_or(Monitored::Pid(from));
         let Some(reason) = parcel.root().as_tuple().and_then(|down| down.get(4)) else {
             return parcel;
         };

@@ -10,7 +10,7 @@
 //!    incarnation, and so a message for the dead never reaches the living.
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::lock::Mutex;
@@ -35,6 +35,9 @@ const INDEXES: usize = 1 << 28;
 
 type Chunk = [Process; CHUNK_SLOTS];
 
+/// One of those that leave, in the count of slots in use.
+const LEAVING: u64 = 1 << 32;
+
 /// All slots of a VM.
 #[derive(Debug)]
 pub(crate) struct ProcessTable {
@@ -44,7 +47,8 @@ pub(crate) struct ProcessTable {
     /// Lists of processes under way: `listing`.
     pub(super) listings: AtomicU32,
     pub(super) vacancies: Mutex<Vacancies>,
-    live: AtomicUsize,
+    /// Slots in use, and in units of [`LEAVING`] those of them whose process is about to tell of its end.
+    in_use: AtomicU64,
     limit: usize,
     /// How many found no room.
     pub(crate) refused: AtomicU64,
@@ -78,7 +82,7 @@ impl ProcessTable {
             fresh: AtomicU32::new(0),
             listings: AtomicU32::new(0),
             vacancies: Mutex::default(),
-            live: AtomicUsize::new(0),
+            in_use: AtomicU64::new(0),
             limit,
             refused: AtomicU64::new(0),
             first_serial: first_serial.max(1),
@@ -89,10 +93,16 @@ impl ProcessTable {
         self.limit
     }
 
-    /// Processes that are alive or exiting.
+    /// Slots in use: processes that are alive or exiting, to the last of what they do.
     pub(crate) fn live(&self) -> usize {
         // SeqCst here and where it changes: counts and flags of the shut-down are read crosswise.
-        self.live.load(Ordering::SeqCst)
+        (self.in_use.load(Ordering::SeqCst) % LEAVING) as usize
+    }
+
+    /// Processes: without those that have left the indexes, and now tell of their ends. So who hears of one finds the
+    /// count, and the room under the limit, without it.
+    pub(crate) fn count(&self) -> usize {
+        count_of(self.in_use.load(Ordering::SeqCst))
     }
 
     /// What a control block takes.
@@ -106,7 +116,7 @@ impl ProcessTable {
 
     /// A slot for a new process and its serial; None at the limit.
     pub(crate) fn allocate(&self, core: &Core) -> Option<(&Process, u32)> {
-        if self.live.fetch_add(1, Ordering::SeqCst) >= self.limit {
+        if count_of(self.in_use.fetch_add(1, Ordering::SeqCst)) >= self.limit {
             self.count_out();
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -157,7 +167,17 @@ impl ProcessTable {
 
     /// Counts a process out.
     pub(crate) fn count_out(&self) {
-        self.live.fetch_sub(1, Ordering::SeqCst);
+        self.in_use.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Counts a process out that is about to tell of its end; its slot is in use until [`Self::count_left`].
+    pub(crate) fn count_leaving(&self) {
+        self.in_use.fetch_add(LEAVING, Ordering::SeqCst);
+    }
+
+    /// Such a process is through.
+    pub(crate) fn count_left(&self) {
+        self.in_use.fetch_sub(LEAVING + 1, Ordering::SeqCst);
     }
 
     pub(crate) fn slot(&self, index: u32) -> Option<&Process> {
@@ -184,6 +204,10 @@ impl ProcessTable {
     pub(crate) fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
         (0..self.slots_used()).filter_map(|index| self.slot(index)?.pid())
     }
+}
+
+fn count_of(in_use: u64) -> usize {
+    (in_use % LEAVING - in_use / LEAVING) as usize
 }
 
 /// A process that is left at the end of its VM.

@@ -6,7 +6,9 @@ mod common;
 mod virtual_time;
 
 use otp_vm::MessageQueueData::{OffHeap, OnHeap};
-use otp_vm::{Context, ExitReason, MessageQueueData, Pid, SpawnOptions, Vm, from_term, receive};
+use otp_vm::{
+    Context, ExitReason, InfoItem, MessageQueueData, Pid, SpawnOptions, Vm, from_term, receive,
+};
 
 use common::{down, expect, idle};
 use virtual_time::{ms, simulated, simulated_with};
@@ -106,29 +108,44 @@ fn process_info_messages() {
     });
 }
 
-/// Messages count as part of the heap while they are on it, as it is said, and don't off it.
+/// As it is told by the process itself, which lets the messages lie.
 #[test]
 fn total_heap_size() {
     simulated(async |mut cx: Context| {
         let parent = cx.pid();
         for data in [OffHeap, OnHeap] {
             let child = async move |mut cx: Context| {
-                receive!(cx, { asks: Pid => cx.send(asks, "there").unwrap() });
+                let sizes = |cx: &Context| {
+                    let item = cx.process_info_item(cx.pid(), InfoItem::TotalHeapSize);
+                    let (_, total): (otp_vm::Atom, usize) =
+                        from_term(item.unwrap().root()).unwrap();
+                    let info = cx.process_info(cx.pid()).unwrap();
+                    assert_eq!(info.heap.total_heap_size, total);
+                    (total, info.memory)
+                };
+                receive!(cx, { asks: Pid => cx.send(asks, &sizes(&cx)).unwrap() });
+                receive!(cx, { asks: Pid => cx.send(asks, &sizes(&cx)).unwrap() });
+                assert_eq!(cx.message_queue_len(), 100);
                 common::idle(cx).await;
             };
             let options = SpawnOptions::new().link().message_queue_data(data);
             let child = cx.spawn_opt(options, child).unwrap().pid;
-            cx.sleep(ms(1)).await;
-            let before = cx.process_info(child).unwrap().heap.total_heap_size;
-            for elements in 1..=100_u32 {
-                cx.send(child, &(0..elements).collect::<Vec<_>>()).unwrap();
-            }
-            let with_messages = cx.process_info(child).unwrap();
-            let grown = with_messages.heap.total_heap_size - before;
-            assert_eq!(grown > 100, data == OnHeap, "{grown} words");
-            assert_eq!(with_messages.message_queue_len, 100);
             cx.send(child, &parent).unwrap();
-            assert_eq!(expect::<String>(&mut cx).await, "there");
+            let (before, memory_before): (usize, usize) = expect(&mut cx).await;
+            let mut words = 0;
+            for elements in 1..=100_u32 {
+                let list: Vec<u32> = (0..elements).collect();
+                words += otp_vm::to_term(&list).unwrap().root().words();
+                cx.send(child, &list).unwrap();
+            }
+            cx.send(child, &parent).unwrap();
+            let (after, memory_after): (usize, usize) = expect(&mut cx).await;
+            match data {
+                OnHeap => assert!(after >= before + words, "{words}: {before}, then {after}"),
+                OffHeap => assert_eq!(after, before),
+            }
+            // Its memory they are in any case.
+            assert!(memory_after >= memory_before + 8 * words);
             cx.unlink(child);
             cx.exit_process(child, ExitReason::kill());
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use common::{bounded, down, exit, expect, idle, run};
 use otp_vm::{
-    Atom, Context, Down, ExitReason, Monitored, Pid, Priority, Ref, SpawnOptions, random,
+    Atom, Context, Down, ExitReason, InfoItem, MessageQueueData, Monitored, OwnedTerm, Pid,
+    Priority, Ref, SpawnOptions, random,
 };
 use simulated::seeds;
 
@@ -302,42 +303,106 @@ fn named_down() {
 }
 
 /// Without what it says of the flag `message_queue_data` and of collections.
+/// The offset of a VM never changes: nothing comes, before or after.
 #[test]
-fn monitor_tag_storage() {
+fn monitor_time_offset() {
     seeds(0..3, |mut cx| async move {
         let tester = cx.pid();
-        let receiver = cx.spawn_link(move |mut cx| async move {
-            let tag = cx.make_ref();
-            let options = otp_vm::MonitorOptions::new().tag(&tag).unwrap();
-            for pid in expect::<Vec<Pid>>(&mut cx).await {
-                cx.monitor_opt(pid, options.clone());
-            }
-            cx.send(tester, &()).unwrap();
-            let mut told = 0;
-            while told < 1000 {
-                let message = cx.receive().await;
-                if message.decode::<()>().is_ok() {
-                    continue;
+        for _ in 0..100 {
+            let body = move |mut cx: Context| async move {
+                let offset = cx.time_offset();
+                let monitors: Vec<Ref> = (0..7).map(|_| cx.monitor_time_offset()).collect();
+                assert!(cx.demonitor_flush(monitors[0]) && cx.demonitor_flush(monitors[4]));
+                cx.send(tester, "ready").unwrap();
+                expect::<()>(&mut cx).await;
+                nothing_comes(&mut cx).await;
+                assert_eq!(cx.time_offset(), offset);
+                let standing = cx.process_info(cx.pid()).unwrap().monitors;
+                assert_eq!(standing.len(), 5);
+                assert!(standing.iter().all(|(_, of)| *of == Monitored::TimeOffset));
+                for (n, &monitor) in monitors.iter().enumerate() {
+                    assert_eq!(cx.demonitor(monitor), n != 0 && n != 4);
                 }
-                let (of, _, what, object, reason): (Ref, Ref, Atom, Monitored, ExitReason) =
-                    message.decode().unwrap();
-                assert_eq!((of, what.as_str(), reason), (tag, "process", bang()));
-                assert!(object.pid().is_some());
-                told += 1;
-                if told == 1 {
-                    // All have come, and wait.
-                    cx.sleep(NOTHING).await;
-                    assert_eq!(cx.message_queue_len(), 999);
-                }
-            }
-            cx.send(tester, &()).unwrap();
-        });
-        let pids: Vec<Pid> = (0..1000).map(|_| cx.spawn(idle).unwrap()).collect();
-        cx.send(receiver.unwrap(), &pids).unwrap();
-        expect::<()>(&mut cx).await;
-        for pid in pids {
-            cx.exit_process(pid, bang());
+                let last = cx.monitor_time_offset();
+                let items = cx.process_info_items(cx.pid(), &[InfoItem::Monitors]);
+                let listed = "[{monitors,[{time_offset,clock_service}]}]";
+                assert_eq!(items.unwrap().to_string(), listed);
+                // One that stands at the end tells nobody.
+                assert!(cx.monitor_time_offset() != last);
+            };
+            let (pid, monitor) = cx.spawn_monitor(body).unwrap();
+            assert_eq!(expect::<String>(&mut cx).await, "ready");
+            cx.send(pid, &()).unwrap();
+            assert!(down(&mut cx, monitor).await.is_normal());
         }
-        expect::<()>(&mut cx).await;
+    });
+}
+
+/// Monitors all with one tag, lets the messages lie until it is told to look, and then finds as many.
+async fn watches(mut cx: Context, tester: Pid) {
+    let tag = cx.make_ref();
+    let options = otp_vm::MonitorOptions::new().tag(&tag).unwrap();
+    let pids: Vec<Pid> = expect(&mut cx).await;
+    for &pid in &pids {
+        cx.monitor_opt(pid, options.clone());
+    }
+    cx.send(tester, &tag).unwrap();
+    cx.receive_where(common::LIMIT, |message| message.decode::<()>().ok())
+        .await
+        .expect("it is told to look");
+    cx.garbage_collect();
+    for _ in pids {
+        let message = cx.receive().await;
+        let (of, ..): (Ref, Ref, Atom, Monitored, ExitReason) = message.decode().unwrap();
+        assert_eq!(of, tag);
+    }
+    assert_eq!(cx.message_queue_len(), 0);
+}
+
+/// What the messages of monitors say, and that it is the same in copies that a collection moved.
+fn all_say(cx: &Context, messages: &[OwnedTerm], tag: Ref) {
+    let mut heap = cx.heap();
+    let kept: Vec<_> = messages
+        .iter()
+        .map(|message| heap.keep(message.root()).unwrap())
+        .collect();
+    heap.collect();
+    for (kept, message) in kept.into_iter().zip(messages) {
+        assert!(heap.get(&kept).unwrap() == message.root());
+        heap.release(kept).unwrap();
+        let (of, _, what, object, reason): (Ref, Ref, Atom, Monitored, ExitReason) =
+            otp_vm::from_term(message.root()).unwrap();
+        assert_eq!((of, what.as_str(), reason), (tag, "process", bang()));
+        assert!(object.pid().is_some());
+    }
+}
+
+#[test]
+fn monitor_tag_storage() {
+    const WATCHED: usize = 1000;
+    seeds(0..3, |mut cx| async move {
+        let tester = cx.pid();
+        for data in [MessageQueueData::OnHeap, MessageQueueData::OffHeap] {
+            let options = SpawnOptions::new().link().monitor();
+            let options = options.message_queue_data(data).priority(Priority::High);
+            let receiver = cx
+                .spawn_opt(options, move |cx| watches(cx, tester))
+                .unwrap();
+            let pids: Vec<Pid> = (0..WATCHED).map(|_| cx.spawn(idle).unwrap()).collect();
+            cx.send(receiver.pid, &pids).unwrap();
+            let tag: Ref = expect(&mut cx).await;
+            for pid in pids {
+                cx.exit_process(pid, bang());
+            }
+            while cx.process_info(receiver.pid).unwrap().message_queue_len < WATCHED {
+                cx.yield_now().await;
+            }
+            nothing_comes(&mut cx).await;
+            let messages = cx.process_messages(receiver.pid).unwrap();
+            assert_eq!(messages.len(), WATCHED);
+            all_say(&cx, &messages, tag);
+            cx.send(receiver.pid, &()).unwrap();
+            assert!(down(&mut cx, receiver.monitor.unwrap()).await.is_normal());
+        }
     });
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, OwnedTerm, Priority, SpawnOptions, to_term};
+use otp_vm::{Call, Context, ExitReason, OwnedTerm, Priority, SpawnOptions, module, to_term};
 
 use crate::common::{LIMIT, bounded, exit, expect, idle, run};
 use crate::simulated::seeds;
@@ -258,6 +258,35 @@ fn exit_twice() {
         assert_eq!(exit(&mut cx, low).await, ExitReason::new("first"));
         let high = high.unwrap().pid;
         assert_eq!(exit(&mut cx, high).await, ExitReason::normal());
+    });
+}
+
+module! {
+    /// What is spawned by name.
+    pub mod exits_suite {
+        /// Takes a number, and nothing else.
+        pub async fn takes_a_number(_cx: &mut Context, _n: u64) {
+            panic!("it was called");
+        }
+    }
+}
+
+/// The spawn succeeds; that the function does not take the argument is the child's failure.
+#[test]
+fn trap_exit_badarg_in_bif() {
+    seeds(0..5, |mut cx| async move {
+        cx.trap_exit(true);
+        cx.vm().load_module(exits_suite::module()).unwrap();
+        for _ in 0..10 {
+            let call = Call::new("exits_suite", "takes_a_number", &("apskalle",)).unwrap();
+            let child = cx.spawn_link(call.body()).unwrap();
+            let told = cx.receive().await.exit().unwrap();
+            let expected = "{function_clause,[{exits_suite,takes_a_number,[<<\"apskalle\">>],[]}]}";
+            assert_eq!(
+                (told.from, told.reason.to_string().as_str()),
+                (child, expected)
+            );
+        }
     });
 }
 

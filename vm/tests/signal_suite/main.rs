@@ -6,6 +6,7 @@ mod common;
 mod simulated;
 
 mod order;
+mod simultaneous;
 
 use std::time::Duration;
 
