@@ -72,10 +72,12 @@ mod host_mailbox;
 mod inbox;
 mod info;
 mod mailbox;
+mod mailbox_limit;
 mod max_heap_size;
 mod memory_options;
 mod message;
 mod message_queue;
+mod message_size;
 mod module;
 mod names;
 mod origin;
@@ -87,6 +89,7 @@ mod reports;
 mod shutdown;
 mod small_map;
 mod sync;
+mod system_monitor;
 mod table;
 pub mod timer;
 mod timers;
@@ -153,8 +156,8 @@ pub use otp_scheduler_macros::reductions_vm as reductions;
 pub use context::{
     AliasMode, CallError, Context, DictionaryError, Due, IntervalError, IntervalRef,
     MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere, RequestId,
-    Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions, Spawned, SuspendError,
-    SuspendOptions, Tick, Timeout, TimerRef,
+    SendWait, SendWaitError, Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions,
+    Spawned, SuspendError, SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
@@ -162,11 +165,15 @@ pub use exit_reason::{ExitReason, IntoExit};
 pub use host::{Run, RunError};
 pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
 pub use info::{MemoryInfo, SystemInfo};
+pub use mailbox_limit::{MailboxFull, MailboxInfo, MailboxLimit, OLDEST_LOOKS, WhenFull};
 pub use max_heap_size::{
     HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
 };
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use message_queue::MessageQueueData;
+pub use message_size::{
+    DEFAULT_MAX_MESSAGE_SIZE_BYTES, LEAST_MAX_MESSAGE_SIZE_BYTES, MessageTooLarge,
+};
 pub use module::{
     ApplyError, Arguments, ArgumentsError, BoxFuture, Call, DEFAULT_MAX_MODULES, ExportInfo,
     Function, FunctionError, LoadError, Module, ModuleBuilder, ModuleError, ModuleInfo,
@@ -181,6 +188,10 @@ pub use process_info_items::InfoItem;
 pub use receive_macro::support as __macros;
 pub use reports::MAX_COPIED_BYTES;
 pub use shutdown::{Shutdown, ShutdownReport};
+pub use system_monitor::{
+    DEFAULT_SYSTEM_MONITOR_QUEUE, HeapSizes, MAX_SYSTEM_MONITOR_QUEUE, MAX_WAITING_SYSTEM_EVENTS,
+    QueueMarks, SystemEvent, SystemMonitor, SystemMonitorError, SystemMonitorOptions,
+};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
 };

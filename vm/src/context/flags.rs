@@ -91,6 +91,8 @@ impl Context {
         }
         let parcel =
             otp_heap::to_block(Envelope::new(Kind::GroupLeader, self.pid, NO_REF), &leader)?;
-        self.post(pid, parcel).map_err(|_| SendError::NoName)
+        self.core()
+            .deliver(pid, parcel)
+            .map_err(|_| SendError::NoName)
     }
 }

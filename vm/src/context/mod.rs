@@ -12,6 +12,7 @@ mod native;
 mod receive;
 mod request;
 mod selective;
+mod send_wait;
 mod spawn;
 mod spawn_request;
 mod suspend;
@@ -31,12 +32,14 @@ use otp_scheduler::{Blocking, Priority};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::destination::{Destination, NODE, SendError};
+use crate::destination::{Destination, NODE, SendError, sent};
 use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
-use crate::process::{ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again};
+use crate::process::{
+    ExitPayload, Process, State, Undelivered, end_of_native, is_running, waits_in_vain_again,
+};
 use crate::table::{Table, TableError, TableOptions};
 use crate::vm::Vm;
 
@@ -48,6 +51,7 @@ pub(crate) use receive::poll_receive_of_host;
 pub use receive::{Receive, Timeout};
 pub use request::{CallError, RequestId};
 pub use selective::{ReceiveMark, ReceiveWhere};
+pub use send_wait::{SendWait, SendWaitError};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
@@ -100,7 +104,7 @@ impl Context {
     }
 
     /// The process's slot; it may hold another incarnation if this one is gone.
-    fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &Process {
         // SAFETY: slots live as long as the core, and `vm` holds the core.
         unsafe { self.process.as_ref() }
     }
@@ -200,37 +204,37 @@ impl Context {
     ///
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody, [`SendError::Encode`] when the
-    /// message can't be serialised (then nothing was sent).
+    /// message can't be serialised, [`SendError::TooLarge`] when it is over the VM's limit,
+    /// [`SendError::MailboxFull`] when the receiver's limit says so. Then nothing was sent.
     pub fn send<M: Serialize + ?Sized>(
         &self,
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<(), SendError> {
         let to = self.core().resolve(&to.into())?;
-        let parcel = to.message(self.pid, message)?;
-        drop(self.post(to.pid, parcel));
-        Ok(())
+        let parcel = self.core().sized(to.message(self.pid, message)?)?;
+        sent(self.post(to.pid, parcel))
     }
 
     /// Passes a received message on, without serialising it again.
     ///
     /// # Errors
-    /// [`SendError::NoName`] when a name is registered to nobody.
+    /// [`SendError::NoName`] when a name is registered to nobody, [`SendError::MailboxFull`] when the receiver's limit
+    /// says so; the message is lost then.
     pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
         let to = self.core().resolve(&to.into())?;
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = to.envelope(self.pid);
-        drop(self.post(to.pid, parcel));
-        Ok(())
+        sent(self.post(to.pid, parcel))
     }
 
-    /// Delivers a parcel and charges for it; gives it back when nobody is there.
-    fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+    /// Delivers a parcel and charges for it.
+    fn post(&self, to: Pid, parcel: Parcel) -> Result<(), Undelivered> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
         if self.discards() {
             return Ok(());
         }
-        self.core().deliver(to, parcel)
+        self.core().send(to, parcel)
     }
 
     /// Puts a signal into the process's own mailbox. By a look-up like everybody's: the slot may
@@ -243,7 +247,7 @@ impl Context {
     /// well. `gen_server:cast/2`.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when the request can't be serialised.
+    /// As for [`Context::send`], but for the name.
     pub fn cast<M: Serialize + ?Sized>(
         &self,
         to: impl Into<Destination>,
@@ -252,19 +256,22 @@ impl Context {
         let Ok(to) = self.core().resolve(&to.into()) else {
             return Ok(());
         };
-        let parcel = to.message(self.pid, &(atoms::GEN_CAST, request))?;
-        drop(self.post(to.pid, parcel));
-        Ok(())
+        let core = self.core();
+        let parcel = core.sized(to.message(self.pid, &(atoms::GEN_CAST, request))?)?;
+        sent(self.post(to.pid, parcel))
     }
 
     /// Answers a call: `{Ref, Reply}` through the call's alias. A caller that gave up gets
     /// nothing. `gen:reply/2`.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when the reply can't be serialised (then nothing was sent).
+    /// [`SendError::Encode`] when the reply can't be serialised, [`SendError::TooLarge`] when it is over the VM's limit
+    /// (then nothing was sent). A full mailbox takes replies all the same.
     pub fn reply<M: Serialize + ?Sized>(&self, to: &ReplyTo, reply: &M) -> Result<(), SendError> {
         let envelope = Envelope::new(Kind::Reply, self.pid, to.1);
-        let parcel = otp_heap::to_block(envelope, &(to.1, reply))?;
+        let parcel = self
+            .core()
+            .sized(otp_heap::to_block(envelope, &(to.1, reply))?)?;
         // The call's monitor on this process is over; if another process was asked, the caller
         // takes it back itself.
         if let Some(mut state) = self.state() {

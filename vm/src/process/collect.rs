@@ -47,6 +47,7 @@ pub(crate) fn reductions_for(words: usize) -> u32 {
 
 /// Collects, step by step, where nothing can be awaited: it gives way at checkpoints.
 pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
+    let began = core.system_monitor.collection_begins(core);
     let before = heap.words();
     let mut collection = heap.collection();
     while !collection.is_finished() {
@@ -57,6 +58,7 @@ pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
     }
     drop(collection);
     core.count_collection(before, heap.words());
+    core.system_monitor.collection_ends(core, pid, began, heap);
 }
 
 impl Process {
@@ -167,6 +169,7 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                     patience = (patience * 2).min(PATIENCE_MAX);
                 }
                 Begun::Held(mut held) => {
+                    let began = core.system_monitor.collection_begins(&core);
                     let before = held.heap.words();
                     let mut collection = held.heap.collection();
                     while !collection.is_finished() {
@@ -176,6 +179,8 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                     }
                     drop(collection);
                     core.count_collection(before, held.heap.words());
+                    let monitor = &core.system_monitor;
+                    monitor.collection_ends(&core, pid, began, &held.heap);
                     let requests = mem::take(&mut held.requests);
                     drop(held);
                     answer(&core, pid, requests);

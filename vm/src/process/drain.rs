@@ -11,10 +11,12 @@ use otp_heap::{Pid, Ref};
 
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
-use super::{Answer, Attention, Process, State};
+use super::occupancy::MailboxNews;
+use super::{Answer, Attention, Process, State, quietly};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
+use crate::mailbox_limit::MailboxFull;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
 /// Nearly always nothing, and then it costs nothing.
@@ -27,11 +29,43 @@ struct Remains {
     garbage: Queue,
     receiver: Option<Waker>,
     excess: Option<Box<(NonNull<Process>, Pid, Excess)>>,
+    /// Senders that waited for room in the mailbox.
+    senders: Vec<Waker>,
+    /// Wakers that nobody wants.
+    unwanted: Vec<Waker>,
+    news: Vec<MailboxEvent>,
+}
+
+/// What is to be told of a process's mailbox.
+#[derive(Debug)]
+pub(super) struct MailboxEvent {
+    pub(super) process: NonNull<Process>,
+    pub(super) pid: Pid,
+    pub(super) news: MailboxNews,
 }
 
 impl Leftovers {
     fn remains(&mut self) -> &mut Remains {
         self.0.get_or_insert_default()
+    }
+
+    /// Senders that waited for room, to be woken.
+    pub(super) fn senders(&mut self) -> &mut Vec<Waker> {
+        &mut self.remains().senders
+    }
+
+    pub(super) fn discard(&mut self, parcel: Parcel) {
+        self.remains().garbage.push_back(parcel);
+    }
+
+    pub(super) fn discard_waker(&mut self, waker: Option<Waker>) {
+        if waker.is_some() {
+            self.remains().unwanted.extend(waker);
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: MailboxEvent) {
+        self.remains().news.push(event);
     }
 
     /// Drops what nobody wants and wakes a receive inside a foreign combinator.
@@ -54,6 +88,14 @@ impl Remains {
             // SAFETY: slots live as long as the VM, and who drains holds that.
             excess.tell(unsafe { process.as_ref() }, pid);
         }
+        for MailboxEvent { process, pid, news } in self.news {
+            // SAFETY: as above.
+            news.tell(unsafe { process.as_ref() }, pid);
+        }
+        for sender in self.senders {
+            // A panic of it is not the receiver's.
+            quietly(HOST, || sender.wake());
+        }
     }
 }
 
@@ -67,8 +109,8 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if self.attention().has(Attention::LIMITED) {
-            return self.drain_limited(state, arrived);
+        if self.attention().has(Attention::WEIGHED) {
+            return self.drain_weighed(state, arrived);
         }
         if care.is_plain() && state.receiver.is_none() {
             state.inbox.append(arrived);
@@ -86,14 +128,20 @@ impl Process {
         self.sort(state, arrived)
     }
 
-    /// With a limit on what the process keeps, messages included.
+    /// With a limit on what the process keeps, messages included, or where somebody wants to know of long mailboxes.
     #[cold]
-    fn drain_limited(&self, state: &mut State, arrived: Queue) -> Leftovers {
-        self.count_mail(state, &arrived);
+    fn drain_weighed(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        let attention = self.attention();
+        if attention.has(Attention::LIMITED) {
+            self.count_mail(state, &arrived);
+        }
         let mut leftovers = self.sort(state, arrived);
         if let (Some(excess), Some(pid)) = (self.check_limit(state), self.pid()) {
             let told = Box::new((NonNull::from(self), pid, excess));
             leftovers.remains().excess = Some(told);
+        }
+        if attention.has(Attention::WATCHED) {
+            self.messages_came(state, &mut leftovers);
         }
         leftovers
     }
@@ -123,11 +171,20 @@ impl Process {
             ..
         } = *parcel.header();
         match kind {
-            Kind::Message => {}
+            Kind::Message | Kind::News => {}
             Kind::Call => {
                 state.monitored_by.insert(reference, from);
             }
             Kind::Reply => return answer(state, reference, parcel),
+            Kind::Refused => {
+                if let Some(request) = state.requests.get_mut(&reference) {
+                    let max_len = parcel.root().as_i64().unwrap_or(0) as usize;
+                    let refused = Answer::Refused(MailboxFull::new(max_len));
+                    request.answer.get_or_insert(refused);
+                    state.answered = true;
+                }
+                return Some(parcel);
+            }
             Kind::Down => {
                 if let Some(request) = state.requests.get_mut(&reference) {
                     let reason = envelope::reason_of(&parcel);

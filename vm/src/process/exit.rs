@@ -4,7 +4,7 @@
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
 //! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its
-//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name. Who
+//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name, its place as system monitor. Who
 //!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
@@ -100,13 +100,17 @@ impl Process {
 
     /// Steps 3 to 6, by who has claimed the end.
     pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
-        let (timer, owns_tables, has_name) = {
+        let (timer, owns_tables, has_name, is_system_monitor) = {
             let mut state = self.lock();
             let rare = state.rare.as_deref();
-            let owned = rare.map_or((false, false), |rare| {
-                (rare.owns_tables, rare.name.is_some())
+            let owned = rare.map_or((false, false, false), |rare| {
+                (
+                    rare.owns_tables,
+                    rare.name.is_some(),
+                    rare.is_system_monitor,
+                )
             });
-            (state.armed.take(), owned.0, owned.1)
+            (state.armed.take(), owned.0, owned.1, owned.2)
         };
         if let Some((_, timer)) = timer {
             uncounted(|| core.scheduler.cancel_timer(timer));
@@ -119,6 +123,10 @@ impl Process {
             if let Some(name) = name {
                 core.names.forget(name, pid);
             }
+        }
+
+        if is_system_monitor {
+            core.end_system_monitor_of(pid);
         }
 
         self.serial.store(0, Ordering::Release);
@@ -244,6 +252,10 @@ impl Process {
             // Somebody else may receive for the process, with its Context, and is to learn that
             // it ended.
             quietly(pid, || receiver.wake());
+        }
+        for sender in state.take_waiting_senders().into_values() {
+            // It looks again, and finds nobody.
+            quietly(pid, || sender.wake());
         }
         for (_, request) in state.requests.drain() {
             if let Some(Answer::Reply(parcel)) = request.answer {
