@@ -27,7 +27,7 @@ use crate::core::Core;
 use crate::destination::Destination;
 use crate::envelope::{Kind, Parcel};
 use crate::message_size::MessageTooLarge;
-use crate::process::Process;
+use crate::process::{Process, Undelivered, quietly};
 
 /// Most timers of a VM, unless set: 2^24, some 2 GB of them with small messages. OTP has no such limit, and dies for
 /// want of memory.
@@ -187,21 +187,27 @@ impl Fire for FireTimer {
 }
 
 impl Core {
-    /// Delivers what a timer sends. Into a mailbox with a limit a task does, since what is dropped there may run the
-    /// program's code, from which nobody could take this thread's scheduler.
+    /// Delivers what a timer sends. What a mailbox's limit drops goes to a task: its destructor may be the program's code,
+    /// from which nobody could take this thread's scheduler.
     pub(crate) fn send_from_timer(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_limited = parcel.header().kind.is_limited()
             && self.with_process(to, Process::has_limited_mailbox) == Some(true);
         if !is_limited {
             return self.deliver(to, parcel);
         }
-        let core = self.weak();
-        drop(self.scheduler.spawn(async move {
-            if let Some(core) = core.upgrade() {
-                drop(core.send(to, parcel));
-            }
-        }));
-        Ok(())
+        let (sent, leftovers) = self.send_leaving(to, parcel);
+        if !leftovers.is_nothing()
+            && let Some(core) = self.weak().upgrade()
+        {
+            drop(self.scheduler.spawn(async move {
+                quietly(to, || leftovers.finish());
+                drop(core);
+            }));
+        }
+        match sent {
+            Err(Undelivered::Gone(parcel)) => Err(parcel),
+            Ok(()) | Err(Undelivered::Full(_)) => Ok(()),
+        }
     }
 
     /// Has a parcel delivered at `at`. To a pid that is gone, or to nobody, no timer is made.

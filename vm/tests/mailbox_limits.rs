@@ -227,6 +227,30 @@ fn one_message_too_many_kills_the_process_though_it_traps_exits() {
     });
 }
 
+#[test]
+fn a_flood_kills_the_process_before_its_mailbox_is_over_the_limit() {
+    seeds(0..15, |mut cx| async move {
+        let options = SpawnOptions::new()
+            .monitor()
+            .mailbox_limit(MailboxLimit::kill(MAX_LEN));
+        let flooded = cx.spawn_opt(options, asleep).unwrap();
+        for number in 0..SENDERS {
+            cx.spawn_link(move |cx| sender(cx, flooded.pid, number, false))
+                .unwrap();
+        }
+        while let Some(info) = cx.process_info(flooded.pid) {
+            assert!(info.message_queue_len <= MAX_LEN, "{info:?}");
+            cx.sleep(Duration::from_micros(random() % 20)).await;
+        }
+        let reason = down(&mut cx, flooded.monitor.unwrap()).await;
+        assert_eq!(reason.to_string(), format!("{{mailbox_limit,{MAX_LEN}}}"));
+        for _ in 0..SENDERS {
+            let (_, refused): (String, u64) = expect(&mut cx).await;
+            assert_eq!(refused, 0, "its senders learn nothing");
+        }
+    });
+}
+
 /// Also one in native code that never gives way: for everybody else it is gone at once.
 #[test]
 fn a_full_mailbox_ends_a_process_in_native_code() {

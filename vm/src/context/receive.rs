@@ -61,7 +61,7 @@ impl Context {
         let process = self.process();
         // In this order: see `Process::drain`.
         process.mailbox.is_empty()
-            && process.attention() == Attention::NOTHING
+            && !process.attention().has(Attention::BESIDE_MESSAGES)
             && process.is(self.pid)
     }
 

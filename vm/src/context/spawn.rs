@@ -376,7 +376,7 @@ fn spawn_body(
     // After it can be listed, and before the look at the monitor: see `Vm::set_system_monitor`.
     core.counts.spawned.fetch_add(1, Ordering::SeqCst);
     if core.system_monitor.watches_mailboxes() {
-        core.watch_mailbox(pid);
+        core.watch_mailbox(pid, true);
     }
     match native {
         None => slot.wake(),

@@ -36,6 +36,10 @@ struct Remains {
     news: Vec<MailboxEvent>,
 }
 
+// SAFETY: all in it may go to another thread. The pointers are to slots of processes, which are Sync; whoever drains
+// holds the VM, which they live as long as, until it has finished what is left.
+unsafe impl Send for Remains {}
+
 /// What is to be told of a process's mailbox.
 #[derive(Debug)]
 pub(super) struct MailboxEvent {
@@ -47,6 +51,10 @@ pub(super) struct MailboxEvent {
 impl Leftovers {
     fn remains(&mut self) -> &mut Remains {
         self.0.get_or_insert_default()
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Senders that waited for room, to be woken.

@@ -118,7 +118,6 @@ impl std::fmt::Debug for Process {
 pub(crate) struct Attention(u16);
 
 impl Attention {
-    pub(crate) const NOTHING: Self = Self(0);
     /// `State::exit` is set.
     pub(crate) const DOOMED: Self = Self(1);
     /// `State::exiting` is set.
@@ -145,6 +144,9 @@ impl Attention {
     pub(crate) const WATCHED: Self = Self(2048);
     /// What comes into its mailbox is looked at.
     pub(crate) const WEIGHED: Self = Self(Self::LIMITED.0 | Self::WATCHED.0);
+    /// What a receive has to see to, though nothing has come.
+    pub(crate) const BESIDE_MESSAGES: Self =
+        Self(!(Self::LIMITED.0 | Self::COUNTED.0 | Self::WATCHED.0));
     /// The body is not to run.
     pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
     /// What a slice looks at once the body has given way.

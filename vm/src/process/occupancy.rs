@@ -111,6 +111,13 @@ impl State {
         occupancy.map(Occupancy::info).unwrap_or_default()
     }
 
+    pub(crate) fn forget_that_it_is_long(&mut self) {
+        let rare = self.rare.as_deref_mut();
+        if let Some(occupancy) = rare.and_then(|rare| rare.occupancy.as_deref_mut()) {
+            occupancy.is_long = false;
+        }
+    }
+
     /// At the end of a process: who waited for room there, and finds it gone.
     pub(super) fn take_waiting_senders(&mut self) -> BTreeMap<Ticket, Waker> {
         let rare = self.rare.as_deref_mut();
@@ -367,12 +374,26 @@ impl Core {
         if !parcel.header().kind.is_limited() {
             return self.deliver(to, parcel).map_err(Undelivered::Gone);
         }
-        match self.ask_for_room(to, parcel, None) {
+        let (sent, leftovers) = self.send_leaving(to, parcel);
+        // Destructors, wakers, subscribers: the program's, and not all of them the sender's.
+        quietly(to, || leftovers.finish());
+        sent
+    }
+
+    /// The same of what a limit is about, for a caller that can't run the program's code and does so later.
+    pub(crate) fn send_leaving(
+        &self,
+        to: Pid,
+        parcel: Parcel,
+    ) -> (Result<(), Undelivered>, Leftovers) {
+        let (admission, leftovers) = self.ask_for_room(to, parcel, &mut None);
+        let sent = match admission {
             Admission::Over => Ok(()),
             Admission::Gone(parcel) => Err(Undelivered::Gone(parcel)),
             Admission::Full(full) => Err(Undelivered::Full(full)),
             Admission::Waits(_) => unreachable!("nobody said that he would wait"),
-        }
+        };
+        (sent, leftovers)
     }
 
     /// The same for a sender that waits for room: gives the message back as long as there is none, and wakes `waits`
@@ -383,15 +404,23 @@ impl Core {
         parcel: Parcel,
         waits: Waits<'_>,
     ) -> Result<(), Parcel> {
-        match self.ask_for_room(to, parcel, Some(waits)) {
+        // What is left of it is dropped outside of the lock.
+        let mut waits = Some(waits);
+        let (admission, leftovers) = self.ask_for_room(to, parcel, &mut waits);
+        quietly(to, || leftovers.finish());
+        match admission {
             Admission::Waits(parcel) => Err(parcel),
             // To the dead, as any message.
             Admission::Over | Admission::Gone(_) | Admission::Full(_) => Ok(()),
         }
     }
 
-    fn ask_for_room(&self, to: Pid, parcel: Parcel, mut waits: Option<Waits<'_>>) -> Admission {
-        // Both are dropped outside of the lock, if they are left.
+    fn ask_for_room(
+        &self,
+        to: Pid,
+        parcel: Parcel,
+        waits: &mut Option<Waits<'_>>,
+    ) -> (Admission, Leftovers) {
         let mut asked = Some(parcel);
         let admitted = self.with_process(to, |process| {
             let mut state = process.lock();
@@ -403,7 +432,7 @@ impl Core {
                 false => process.drain(&mut state),
             };
             let parcel = asked.take()?;
-            let admission = process.admit(&mut state, to, parcel, &mut waits, &mut leftovers);
+            let admission = process.admit(&mut state, to, parcel, waits, &mut leftovers);
             let is_doomed = state.exit.is_some();
             drop(state);
             if is_doomed {
@@ -412,13 +441,9 @@ impl Core {
             Some((admission, leftovers))
         });
         match (admitted.flatten(), asked) {
-            (Some((admission, leftovers)), _) => {
-                // Destructors, wakers, subscribers: the program's, and not all of them the sender's.
-                quietly(to, || leftovers.finish());
-                admission
-            }
-            (None, Some(parcel)) => Admission::Gone(parcel),
-            (None, None) => Admission::Over,
+            (Some(admitted), _) => admitted,
+            (None, Some(parcel)) => (Admission::Gone(parcel), Leftovers::default()),
+            (None, None) => (Admission::Over, Leftovers::default()),
         }
     }
 

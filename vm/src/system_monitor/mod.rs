@@ -98,8 +98,9 @@ impl SystemMonitorOptions {
     /// `{long_message_queue, {Disable, Enable}}`.
     ///
     /// A process's mailbox is looked at when it takes messages in: when it receives, waits for a reply, has signals, or
-    /// is looked at with [`Vm::process_info`]; or with each message, if it has a
-    /// [`MailboxLimit`](crate::MailboxLimit). One that does nothing of these for long is not found by this.
+    /// is looked at with [`Vm::process_info`]; with each message, if it has a [`MailboxLimit`](crate::MailboxLimit); and
+    /// each second, so that one that does nothing of these is found as well. (Less often where there are so many
+    /// processes that the looks would take more than a hundredth of a scheduler's time.)
     pub fn long_message_queue(mut self, disable: usize, enable: usize) -> Self {
         self.long_message_queue = Some(QueueMarks { disable, enable });
         self

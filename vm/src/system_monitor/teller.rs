@@ -10,6 +10,7 @@
 //!    flood of events is never larger than the queue and that mailbox.
 //! 4. A process that is the monitor is marked (`Rare::is_system_monitor`), and its end takes the setting away before
 //!    anybody is told of it.
+//! 5. While it wants to know of long mailboxes, another task has those looked at whose processes leave them alone.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -37,8 +38,14 @@ pub(super) const MAILBOXES: u8 = 2;
 /// Processes that are bound are told of.
 pub(super) const BOUND: u8 = 4;
 
-/// Processes that are marked between two checkpoints; some 30 ns each.
-const MARKED_PER_CHECKPOINT: usize = 256;
+/// Processes that are marked, or looked at, between two checkpoints; some 30 ns each.
+const LOOKS_PER_CHECKPOINT: usize = 256;
+
+/// How often the mailboxes are looked at of those that don't take their messages in themselves.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Such looks take at most so large a part of a scheduler's time.
+const SWEEP_SHARE: u32 = 100;
 
 /// A VM's: the setting, and what waits to be told.
 #[derive(Debug)]
@@ -49,6 +56,8 @@ pub(crate) struct MonitorOfSystem {
     events: Mutex<Events>,
     limit: usize,
     lost: AtomicU64,
+    /// The number of the task that sweeps the mailboxes; one before it ends.
+    sweep: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +75,7 @@ impl MonitorOfSystem {
             events: Mutex::default(),
             limit,
             lost: AtomicU64::new(0),
+            sweep: AtomicU64::new(0),
         }
     }
 
@@ -200,6 +210,36 @@ async fn tell_all(core: Weak<Core>) {
     }
 }
 
+/// Step 5.
+async fn sweep_mailboxes(core: Weak<Core>, sweep: u64) {
+    let mut wait = SWEEP_INTERVAL;
+    loop {
+        let sleep = {
+            let Some(core) = core.upgrade() else { return };
+            let until = core.scheduler.now() + wait.as_nanos() as u64;
+            core.scheduler.sleep_until(until)
+        };
+        sleep.await;
+        let Some(core) = core.upgrade() else { return };
+        let monitor = &core.system_monitor;
+        if !monitor.watches_mailboxes() || monitor.sweep.load(Ordering::Relaxed) != sweep {
+            return;
+        }
+        let began = core.scheduler.now();
+        for (number, pid) in core.processes.alive().enumerate() {
+            let lies = core.with_process(pid, |process| !process.mailbox.is_empty());
+            if lies == Some(true) {
+                core.watch_mailbox(pid, false);
+            }
+            if number % LOOKS_PER_CHECKPOINT == 0 {
+                checkpoint(LOOKS_PER_CHECKPOINT as u32);
+            }
+        }
+        let took = Duration::from_nanos(core.scheduler.now().saturating_sub(began));
+        wait = SWEEP_INTERVAL.max(took * SWEEP_SHARE);
+    }
+}
+
 impl Core {
     fn tell_system_monitor(&self, event: SystemEvent) {
         let setting = self.system_monitor.setting.lock().clone();
@@ -267,11 +307,13 @@ impl Core {
         }
         if marks.is_some() {
             for (number, pid) in self.processes.alive().enumerate() {
-                self.watch_mailbox(pid);
-                if number % MARKED_PER_CHECKPOINT == 0 {
-                    checkpoint(MARKED_PER_CHECKPOINT as u32);
+                self.watch_mailbox(pid, true);
+                if number % LOOKS_PER_CHECKPOINT == 0 {
+                    checkpoint(LOOKS_PER_CHECKPOINT as u32);
                 }
             }
+            let sweep = self.system_monitor.sweep.fetch_add(1, Ordering::Relaxed) + 1;
+            drop(self.scheduler.spawn(sweep_mailboxes(self.weak(), sweep)));
         }
         Ok(before)
     }
@@ -299,15 +341,19 @@ impl Core {
         }
     }
 
-    /// Has a process look at the length of its mailbox, from now on.
+    /// Has a process look at the length of its mailbox, from now on. For a new monitor it does so anew: nobody was told
+    /// that it is long.
     #[cold]
-    pub(crate) fn watch_mailbox(&self, pid: Pid) {
+    pub(crate) fn watch_mailbox(&self, pid: Pid, anew: bool) {
         let watched = self.with_process(pid, |process| {
             let mut state = process.lock();
             if !process.is(pid) || state.exiting {
                 return None;
             }
             process.note(Attention::WATCHED);
+            if anew {
+                state.forget_that_it_is_long();
+            }
             let mut leftovers = process.drain(&mut state);
             process.messages_came(&mut state, &mut leftovers);
             Some(leftovers)

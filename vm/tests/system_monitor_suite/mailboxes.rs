@@ -76,10 +76,13 @@ fn one_that_is_long_already_is_told_of_when_the_marks_are_set() {
             }
             monitor(&cx, marks(0, 5));
             tells(&mut cx, long, true).await;
-            // Set again: it is known to be long.
+            // A new monitor is told anew, also after there was none.
             monitor(&cx, marks(0, 4));
-            nothing_within(&mut cx, ms(20)).await;
+            tells(&mut cx, long, true).await;
             cx.vm().set_system_monitor(None).unwrap();
+            monitor(&cx, marks(0, 4));
+            tells(&mut cx, long, true).await;
+            nothing_within(&mut cx, ms(1500)).await;
         },
     );
 }
@@ -133,6 +136,31 @@ fn one_with_a_limit_is_found_though_it_never_receives() {
                 cx.send(deaf, &number).unwrap();
             }
             tells(&mut cx, deaf, true).await;
+        },
+    );
+}
+
+/// It is found by a look each second.
+#[test]
+fn one_that_never_receives_is_found_as_well() {
+    simulated_with(
+        |vm| vm,
+        |mut cx: Context| async move {
+            monitor(&cx, marks(0, 3));
+            // A second time: there is one that looks, not two.
+            monitor(&cx, marks(0, 4));
+            let deaf = cx
+                .spawn_link(|cx| async move {
+                    cx.sleep(Duration::from_secs(3600)).await;
+                })
+                .unwrap();
+            for number in 0..4 {
+                cx.send(deaf, &number).unwrap();
+            }
+            let begun = cx.monotonic_time();
+            tells(&mut cx, deaf, true).await;
+            let took = Duration::from_nanos(cx.monotonic_time() - begun);
+            assert!(took > ms(100) && took < ms(1500), "{took:?}");
         },
     );
 }
