@@ -183,6 +183,9 @@ impl Builder {
     /// Has `handler` called for each slice that lasts for `threshold` or more; one under a millisecond counts as one.
     /// Mirrors `erlang:system_monitor(long_schedule)`. Default: none.
     ///
+    /// [`Scheduler::set_long_schedule`](crate::Scheduler::set_long_schedule) changes the threshold later;
+    /// [`Duration::MAX`] is none, so the handler is not called until then.
+    ///
     /// Once for each slice: when it ends, or is given away at a [`checkpoint`](crate::checkpoint); or, if the task lost
     /// its scheduler ([`LongSlice::bound`]), already when it has lasted for the threshold, since it may never end. The
     /// monitor finds them, to a millisecond or so, so one of little over the threshold may go unseen. Native tasks have

@@ -1,5 +1,5 @@
 //! Slices that last for long: the longest one, with its task's name, and the handler that hears of each
-//! (`Builder::long_schedule`). Mirrors `erlang:system_monitor(long_schedule)`.
+//! (`Builder::long_schedule`, `Scheduler::set_long_schedule`). Mirrors `erlang:system_monitor(long_schedule)`.
 //!
 //! A slice reads no clock. The monitor, which looks each millisecond, *marks* one that it finds still running: it
 //! writes down which slice of the scheduler's that is, and since when it knows it. So:
@@ -43,6 +43,9 @@ pub const DEFAULT_LONG_SCHEDULE_QUEUE: usize = 64;
 
 /// The most that can be asked for.
 pub const MAX_LONG_SCHEDULE_QUEUE: usize = 1 << 20;
+
+/// Longer than any slice.
+pub(crate) const NO_THRESHOLD: u64 = u64::MAX;
 
 /// What a task's owner calls it in reports: see [`VTable::name`](crate::VTable::name).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -128,6 +131,8 @@ pub(crate) struct LongSlices {
     count: AtomicU64,
     longest: Mutex<Option<LongSlice>>,
     watch: Option<Watch>,
+    /// The watch's, as it is now; [`NO_THRESHOLD`] for none.
+    threshold_ns: AtomicU64,
     reports: Mutex<Reports>,
     limit: usize,
     /// Reports that found no room.
@@ -159,6 +164,11 @@ impl LongSlices {
         LongSlices {
             count: AtomicU64::new(0),
             longest: Mutex::default(),
+            threshold_ns: AtomicU64::new(
+                watch
+                    .as_ref()
+                    .map_or(NO_THRESHOLD, |watch| watch.threshold_ns),
+            ),
             watch,
             reports: Mutex::default(),
             limit,
@@ -194,10 +204,7 @@ impl LongSlices {
         let is_longest = is_longer(duration, &self.longest.lock());
         let is_reported = !lasted.is_told
             && !self.is_reporter(task)
-            && self
-                .watch
-                .as_ref()
-                .is_some_and(|watch| duration.as_nanos() >= u128::from(watch.threshold_ns));
+            && duration.as_nanos() >= u128::from(self.threshold_ns());
         if !is_longest && !is_reported {
             return;
         }
@@ -254,8 +261,21 @@ impl LongSlices {
 
     /// A task was bound by force: it is to be reported if it does not give way in time.
     pub(crate) fn expect(&self, core: &Arc<Core>) {
-        if self.watch.is_some() {
+        if self.threshold_ns() != NO_THRESHOLD {
             self.call_reporter(core);
+        }
+    }
+
+    fn threshold_ns(&self) -> u64 {
+        self.threshold_ns.load(Ordering::Relaxed)
+    }
+
+    /// From here on; `NO_THRESHOLD`: tells of none. Without a handler it does nothing.
+    pub(crate) fn set_threshold(&self, core: &Arc<Core>, threshold_ns: u64) {
+        if self.watch.is_some() {
+            self.threshold_ns.store(threshold_ns, Ordering::Relaxed);
+            // What it sleeps for may be due earlier now.
+            self.expect(core);
         }
     }
 
@@ -320,7 +340,7 @@ async fn report_all(core: Arc<Core>) {
         .store(own.map_or(0, |own| own.addr().get()), Ordering::Relaxed);
     let mut sleep = None;
     loop {
-        let slice = poll_fn(|cx| poll_next(&core, watch.threshold_ns, &mut sleep, cx)).await;
+        let slice = poll_fn(|cx| poll_next(&core, &mut sleep, cx)).await;
         if !quietly("the handler of long slices", || (watch.handler)(slice)) {
             core.count_panic();
         }
@@ -328,12 +348,7 @@ async fn report_all(core: Arc<Core>) {
     }
 }
 
-fn poll_next(
-    core: &Arc<Core>,
-    threshold_ns: u64,
-    sleep: &mut Option<Sleep>,
-    cx: &mut Context<'_>,
-) -> Poll<LongSlice> {
+fn poll_next(core: &Arc<Core>, sleep: &mut Option<Sleep>, cx: &mut Context<'_>) -> Poll<LongSlice> {
     // First the waker, then the looks: whoever reports, or binds a task, after a look wakes.
     let mut reports = core.long.reports.lock();
     reports.waker = Some(cx.waker().clone());
@@ -341,6 +356,11 @@ fn poll_next(
     drop(reports);
     if let Some(slice) = first {
         return Poll::Ready(slice);
+    }
+    let threshold_ns = core.long.threshold_ns();
+    if threshold_ns == NO_THRESHOLD {
+        *sleep = None;
+        return Poll::Pending;
     }
     loop {
         let now = core.clock.now();

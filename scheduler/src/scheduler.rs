@@ -24,6 +24,8 @@ use crate::core::Core;
 use crate::figures::Figures;
 use crate::fire::{AnyFire, Fire};
 use crate::header::{Header, Task};
+use crate::long::NO_THRESHOLD;
+use crate::monitor::SLICE_NS;
 use crate::native::{self, NativeError, NativePlace};
 use crate::online::OnlineError;
 use crate::periodic::{Beat, PeriodicTimer, ZeroPeriod};
@@ -256,6 +258,18 @@ impl Scheduler {
         slice::with_current(|local| local.belongs_to(&self.core).then(|| local.coarse_now()))
             .flatten()
             .unwrap_or_else(|| self.now())
+    }
+
+    /// Sets from what duration on the handler of [`Builder::long_schedule`] is told of slices, a millisecond at least;
+    /// `None`: of none. Without such a handler it does nothing.
+    ///
+    /// [`Builder::long_schedule`]: crate::Builder::long_schedule
+    pub fn set_long_schedule(&self, threshold: Option<Duration>) {
+        let threshold_ns = threshold.map_or(NO_THRESHOLD, |threshold| {
+            let nanoseconds = u64::try_from(threshold.as_nanos()).unwrap_or(NO_THRESHOLD);
+            nanoseconds.max(SLICE_NS)
+        });
+        self.core.long.set_threshold(&self.core, threshold_ns);
     }
 
     /// Starts a timer that fires at `at` (nanoseconds on [`Scheduler::now`]'s clock) or soon after, never before. One

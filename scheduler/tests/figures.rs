@@ -339,6 +339,42 @@ fn a_handler_that_panics_is_counted_and_called_again() {
 }
 
 #[test]
+fn the_threshold_may_change_and_be_taken_away() {
+    let (out, slices) = channel();
+    let scheduler = Scheduler::builder()
+        .schedulers(1)
+        .long_schedule(Duration::MAX, move |slice| drop(out.send(slice)))
+        .build()
+        .expect("worker threads start");
+    let dawdle = || scheduler.spawn(dawdle(2 * THRESHOLD)).wait();
+    dawdle().expect("it ends");
+    scheduler.set_long_schedule(Some(THRESHOLD));
+    until("one is told of", &scheduler, || {
+        dawdle().expect("it ends");
+        slices.try_recv().is_ok()
+    });
+    // A task that was told of is bound from the start next time, and told of by the reporter as well.
+    let stop = Arc::new(AtomicBool::new(false));
+    let hog = scheduler.spawn(hog(Arc::clone(&stop)));
+    let slice = loop {
+        let slice = next(&slices);
+        if slice.task.name.contains("figures::hog") {
+            break slice;
+        }
+    };
+    assert!(!slice.is_over, "{slice:?}");
+    scheduler.set_long_schedule(None);
+    stop.store(true, Ordering::Relaxed);
+    hog.wait().expect("it ends by the flag");
+    // What was told before may still be on its way; then nothing comes any more.
+    while slices.recv_timeout(2 * THRESHOLD).is_ok() {}
+    for _ in 0..3 {
+        dawdle().expect("it ends");
+    }
+    assert!(slices.recv_timeout(2 * THRESHOLD).is_err());
+}
+
+#[test]
 fn while_a_handler_does_not_return_some_slices_wait_for_it_and_the_others_are_lost() {
     let (out, slices) = channel();
     let (release, released) = channel::<()>();

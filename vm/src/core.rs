@@ -16,6 +16,7 @@ use crate::aliases::Aliases;
 use crate::envelope::{Envelope, Kind, NO_REF, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Push;
+use crate::mailbox_limit::MailboxLimit;
 use crate::memory_options::{HeapDefaults, HeapDefaultsCell};
 use crate::message_queue::MessageQueueData;
 use crate::module::Modules;
@@ -25,6 +26,7 @@ use crate::process::table::ProcessTable;
 use crate::process::{NEVER, Process, State};
 use crate::reports::Reports;
 use crate::shutdown::ShutdownSlot;
+use crate::system_monitor::MonitorOfSystem;
 use crate::table::Tables;
 use crate::timers::Timers;
 use crate::trace::Traces;
@@ -43,6 +45,10 @@ pub(crate) struct Core {
     pub(crate) max_suspensions: u32,
     /// Of processes that are not told otherwise.
     pub(crate) message_queue_data: MessageQueueData,
+    /// The same.
+    pub(crate) mailbox_limit: MailboxLimit,
+    pub(crate) max_message_size_bytes: usize,
+    pub(crate) system_monitor: MonitorOfSystem,
     /// System time less monotonic time.
     pub(crate) time_offset: Duration,
     pub(crate) last_unique: AtomicU64,
@@ -100,6 +106,9 @@ pub(crate) struct Settings {
     pub(crate) max_trace_events: u64,
     pub(crate) max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
+    pub(crate) mailbox_limit: MailboxLimit,
+    pub(crate) max_message_size_bytes: usize,
+    pub(crate) system_monitor_queue: usize,
     pub(crate) modules: Modules,
     pub(crate) reports: Reports,
 }
@@ -113,6 +122,10 @@ pub(crate) struct Counts {
     pub(crate) heap_limits_passed: AtomicU64,
     pub(crate) collections: AtomicU64,
     pub(crate) words_reclaimed: AtomicU64,
+    pub(crate) mailbox_limits_reached: AtomicU64,
+    pub(crate) messages_rejected: AtomicU64,
+    pub(crate) messages_dropped: AtomicU64,
+    pub(crate) messages_too_large: AtomicU64,
 }
 
 /// When simulations begin: 2020-01-01, 00:00 UTC.
@@ -156,6 +169,9 @@ impl Core {
             traces: Traces::new(settings.max_trace_events),
             max_suspensions: settings.max_suspensions,
             message_queue_data: settings.message_queue_data,
+            mailbox_limit: settings.mailbox_limit,
+            max_message_size_bytes: settings.max_message_size_bytes,
+            system_monitor: MonitorOfSystem::new(settings.system_monitor_queue),
             time_offset,
             last_unique: AtomicU64::new(0),
             modules: settings.modules,
@@ -184,14 +200,20 @@ impl Core {
         core
     }
 
-    /// Puts a parcel into the mailbox of `to`, and wakes it. Gives the parcel back when nobody
-    /// is there.
+    /// Puts a parcel into the mailbox of `to`, whatever its limit, and wakes it. Gives the parcel back when nobody
+    /// is there. Messages of the program's go by [`Core::send`].
     pub(crate) fn deliver(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let _section = section();
         let _guard = epoch::pin();
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
         };
+        self.push(process, to, parcel)
+    }
+
+    /// The same for a process that was looked up, in the same epoch section.
+    #[inline]
+    pub(crate) fn push(&self, process: &Process, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_urgent = parcel.header().kind.care().is_urgent();
         match process.mailbox.push(parcel) {
             Push::First => process.wake(),
@@ -325,7 +347,7 @@ impl Core {
     /// Tells a process of the table that is on its list by now. False if it is ending: then its
     /// end has seen the table there, or never will.
     pub(crate) fn transfer_table(&self, from: Pid, to: Pid, message: OwnedTerm) -> bool {
-        let envelope = Envelope::new(Kind::Message, from, NO_REF);
+        let envelope = Envelope::new(Kind::News, from, NO_REF);
         self.mark_table_owner(to) && self.deliver(to, message.with_header(envelope)).is_ok()
     }
 

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::core::Core;
 use crate::envelope::{Envelope, HOST, Kind, NO_REF, Parcel};
+use crate::mailbox_limit::MailboxFull;
+use crate::message_size::MessageTooLarge;
+use crate::process::Undelivered;
 
 /// The node that every VM is, as long as there is no other.
 pub(crate) const NODE: Atom = atoms::NONODE_NOHOST;
@@ -111,6 +114,25 @@ pub enum SendError {
     /// The message could not be serialised.
     #[error("the message could not be encoded: {0}")]
     Encode(#[from] EncodeError),
+    /// The receiver's mailbox is full, and its limit makes that an error: see [`MailboxLimit`](crate::MailboxLimit).
+    #[error(transparent)]
+    MailboxFull(#[from] MailboxFull),
+    /// The message is larger than the VM was built for.
+    #[error(transparent)]
+    TooLarge(#[from] MessageTooLarge),
+}
+
+/// What a sender learns: sending to who is gone is no error.
+#[inline]
+pub(crate) fn sent(sent: Result<(), Undelivered>) -> Result<(), SendError> {
+    match sent {
+        Ok(()) => Ok(()),
+        Err(Undelivered::Gone(parcel)) => {
+            drop(parcel);
+            Ok(())
+        }
+        Err(Undelivered::Full(full)) => Err(full.into()),
+    }
 }
 
 /// A destination, resolved.

@@ -43,8 +43,13 @@ pub(crate) enum Kind {
     /// A message that carries a monitor of its receiver: what a call sends. The monitor ends
     /// with the reply.
     Call = 0o11,
+    /// As a message, of the VM's own (tables handed over, answers to what was asked for): a mailbox's limit neither
+    /// refuses nor drops it.
+    News = 0o10,
     /// The reply to a call or request, through its alias: dropped when the alias is gone.
     Reply = 0o21,
+    /// In place of a reply: the request was dropped from a full mailbox; root is the limit.
+    Refused = 0o41,
     /// A message through an alias: dropped when the alias is gone.
     Alias = 0o31,
     Link = 0o12,
@@ -125,6 +130,11 @@ impl Care {
 const _: () = assert!(align_of::<Envelope>() > Care::ALL);
 
 impl Kind {
+    /// What a mailbox's limit is about: what the program sends, but for replies.
+    pub(crate) const fn is_limited(self) -> bool {
+        matches!(self, Self::Message | Self::Call | Self::Alias)
+    }
+
     #[inline]
     pub(crate) const fn care(self) -> Care {
         Care(self as usize & Care::ALL)
@@ -156,6 +166,11 @@ pub(crate) fn message<M: Serialize + ?Sized>(
 /// A signal without content.
 pub(crate) fn signal(kind: Kind, from: Pid, reference: Ref) -> Parcel {
     Block::of_atom(Envelope::new(kind, from, reference), atoms::NIL)
+}
+
+/// The news for who asked `from` that its request was dropped.
+pub(crate) fn refused(from: Pid, reference: Ref, limit: usize) -> Parcel {
+    to_block(Envelope::new(Kind::Refused, from, reference), &limit).expect("a number is a term")
 }
 
 /// An exit signal, in the form that a trapping receiver gets it: `{'EXIT', From, Reason}`. A

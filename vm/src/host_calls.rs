@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::{CallError, Timeout};
-use crate::destination::{Destination, SendError};
+use crate::destination::{Destination, SendError, sent};
 use crate::envelope::HOST;
 use crate::host::Run;
 use crate::message::Down;
@@ -58,7 +58,7 @@ impl Vm {
     /// Sends a cast from the host program: see [`Context::cast`](crate::Context::cast). `gen_server:cast/2`.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when the request can't be serialised.
+    /// As for [`Context::cast`](crate::Context::cast).
     pub fn cast<M: Serialize + ?Sized>(
         &self,
         to: impl Into<Destination>,
@@ -67,9 +67,9 @@ impl Vm {
         let Ok(to) = self.core().resolve(&to.into()) else {
             return Ok(());
         };
-        let parcel = to.message(HOST, &(atoms::GEN_CAST, request))?;
-        self.core().signal(to.pid, parcel);
-        Ok(())
+        let core = self.core();
+        let parcel = core.sized(to.message(HOST, &(atoms::GEN_CAST, request))?)?;
+        sent(core.send(to.pid, parcel))
     }
 
     /// Waits for the end of a process, and gives what its monitor tells: `noproc` if it is gone already. `monitor/2`.

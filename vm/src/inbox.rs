@@ -7,8 +7,8 @@
 //! 2. A *mark* is such a place that a process keeps: a receive from a mark on does not look at what is older.
 //! 3. When a message leaves, the places at it move to the one before it.
 //! 4. The program's closure looks at messages without the process's lock. Between [`Inbox::begin_scan`] and
-//!    [`Inbox::end_scan`] no message leaves and none is freed; new ones are linked behind the last, whose `next` the
-//!    scan doesn't read.
+//!    [`Inbox::end_scan`] none of the messages that were there leaves or is freed; new ones are linked behind the last,
+//!    whose `next` the scan doesn't read, and may leave again.
 //!
 //! Race: *the process ends during a scan* (from outside, or since its `Context` is on another thread). The messages are
 //! then the scan's: [`Inbox::into_queue`] leaves them, and the scan finds that they are gone from the process.
@@ -31,8 +31,8 @@ pub(crate) struct Inbox {
     messages: Queue,
     /// The running selective receive's.
     passed: Place,
-    /// A scan looks at messages without the lock.
-    scanned: bool,
+    /// The last message that a running scan looks at, without the lock; null while there is no scan.
+    scanned: Place,
     /// Ascending. None while there are none, as nearly always.
     #[expect(
         clippy::box_collection,
@@ -55,6 +55,10 @@ impl Default for Place {
 }
 
 impl Inbox {
+    fn is_scanned(&self) -> bool {
+        self.scanned != Place::default()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -76,7 +80,7 @@ impl Inbox {
     /// The oldest message. Not during a scan.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Parcel> {
-        debug_assert!(!self.scanned);
+        debug_assert!(!self.is_scanned());
         self.passed = Place::default();
         let head = self.messages.head();
         if self.marks.is_some() {
@@ -87,7 +91,7 @@ impl Inbox {
 
     /// Removes the messages that `unwanted` holds for. Linear. Not during a scan.
     pub(crate) fn discard(&mut self, mut unwanted: impl FnMut(&Parcel) -> bool) {
-        debug_assert!(!self.scanned);
+        debug_assert!(!self.is_scanned());
         let mut place = Place::default();
         while let Some(node) = self.after(place) {
             // SAFETY: a message of this inbox, which nobody else reaches.
@@ -98,6 +102,27 @@ impl Inbox {
             }
         }
         self.passed = Place::default();
+    }
+
+    /// Takes out the oldest message that `fits`, of the first `looks` that no scan looks at.
+    pub(crate) fn take_oldest(
+        &mut self,
+        looks: usize,
+        fits: impl Fn(&Parcel) -> bool,
+    ) -> Option<Parcel> {
+        let mut place = self.scanned;
+        for _ in 0..looks {
+            let node = self.after(place)?;
+            // SAFETY: a message of this inbox, under its lock.
+            if fits(&*unsafe { borrowed(node) }) {
+                if self.passed == Place(node) {
+                    self.passed = place;
+                }
+                return self.remove(place);
+            }
+            place = Place(node);
+        }
+        None
     }
 
     /// All messages, oldest first; also during a scan.
@@ -126,7 +151,7 @@ impl Inbox {
 
     /// What is left at the process's end, but for what a scan has.
     pub(crate) fn into_queue(self) -> Queue {
-        if self.scanned {
+        if self.is_scanned() {
             mem::forget(self.messages);
             return Queue::default();
         }
@@ -212,14 +237,15 @@ impl Inbox {
 
     /// What the running receive has not yet looked at, if there is anything.
     pub(crate) fn begin_scan(&mut self) -> Option<Scan> {
-        debug_assert!(!self.scanned);
+        debug_assert!(!self.is_scanned());
         let next = self.after(self.passed)?;
-        self.scanned = true;
+        let last = self.messages.tail();
+        self.scanned = Place(last);
         Some(Scan {
             head: self.messages.head(),
             passed: self.passed,
             next,
-            last: self.messages.tail(),
+            last,
         })
     }
 
@@ -227,11 +253,11 @@ impl Inbox {
     /// that the scan is at. Gives what the caller has to drop outside of the lock, or to use: the message, or all of
     /// them if the process has ended.
     pub(crate) fn end_scan(&mut self, scan: &Scan, takes: bool) -> Scanned {
-        if !self.scanned || self.messages.head() != scan.head {
+        if !self.is_scanned() || self.messages.head() != scan.head {
             // SAFETY: the end of the process left the chain to the scan (`into_queue`); nobody else reaches it.
             return Scanned::Orphaned(unsafe { Queue::of_chain(scan.head) });
         }
-        self.scanned = false;
+        self.scanned = Place::default();
         self.passed = scan.passed;
         if takes {
             Scanned::Ended(self.remove(scan.passed))
@@ -396,6 +422,39 @@ mod tests {
         assert_eq!((number(&last), numbers(&inbox)), (3, vec![0, 1, 2]));
         push(&mut inbox, 9..10);
         assert_eq!(numbers(&inbox), [0, 1, 2, 9]);
+    }
+
+    #[test]
+    fn the_oldest_leaves_from_behind_a_scan_and_a_receive_goes_on_where_it_was() {
+        let mut inbox = inbox(0..3);
+        inbox.begin_receive(None);
+        let mut scan = inbox.begin_scan().unwrap();
+        assert!(
+            inbox.take_oldest(9, |_| true).is_none(),
+            "all are looked at"
+        );
+        push(&mut inbox, 3..6);
+        let oldest = |inbox: &mut Inbox, looks, wanted: fn(i64) -> bool| {
+            let taken = inbox.take_oldest(looks, |parcel| wanted(number(parcel)));
+            taken.map(|parcel| number(&parcel))
+        };
+        assert_eq!(oldest(&mut inbox, 9, |n| n > 3), Some(4));
+        assert_eq!(oldest(&mut inbox, 1, |n| n > 3), None, "it looks at 3 only");
+        assert_eq!(oldest(&mut inbox, 9, |_| true), Some(3));
+        assert!(scan.pass() && scan.pass() && !scan.pass());
+        assert!(matches!(inbox.end_scan(&scan, false), Scanned::Ended(None)));
+        assert_eq!(numbers(&inbox), [0, 1, 2, 5]);
+        // The receive has passed over 2, which leaves.
+        assert_eq!(oldest(&mut inbox, 9, |n| n == 2), Some(2));
+        let scan = inbox.begin_scan().unwrap();
+        assert_eq!(number(&scan.message()), 5);
+        let Scanned::Ended(Some(last)) = inbox.end_scan(&scan, true) else {
+            panic!("it was there");
+        };
+        assert_eq!((number(&last), numbers(&inbox)), (5, vec![0, 1]));
+        assert_eq!(oldest(&mut inbox, 9, |_| true), Some(0));
+        push(&mut inbox, 6..7);
+        assert_eq!(numbers(&inbox), [1, 6]);
     }
 
     #[derive(Debug, Clone)]

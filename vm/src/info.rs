@@ -41,6 +41,18 @@ pub struct SystemInfo {
     pub discarded_sends: u64,
     /// Times that a process was found to keep more than its `max_heap_size`.
     pub heap_limits_passed: u64,
+    /// Times that a mailbox was found full: see [`MailboxLimit`](crate::MailboxLimit).
+    pub mailbox_limits_reached: u64,
+    /// Messages that were an error of their sender's, since the receiver's mailbox was full.
+    pub messages_rejected: u64,
+    /// Messages that were dropped, for or from a full mailbox.
+    pub messages_dropped: u64,
+    /// Messages that were an error of their sender's, since they were larger than the VM was built for:
+    /// [`VmBuilder::max_message_size`](crate::VmBuilder::max_message_size).
+    pub messages_too_large: u64,
+    /// Events of the system's monitor that it did not get, since it was slow: see
+    /// [`SystemMonitor`](crate::SystemMonitor).
+    pub system_monitor_events_lost: u64,
     /// Collections of heaps, and the words that they gave back: `statistics(garbage_collection)`.
     pub collections: u64,
     /// Words of 8 bytes.
@@ -117,6 +129,11 @@ impl Vm {
             crashed: core.counts.crashed.load(Ordering::Relaxed),
             discarded_sends: core.counts.discarded_sends.load(Ordering::Relaxed),
             heap_limits_passed: core.counts.heap_limits_passed.load(Ordering::Relaxed),
+            mailbox_limits_reached: core.counts.mailbox_limits_reached.load(Ordering::Relaxed),
+            messages_rejected: core.counts.messages_rejected.load(Ordering::Relaxed),
+            messages_dropped: core.counts.messages_dropped.load(Ordering::Relaxed),
+            messages_too_large: core.counts.messages_too_large.load(Ordering::Relaxed),
+            system_monitor_events_lost: core.system_monitor.lost(),
             collections: core.counts.collections.load(Ordering::Relaxed),
             words_reclaimed: core.counts.words_reclaimed.load(Ordering::Relaxed),
             table_count: core.tables.count(),

@@ -77,11 +77,13 @@ mod inbox;
 mod info;
 mod info_items;
 mod mailbox;
+mod mailbox_limit;
 mod max_heap_size;
 mod memory_info;
 mod memory_options;
 mod message;
 mod message_queue;
+mod message_size;
 mod module;
 mod multi_scheduling;
 mod named_items;
@@ -96,6 +98,7 @@ mod shutdown;
 mod small_map;
 mod statistics;
 mod sync;
+mod system_monitor;
 mod table;
 pub mod timer;
 mod timers;
@@ -164,8 +167,8 @@ pub use otp_scheduler_macros::reductions_vm as reductions;
 pub use context::{
     AliasMode, CallError, Context, DEFAULT_MAX_SUSPENSIONS, DictionaryError, Due, IntervalError,
     IntervalRef, MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere,
-    RequestId, Sleep, SpawnError, SpawnOptions, SpawnReply, SpawnRequestOptions, Spawned,
-    SuspendError, SuspendOptions, Tick, Timeout, TimerRef,
+    RequestId, SendWait, SendWaitError, Sleep, SpawnError, SpawnOptions, SpawnReply,
+    SpawnRequestOptions, Spawned, SuspendError, SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};
 pub use envelope::HOST;
@@ -174,12 +177,16 @@ pub use host::{Run, RunError};
 pub use host_mailbox::{HostMailbox, HostReceive, HostReceiveError};
 pub use info::{LimitsReached, SystemInfo};
 pub use info_items::SystemInfoItem;
+pub use mailbox_limit::{MailboxFull, MailboxInfo, MailboxLimit, OLDEST_LOOKS, WhenFull};
 pub use max_heap_size::{
     HeapSizeError, MAX_HEAP_SIZE_LIMIT_WORDS, MaxHeapSize, MaxHeapSizeOptions,
 };
 pub use memory_info::MemoryInfo;
 pub use message::{Down, Exit, Message, MessageKind, Monitored, ReplyTo};
 pub use message_queue::MessageQueueData;
+pub use message_size::{
+    DEFAULT_MAX_MESSAGE_SIZE_BYTES, LEAST_MAX_MESSAGE_SIZE_BYTES, MessageTooLarge,
+};
 pub use module::{
     ApplyError, Arguments, ArgumentsError, BoxFuture, Call, DEFAULT_MAX_MODULES, ExportInfo,
     Function, FunctionError, LoadError, Module, ModuleBuilder, ModuleError, ModuleInfo,
@@ -197,6 +204,10 @@ pub use receive_macro::support as __macros;
 pub use reports::MAX_COPIED_BYTES;
 pub use shutdown::{Shutdown, ShutdownReport};
 pub use statistics::{Statistics, StatisticsItem};
+pub use system_monitor::{
+    DEFAULT_SYSTEM_MONITOR_QUEUE, HeapSizes, MAX_SYSTEM_MONITOR_QUEUE, MAX_WAITING_SYSTEM_EVENTS,
+    QueueMarks, SystemEvent, SystemMonitor, SystemMonitorError, SystemMonitorOptions,
+};
 pub use table::{
     Access, DEFAULT_MAX_TABLES, Discarded, Table, TableError, TableKind, TableOptions,
 };

@@ -8,6 +8,7 @@ use otp_scheduler::Priority;
 
 use crate::context::Context;
 use crate::envelope::HOST;
+use crate::mailbox_limit::MailboxInfo;
 use crate::max_heap_size::MaxHeapSize;
 use crate::message::Monitored;
 use crate::message_queue::MessageQueueData;
@@ -52,6 +53,8 @@ pub struct ProcessInfo {
     pub hibernated: bool,
     /// Messages that have arrived and that it has not yet received.
     pub message_queue_len: usize,
+    /// The limit on these, and what became of messages that were over it.
+    pub mailbox: MailboxInfo,
     /// Whom it is linked with.
     pub links: Vec<Pid>,
     /// Whom it monitors.
@@ -236,6 +239,7 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
             status => status,
         },
         message_queue_len: state.queue_len(),
+        mailbox: state.mailbox_info(),
         links: state.links.iter().map(|(&pid, ())| pid).collect(),
         monitors: state
             .monitors

@@ -182,7 +182,10 @@ pub fn send_after<M: Serialize + ?Sized>(
     }
     match cx.send(to, message) {
         Ok(()) | Err(SendError::NoName) => Ok(TRef(Kind::Instant)),
+        // What a timer sends to a full mailbox is dropped.
+        Err(SendError::MailboxFull(_)) => Ok(TRef(Kind::Instant)),
         Err(SendError::Encode(error)) => Err(error.into()),
+        Err(SendError::TooLarge(error)) => Err(error.into()),
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use otp_heap::{EncodeError, Ref};
+use otp_heap::{EncodeError, Pid, Ref};
 use otp_scheduler::lock::Mutex;
 use otp_scheduler::{Fire, TimerKey, uncounted};
 
@@ -26,6 +26,8 @@ use crate::context::SpawnError;
 use crate::core::Core;
 use crate::destination::Destination;
 use crate::envelope::{Kind, Parcel};
+use crate::message_size::MessageTooLarge;
+use crate::process::{Process, Undelivered, quietly};
 
 /// Most timers of a VM, unless set: 2^24, some 2 GB of them with small messages. OTP has no such limit, and dies for
 /// want of memory.
@@ -43,6 +45,9 @@ pub enum TimerError {
     /// The message could not be serialised.
     #[error("the message could not be encoded: {0}")]
     Encode(#[from] EncodeError),
+    /// The message is larger than the VM was built for.
+    #[error(transparent)]
+    TooLarge(#[from] MessageTooLarge),
     /// The time lies beyond what the clock can say. `badarg` in OTP.
     #[error(
         "the time is too far off: give one within 584 years of the VM's start, or no timer at all"
@@ -196,7 +201,7 @@ impl Fire for FireTimer {
                 if parcel.header().kind == Kind::Message {
                     *parcel.header_mut() = to.envelope(parcel.header().from);
                 }
-                core.deliver(to.pid, parcel).err()
+                core.send_from_timer(to.pid, parcel).err()
             }
             Err(_) => Some(parcel),
         };
@@ -208,6 +213,29 @@ impl Fire for FireTimer {
 }
 
 impl Core {
+    /// Delivers what a timer sends. What a mailbox's limit drops goes to a task: its destructor may be the program's code,
+    /// from which nobody could take this thread's scheduler.
+    pub(crate) fn send_from_timer(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
+        let is_limited = parcel.header().kind.is_limited()
+            && self.with_process(to, Process::has_limited_mailbox) == Some(true);
+        if !is_limited {
+            return self.deliver(to, parcel);
+        }
+        let (sent, leftovers) = self.send_leaving(to, parcel);
+        if !leftovers.is_nothing()
+            && let Some(core) = self.weak().upgrade()
+        {
+            drop(self.scheduler.spawn(async move {
+                quietly(to, || leftovers.finish());
+                drop(core);
+            }));
+        }
+        match sent {
+            Err(Undelivered::Gone(parcel)) => Err(parcel),
+            Ok(()) | Err(Undelivered::Full(_)) => Ok(()),
+        }
+    }
+
     /// Has a parcel delivered at `at`. To a pid that is gone, or to nobody, no timer is made.
     pub(crate) fn start_timer(
         &self,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use otp_heap::{Atom, Pid};
 use otp_scheduler::simulation::Simulation;
-use otp_scheduler::{Blocking, JoinHandle, LongSlice, OnlineError, Policy, QueueFull, Scheduler};
+use otp_scheduler::{Blocking, JoinHandle, OnlineError, Policy, QueueFull, Scheduler};
 use serde::Serialize;
 
 use crate::context::{
@@ -15,27 +15,29 @@ use crate::context::{
     spawn_native_process, spawn_process,
 };
 use crate::core::{Core, Settings};
-use crate::destination::{Destination, SendError};
+use crate::destination::{Destination, SendError, sent};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::host::Run;
+use crate::mailbox_limit::MailboxLimit;
 use crate::max_heap_size::{HeapSizeError, MaxHeapSizeOptions};
 use crate::message_queue::MessageQueueData;
+use crate::message_size::{DEFAULT_MAX_MESSAGE_SIZE_BYTES, LEAST_MAX_MESSAGE_SIZE_BYTES};
 use crate::module::{DEFAULT_MAX_MODULES, LoadError, Module, Modules};
 use crate::names::RegisterError;
 use crate::process::table::MAX_PROCESSES;
 use crate::process::{Start, install_panic_hook};
 use crate::reports::Reports;
 use crate::shutdown::{self, Shutdown};
+use crate::system_monitor::{
+    DEFAULT_SYSTEM_MONITOR_QUEUE, MonitorOfSystem, SchedulerLink, SystemMonitor, SystemMonitorError,
+};
 use crate::table::{DEFAULT_MAX_TABLES, Table};
 use crate::timers::DEFAULT_MAX_TIMERS;
 use crate::trace::DEFAULT_MAX_TRACE_EVENTS;
 
 /// Most processes of a VM, unless set: OTP's own default since release 27, 2^20.
 pub const DEFAULT_MAX_PROCESSES: usize = 1 << 20;
-
-/// The scheduler looks for long slices each millisecond, and takes a shorter threshold for one.
-const SHORTEST_LONG_SCHEDULE: Duration = Duration::from_millis(1);
 
 /// How long a VM that was dropped without [`Vm::shutdown`] lets its processes end in order.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -83,10 +85,13 @@ pub struct VmBuilder {
     max_trace_events: u64,
     max_suspensions: u32,
     pub(crate) message_queue_data: MessageQueueData,
+    pub(crate) mailbox_limit: MailboxLimit,
+    pub(crate) max_message_size: usize,
+    pub(crate) system_monitor: Option<SystemMonitor>,
+    pub(crate) system_monitor_queue: usize,
     max_modules: usize,
     modules: Vec<Module>,
     reports: Reports,
-    long_schedule: Option<Duration>,
     max_heap_size: Option<MaxHeapSizeOptions>,
     min_heap_size: Option<usize>,
 }
@@ -111,12 +116,15 @@ pub enum BuildError {
     /// A default size of heaps that no heap has.
     #[error("the default size of heaps is refused: {0}")]
     HeapSize(#[from] HeapSizeError),
-    /// Slices shorter than the scheduler measures were to be told of.
-    #[error("long_schedule has a threshold of {asked:?}: give {SHORTEST_LONG_SCHEDULE:?} or more")]
-    LongSchedule {
+    /// Messages are not limited to so little.
+    #[error("max_message_size is {asked} bytes: give {LEAST_MAX_MESSAGE_SIZE_BYTES} or more")]
+    MaxMessageSize {
         /// What was asked for.
-        asked: Duration,
+        asked: usize,
     },
+    /// The system's monitor can't be as asked for.
+    #[error(transparent)]
+    SystemMonitor(#[from] SystemMonitorError),
 }
 
 impl VmBuilder {
@@ -157,44 +165,6 @@ impl VmBuilder {
     /// scheduler, and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
-        self
-    }
-
-    /// Has `handler` called when a process keeps a scheduler for `threshold` or longer, a millisecond at least, with
-    /// its pid; None for what the VM runs besides processes. By default none. `erlang:system_monitor(long_schedule)`.
-    ///
-    /// The slice has the process's name or label, and the function that it began with, as text. For when it is called,
-    /// and on which thread, see [`otp_scheduler::Builder::long_schedule`]. It should hold no [`Vm`], which would keep
-    /// that up.
-    ///
-    /// ```
-    /// use otp_vm::Vm;
-    /// use std::time::Duration;
-    ///
-    /// let vm = Vm::builder()
-    ///     .long_schedule(Duration::from_millis(50), |pid, slice| {
-    ///         eprintln!("{} ran for {:?} (pid {pid:?})", slice.task, slice.duration);
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), otp_vm::BuildError>(())
-    /// ```
-    pub fn long_schedule(
-        mut self,
-        threshold: Duration,
-        handler: impl Fn(Option<Pid>, LongSlice) + Send + Sync + 'static,
-    ) -> Self {
-        let handler = move |slice: LongSlice| {
-            let id = slice.task.id;
-            handler((id != 0).then(|| Pid::from_u64(id)), slice);
-        };
-        self.scheduler = self.scheduler.long_schedule(threshold, handler);
-        self.long_schedule = Some(threshold);
-        self
-    }
-
-    /// Most long slices that wait for that handler: see [`otp_scheduler::Builder::long_schedule_queue`].
-    pub fn long_schedule_queue(mut self, max: usize) -> Self {
-        self.scheduler = self.scheduler.long_schedule_queue(max);
         self
     }
 
@@ -373,14 +343,20 @@ impl VmBuilder {
                 asked: self.max_processes,
             });
         }
-        let too_short = |threshold: &Duration| *threshold < SHORTEST_LONG_SCHEDULE;
-        if let Some(asked) = self.long_schedule.filter(too_short) {
-            return Err(BuildError::LongSchedule { asked });
+        if self.max_message_size < LEAST_MAX_MESSAGE_SIZE_BYTES {
+            return Err(BuildError::MaxMessageSize {
+                asked: self.max_message_size,
+            });
         }
+        MonitorOfSystem::check_limit(self.system_monitor_queue)?;
         install_panic_hook();
+        let link = SchedulerLink::default();
         let scheduler = match self.simulated {
             Some(simulated) => simulated,
-            None => self.scheduler.name(&self.name).build()?,
+            None => link
+                .tell_of_slices(self.scheduler)
+                .name(&self.name)
+                .build()?,
         };
         let settings = Settings {
             name: self.name,
@@ -390,10 +366,14 @@ impl VmBuilder {
             max_trace_events: self.max_trace_events,
             max_suspensions: self.max_suspensions,
             message_queue_data: self.message_queue_data,
+            mailbox_limit: self.mailbox_limit,
+            max_message_size_bytes: self.max_message_size,
+            system_monitor_queue: self.system_monitor_queue,
             modules: Modules::new(self.max_modules),
             reports: self.reports,
         };
         let core = Core::new(scheduler, settings);
+        link.join(&core);
         let host = Some(Arc::new(HostHandle(Arc::clone(&core))));
         let vm = Vm { core, host };
         if let Some(words) = self.min_heap_size {
@@ -401,6 +381,9 @@ impl VmBuilder {
         }
         if let Some(limit) = self.max_heap_size {
             vm.set_max_heap_size(limit)?;
+        }
+        if let Some(monitor) = self.system_monitor {
+            vm.set_system_monitor(monitor)?;
         }
         for module in self.modules {
             vm.load_module(module)?;
@@ -422,10 +405,13 @@ impl Vm {
             max_trace_events: DEFAULT_MAX_TRACE_EVENTS,
             max_suspensions: DEFAULT_MAX_SUSPENSIONS,
             message_queue_data: MessageQueueData::default(),
+            mailbox_limit: MailboxLimit::NONE,
+            max_message_size: DEFAULT_MAX_MESSAGE_SIZE_BYTES,
+            system_monitor: None,
+            system_monitor_queue: DEFAULT_SYSTEM_MONITOR_QUEUE,
             max_modules: DEFAULT_MAX_MODULES,
             modules: Vec::new(),
             reports: Reports::default(),
-            long_schedule: None,
             max_heap_size: None,
             min_heap_size: None,
         }
@@ -537,9 +523,8 @@ impl Vm {
         message: &M,
     ) -> Result<(), SendError> {
         let to = self.core.resolve(&to.into())?;
-        let parcel = to.message(HOST, message)?;
-        self.core.signal(to.pid, parcel);
-        Ok(())
+        let parcel = self.core.sized(to.message(HOST, message)?)?;
+        sent(self.core.send(to.pid, parcel))
     }
 
     /// Sends an exit signal from the host program. `exit/2`.

@@ -8,15 +8,23 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use common::LIMIT;
-use otp_vm::{Context, LongSlice, Pid, SpawnOptions, Vm};
+use otp_vm::{
+    Context, LongSlice, Pid, SpawnOptions, SystemEvent, SystemMonitor, SystemMonitorOptions, Vm,
+};
 
 const THRESHOLD: Duration = Duration::from_millis(20);
 
-fn telling() -> (Vm, Receiver<(Option<Pid>, LongSlice)>) {
+fn telling() -> (Vm, Receiver<(Pid, LongSlice)>) {
     let (out, slices) = channel();
+    let options = SystemMonitorOptions::new().long_schedule(THRESHOLD);
+    let monitor = SystemMonitor::handler(options, move |event| {
+        if let SystemEvent::LongSchedule { pid, slice } = event {
+            drop(out.send((pid, slice)));
+        }
+    });
     let vm = Vm::builder()
         .schedulers(1)
-        .long_schedule(THRESHOLD, move |pid, slice| drop(out.send((pid, slice))))
+        .system_monitor(monitor)
         .build()
         .expect("a VM");
     (vm, slices)
@@ -46,7 +54,7 @@ fn a_process_that_never_gives_way_is_named_with_its_pid_label_and_function() {
     let spinner = move |_: Context| async move { spin(&stopped) };
     let pid = vm.spawn_opt(options, spinner).expect("a process");
     let (told, slice) = slices.recv_timeout(LIMIT).expect("an event");
-    assert_eq!(told, Some(pid));
+    assert_eq!(told, pid);
     assert!(slice.bound && !slice.is_over, "{slice:?}");
     let name = &slice.task.name;
     assert!(name.starts_with(&format!("{pid} (miner): ")), "{name}");

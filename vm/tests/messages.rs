@@ -5,7 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::{Foreign, LIMIT, down, expect, run};
-use otp_vm::{CallError, Context, ExitReason, MessageKind, Native, SendError, Timeout};
+use otp_vm::{
+    CallError, Context, ExitReason, HOST, IntervalError, LEAST_MAX_MESSAGE_SIZE_BYTES, MessageKind,
+    Native, SendError, Timeout, TimerError, Vm,
+};
 use serde::{Deserialize, Serialize};
 
 /// Answers `{add, A, B}` calls until it is told to stop.
@@ -342,4 +345,71 @@ fn fan_in_from_both_schedulers_loses_nothing() {
         assert_eq!(sum, SENDERS * EACH * (EACH - 1) / 2);
         assert_eq!(cx.message_queue_len(), 0);
     });
+}
+
+/// Each way to send a message that is too large, counted; a shared binary is not what is copied.
+#[test]
+fn a_message_over_the_limit_is_an_error_of_its_sender() {
+    let vm = Vm::builder()
+        .schedulers(1)
+        .max_message_size(LEAST_MAX_MESSAGE_SIZE_BYTES)
+        .build()
+        .unwrap();
+    let large = vec![0_u64; 1000];
+    assert!(matches!(vm.send(HOST, &large), Err(SendError::TooLarge(_))));
+    assert!(matches!(vm.cast(HOST, &large), Err(SendError::TooLarge(_))));
+    assert!(matches!(
+        vm.send_wait(HOST, &large),
+        Err(SendError::TooLarge(_))
+    ));
+    let run = vm.run(move |mut cx| async move {
+        let me = cx.pid();
+        let Err(SendError::TooLarge(error)) = cx.send(me, &large) else {
+            panic!("it was sent");
+        };
+        assert!(error.bytes > 8000 && error.max_bytes == LEAST_MAX_MESSAGE_SIZE_BYTES);
+        assert!(error.to_string().contains("the limit is 4096"), "{error}");
+        assert!(matches!(cx.cast(me, &large), Err(SendError::TooLarge(_))));
+        let waited = cx.send_wait(me, &large).await;
+        assert!(matches!(waited, Err(SendError::TooLarge(_))));
+        let due = Duration::from_millis(1);
+        assert!(matches!(
+            cx.send_after(due, me, &large),
+            Err(TimerError::TooLarge(_))
+        ));
+        assert!(matches!(
+            cx.start_timer(due, me, &large),
+            Err(TimerError::TooLarge(_))
+        ));
+        assert!(matches!(
+            cx.send_interval(due, me, &large),
+            Err(IntervalError::TooLarge(_))
+        ));
+        // The server's reply is too large, and then it has another one.
+        let server = cx
+            .spawn(|mut cx| async move {
+                let message = cx.receive().await;
+                let MessageKind::Call { from, .. } = message.kind() else {
+                    panic!("{message} is no call");
+                };
+                let reply = cx.reply(&from, &vec![0_u64; 1000]);
+                assert!(matches!(reply, Err(SendError::TooLarge(_))));
+                cx.reply(&from, "too large").unwrap();
+            })
+            .unwrap();
+        let refused = cx
+            .call::<_, String>(server, &large, Timeout::Infinity)
+            .await;
+        assert!(matches!(refused, Err(CallError::TooLarge(_))));
+        let reply: String = cx.call(server, &(), Timeout::Infinity).await.unwrap();
+        assert_eq!(reply, "too large");
+        assert_eq!(cx.message_queue_len(), 0);
+        // A binary is shared.
+        let text = "x".repeat(100_000);
+        cx.send(me, &text).unwrap();
+        assert_eq!(cx.receive().await.decode::<String>().unwrap(), text);
+    });
+    run.wait().unwrap();
+    assert_eq!(vm.system_info().messages_too_large, 11);
+    vm.shutdown(LIMIT).wait();
 }

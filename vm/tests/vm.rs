@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::{LIMIT, bounded, expect, idle, run};
 use otp_vm::{
-    Context, ExitReason, IntervalError, MAX_PROCESSES, RegisterError, RunError, SpawnError,
-    SpawnOptions, Status, Vm, VmBuilder, receive,
+    Context, ExitReason, HOST, IntervalError, MAX_PROCESSES, RegisterError, RunError, SpawnError,
+    SpawnOptions, Status, SystemMonitor, SystemMonitorOptions, Vm, VmBuilder, receive,
 };
 
 fn vm() -> Vm {
@@ -350,7 +350,8 @@ fn a_setting_that_is_out_of_range_is_refused_with_what_to_give() {
         ),
         (|vm| vm.max_bound(usize::MAX), "from 0 to"),
         (|vm| vm.max_native(usize::MAX), "from 0 to"),
-        (|vm| vm.long_schedule_queue(usize::MAX), "from 0 to"),
+        (|vm| vm.system_monitor_queue(usize::MAX), "from 0 to"),
+        (|vm| vm.max_message_size(4095), "give 4096 or more"),
         (|vm| vm.blocking_threads(0), "from 1 to"),
         (|vm| vm.blocking_threads(usize::MAX), "from 1 to"),
         (|vm| vm.blocking_queue(0), "from 1 to"),
@@ -358,8 +359,18 @@ fn a_setting_that_is_out_of_range_is_refused_with_what_to_give() {
         (|vm| vm.gate_signal(Some(9)), "signal"),
         (|vm| vm.name("a\0b"), "nul byte"),
         (
-            |vm| vm.long_schedule(Duration::from_micros(999), |_, _| ()),
-            "give 1ms or more",
+            |vm| {
+                let options = SystemMonitorOptions::new().long_message_queue(5, 5);
+                vm.system_monitor(SystemMonitor::handler(options, drop))
+            },
+            "below the enable mark",
+        ),
+        (
+            |vm| {
+                let options = SystemMonitorOptions::new().bound();
+                vm.system_monitor(SystemMonitor::process(HOST, options))
+            },
+            "one that is alive",
         ),
     ];
     for (number, (change, hint)) in refused.iter().enumerate() {
@@ -376,8 +387,8 @@ fn a_setting_that_is_out_of_range_is_refused_with_what_to_give() {
             .blocking_queue(1)
             .blocking_idle(Duration::ZERO)
             .gate_signal(None)
-            .long_schedule(Duration::from_millis(1), |_, _| ())
-            .long_schedule_queue(0)
+            .max_message_size(4096)
+            .system_monitor_queue(0)
     };
     assert_eq!(built(least), Ok(()));
 }

@@ -95,6 +95,11 @@ impl Context {
         }
         let parcel =
             otp_heap::to_block(Envelope::new(Kind::GroupLeader, self.pid, NO_REF), &leader)?;
-        self.post(pid, None, parcel).map_err(|_| SendError::NoName)
+        if self.discards() {
+            return Ok(());
+        }
+        self.core()
+            .deliver(pid, parcel)
+            .map_err(|_| SendError::NoName)
     }
 }

@@ -171,7 +171,7 @@ impl Context {
             return Err(EncodeError::NativeCopy);
         }
         let told = |done: bool| -> Result<Parcel, EncodeError> {
-            let envelope = Envelope::new(Kind::Message, pid, envelope::NO_REF);
+            let envelope = Envelope::new(Kind::News, pid, envelope::NO_REF);
             otp_heap::to_block(envelope, &(GarbageCollect::GarbageCollect, &id, done))
         };
         let (done, gone) = (told(true)?, told(false)?);

@@ -12,6 +12,7 @@ mod native;
 mod receive;
 mod request;
 mod selective;
+mod send_wait;
 mod spawn;
 mod spawn_request;
 mod suspend;
@@ -31,13 +32,14 @@ use otp_scheduler::{Blocking, Priority};
 use serde::Serialize;
 
 use crate::core::Core;
-use crate::destination::{Address, Destination, NODE, SendError};
+use crate::destination::{Address, Destination, NODE, SendError, sent};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::{Message, ReplyTo};
 use crate::names::RegisterError;
 use crate::process::{
-    Attention, ExitPayload, Process, State, end_of_native, is_running, waits_in_vain_again,
+    Attention, ExitPayload, Process, State, Undelivered, end_of_native, is_running,
+    waits_in_vain_again,
 };
 use crate::table::{Table, TableError, TableOptions};
 use crate::trace::Event;
@@ -52,6 +54,7 @@ pub(crate) use receive::poll_receive_of_host;
 pub use receive::{Receive, Timeout};
 pub use request::{CallError, RequestId};
 pub use selective::{ReceiveMark, ReceiveWhere};
+pub use send_wait::{SendWait, SendWaitError};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
 pub(crate) use spawn::{spawn_native_process, spawn_of_host, spawn_process};
 pub(crate) use spawn_request::Reply;
@@ -104,7 +107,7 @@ impl Context {
     }
 
     /// The process's slot; it may hold another incarnation if this one is gone.
-    fn process(&self) -> &Process {
+    pub(crate) fn process(&self) -> &Process {
         // SAFETY: slots live as long as the core, and `vm` holds the core.
         unsafe { self.process.as_ref() }
     }
@@ -204,7 +207,8 @@ impl Context {
     ///
     /// # Errors
     /// [`SendError::NoName`] when a name is registered to nobody, [`SendError::Encode`] when the
-    /// message can't be serialised (then nothing was sent).
+    /// message can't be serialised, [`SendError::TooLarge`] when it is over the VM's limit,
+    /// [`SendError::MailboxFull`] when the receiver's limit says so. Then nothing was sent.
     pub fn send<M: Serialize + ?Sized>(
         &self,
         to: impl Into<Destination>,
@@ -218,15 +222,16 @@ impl Context {
             Err(error) => return Err(error),
         };
         // Once, or the compiler would not put the encoder in here.
-        let parcel = address.message(self.pid, message)?;
-        drop(self.post(address.pid, Some(to), parcel));
-        error.map_or(Ok(()), Err)
+        let parcel = self.core().sized(address.message(self.pid, message)?)?;
+        let sent = sent(self.post(address.pid, Some(to), parcel));
+        error.map_or(sent, Err)
     }
 
     /// Passes a received message on, without serialising it again.
     ///
     /// # Errors
-    /// [`SendError::NoName`] when a name is registered to nobody.
+    /// [`SendError::NoName`] when a name is registered to nobody, [`SendError::MailboxFull`] when the receiver's limit
+    /// says so; the message is lost then.
     pub fn forward(&self, to: impl Into<Destination>, message: Message) -> Result<(), SendError> {
         let to = to.into();
         let address = match self.core().resolve(&to) {
@@ -240,19 +245,17 @@ impl Context {
         };
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = address.envelope(self.pid);
-        drop(self.post(address.pid, Some(to), parcel));
-        Ok(())
+        sent(self.post(address.pid, Some(to), parcel))
     }
 
-    /// Delivers a parcel and charges for it; gives it back when nobody is there. `named` is what it was sent to, if it
-    /// was not the pid.
+    /// Delivers a parcel and charges for it. `named` is what it was sent to, if it was not the pid.
     #[inline]
-    fn post(&self, to: Pid, named: Option<Destination>, parcel: Parcel) -> Result<(), Parcel> {
+    fn post(&self, to: Pid, named: Option<Destination>, parcel: Parcel) -> Result<(), Undelivered> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
         if self.process().attention().has(Attention::WATCHED) {
             return self.post_watched(to, named, parcel);
         }
-        self.core().deliver(to, parcel)
+        self.core().send(to, parcel)
     }
 
     /// The same for a process that is traced, or was ended: then it goes nowhere.
@@ -262,7 +265,7 @@ impl Context {
         to: Pid,
         named: Option<Destination>,
         parcel: Parcel,
-    ) -> Result<(), Parcel> {
+    ) -> Result<(), Undelivered> {
         if self.discards() {
             return Ok(());
         }
@@ -275,7 +278,7 @@ impl Context {
             let named = named.unwrap_or(Destination::Pid(to));
             self.trace_send(&named, parcel.root());
         }
-        self.core().deliver(to, parcel)
+        self.core().send(to, parcel)
     }
 
     fn trace_send(&self, to: &Destination, message: Term<'_>) {
@@ -303,7 +306,7 @@ impl Context {
     /// well. `gen_server:cast/2`.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when the request can't be serialised.
+    /// As for [`Context::send`], but for the name.
     pub fn cast<M: Serialize + ?Sized>(
         &self,
         to: impl Into<Destination>,
@@ -319,10 +322,13 @@ impl Context {
     /// nothing. `gen:reply/2`.
     ///
     /// # Errors
-    /// [`SendError::Encode`] when the reply can't be serialised (then nothing was sent).
+    /// [`SendError::Encode`] when the reply can't be serialised, [`SendError::TooLarge`] when it is over the VM's limit
+    /// (then nothing was sent). A full mailbox takes replies all the same.
     pub fn reply<M: Serialize + ?Sized>(&self, to: &ReplyTo, reply: &M) -> Result<(), SendError> {
         let envelope = Envelope::new(Kind::Reply, self.pid, to.1);
-        let parcel = otp_heap::to_block(envelope, &(to.1, reply))?;
+        let parcel = self
+            .core()
+            .sized(otp_heap::to_block(envelope, &(to.1, reply))?)?;
         // The call's monitor on this process is over; if another process was asked, the caller
         // takes it back itself.
         if let Some(mut state) = self.state() {

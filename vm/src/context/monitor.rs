@@ -14,7 +14,7 @@ use crate::destination::Destination;
 use crate::envelope::{self, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::message::Monitored;
-use crate::process::{AliasLife, Extras, State};
+use crate::process::{AliasLife, Attention, Extras, Leftovers, State};
 
 /// What a monitor is asked to be besides a monitor. The options of `monitor/3`, and of `{monitor, Options}` in
 /// `spawn_opt/2`.
@@ -200,6 +200,12 @@ impl Context {
                 envelope.kind == Kind::Down && envelope.reference == reference
             };
             state.inbox.discard(is_its_down);
+            let mut leftovers = Leftovers::default();
+            if self.process().attention().has(Attention::COUNTED) {
+                self.process().messages_left(&mut state, &mut leftovers);
+            }
+            drop(state);
+            leftovers.finish();
         }
         false
     }

@@ -14,7 +14,7 @@ use super::Context;
 use super::time::Alarm;
 use crate::envelope::Parcel;
 use crate::message::Message;
-use crate::process::{Attention, Process, State, is_running, own_waker_matches};
+use crate::process::{Attention, Leftovers, Process, State, is_running, own_waker_matches};
 
 /// How long to wait. `after` in OTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Context {
         let process = self.process();
         // In this order: see `Process::drain`.
         process.mailbox.is_empty()
-            && process.attention() == Attention::NOTHING
+            && !process.attention().has(Attention::BESIDE_MESSAGES)
             && process.is(self.pid)
     }
 
@@ -69,8 +69,8 @@ impl Context {
     #[inline]
     fn next_message(&self) -> Option<Message> {
         let mut state = self.state()?;
-        let leftovers = self.process().drain(&mut state);
-        let parcel = take_next(self.process(), &mut state);
+        let mut leftovers = self.process().drain(&mut state);
+        let parcel = take_next(self.process(), &mut state, &mut leftovers);
         drop(state);
         leftovers.finish();
         let message = Message::new(parcel?);
@@ -118,13 +118,16 @@ impl Future for Receive<'_> {
 
 /// The next message of a process that goes on.
 #[inline]
-fn take_next(process: &Process, state: &mut State) -> Option<Parcel> {
+fn take_next(process: &Process, state: &mut State, leftovers: &mut Leftovers) -> Option<Parcel> {
     if state.exit.is_some() {
         return None;
     }
     let parcel = state.inbox.pop_front();
     if state.inbox.is_empty() {
         process.forget(Attention::HOLDS);
+    }
+    if process.attention().has(Attention::COUNTED) {
+        process.messages_left(state, leftovers);
     }
     parcel
 }
@@ -169,9 +172,9 @@ fn receive_in(
     alarm: Option<&mut Alarm>,
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
-    let leftovers = cx.process().drain(&mut state);
+    let mut leftovers = cx.process().drain(&mut state);
     let ends = state.exit.is_some();
-    let message = take_next(cx.process(), &mut state);
+    let message = take_next(cx.process(), &mut state, &mut leftovers);
     let mut timed_out = false;
     if message.is_none() {
         waiter.wait(cx, &mut state);

@@ -9,6 +9,7 @@
 //!    costs the same whatever else waits in the mailbox. If the request is over, it is dropped.
 //! 4. If the server ends first, its `DOWN` is the answer; if it is gone already, `noproc` is.
 //! 5. A caller that gives up removes the request and takes the monitor back.
+//! 6. A full mailbox refuses the request; or has it dropped later, and then answers so (`Kind::Refused`).
 
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
@@ -21,11 +22,13 @@ use super::Context;
 use super::receive::{Timeout, Waiter};
 use super::time::Alarm;
 use crate::core::Core;
-use crate::destination::{Destination, SendError};
+use crate::destination::Destination;
 use crate::envelope::{self, Envelope, Kind, Parcel};
 use crate::exit_reason::ExitReason;
+use crate::mailbox_limit::MailboxFull;
 use crate::message::ReplyTo;
-use crate::process::{Answer, Request};
+use crate::message_size::MessageTooLarge;
+use crate::process::{Answer, Request, Undelivered};
 
 /// Why a call gave no reply.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,12 @@ pub enum CallError {
     /// The request could not be serialised; nothing was sent.
     #[error("the request could not be encoded: {0}")]
     Encode(#[from] EncodeError),
+    /// The request was refused by a full mailbox, or dropped from it: see [`MailboxLimit`](crate::MailboxLimit).
+    #[error(transparent)]
+    MailboxFull(#[from] MailboxFull),
+    /// The request is larger than the VM was built for; nothing was sent.
+    #[error(transparent)]
+    TooLarge(#[from] MessageTooLarge),
     /// The reply is not of the expected shape.
     #[error("the reply could not be decoded: {0}")]
     Decode(#[from] DecodeError),
@@ -55,7 +64,8 @@ impl CallError {
             Self::Timeout => ExitReason::timeout(),
             Self::Exit(reason) => reason.clone(),
             Self::CallingSelf => ExitReason::new(&CallingSelf::CallingSelf),
-            Self::Encode(_) | Self::Decode(_) => {
+            Self::MailboxFull(full) => full.reason(),
+            Self::Encode(_) | Self::Decode(_) | Self::TooLarge(_) => {
                 ExitReason::new(&(atoms::BADARG, self.to_string()))
             }
         }
@@ -143,8 +153,7 @@ impl Context {
         let to = match self.core().resolve(&to) {
             Ok(to) if to.pid == self.pid => return Err(CallError::CallingSelf),
             Ok(to) => to.pid,
-            Err(SendError::Encode(error)) => return Err(CallError::Encode(error)),
-            Err(SendError::NoName) => return Err(CallError::Exit(ExitReason::noproc())),
+            Err(_) => return Err(CallError::Exit(ExitReason::noproc())),
         };
         let reference = self.make_ref();
         let envelope = Envelope::new(Kind::Call, self.pid, reference);
@@ -152,6 +161,7 @@ impl Context {
             envelope,
             &(atoms::GEN_CALL, ReplyTo(self.pid, reference), request),
         )?;
+        let parcel = self.core().sized(parcel)?;
         Ok((to, reference, parcel))
     }
 
@@ -177,13 +187,15 @@ impl Context {
             .requests
             .insert(reference, Request { to, answer: None });
         drop(state);
-        if self.post(to, None, parcel).is_err() {
-            if let Some(mut state) = self.state() {
-                state.requests.remove(&reference);
-            }
-            return Err(CallError::Exit(ExitReason::noproc()));
+        let error = match self.post(to, None, parcel) {
+            Ok(()) => return Ok(()),
+            Err(Undelivered::Gone(_)) => CallError::Exit(ExitReason::noproc()),
+            Err(Undelivered::Full(full)) => full.into(),
+        };
+        if let Some(mut state) = self.state() {
+            state.requests.remove(&reference);
         }
-        Ok(())
+        Err(error)
     }
 }
 
@@ -252,6 +264,7 @@ impl Waiting<'_> {
         }
         answer.map(|(to, answer)| match answer {
             Answer::Down(reason) => Err(CallError::Exit(reason)),
+            Answer::Refused(full) => Err(full.into()),
             Answer::Reply(parcel) => {
                 // Another process replied in the server's place: the monitor still stands there.
                 if parcel.header().from != to {

@@ -14,7 +14,7 @@ use super::time::Alarm;
 use crate::core::Core;
 use crate::inbox::{MarkId, Scan, Scanned};
 use crate::message::Message;
-use crate::process::Attention;
+use crate::process::{Attention, Leftovers};
 
 impl Context {
     /// The first message for which `select` gives a value; the others stay, in order.
@@ -300,7 +300,12 @@ impl Looks<'_> {
         if state.inbox.is_empty() && matches!(scanned, Scanned::Ended(_)) {
             process.forget(Attention::HOLDS);
         }
+        let mut leftovers = Leftovers::default();
+        if takes && process.attention().has(Attention::COUNTED) {
+            process.messages_left(&mut state, &mut leftovers);
+        }
         drop(state);
+        leftovers.finish();
         match scanned {
             Scanned::Ended(parcel) => parcel.map(Message::new),
             Scanned::Orphaned(messages) => {

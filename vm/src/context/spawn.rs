@@ -9,6 +9,7 @@ use otp_scheduler::{NativeError, NativePlace, Priority};
 use super::{Context, MonitorOptions, NativeContext};
 use crate::envelope::{self, HOST, Kind};
 use crate::exit_reason::{ExitReason, IntoExit};
+use crate::mailbox_limit::MailboxLimit;
 use crate::max_heap_size::{HeapSizeError, MaxHeapSizeOptions};
 use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
@@ -33,6 +34,7 @@ pub struct SpawnOptions {
     label: Option<Atom>,
     priority: Priority,
     pub(crate) message_queue_data: Option<MessageQueueData>,
+    pub(crate) mailbox_limit: Option<MailboxLimit>,
     initial_call: Option<TypeName>,
     memory: MemoryOptions,
 }
@@ -245,6 +247,7 @@ impl SpawnOptions {
             trap_exit: self.trap_exit,
             priority: self.priority,
             message_queue_data: self.message_queue_data,
+            mailbox_limit: self.mailbox_limit,
             memory_options: self.memory.is_set().then_some(self.memory),
             ..Start::default()
         }
@@ -367,7 +370,6 @@ fn spawn_body(
         core.signal(parent, reply.ok(parent, pid));
     }
     otp_scheduler::tick(SPAWN_REDUCTIONS);
-    core.counts.spawned.fetch_add(1, Ordering::Relaxed);
     // SAFETY: `allocate` handed the slot to this thread alone.
     unsafe {
         slot.occupy(
@@ -378,6 +380,11 @@ fn spawn_body(
             monitored_by,
             native.as_ref(),
         );
+    }
+    // After it can be listed, and before the look at the monitor: see `Vm::set_system_monitor`.
+    core.counts.spawned.fetch_add(1, Ordering::SeqCst);
+    if core.system_monitor.watches_mailboxes() {
+        core.watch_mailbox(pid, true);
     }
     match native {
         None => slot.wake(),

@@ -67,7 +67,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     fn parcel(&self, to: Pid, what: &(impl Serialize + Copy, impl Serialize + Copy)) -> Parcel {
-        let envelope = || Envelope::new(Kind::Message, to, NO_REF);
+        let envelope = || Envelope::new(Kind::News, to, NO_REF);
         let reference = self.reference;
         let (outcome, detail) = *what;
         let tagged = self

@@ -21,6 +21,7 @@ use super::receive::Timeout;
 use crate::core::Core;
 use crate::destination::Destination;
 use crate::envelope::{self, Envelope, HOST, Kind, NO_REF, Parcel};
+use crate::message_size::MessageTooLarge;
 use crate::process::{NEVER, Process, State, own_waker_matches};
 
 /// The coarse clock may be this far behind, and a limit taken from it must not be early. The
@@ -209,6 +210,9 @@ pub enum IntervalError {
     /// The message could not be serialised, or can't be copied for each interval.
     #[error("the message could not be encoded: {0}")]
     Encode(#[from] EncodeError),
+    /// The message is larger than the VM was built for.
+    #[error(transparent)]
+    TooLarge(#[from] MessageTooLarge),
 }
 
 struct SendEach {
@@ -245,7 +249,7 @@ impl SendEach {
             // It was copied when the interval began, so it can be.
             if let (Ok(to), Ok(mut parcel)) = (core.resolve(&self.to), copy_of(&self.message)) {
                 *parcel.header_mut() = to.envelope(parcel.header().from);
-                drop(core.deliver(to.pid, parcel));
+                drop(core.send_from_timer(to.pid, parcel));
             }
         }
         ControlFlow::Continue(())
@@ -299,9 +303,9 @@ impl Context {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<IntervalRef, IntervalError> {
-        let message = envelope::message(self.pid, message)?;
-        drop(copy_of(&message)?);
         let core = self.core();
+        let message = core.sized(envelope::message(self.pid, message)?)?;
+        drop(copy_of(&message)?);
         let to = if self.discards() {
             Destination::Nobody
         } else {

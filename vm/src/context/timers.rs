@@ -82,7 +82,7 @@ impl Context {
         to: impl Into<Destination>,
         message: &M,
     ) -> Result<TimerRef, TimerError> {
-        let parcel = envelope::message(self.pid, message)?;
+        let parcel = self.core().sized(envelope::message(self.pid, message)?)?;
         self.start_at(self.make_ref(), due.into(), to.into(), parcel)
     }
 
@@ -99,6 +99,7 @@ impl Context {
     ) -> Result<TimerRef, TimerError> {
         let reference = self.make_ref();
         let parcel = envelope::message(self.pid, &(atoms::TIMEOUT, reference, message))?;
+        let parcel = self.core().sized(parcel)?;
         self.start_at(reference, due.into(), to.into(), parcel)
     }
 

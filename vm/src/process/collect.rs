@@ -50,6 +50,7 @@ pub(crate) fn reductions_for(words: usize) -> u32 {
 
 /// Collects, step by step, where nothing can be awaited: it gives way at checkpoints.
 pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
+    let began = core.system_monitor.collection_begins(core);
     let before = core.collection_begins(pid, heap);
     let mut collection = heap.collection();
     while !collection.is_finished() {
@@ -60,6 +61,7 @@ pub(crate) fn collect_here(core: &Core, pid: Pid, heap: &mut Heap) {
     }
     drop(collection);
     core.collection_ends(pid, heap, before);
+    core.system_monitor.collection_ends(core, pid, began, heap);
 }
 
 impl Process {
@@ -186,6 +188,7 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                     patience = (patience * 2).min(PATIENCE_MAX);
                 }
                 Begun::Held(mut held) => {
+                    let began = core.system_monitor.collection_begins(&core);
                     let before = core.collection_begins(pid, &held.heap);
                     let mut collection = held.heap.collection();
                     while !collection.is_finished() {
@@ -195,6 +198,8 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
                     }
                     drop(collection);
                     core.collection_ends(pid, &held.heap, before);
+                    let monitor = &core.system_monitor;
+                    monitor.collection_ends(&core, pid, began, &held.heap);
                     let requests = mem::take(&mut held.requests);
                     drop(held);
                     answer(&core, pid, requests);

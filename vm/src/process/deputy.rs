@@ -87,6 +87,8 @@ pub(super) unsafe fn bound(header: NonNull<Header>) {
     let process = unsafe { header.cast::<Process>().as_ref() };
     fence(Ordering::SeqCst);
     if let Some(pid) = process.pid() {
+        let core = process.core();
+        core.system_monitor.is_bound(core, pid);
         if process.mailbox.has_signal() || process.attention().has(Attention::DOOMED) {
             process.call_deputy(pid);
         }

@@ -11,10 +11,12 @@ use otp_heap::{Pid, Ref};
 
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
-use super::{Answer, Attention, Process, State, SuspendOutcome};
+use super::occupancy::MailboxNews;
+use super::{Answer, Attention, Process, State, SuspendOutcome, quietly};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
+use crate::mailbox_limit::MailboxFull;
 use crate::trace::Event;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
@@ -28,11 +30,51 @@ struct Remains {
     garbage: Queue,
     receiver: Option<Waker>,
     excess: Option<Box<(NonNull<Process>, Pid, Excess)>>,
+    /// Senders that waited for room in the mailbox.
+    senders: Vec<Waker>,
+    /// Wakers that nobody wants.
+    unwanted: Vec<Waker>,
+    news: Vec<MailboxEvent>,
+}
+
+// SAFETY: all in it may go to another thread. The pointers are to slots of processes, which are Sync; whoever drains
+// holds the VM, which they live as long as, until it has finished what is left.
+unsafe impl Send for Remains {}
+
+/// What is to be told of a process's mailbox.
+#[derive(Debug)]
+pub(super) struct MailboxEvent {
+    pub(super) process: NonNull<Process>,
+    pub(super) pid: Pid,
+    pub(super) news: MailboxNews,
 }
 
 impl Leftovers {
     fn remains(&mut self) -> &mut Remains {
         self.0.get_or_insert_default()
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Senders that waited for room, to be woken.
+    pub(super) fn senders(&mut self) -> &mut Vec<Waker> {
+        &mut self.remains().senders
+    }
+
+    pub(super) fn discard(&mut self, parcel: Parcel) {
+        self.remains().garbage.push_back(parcel);
+    }
+
+    pub(super) fn discard_waker(&mut self, waker: Option<Waker>) {
+        if waker.is_some() {
+            self.remains().unwanted.extend(waker);
+        }
+    }
+
+    pub(super) fn tell(&mut self, event: MailboxEvent) {
+        self.remains().news.push(event);
     }
 
     /// Drops what nobody wants and wakes a receive inside a foreign combinator.
@@ -55,6 +97,14 @@ impl Remains {
             // SAFETY: slots live as long as the VM, and who drains holds that.
             excess.tell(unsafe { process.as_ref() }, pid);
         }
+        for MailboxEvent { process, pid, news } in self.news {
+            // SAFETY: as above.
+            news.tell(unsafe { process.as_ref() }, pid);
+        }
+        for sender in self.senders {
+            // A panic of it is not the receiver's.
+            quietly(HOST, || sender.wake());
+        }
     }
 }
 
@@ -68,8 +118,8 @@ impl Process {
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
         let (arrived, care) = self.mailbox.take();
-        if self.attention().has(Attention::COUNTS_MAIL) {
-            return self.drain_watched(state, arrived);
+        if self.attention().has(Attention::WEIGHED) {
+            return self.drain_weighed(state, arrived);
         }
         if care.is_plain() && state.receiver.is_none() {
             state.inbox.append(arrived);
@@ -87,17 +137,21 @@ impl Process {
         self.sort_told(state, arrived)
     }
 
-    /// With a limit on what the process keeps, messages included; or for who traces it.
+    /// With a limit on what the process keeps, messages included, or where somebody wants to know of long mailboxes, or
+    /// of what arrives.
     #[cold]
-    fn drain_watched(&self, state: &mut State, arrived: Queue) -> Leftovers {
-        if !self.attention().has(Attention::LIMITED) {
-            return self.sort_told(state, arrived);
+    fn drain_weighed(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        let attention = self.attention();
+        if attention.has(Attention::LIMITED) {
+            self.count_mail(state, &arrived);
         }
-        self.count_mail(state, &arrived);
         let mut leftovers = self.sort_told(state, arrived);
         if let (Some(excess), Some(pid)) = (self.check_limit(state), self.pid()) {
             let told = Box::new((NonNull::from(self), pid, excess));
             leftovers.remains().excess = Some(told);
+        }
+        if attention.has(Attention::LENGTHY) {
+            self.messages_came(state, &mut leftovers);
         }
         leftovers
     }
@@ -135,7 +189,7 @@ impl Process {
             ..
         } = *parcel.header();
         match kind {
-            Kind::Message => {}
+            Kind::Message | Kind::News => {}
             Kind::Call => {
                 state.monitored_by.insert(reference, from);
             }
@@ -145,6 +199,15 @@ impl Process {
                     self.trace_received(state, &parcel);
                 }
                 return answer(state, reference, parcel);
+            }
+            Kind::Refused => {
+                if let Some(request) = state.requests.get_mut(&reference) {
+                    let max_len = parcel.root().as_i64().unwrap_or(0) as usize;
+                    let refused = Answer::Refused(MailboxFull::new(max_len));
+                    request.answer.get_or_insert(refused);
+                    state.answered = true;
+                }
+                return Some(parcel);
             }
             Kind::Down => {
                 if let Some(request) = state.requests.get_mut(&reference) {

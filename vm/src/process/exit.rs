@@ -4,7 +4,8 @@
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
 //! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its
-//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers. Who
+//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers, its
+//!    place as system monitor. Who
 //!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
@@ -116,18 +117,19 @@ impl Process {
         reason: &ExitReason,
         count: impl FnOnce(),
     ) -> AtExit {
-        let (timer, owns_tables, has_name, blocks) = {
+        let (timer, (owns_tables, has_name, blocks, is_system_monitor)) = {
             let mut state = self.lock();
             state.trace(core, pid, Event::Exit(reason));
             let rare = state.rare.as_deref();
-            let owned = rare.map_or((false, false, false), |rare| {
+            let owned = rare.map_or((false, false, false, false), |rare| {
                 (
                     rare.owns_tables,
                     rare.name.is_some(),
                     rare.blocks_schedulers,
+                    rare.is_system_monitor,
                 )
             });
-            (state.armed.take(), owned.0, owned.1, owned.2)
+            (state.armed.take(), owned)
         };
         if let Some((_, timer)) = timer {
             uncounted(|| core.scheduler.cancel_timer(timer));
@@ -147,6 +149,9 @@ impl Process {
 
         if blocks {
             core.blockers.owner_died(core, pid);
+        }
+        if is_system_monitor {
+            core.end_system_monitor_of(pid);
         }
 
         self.serial.store(0, Ordering::Release);
@@ -273,6 +278,10 @@ impl Process {
             // Somebody else may receive for the process, with its Context, and is to learn that
             // it ended.
             quietly(pid, || receiver.wake());
+        }
+        for sender in state.take_waiting_senders().into_values() {
+            // It looks again, and finds nobody.
+            quietly(pid, || sender.wake());
         }
         for (_, request) in state.requests.drain() {
             if let Some(Answer::Reply(parcel)) = request.answer {

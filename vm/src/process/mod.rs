@@ -16,6 +16,7 @@ pub(crate) mod listing;
 pub(crate) mod memory;
 mod monitors;
 mod notes;
+mod occupancy;
 mod panics;
 mod run;
 mod suspensions;
@@ -40,6 +41,7 @@ use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
 use crate::inbox::Inbox;
 use crate::mailbox::Mailbox;
+use crate::mailbox_limit::{MailboxFull, MailboxLimit};
 use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
 use crate::origin::{Origin, Parent};
@@ -52,6 +54,8 @@ pub(crate) use hibernate::NextBody;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use notes::Note;
+use occupancy::Occupancy;
+pub(crate) use occupancy::{Ticket, Undelivered, Waits};
 pub(crate) use panics::{
     ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
@@ -77,6 +81,8 @@ pub(crate) struct Process {
     /// code, or it did so itself. 0 else. Set under the lock.
     ended: AtomicU32,
     pub(crate) index: u32,
+    /// The mailbox has a limit: senders of messages ask for room first. Set under the lock.
+    limited: AtomicBool,
     pub(crate) mailbox: Mailbox,
     /// The VM that the slot belongs to; it outlives its slots.
     core: NonNull<Core>,
@@ -119,7 +125,6 @@ impl std::fmt::Debug for Process {
 pub(crate) struct Attention(u16);
 
 impl Attention {
-    pub(crate) const NOTHING: Self = Self(0);
     /// `State::exit` is set.
     pub(crate) const DOOMED: Self = Self(1);
     /// `State::exiting` is set.
@@ -142,6 +147,15 @@ impl Attention {
     pub(crate) const LIMITED: Self = Self(512);
     /// `Rare::marks` has some: see `trace`.
     pub(crate) const TRACED: Self = Self(1024);
+    /// Somebody is to be told, or woken, when messages leave its mailbox.
+    pub(crate) const COUNTED: Self = Self(2048);
+    /// The system's monitor wants to know when its mailbox is long.
+    pub(crate) const LENGTHY: Self = Self(4096);
+    /// What comes into its mailbox is looked at.
+    pub(crate) const WEIGHED: Self = Self(Self::LIMITED.0 | Self::LENGTHY.0 | Self::TRACED.0);
+    /// What a receive has to see to, though nothing has come.
+    pub(crate) const BESIDE_MESSAGES: Self =
+        Self(!(Self::LIMITED.0 | Self::COUNTED.0 | Self::LENGTHY.0));
     /// The body is not to run.
     pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
     /// What a slice looks at once the body has given way.
@@ -150,8 +164,6 @@ impl Attention {
     /// What a slice looks at before it runs the body.
     pub(crate) const UNUSUAL: Self =
         Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0 | Self::TRACED.0);
-    /// What a drain looks at.
-    pub(crate) const COUNTS_MAIL: Self = Self(Self::LIMITED.0 | Self::TRACED.0);
     /// What a send looks at: one that was ended is doomed.
     pub(crate) const WATCHED: Self = Self(Self::DOOMED.0 | Self::TRACED.0);
 
@@ -247,6 +259,10 @@ pub(crate) struct Rare {
     /// Who waits until it rests.
     pub(crate) rest_awaited: Vec<(Pid, Ref)>,
     pub(crate) is_native: bool,
+    /// It gets the events of the system's monitor.
+    pub(crate) is_system_monitor: bool,
+    /// The limit on its mailbox, and so on.
+    occupancy: Option<Box<Occupancy>>,
 }
 
 /// A request whose reply is awaited.
@@ -264,7 +280,7 @@ impl Request {
         match &self.answer {
             None => true,
             Some(Answer::Reply(parcel)) => parcel.header().from != self.to,
-            Some(Answer::Down(_)) => false,
+            Some(Answer::Down(_) | Answer::Refused(_)) => false,
         }
     }
 }
@@ -274,6 +290,8 @@ impl Request {
 pub(crate) enum Answer {
     Reply(Parcel),
     Down(ExitReason),
+    /// It was dropped from a full mailbox.
+    Refused(MailboxFull),
 }
 
 impl Process {
@@ -287,6 +305,7 @@ impl Process {
             serial: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             index,
+            limited: AtomicBool::new(false),
             mailbox: Mailbox::closed(),
             core: NonNull::from(core),
             body: UnsafeCell::new(None),
@@ -391,6 +410,13 @@ impl Process {
         state.body_bytes = body_bytes;
         let by_default = self.core().message_queue_data;
         state.message_queue_data = start.message_queue_data.unwrap_or(by_default);
+        let mailbox_limit = start.mailbox_limit.unwrap_or(self.core().mailbox_limit);
+        self.limited.store(false, Ordering::Relaxed);
+        if mailbox_limit.max_len > 0 {
+            // There is nobody yet who would be woken.
+            let (_, nothing) = self.limit_mailbox(&mut state, mailbox_limit);
+            nothing.finish();
+        }
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
         }
@@ -516,6 +542,8 @@ pub(crate) struct Start {
     pub(crate) priority: Priority,
     /// By default, the VM's.
     pub(crate) message_queue_data: Option<MessageQueueData>,
+    /// By default, the VM's.
+    pub(crate) mailbox_limit: Option<MailboxLimit>,
     pub(crate) on_exit: Option<OnExit>,
     pub(crate) memory_options: Option<MemoryOptions>,
     /// Made of the options.
@@ -537,6 +565,7 @@ impl Default for Start {
             trap_exit: false,
             priority: Priority::Normal,
             message_queue_data: None,
+            mailbox_limit: None,
             on_exit: None,
             memory_options: None,
             memory: None,

@@ -1,0 +1,789 @@
+//! Limits on mailboxes: what happens to one message more, that signals are not concerned, and that ten senders fill no
+//! more than the limit. In simulations by many seeds, where order matters.
+
+mod common;
+#[path = "common/seeds.rs"]
+mod seeds;
+#[path = "common/virtual_time.rs"]
+mod virtual_time;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use otp_vm::{
+    CallError, Context, ExitReason, MailboxLimit, Message, MessageKind, Native, Pid, SendError,
+    SendWaitError, SpawnOptions, Timeout, Vm, WhenFull, random, timeout,
+};
+
+use common::{LIMIT, bounded, down, exit, expect, idle};
+use seeds::seeds;
+use virtual_time::{ms, simulated_with};
+
+const MAX_LEN: usize = 8;
+const SENDERS: u64 = 10;
+const EACH: u64 = 25;
+/// One number in a tuple with another: the block, rounded up.
+const MESSAGE_BYTES_MAX: usize = 256;
+
+fn limited(limit: MailboxLimit) -> SpawnOptions {
+    SpawnOptions::new().link().mailbox_limit(limit)
+}
+
+fn spawn_limited<F>(
+    cx: &Context,
+    limit: MailboxLimit,
+    body: impl FnOnce(Context) -> F + Send + 'static,
+) -> Pid
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    cx.spawn_opt(limited(limit), body).unwrap().pid
+}
+
+fn len(cx: &Context, pid: Pid) -> usize {
+    cx.process_info(pid).unwrap().message_queue_len
+}
+
+async fn dawdle(cx: &Context) {
+    cx.tick((random() % 400) as u32).await;
+}
+
+/// Receives until nothing comes for a while, and tells what it got of each sender, in order.
+async fn slow_reader(mut cx: Context) {
+    let mut got: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    while let Some(message) = cx.receive_timeout(ms(100)).await {
+        let (sender, number) = message.decode().unwrap();
+        got.entry(sender).or_default().push(number);
+        dawdle(&cx).await;
+    }
+    let mailbox = cx.process_info(cx.pid()).unwrap().mailbox;
+    let counts = (mailbox.rejected, mailbox.dropped);
+    cx.send(cx.parent(), &("got", got, counts)).unwrap();
+}
+
+/// Sends its numbers, and tells how many were refused.
+async fn sender(cx: Context, to: Pid, sender: u64, waits: bool) {
+    let mut refused = 0;
+    for number in 0..EACH {
+        let message = (sender, number);
+        let sent = match waits {
+            true => cx.send_wait(to, &message).await,
+            false => cx.send(to, &message),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(SendError::MailboxFull(full)) => {
+                assert_eq!(full.max_len, MAX_LEN);
+                refused += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        dawdle(&cx).await;
+    }
+    cx.send(cx.parent(), &("refused", refused)).unwrap();
+}
+
+#[derive(Debug, Default)]
+struct Flooded {
+    received: u64,
+    /// What the senders were told.
+    refused: u64,
+    /// What the mailbox counted.
+    rejected: u64,
+    dropped: u64,
+}
+
+/// Ten senders, of which the last ones may wait for room. The mailbox never holds more than its limit, and what of a
+/// sender's arrives does so in order.
+async fn flood(cx: &mut Context, limit: MailboxLimit, waiting_senders: u64) -> Flooded {
+    let reader = spawn_limited(cx, limit, slow_reader);
+    for number in 0..SENDERS {
+        let waits = number >= SENDERS - waiting_senders;
+        cx.spawn_opt(SpawnOptions::new().link(), move |cx| {
+            sender(cx, reader, number, waits)
+        })
+        .unwrap();
+    }
+    let mut flooded = Flooded::default();
+    for _ in 0..SENDERS {
+        while len(cx, cx.pid()) == 0 {
+            if limit.when_full != WhenFull::Tell
+                && let Some(info) = cx.process_info(reader)
+            {
+                assert!(info.message_queue_len <= MAX_LEN, "{info:?}");
+                assert!(
+                    info.mailbox_bytes <= MAX_LEN * MESSAGE_BYTES_MAX,
+                    "{info:?}"
+                );
+            }
+            cx.sleep(Duration::from_micros(random() % 50)).await;
+        }
+        let (_, refused): (String, u64) = expect(cx).await;
+        flooded.refused += refused;
+    }
+    let (_, got, counts): (String, BTreeMap<u64, Vec<u64>>, (u64, u64)) = expect(cx).await;
+    (flooded.rejected, flooded.dropped) = counts;
+    for (sender, numbers) in got {
+        assert!(
+            numbers.is_sorted_by(|a, b| a < b),
+            "{sender} sent {numbers:?}"
+        );
+        flooded.received += numbers.len() as u64;
+        if sender >= SENDERS - waiting_senders && limit.when_full != WhenFull::DropOldest {
+            assert_eq!(numbers.len() as u64, EACH, "{sender} waited for room");
+        }
+    }
+    flooded
+}
+
+#[test]
+fn a_flood_is_rejected_and_each_sender_learns_of_it() {
+    seeds(0..25, |mut cx| async move {
+        let flooded = flood(&mut cx, MailboxLimit::reject(MAX_LEN), 0).await;
+        assert_eq!(flooded.refused, flooded.rejected, "{flooded:?}");
+        assert_eq!(flooded.received + flooded.refused, SENDERS * EACH);
+        assert_eq!(flooded.dropped, 0);
+        let system = cx.vm().system_info();
+        assert_eq!(system.messages_rejected, flooded.rejected);
+    });
+}
+
+#[test]
+fn of_a_flood_the_newest_are_dropped_and_counted() {
+    seeds(0..25, |mut cx| async move {
+        let flooded = flood(&mut cx, MailboxLimit::drop_newest(MAX_LEN), 0).await;
+        assert_eq!((flooded.refused, flooded.rejected), (0, 0));
+        assert_eq!(flooded.received + flooded.dropped, SENDERS * EACH);
+        assert_eq!(cx.vm().system_info().messages_dropped, flooded.dropped);
+    });
+}
+
+#[test]
+fn of_a_flood_the_oldest_are_dropped_and_counted() {
+    seeds(0..25, |mut cx| async move {
+        let flooded = flood(&mut cx, MailboxLimit::drop_oldest(MAX_LEN), 0).await;
+        assert_eq!((flooded.refused, flooded.rejected), (0, 0));
+        assert_eq!(flooded.received + flooded.dropped, SENDERS * EACH);
+    });
+}
+
+#[test]
+fn a_flood_that_is_only_told_of_arrives() {
+    seeds(0..10, |mut cx| async move {
+        let flooded = flood(&mut cx, MailboxLimit::tell(MAX_LEN), 0).await;
+        assert_eq!(flooded.received, SENDERS * EACH);
+        assert_eq!((flooded.rejected, flooded.dropped), (0, 0));
+    });
+}
+
+#[test]
+fn senders_that_wait_lose_nothing_whatever_the_others_do() {
+    for limit in [
+        MailboxLimit::reject(MAX_LEN),
+        MailboxLimit::drop_newest(MAX_LEN),
+        MailboxLimit::kill(MAX_LEN),
+    ] {
+        seeds(0..15, move |mut cx| async move {
+            let flooded = flood(&mut cx, limit, SENDERS).await;
+            assert_eq!(flooded.received, SENDERS * EACH, "{flooded:?}");
+        });
+    }
+    // Among those that don't wait, they get their turns as well.
+    seeds(0..15, |mut cx| async move {
+        let flooded = flood(&mut cx, MailboxLimit::reject(MAX_LEN), 3).await;
+        assert_eq!(flooded.received + flooded.rejected, SENDERS * EACH);
+        let flooded = flood(&mut cx, MailboxLimit::drop_oldest(MAX_LEN), 3).await;
+        assert_eq!(flooded.received + flooded.dropped, SENDERS * EACH);
+    });
+}
+
+#[test]
+fn one_message_too_many_kills_the_process_though_it_traps_exits() {
+    seeds(0..25, |mut cx| async move {
+        let options = SpawnOptions::new()
+            .trap_exit()
+            .monitor()
+            .mailbox_limit(MailboxLimit::kill(3));
+        let spawned = cx
+            .spawn_opt(options, |cx| async move {
+                cx.sleep(Duration::from_secs(3600)).await;
+            })
+            .unwrap();
+        for number in 0..3 {
+            cx.send(spawned.pid, &number).unwrap();
+            dawdle(&cx).await;
+        }
+        assert_eq!(len(&cx, spawned.pid), 3);
+        cx.send(spawned.pid, &4).unwrap();
+        let reason = down(&mut cx, spawned.monitor.unwrap()).await;
+        assert_eq!(reason.to_string(), "{mailbox_limit,3}");
+        let system = cx.vm().system_info();
+        assert_eq!(
+            (system.messages_dropped, system.mailbox_limits_reached),
+            (1, 1)
+        );
+    });
+}
+
+#[test]
+fn a_flood_kills_the_process_before_its_mailbox_is_over_the_limit() {
+    seeds(0..15, |mut cx| async move {
+        let options = SpawnOptions::new()
+            .monitor()
+            .mailbox_limit(MailboxLimit::kill(MAX_LEN));
+        let flooded = cx.spawn_opt(options, asleep).unwrap();
+        for number in 0..SENDERS {
+            cx.spawn_link(move |cx| sender(cx, flooded.pid, number, false))
+                .unwrap();
+        }
+        while let Some(info) = cx.process_info(flooded.pid) {
+            assert!(info.message_queue_len <= MAX_LEN, "{info:?}");
+            cx.sleep(Duration::from_micros(random() % 20)).await;
+        }
+        let reason = down(&mut cx, flooded.monitor.unwrap()).await;
+        assert_eq!(reason.to_string(), format!("{{mailbox_limit,{MAX_LEN}}}"));
+        for _ in 0..SENDERS {
+            let (_, refused): (String, u64) = expect(&mut cx).await;
+            assert_eq!(refused, 0, "its senders learn nothing");
+        }
+    });
+}
+
+/// Also one in native code that never gives way: for everybody else it is gone at once.
+#[test]
+fn a_full_mailbox_ends_a_process_in_native_code() {
+    let stop = Arc::new(AtomicUsize::new(0));
+    let stopped = Arc::clone(&stop);
+    bounded(2, move |mut cx| async move {
+        let options = SpawnOptions::new()
+            .monitor()
+            .mailbox_limit(MailboxLimit::kill(5));
+        let spins = Arc::clone(&stopped);
+        let spawned = cx
+            .spawn_opt(options, move |_| async move {
+                let begun = std::time::Instant::now();
+                while spins.load(Ordering::Relaxed) == 0 && begun.elapsed() < 3 * LIMIT {
+                    std::hint::spin_loop();
+                }
+            })
+            .unwrap();
+        for number in 0..6 {
+            cx.send(spawned.pid, &number).unwrap();
+        }
+        let reason = down(&mut cx, spawned.monitor.unwrap()).await;
+        assert_eq!(reason.to_string(), "{mailbox_limit,5}");
+        stopped.store(1, Ordering::Relaxed);
+    });
+    assert_eq!(stop.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_full_mailbox_is_told_of_once_until_it_is_half_empty() {
+    simulated_with(
+        |vm| vm.mailbox_limit(MailboxLimit::tell(4)),
+        |mut cx: Context| async move {
+            let times = |cx: &Context| cx.process_info(cx.pid()).unwrap().mailbox.times_full;
+            let fill = |cx: &Context, count: usize| {
+                for number in 0..count {
+                    cx.send(cx.pid(), &number).unwrap();
+                }
+            };
+            fill(&cx, 4);
+            assert_eq!(times(&cx), 0);
+            fill(&cx, 3);
+            assert_eq!(times(&cx), 1);
+            // From 3 to 5 and back.
+            for _ in 0..4 {
+                cx.receive().await;
+            }
+            fill(&cx, 2);
+            assert_eq!((times(&cx), cx.message_queue_len()), (1, 5));
+            for _ in 0..3 {
+                cx.receive().await;
+            }
+            fill(&cx, 3);
+            assert_eq!((times(&cx), cx.message_queue_len()), (2, 5));
+            assert_eq!(cx.vm().system_info().mailbox_limits_reached, 2);
+        },
+    );
+}
+
+#[test]
+fn the_limit_is_the_vms_unless_it_is_set_and_can_be_changed() {
+    simulated_with(
+        |vm| vm.mailbox_limit(MailboxLimit::reject(7)),
+        |cx: Context| async move {
+            let of = |cx: &Context, pid| cx.process_info(pid).unwrap().mailbox.limit;
+            assert_eq!(of(&cx, cx.pid()), MailboxLimit::reject(7));
+            let own = MailboxLimit::drop_oldest(1);
+            assert_eq!(cx.set_mailbox_limit(own), MailboxLimit::reject(7));
+            let child = cx.spawn(idle).unwrap();
+            assert_eq!(of(&cx, child), MailboxLimit::reject(7), "not its maker's");
+            let child = spawn_limited(&cx, MailboxLimit::NONE, idle);
+            assert_eq!(of(&cx, child), MailboxLimit::NONE);
+            cx.exit_process(child, ExitReason::from("enough"));
+            cx.unlink(child);
+            assert_eq!(cx.set_mailbox_limit(MailboxLimit::NONE), own);
+            for number in 0..100 {
+                cx.send(cx.pid(), &number).unwrap();
+            }
+            // What is over it already stays.
+            cx.set_mailbox_limit(MailboxLimit::reject(50));
+            assert!(cx.send(cx.pid(), &1).is_err());
+            assert_eq!(cx.message_queue_len(), 100);
+        },
+    );
+}
+
+/// Exits, links, monitors, their messages, questions and replies: with a mailbox that is full all the while.
+#[test]
+fn signals_pass_by_a_full_mailbox() {
+    for limit in [
+        MailboxLimit::reject(2),
+        MailboxLimit::drop_newest(2),
+        MailboxLimit::drop_oldest(2),
+        MailboxLimit::kill(2),
+    ] {
+        seeds(0..10, move |mut cx| async move {
+            let options = SpawnOptions::new().trap_exit().link().mailbox_limit(limit);
+            let full = cx.spawn_opt(options, full_and_busy).unwrap().pid;
+            for filler in ["one", "two"] {
+                cx.send(full, filler).unwrap();
+            }
+            assert!(cx.is_alive(full).await);
+            let monitor = cx.monitor(full);
+            let seen: Vec<String> = expect(&mut cx).await;
+            assert_eq!(
+                seen,
+                ["one", "two", "EXIT killed", "DOWN noproc", "reply 42"]
+            );
+            // It traps exits, and is told of this one, too.
+            cx.unlink(full);
+            cx.exit_process(full, ExitReason::from("end"));
+            assert_eq!(down(&mut cx, monitor).await, ExitReason::from("done"));
+        });
+    }
+}
+
+async fn full_and_busy(mut cx: Context) {
+    while cx.message_queue_len() < 2 {
+        cx.tick(50).await;
+    }
+    let child = cx.spawn_link(|_| async { ExitReason::killed() }).unwrap();
+    let (watched, monitor) = cx
+        .spawn_monitor(|_| async { ExitReason::noproc() })
+        .unwrap();
+    let server = cx.spawn(answers).unwrap();
+    while cx.message_queue_len() < 4 {
+        cx.tick(50).await;
+    }
+    let reply: u64 = cx.call(server, &21, Timeout::Infinity).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.push(expect::<String>(&mut cx).await);
+    }
+    let reason = exit(&mut cx, child).await;
+    seen.push(format!("EXIT {reason}"));
+    let reason = down(&mut cx, monitor).await;
+    seen.push(format!("DOWN {reason}"));
+    assert!(!cx.is_alive(watched).await);
+    seen.push(format!("reply {reply}"));
+    cx.send(cx.parent(), &seen).unwrap();
+    let parent = cx.parent();
+    exit(&mut cx, parent).await;
+    cx.exit(ExitReason::from("done"));
+}
+
+async fn answers(mut cx: Context) {
+    loop {
+        let message = cx.receive().await;
+        if let MessageKind::Call { from, request } = message.kind() {
+            let number: u64 = otp_vm::from_term(request).unwrap();
+            cx.reply(&from, &(2 * number)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_call_that_is_refused_or_dropped_fails_at_once() {
+    for limit in [MailboxLimit::reject(1), MailboxLimit::drop_newest(1)] {
+        seeds(0..5, move |mut cx| async move {
+            let server = spawn_limited(&cx, limit, asleep);
+            cx.send(server, &1).unwrap();
+            let refused = cx.call::<_, u64>(server, &2, Timeout::Infinity).await;
+            assert!(matches!(&refused, Err(CallError::MailboxFull(full)) if full.max_len == 1));
+            let reason = refused.unwrap_err().reason();
+            assert_eq!(reason.to_string(), "{mailbox_limit,1}");
+        });
+    }
+    // Taken in first, and dropped later.
+    seeds(0..10, |mut cx| async move {
+        let server = spawn_limited(&cx, MailboxLimit::drop_oldest(1), asleep);
+        let request = cx.send_request(server, &2).unwrap();
+        assert_eq!(
+            cx.process_info(server).unwrap().monitored_by,
+            [cx.pid()],
+            "by its request"
+        );
+        cx.send(server, &3).unwrap();
+        let dropped = cx.receive_response::<u64>(request, Timeout::Infinity).await;
+        assert!(matches!(dropped, Err(CallError::MailboxFull(_))));
+        let info = cx.process_info(server).unwrap();
+        assert_eq!((info.monitored_by.len(), info.mailbox.dropped), (0, 1));
+        assert_eq!(info.message_queue_len, 1);
+    });
+}
+
+async fn asleep(cx: Context) {
+    cx.sleep(Duration::from_secs(3600)).await;
+}
+
+#[test]
+fn the_oldest_that_is_dropped_is_never_a_down_message() {
+    seeds(0..10, |cx| async move {
+        let reader = spawn_limited(&cx, MailboxLimit::drop_oldest(2), |mut cx| async move {
+            for _ in 0..2 {
+                cx.spawn_monitor(|_| async {}).unwrap();
+            }
+            while cx.message_queue_len() < 2 {
+                cx.tick(50).await;
+            }
+            // Now there is nothing to drop but the new one.
+            cx.send(cx.pid(), "new").unwrap();
+            assert_eq!(cx.message_queue_len(), 2);
+            cx.receive().await.down().unwrap();
+            cx.send(cx.pid(), "first").unwrap();
+            cx.send(cx.pid(), "second").unwrap();
+            cx.receive().await.down().unwrap();
+            assert_eq!(expect::<String>(&mut cx).await, "second");
+            assert_eq!(cx.process_info(cx.pid()).unwrap().mailbox.dropped, 2);
+            cx.send(cx.parent(), "done").unwrap();
+        });
+        let mut cx = cx;
+        assert_eq!(expect::<String>(&mut cx).await, "done");
+        assert!(!cx.is_alive(reader).await || len(&cx, reader) == 0);
+    });
+}
+
+/// What a closure of a selective receive looks at stays, whatever comes meanwhile.
+#[test]
+fn the_oldest_leave_behind_a_running_selective_receive() {
+    bounded(1, |mut cx| async move {
+        let me = cx.pid();
+        cx.set_mailbox_limit(MailboxLimit::drop_oldest(2));
+        cx.send(me, &1).unwrap();
+        cx.send(me, &2).unwrap();
+        let vm = cx.vm().clone();
+        let mut sent = 0;
+        let found = cx.receive_where(Duration::ZERO, |message: &Message| {
+            let number: u64 = message.decode().unwrap();
+            if sent == 0 {
+                // All that there is is being looked at: these are dropped.
+                for number in 3..1000 {
+                    vm.send(me, &number).unwrap();
+                    sent += 1;
+                }
+            }
+            (number == 2).then_some(number)
+        });
+        assert_eq!(found.await, Some(2));
+        assert_eq!(cx.process_info(me).unwrap().mailbox.dropped, sent);
+        vm.send(me, &1000).unwrap();
+        vm.send(me, &1001).unwrap();
+        let left: [u64; 2] = [expect(&mut cx).await, expect(&mut cx).await];
+        assert_eq!(left, [1000, 1001]);
+    });
+}
+
+#[test]
+fn what_timers_send_is_refused_and_counted() {
+    simulated_with(
+        |vm| vm,
+        |cx: Context| async move {
+            let full = spawn_limited(&cx, MailboxLimit::reject(3), asleep);
+            for number in 0..5 {
+                cx.send_after(ms(number), full, &number).unwrap();
+            }
+            let interval = cx.send_interval(ms(10), full, &7).unwrap();
+            cx.sleep(ms(35)).await;
+            cx.cancel_interval(&interval);
+            cx.sleep(ms(5)).await;
+            let info = cx.process_info(full).unwrap();
+            assert_eq!((info.message_queue_len, info.mailbox.rejected), (3, 5));
+        },
+    );
+}
+
+#[test]
+fn an_alias_and_a_name_have_the_limit_of_their_process() {
+    seeds(0..5, |cx| async move {
+        cx.set_mailbox_limit(MailboxLimit::reject(1));
+        cx.register("limited", cx.pid()).unwrap();
+        let alias = cx.alias();
+        cx.send(alias, &1).unwrap();
+        assert!(matches!(cx.send(alias, &2), Err(SendError::MailboxFull(_))));
+        assert!(matches!(
+            cx.send("limited", &2),
+            Err(SendError::MailboxFull(_))
+        ));
+        assert!(matches!(
+            cx.cast("limited", &2),
+            Err(SendError::MailboxFull(_))
+        ));
+        assert!(cx.vm().send(cx.pid(), &3).is_err());
+        assert!(cx.vm().cast(cx.pid(), &3).is_err());
+        assert_eq!(cx.message_queue_len(), 1);
+    });
+}
+
+// Waiting for room.
+
+#[test]
+fn those_that_wait_get_in_by_turns() {
+    seeds(0..20, |mut cx| async move {
+        let reader = spawn_limited(&cx, MailboxLimit::reject(1), |mut cx| async move {
+            let go: String = {
+                // The first message stays until all wait.
+                while cx.process_info(cx.pid()).unwrap().mailbox.waiting_senders < 5 {
+                    cx.sleep(ms(1)).await;
+                }
+                expect(&mut cx).await
+            };
+            assert_eq!(go, "first");
+            let mut order: Vec<u64> = Vec::new();
+            while order.len() < 5 {
+                order.push(expect(&mut cx).await);
+                dawdle(&cx).await;
+            }
+            cx.send(cx.parent(), &order).unwrap();
+        });
+        cx.send(reader, "first").unwrap();
+        for number in 0..5_u64 {
+            cx.spawn_link(move |cx| async move {
+                cx.send_wait(reader, &number).await.unwrap();
+            })
+            .unwrap();
+            let waits = |cx: &Context| cx.process_info(reader).unwrap().mailbox.waiting_senders;
+            while waits(&cx) < number as usize + 1 {
+                cx.tick(10).await;
+            }
+        }
+        let order: Vec<u64> = expect(&mut cx).await;
+        assert_eq!(order, [0, 1, 2, 3, 4]);
+    });
+}
+
+#[test]
+fn a_wait_that_is_dropped_sends_nothing_and_leaves_its_turn_to_the_next() {
+    seeds(0..30, |mut cx| async move {
+        let reader = spawn_limited(&cx, MailboxLimit::reject(1), |mut cx| async move {
+            let mut got: Vec<u64> = Vec::new();
+            cx.sleep(ms(1)).await;
+            while let Some(number) = cx.receive_as(ms(50)).await {
+                got.push(number);
+                cx.sleep(Duration::from_micros(random() % 500)).await;
+            }
+            let waiting = cx.process_info(cx.pid()).unwrap().mailbox.waiting_senders;
+            cx.send(cx.parent(), &(got, waiting)).unwrap();
+        });
+        for number in 0..10_u64 {
+            cx.spawn_link(move |cx| async move {
+                let patience = Duration::from_micros(500 + random() % 2500);
+                let sent = timeout(patience, cx.send_wait(reader, &number)).await;
+                cx.send(cx.parent(), &sent.is_ok().then_some(number))
+                    .unwrap();
+            })
+            .unwrap();
+        }
+        let mut sent = Vec::new();
+        for _ in 0..10 {
+            sent.extend(expect::<Option<u64>>(&mut cx).await);
+        }
+        let (mut got, waiting): (Vec<u64>, usize) = expect(&mut cx).await;
+        got.sort_unstable();
+        sent.sort_unstable();
+        assert_eq!((got, waiting), (sent, 0));
+    });
+}
+
+#[test]
+fn a_wait_ends_when_the_receiver_does_or_its_limit_is_taken_away() {
+    seeds(0..10, |mut cx| async move {
+        for ends in [true, false] {
+            let options = SpawnOptions::new()
+                .mailbox_limit(MailboxLimit::reject(1))
+                .trap_exit();
+            let full = cx
+                .spawn_opt(options, move |mut cx| async move {
+                    cx.receive_where(Timeout::Infinity, |message| message.exit())
+                        .await;
+                    if !ends {
+                        cx.set_mailbox_limit(MailboxLimit::NONE);
+                        asleep(cx).await;
+                    }
+                })
+                .unwrap()
+                .pid;
+            cx.send(full, &0).unwrap();
+            let waiters: Vec<_> = (0..4)
+                .map(|number| {
+                    let waiter = move |cx: Context| async move {
+                        cx.send_wait(full, &number).await.unwrap();
+                    };
+                    cx.spawn_monitor(waiter).unwrap().1
+                })
+                .collect();
+            while cx.process_info(full).unwrap().mailbox.waiting_senders < 4 {
+                cx.tick(10).await;
+            }
+            cx.exit_process(full, ExitReason::from("now"));
+            for waiter in waiters {
+                assert_eq!(down(&mut cx, waiter).await, ExitReason::normal());
+            }
+            if !ends {
+                assert_eq!(len(&cx, full), 5);
+            }
+            // To who is gone: no error.
+            cx.exit_process(full, ExitReason::kill());
+            while cx.is_alive(full).await {}
+            cx.send_wait(full, &1).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn waiting_for_room_in_ones_own_mailbox_is_an_error() {
+    seeds(0..3, |cx| async move {
+        cx.set_mailbox_limit(MailboxLimit::drop_newest(1));
+        cx.send_wait(cx.pid(), &1).await.unwrap();
+        let full = cx.send_wait(cx.pid(), &2).await;
+        assert!(matches!(full, Err(SendError::MailboxFull(_))));
+        cx.set_mailbox_limit(MailboxLimit::tell(1));
+        cx.send_wait(cx.pid(), &2).await.unwrap();
+        assert_eq!(cx.message_queue_len(), 2);
+    });
+}
+
+#[test]
+fn the_host_waits_for_room_on_threads_and_in_simulations() {
+    let vm = Vm::builder().schedulers(2).build().unwrap();
+    let options = SpawnOptions::new().mailbox_limit(MailboxLimit::reject(4));
+    let (out, sums) = std::sync::mpsc::channel();
+    let reader = vm
+        .spawn_opt(options, move |mut cx| async move {
+            let mut sum = 0;
+            for _ in 0..400 {
+                assert!(cx.message_queue_len() <= 4);
+                sum += expect::<u64>(&mut cx).await;
+            }
+            out.send(sum).unwrap();
+        })
+        .unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    vm.send_wait(reader, &1).unwrap().wait().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(sums.recv_timeout(LIMIT).unwrap(), 400);
+    let sending = vm.send_wait(reader, &1).unwrap();
+    let run = vm.run(|_| async move { sending.wait() });
+    assert_eq!(run.wait().unwrap(), Err(SendWaitError::OnSchedulerThread));
+    vm.shutdown(LIMIT).wait();
+
+    let mut simulation = otp_vm::simulation::Simulation::new(7).unwrap();
+    let vm = Vm::builder().simulate(&simulation).build().unwrap();
+    let reader = vm
+        .spawn_opt(
+            SpawnOptions::new().mailbox_limit(MailboxLimit::reject(1)),
+            idle,
+        )
+        .unwrap();
+    for number in 0..20 {
+        let sending = vm.send_wait(reader, &number).unwrap();
+        simulation.block_on(sending).unwrap();
+    }
+    let sending = vm.send_wait(reader, &1).unwrap();
+    assert_eq!(sending.wait(), Err(SendWaitError::Simulated));
+}
+
+/// Counts its drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("a destructor of a message that was dropped");
+    }
+}
+
+/// The messages' destructors run once each, and their panics are nobody's end.
+#[test]
+fn destructors_of_what_is_dropped_run_once_and_end_nobody() {
+    for limit in [
+        MailboxLimit::reject(2),
+        MailboxLimit::drop_newest(2),
+        MailboxLimit::drop_oldest(2),
+    ] {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&drops);
+        bounded(1, move |cx| async move {
+            let full = spawn_limited(&cx, limit, asleep);
+            for _ in 0..10 {
+                let message = Native::new(Counted(Arc::clone(&counted)));
+                drop(cx.send(full, &message));
+            }
+            assert_eq!(counted.load(Ordering::SeqCst), 8);
+            assert_eq!(len(&cx, full), 2);
+        });
+        assert_eq!(drops.load(Ordering::SeqCst), 10);
+    }
+}
+
+/// Real threads: ten processes flood one that is slow, and its memory stays small.
+#[test]
+fn on_threads_a_flood_of_large_messages_keeps_the_mailbox_small() {
+    const LARGE: usize = 1000;
+    for limit in [
+        MailboxLimit::reject(20),
+        MailboxLimit::drop_newest(20),
+        MailboxLimit::drop_oldest(20),
+    ] {
+        bounded(2, move |mut cx| async move {
+            let slow = spawn_limited(&cx, limit, |mut cx| async move {
+                while cx
+                    .receive_timeout(Duration::from_millis(200))
+                    .await
+                    .is_some()
+                {
+                    cx.tick(2000).await;
+                }
+                cx.send(cx.parent(), "idle").unwrap();
+            });
+            for _ in 0..10 {
+                cx.spawn_link(move |cx| async move {
+                    for _ in 0..200 {
+                        drop(cx.send(slow, &vec![7_u64; LARGE]));
+                        cx.tick(100).await;
+                    }
+                })
+                .unwrap();
+            }
+            let mut most = 0;
+            while len(&cx, cx.pid()) == 0 {
+                if let Some(info) = cx.process_info(slow) {
+                    assert!(info.message_queue_len <= 20, "{info:?}");
+                    most = most.max(info.mailbox_bytes);
+                }
+                cx.sleep(Duration::from_micros(200)).await;
+            }
+            assert_eq!(expect::<String>(&mut cx).await, "idle");
+            assert!(most <= 20 * LARGE * 40, "{most} bytes");
+        });
+    }
+}
