@@ -219,7 +219,7 @@ impl Context {
         };
         // Once, or the compiler would not put the encoder in here.
         let parcel = address.message(self.pid, message)?;
-        drop(self.post(address.pid, Some(to), parcel));
+        drop(self.post(address.pid, Some(&to), parcel));
         error.map_or(Ok(()), Err)
     }
 
@@ -240,14 +240,14 @@ impl Context {
         };
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = address.envelope(self.pid);
-        drop(self.post(address.pid, Some(to), parcel));
+        drop(self.post(address.pid, Some(&to), parcel));
         Ok(())
     }
 
     /// Delivers a parcel and charges for it; gives it back when nobody is there. `named` is what it was sent to, if it
     /// was not the pid.
     #[inline]
-    fn post(&self, to: Pid, named: Option<Destination>, parcel: Parcel) -> Result<(), Parcel> {
+    fn post(&self, to: Pid, named: Option<&Destination>, parcel: Parcel) -> Result<(), Parcel> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
         if self.process().attention().has(Attention::WATCHED) {
             return self.post_watched(to, named, parcel);
@@ -260,7 +260,7 @@ impl Context {
     fn post_watched(
         &self,
         to: Pid,
-        named: Option<Destination>,
+        named: Option<&Destination>,
         parcel: Parcel,
     ) -> Result<(), Parcel> {
         if self.discards() {
@@ -272,8 +272,7 @@ impl Context {
             Kind::Message | Kind::Alias | Kind::Call | Kind::Reply
         );
         if is_message {
-            let named = named.unwrap_or(Destination::Pid(to));
-            self.trace_send(&named, parcel.root());
+            self.trace_send(named.unwrap_or(&Destination::Pid(to)), parcel.root());
         }
         self.core().deliver(to, parcel)
     }
