@@ -223,7 +223,7 @@ impl Context {
         };
         // Once, or the compiler would not put the encoder in here.
         let parcel = self.core().sized(address.message(self.pid, message)?)?;
-        let sent = sent(self.post(address.pid, Some(to), parcel));
+        let sent = sent(self.post(address.pid, Some(&to), parcel));
         error.map_or(sent, Err)
     }
 
@@ -245,12 +245,17 @@ impl Context {
         };
         let mut parcel = message.into_parcel();
         *parcel.header_mut() = address.envelope(self.pid);
-        sent(self.post(address.pid, Some(to), parcel))
+        sent(self.post(address.pid, Some(&to), parcel))
     }
 
     /// Delivers a parcel and charges for it. `named` is what it was sent to, if it was not the pid.
     #[inline]
-    fn post(&self, to: Pid, named: Option<Destination>, parcel: Parcel) -> Result<(), Undelivered> {
+    fn post(
+        &self,
+        to: Pid,
+        named: Option<&Destination>,
+        parcel: Parcel,
+    ) -> Result<(), Undelivered> {
         otp_scheduler::tick(1 + (parcel.bytes() / SEND_BYTES_PER_REDUCTION) as u32);
         if self.process().attention().has(Attention::WATCHED) {
             return self.post_watched(to, named, parcel);
@@ -263,7 +268,7 @@ impl Context {
     fn post_watched(
         &self,
         to: Pid,
-        named: Option<Destination>,
+        named: Option<&Destination>,
         parcel: Parcel,
     ) -> Result<(), Undelivered> {
         if self.discards() {
@@ -275,8 +280,7 @@ impl Context {
             Kind::Message | Kind::Alias | Kind::Call | Kind::Reply
         );
         if is_message {
-            let named = named.unwrap_or(Destination::Pid(to));
-            self.trace_send(&named, parcel.root());
+            self.trace_send(named.unwrap_or(&Destination::Pid(to)), parcel.root());
         }
         self.core().send(to, parcel)
     }

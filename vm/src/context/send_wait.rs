@@ -62,7 +62,7 @@ impl Context {
         let parcel = core.sized(to.message(self.pid, message)?)?;
         let is_limited = core.with_process(to.pid, |process| process.has_limited_mailbox());
         if is_limited != Some(true) {
-            return sent(self.post(to.pid, Some(named), parcel));
+            return sent(self.post(to.pid, Some(&named), parcel));
         }
         if to.pid == self.pid {
             return self.send_to_itself(parcel);

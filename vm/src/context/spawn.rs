@@ -361,8 +361,10 @@ fn spawn_body(
             start.marks = trace::spawns(core, &mut state, parent, pid, &start);
         }
     }
-    core.traces.of_new(core, &mut start.marks);
-    if !start.marks.is_empty() {
+    if core.traces.has_new() {
+        start.marks = core.traces.of_new(core, start.marks.take());
+    }
+    if start.marks.is_some() {
         trace::spawned(core, pid, &start);
     }
     // Before anything that the new process may send.

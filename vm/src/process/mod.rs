@@ -432,8 +432,8 @@ impl Process {
         if native.is_some() {
             state.rare().is_native = true;
         }
-        if !start.marks.is_empty() {
-            state.rare().marks = start.marks;
+        if let Some(marks) = start.marks {
+            state.rare().marks = marks.into_vec();
             self.note(Attention::TRACED);
         }
         if start.link {
@@ -550,7 +550,7 @@ pub(crate) struct Start {
     pub(crate) memory: Option<Box<Memory>>,
     pub(crate) group_leader: Option<Pid>,
     /// Who traces it from its beginning.
-    pub(crate) marks: Vec<Mark>,
+    pub(crate) marks: Option<Box<[Mark]>>,
 }
 
 impl Default for Start {
@@ -570,7 +570,7 @@ impl Default for Start {
             memory_options: None,
             memory: None,
             group_leader: None,
-            marks: Vec::new(),
+            marks: None,
         }
     }
 }

@@ -112,10 +112,16 @@ impl State {
 
 impl Extras {
     /// The message of a monitor, as it was asked for.
+    #[inline]
     pub(super) fn retell(self, parcel: Parcel) -> Parcel {
-        if self.object.is_none() && self.tag.is_none() {
-            return parcel;
+        match self.object.is_none() && self.tag.is_none() {
+            true => parcel,
+            false => self.tell_otherwise(parcel),
         }
+    }
+
+    #[cold]
+    fn tell_otherwise(self, parcel: Parcel) -> Parcel {
         let Envelope {
             from, reference, ..
         } = *parcel.header();

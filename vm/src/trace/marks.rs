@@ -10,7 +10,7 @@ use otp_heap::{Pid, Term};
 use super::event::Event;
 use super::flags::TraceFlags;
 use super::stream::Stream;
-use super::{SessionId, TraceError};
+use super::{SessionId, TraceError, boxed};
 use crate::core::Core;
 use crate::destination::Destination;
 use crate::envelope::Parcel;
@@ -218,15 +218,13 @@ pub(crate) fn spawns(
     maker: Pid,
     child: Pid,
     start: &Start,
-) -> Vec<Mark> {
+) -> Option<Box<[Mark]>> {
     let initial_call = start.initial_call.unwrap_or(|| "");
     state.trace(core, maker, Event::Spawn(child, initial_call));
     if start.link {
         state.trace(core, maker, Event::Link(child));
     }
-    let Some(rare) = &mut state.rare else {
-        return Vec::new();
-    };
+    let rare = state.rare.as_mut()?;
     let inherited = rare.marks.iter_mut().filter_map(|mark| {
         let before = mark.flags;
         let mut handed_on = false;
@@ -246,7 +244,7 @@ pub(crate) fn spawns(
         }
         (handed_on && mark.stream.stopped().is_none()).then(|| mark.clone())
     });
-    inherited.collect()
+    boxed(inherited.collect())
 }
 
 /// Tells that a process was made that is traced from its beginning.
@@ -254,9 +252,10 @@ pub(crate) fn spawns(
 pub(crate) fn spawned(core: &Core, pid: Pid, start: &Start) {
     let initial_call = start.initial_call.unwrap_or(|| "");
     let spawned = Event::Spawned(start.parent, initial_call);
-    tell(&start.marks, core, pid, spawned);
+    let marks = start.marks.as_deref().unwrap_or_default();
+    tell(marks, core, pid, spawned);
     if start.link {
-        tell(&start.marks, core, pid, Event::GettingLinked(start.parent));
+        tell(marks, core, pid, Event::GettingLinked(start.parent));
     }
 }
 

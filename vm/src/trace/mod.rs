@@ -134,16 +134,20 @@ impl Traces {
         }
     }
 
-    /// Adds what each new process begins with to what this one inherits, which counts before it.
+    /// Whether new processes are traced.
     #[inline]
-    pub(crate) fn of_new(&self, core: &Core, marks: &mut Vec<Mark>) {
-        if self.has_new.load(Ordering::Acquire) {
-            self.add_new(core, marks);
-        }
+    pub(crate) fn has_new(&self) -> bool {
+        self.has_new.load(Ordering::Acquire)
     }
 
+    /// Adds what each new process begins with to what this one inherits, which counts before it.
     #[cold]
-    fn add_new(&self, core: &Core, marks: &mut Vec<Mark>) {
+    pub(crate) fn of_new(
+        &self,
+        core: &Core,
+        inherited: Option<Box<[Mark]>>,
+    ) -> Option<Box<[Mark]>> {
+        let mut marks = inherited.map_or_else(Vec::new, <[Mark]>::into_vec);
         let mut new = self.new.lock().clone();
         new.retain(|mark| mark.stream.is_live(core));
         for mark in new {
@@ -152,6 +156,7 @@ impl Traces {
                 None => marks.push(mark),
             }
         }
+        boxed(marks)
     }
 
     fn change_new(&self, change: impl FnOnce(&mut Vec<Mark>)) {
@@ -247,6 +252,11 @@ impl Traces {
             marks::unmark(core, pid, session, TraceFlags::ALL);
         }
     }
+}
+
+/// None of none, which is nearly always: a new process pays for nothing else.
+fn boxed(marks: Vec<Mark>) -> Option<Box<[Mark]>> {
+    (!marks.is_empty()).then(|| marks.into_boxed_slice())
 }
 
 /// Who a [`TraceSession`] tells.

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use otp_vm::{
-    Atom, Context, ExitReason, Message, Pid, Status, SuspendError, SuspendOptions, Timeout, Vm,
+    Atom, Context, ExitReason, Message, Pid, Status, SuspendError, SuspendOptions, Timeout,
+    TraceFlags, Vm,
 };
 
-use crate::stage::{down, next, nothing, settle, simulate, worker};
+use crate::stage::{Do, down, next, nothing, settle, simulate, tell, worker};
 
 const PLAIN: fn() -> SuspendOptions = SuspendOptions::new;
 
@@ -323,5 +324,36 @@ fn a_tag_is_answered_in_any_case() {
         assert_eq!(next(&mut cx).await, "{<<\"second\">>,badarg}");
         assert_eq!(counts_of(&cx, pid), (0, 0));
         nothing(&mut cx).await;
+    });
+}
+
+/// Its slices take in signals and messages, and are told as any.
+#[test]
+fn slices_of_a_suspended_process_begin_and_end() {
+    simulate(|mut cx| async move {
+        let pid = cx.spawn(worker).unwrap();
+        settle(&mut cx, pid).await;
+        assert_eq!(cx.suspend_process(pid, PLAIN()).await, Ok(true));
+        let flags = TraceFlags::RUNNING | TraceFlags::RECEIVE;
+        cx.trace(pid, flags).unwrap();
+        for round in 0..2 {
+            match round {
+                0 => tell(&cx, pid, Do::Note(1)),
+                _ => cx.resume_process(pid).unwrap(),
+            }
+            let mut told = Vec::new();
+            while let Some(event) = cx.receive_timeout(Duration::from_millis(100)).await {
+                let event = event.to_string();
+                told.push(event.split(',').nth(2).unwrap().to_owned());
+            }
+            let running: Vec<_> = told.iter().filter(|what| *what != "'receive'").collect();
+            assert!(!running.is_empty() && running.len() % 2 == 0, "{told:?}");
+            for (n, what) in running.into_iter().enumerate() {
+                assert_eq!(what, if n % 2 == 0 { "in" } else { "out" }, "{told:?}");
+            }
+            let received = told.iter().filter(|what| *what == "'receive'").count();
+            assert_eq!(received, 1 - round, "{told:?}");
+            assert_eq!(status(&cx, pid) == Status::Suspended, round == 0);
+        }
     });
 }
