@@ -57,8 +57,8 @@ pub fn shared_binary_bytes() -> usize {
 }
 
 unsafe extern "C" {
-    /// Of mimalloc, which this crate links: it writes where it is given room. The sixth is what we want, the rest may be
-    /// null.
+    /// Of mimalloc, which this crate links: it writes where it is given room. The sixth is what we want, the rest may
+    /// be null.
     fn mi_process_info(
         elapsed_ms: *mut usize,
         user_ms: *mut usize,

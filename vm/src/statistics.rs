@@ -188,8 +188,8 @@ named_items! {
 }
 
 impl Statistics {
-    /// One item, as `statistics/1` gives it. Those that OTP gives since the last call are given since `last`, an earlier
-    /// reading of the caller's; since the VM was built without one.
+    /// One item, as `statistics/1` gives it. Those that OTP gives since the last call are given since `last`, an
+    /// earlier reading of the caller's; since the VM was built without one.
     ///
     /// ```
     /// # use otp_vm::{StatisticsItem, Vm};
