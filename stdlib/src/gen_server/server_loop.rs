@@ -54,7 +54,7 @@ type Handling<'a, S> = Pin<Box<dyn Future<Output = Handled<S>> + Send + 'a>>;
 
 /// The body of a server's process, and of one that wakes from hibernation.
 pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> ExitReason {
-    let (mut server, mut next) = match begin(&mut cx, *seed).await {
+    let (mut server, mut next) = match begin(&mut cx, seed).await {
         Ok(begun) => begun,
         Err(reason) => return reason,
     };
@@ -92,8 +92,12 @@ async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
     }
 }
 
-fn begin<S: GenServer>(cx: &mut Context, seed: Seed<S>) -> Beginning<'_, S> {
-    match seed {
+#[expect(
+    clippy::boxed_local,
+    reason = "the box goes when it is empty, not with the server"
+)]
+fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S> {
+    match *seed {
         Seed::New(new) => Box::pin(initialise(cx, new)),
         // The message that woke it is there.
         Seed::Awake(server) => Box::pin(async { Ok((server, Action::Wait)) }),
