@@ -8,11 +8,11 @@ use crate::vm::VmBuilder;
 
 /// How many messages may wait for a process, and what happens to one more.
 ///
-/// What counts are the messages that were sent to the process and that it has not received. The limit is about what the
-/// program sends: messages, casts, requests of calls, through aliases and from timers as well. Signals never wait behind
-/// it, and are never refused or dropped: exits, links, monitors, and what becomes of them in a mailbox (`'EXIT'`,
-/// `'DOWN'`), replies to calls, tables handed over, answers of the VM's own. These count, so a mailbox may hold more
-/// than its limit.
+/// What counts are the messages that were sent to the process and that it has not received. The limit is about what
+/// the program sends: messages, casts, requests of calls, through aliases and from timers as well. Signals never wait
+/// behind it, and are never refused or dropped: exits, links, monitors, and what becomes of them in a mailbox
+/// (`'EXIT'`, `'DOWN'`), replies to calls, tables handed over, answers of the VM's own. These count, but for replies to
+/// calls, which lie elsewhere; so a mailbox may hold more than its limit.
 ///
 /// The length is exact, but for sends that are under way while the limit is set: of these each thread may add one.
 ///
@@ -68,8 +68,8 @@ pub enum WhenFull {
     Kill,
 }
 
-/// Messages that [`WhenFull::DropOldest`] looks at, for one that may be dropped: each send to a full mailbox may look at
-/// as many, under the receiver's lock. Chosen by feel.
+/// Messages that [`WhenFull::DropOldest`] looks at, for one that may be dropped: each send to a full mailbox may look
+/// at as many, under the receiver's lock. Chosen by feel.
 pub const OLDEST_LOOKS: usize = 64;
 
 impl MailboxLimit {
@@ -109,8 +109,8 @@ impl MailboxLimit {
 /// A mailbox holds as many messages as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the receiver's mailbox is full: its limit is {max_len} messages; send less, wait for room with `send_wait`, or give \
-     the process a higher limit"
+    "the receiver's mailbox is full: its limit is {max_len} messages; send less, wait for room with `send_wait`, or \
+     give the process a higher limit"
 )]
 #[non_exhaustive]
 pub struct MailboxFull {

@@ -6,8 +6,8 @@ use crate::core::Core;
 use crate::envelope::Parcel;
 use crate::vm::VmBuilder;
 
-/// The largest message, in bytes, unless set: 1 GiB. OTP has no limit; but a message of that size takes a second to make
-/// and as much memory again at its receiver, so who sends one has most likely made a mistake.
+/// The largest message, in bytes, unless set: 1 GiB. OTP has no limit; but a message of that size takes a second to
+/// make and to decode, and as much memory again, so who sends one has most likely made a mistake.
 pub const DEFAULT_MAX_MESSAGE_SIZE_BYTES: usize = 1 << 30;
 
 /// The least that can be set: so a send looks at the limit only where a message is larger than this.
@@ -16,8 +16,8 @@ pub const LEAST_MAX_MESSAGE_SIZE_BYTES: usize = 4 << 10;
 /// A message is larger than the VM was built for. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the message has {bytes} bytes, and the limit is {max_bytes}: send it in parts, or as a binary, which is shared, or \
-     build the VM with `max_message_size` higher"
+    "the message has {bytes} bytes, and the limit is {max_bytes}: send it in parts, or as a binary, which is shared, \
+     or build the VM with `max_message_size` higher"
 )]
 #[non_exhaustive]
 pub struct MessageTooLarge {

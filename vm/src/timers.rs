@@ -213,8 +213,8 @@ impl Fire for FireTimer {
 }
 
 impl Core {
-    /// Delivers what a timer sends. What a mailbox's limit drops goes to a task: its destructor may be the program's code,
-    /// from which nobody could take this thread's scheduler.
+    /// Delivers what a timer sends. What a mailbox's limit drops goes to a task: its destructor may be the program's
+    /// code, from which nobody could take this thread's scheduler.
     pub(crate) fn send_from_timer(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_limited = parcel.header().kind.is_limited()
             && self.with_process(to, Process::has_limited_mailbox) == Some(true);

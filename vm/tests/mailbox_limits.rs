@@ -8,14 +8,19 @@ mod seeds;
 mod virtual_time;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otp_vm::simulation::Simulation;
 use otp_vm::{
     CallError, Context, ExitReason, MailboxLimit, Message, MessageKind, Native, Pid, SendError,
     SendWaitError, SpawnOptions, Timeout, Vm, WhenFull, random, timeout,
 };
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 use common::{LIMIT, bounded, down, exit, expect, idle};
 use seeds::seeds;
@@ -310,6 +315,74 @@ fn a_full_mailbox_is_told_of_once_until_it_is_half_empty() {
     );
 }
 
+/// Keeps the events about mailboxes, as text.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Events {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "otp_vm::mailbox_limit"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{field}={value:?} "));
+    }
+}
+
+/// A simulation runs on this thread, and so under its subscriber.
+#[test]
+fn the_event_names_the_process_its_limit_and_what_to_do() {
+    let events = Events::default();
+    tracing::subscriber::with_default(events.clone(), || {
+        let mut simulation = Simulation::new(1).unwrap();
+        let vm = Vm::builder().simulate(&simulation).build().unwrap();
+        let run = vm.run(|cx| async move {
+            cx.register("flooded", cx.pid()).unwrap();
+            cx.set_mailbox_limit(MailboxLimit::drop_newest(2));
+            for number in 0..9 {
+                cx.send(cx.pid(), &number).unwrap();
+            }
+        });
+        simulation.block_on(run).unwrap().unwrap();
+    });
+    let events = events.0.lock().unwrap();
+    let [event] = &events[..] else {
+        panic!("one for all nine: {events:?}");
+    };
+    for part in [
+        "pid=<",
+        "registered_name=\"flooded\"",
+        "max_len=2 ",
+        "when_full=DropNewest",
+        "message_queue_len=2 ",
+        "let others send less",
+    ] {
+        assert!(event.contains(part), "{part} in {event}");
+    }
+}
+
 #[test]
 fn the_limit_is_the_vms_unless_it_is_set_and_can_be_changed() {
     simulated_with(
@@ -418,6 +491,17 @@ fn a_call_that_is_refused_or_dropped_fails_at_once() {
             assert_eq!(reason.to_string(), "{mailbox_limit,1}");
         });
     }
+    // Its end is the answer.
+    seeds(0..5, |mut cx| async move {
+        let options = SpawnOptions::new().mailbox_limit(MailboxLimit::kill(1));
+        let server = cx.spawn_opt(options, asleep).unwrap().pid;
+        cx.send(server, &1).unwrap();
+        let killed = cx.call::<_, u64>(server, &2, Timeout::Infinity).await;
+        let Err(CallError::Exit(reason)) = killed else {
+            panic!("{killed:?}");
+        };
+        assert_eq!(reason.to_string(), "{mailbox_limit,1}");
+    });
     // Taken in first, and dropped later.
     seeds(0..10, |mut cx| async move {
         let server = spawn_limited(&cx, MailboxLimit::drop_oldest(1), asleep);
@@ -696,7 +780,7 @@ fn the_host_waits_for_room_on_threads_and_in_simulations() {
     assert_eq!(run.wait().unwrap(), Err(SendWaitError::OnSchedulerThread));
     vm.shutdown(LIMIT).wait();
 
-    let mut simulation = otp_vm::simulation::Simulation::new(7).unwrap();
+    let mut simulation = Simulation::new(7).unwrap();
     let vm = Vm::builder().simulate(&simulation).build().unwrap();
     let reader = vm
         .spawn_opt(

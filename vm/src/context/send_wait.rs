@@ -23,8 +23,9 @@ use crate::vm::Vm;
 use crate::mailbox_limit::MailboxLimit;
 
 impl Context {
-    /// As [`Context::send`], but where the receiver's mailbox is full by its [`MailboxLimit`], whatever that says of one
-    /// message more, this waits until there is room or the receiver is gone. Senders that wait get in by turns.
+    /// As [`Context::send`], but where the receiver's mailbox is full by its [`MailboxLimit`], whatever that says of
+    /// one message more, this waits until there is room or the receiver is gone. (With
+    /// [`WhenFull::Tell`](crate::WhenFull) there always is.) Senders that wait get in by turns.
     ///
     /// A name or an alias is resolved once, when it begins. Dropping the future before it is ready sends nothing, and
     /// leaves the turn to the next.
@@ -117,8 +118,8 @@ impl NativeContext {
 }
 
 impl Vm {
-    /// As [`Vm::send`], but where the receiver's mailbox is full by its [`MailboxLimit`] the sender waits until there is
-    /// room, or the receiver is gone: by `.await` on any runtime, by [`SendWait::wait`] on a thread. See
+    /// As [`Vm::send`], but where the receiver's mailbox is full by its [`MailboxLimit`] the sender waits until there
+    /// is room, or the receiver is gone: by `.await` on any runtime, by [`SendWait::wait`] on a thread. See
     /// [`Context::send_wait`].
     ///
     /// ```

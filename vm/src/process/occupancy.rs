@@ -3,15 +3,16 @@
 //! # Protocol
 //! 1. A mailbox with a limit is marked (`Process::limited`), next to what each sender reads anyway. Senders of messages
 //!    then take the receiver's lock and have it take in what waits, as `process_info` does: so the length is known, and
-//!    nothing is counted where there is no limit. What is admitted goes through the mailbox like any other parcel, still
-//!    under the lock, so that the order of a sender's signals and messages is that of their sending.
+//!    nothing is counted where there is no limit. What is admitted goes through the mailbox like any other parcel,
+//!    still under the lock, so that the order of a sender's signals and messages is that of their sending.
 //! 2. A sender that waits for room leaves its waker under a *ticket*. When messages leave ([`Attention::COUNTED`]), the
 //!    oldest tickets are *granted* the room: it is kept for them, whoever else sends meanwhile, until they send or are
 //!    given up, which passes the room on. So they get in by turns.
 //! 3. A ticket that is neither waiting nor granted is void: the limit was changed, or the slot has another process. Its
 //!    sender looks again.
-//! 4. For the system's monitor, each process is marked ([`Attention::LENGTHY`]) while it wants to know of long mailboxes.
-//!    A process compares its length when it takes messages in, and, while it is known to be long, when some leave.
+//! 4. For the system's monitor, each process is marked ([`Attention::LENGTHY`]) while it wants to know of long
+//!    mailboxes. A process compares its length when it takes messages in, and, while it is known to be long, when some
+//!    leave.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -273,6 +274,10 @@ impl Process {
             }
             WhenFull::Kill => {
                 self.doom(state, full.reason());
+                if is_call {
+                    // The end answers it, with its reason.
+                    return self.put(pid, parcel);
+                }
             }
             WhenFull::DropOldest => {
                 let is_limited = |parcel: &Parcel| parcel.header().kind.is_limited();

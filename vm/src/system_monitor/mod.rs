@@ -97,9 +97,9 @@ impl SystemMonitorOptions {
 
     /// `{long_message_queue, {Disable, Enable}}`.
     ///
-    /// A process's mailbox is looked at when it takes messages in: when it receives, waits for a reply, has signals, or
-    /// is looked at with [`Vm::process_info`]; with each message, if it has a [`MailboxLimit`](crate::MailboxLimit); and
-    /// each second, so that one that does nothing of these is found as well. (Less often where there are so many
+    /// A process's mailbox is looked at when it takes messages in: when it receives, waits for a reply, has signals,
+    /// or is looked at with [`Vm::process_info`]; with each message, if it has a [`MailboxLimit`](crate::MailboxLimit);
+    /// and each second, so that one that does nothing of these is found as well. (Less often where there are so many
     /// processes that the looks would take more than a hundredth of a scheduler's time.)
     pub fn long_message_queue(mut self, disable: usize, enable: usize) -> Self {
         self.long_message_queue = Some(QueueMarks { disable, enable });
@@ -309,9 +309,9 @@ impl SystemMonitor {
         }
     }
 
-    /// A handler. A plain task of the VM's calls it, one event at a time, with nothing held: it may send, log, block and
-    /// take its time, and is then treated as any code that does; its own slices are not told of. A panic of it is logged,
-    /// and ends nobody. It should hold no [`Vm`], which would keep that up.
+    /// A handler. A plain task of the VM's calls it, one event at a time, with nothing held: it may send, log, block
+    /// and take its time, and is then treated as any code that does; its own slices are not told of. A panic of it is
+    /// logged, and ends nobody. It should hold no [`Vm`], which would keep that up.
     pub fn handler(
         options: SystemMonitorOptions,
         handler: impl Fn(SystemEvent) + Send + Sync + 'static,
@@ -407,13 +407,13 @@ impl Vm {
         self.core().system_monitor.setting.lock().clone()
     }
 
-    /// Sets the system's monitor, in place of the one before, which this gives; `None`, or options that ask for nothing:
-    /// there is none from then on. `erlang:system_monitor/2`.
+    /// Sets the system's monitor, in place of the one before, which this gives; `None`, or options that ask for
+    /// nothing: there is none from then on. `erlang:system_monitor/2`.
     ///
     /// What it is told, it is told soon after. Events that it is too slow for are lost, and counted
     /// ([`SystemInfo::system_monitor_events_lost`](crate::SystemInfo)): those that find
-    /// [`VmBuilder::system_monitor_queue`] of them waiting, and, for a process, [`MAX_WAITING_SYSTEM_EVENTS`] messages in
-    /// its mailbox.
+    /// [`VmBuilder::system_monitor_queue`] of them waiting, and, for a process, [`MAX_WAITING_SYSTEM_EVENTS`] messages
+    /// in its mailbox.
     ///
     /// Asking for long message queues looks at each process once.
     ///

@@ -6,8 +6,8 @@
 //! 2. Events go into one queue with a limit; further ones are counted, and lost. So they may be told of from anywhere:
 //!    a scheduler thread, a process's slice, the middle of a collection.
 //! 3. A plain task, which is there while events wait, takes them out: it calls the handler, or sends to the process,
-//!    unless [`MAX_WAITING_SYSTEM_EVENTS`] messages wait there. So a monitor that is slow or dead holds nobody up, and a
-//!    flood of events is never larger than the queue and that mailbox.
+//!    unless [`MAX_WAITING_SYSTEM_EVENTS`] messages wait there. So a monitor that is slow or dead holds nobody up, and
+//!    a flood of events is never larger than the queue and that mailbox.
 //! 4. A process that is the monitor is marked (`Rare::is_system_monitor`), and its end takes the setting away before
 //!    anybody is told of it.
 //! 5. While it wants to know of long mailboxes, another task has those looked at whose processes leave them alone.
