@@ -81,9 +81,10 @@ fn a_handler_that_does_not_return_holds_nobody_up_and_what_it_misses_is_counted(
     run.wait().expect("nobody is held up");
     let lost = vm.system_info().system_monitor_events_lost;
     assert!(lost >= 50, "{lost}");
-    // Those that waited: four. It panicked meanwhile, and is called for the next ones all the same.
+    // Those that waited: four at some time, of which the first may have been one. It panicked meanwhile, and is called
+    // for the next ones all the same.
     drop(release);
-    for _ in 0..4 {
+    for _ in 0..3 {
         told.recv_timeout(LIMIT).expect("it is called again");
     }
     // Without its handler, this is the last one's drop.
