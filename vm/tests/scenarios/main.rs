@@ -35,6 +35,10 @@ const RUNS: usize = 60;
 const SCRIPTED_RUNS: usize = 20_000;
 const MORE_RUNS: usize = 2_000;
 
+/// So much of what is seen on Erlang comes up here at least: it is 99 of a hundred. The model must allow the others,
+/// but a simulation that left out orders would show nowhere else.
+const FOUND_PERCENT: usize = 97;
+
 /// Runs one scenario, by its seed, and prints what was seen.
 const ONE: &str = "OTP_VM_SCENARIO";
 
@@ -254,7 +258,11 @@ fn what_erlang_does_is_done_here_and_what_is_done_here_is_allowed() {
     let seeds: Vec<u64> = one.map_or((0..SCENARIOS).collect(), |seed| vec![seed]);
     let scenarios: Vec<Scenario> = seeds.iter().map(|&seed| Scenario::new(seed)).collect();
     let on_erlang = erlang::run(&scenarios, RUNS_ON_ERLANG);
-    compare_all(&seeds, &scenarios, &on_erlang.unwrap_or_default());
+    let counts = compare_all(&seeds, &scenarios, &on_erlang.unwrap_or_default());
+    assert!(
+        one.is_some() || counts.both * 100 >= counts.on_erlang * FOUND_PERCENT,
+        "most of what is seen on Erlang does not need two processes at once: {counts}"
+    );
 }
 
 /// So that the comparison can fail.
