@@ -216,6 +216,20 @@ fn a_link_to_the_dead_is_noproc() {
 }
 
 #[test]
+fn that_nobody_is_there_to_link_is_not_taken_back_by_unlink() {
+    run(|mut cx| async move {
+        let (dead, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+        down(&mut cx, monitor).await;
+        cx.trap_exit(true);
+        for _ in 0..2 {
+            cx.link(dead);
+            cx.unlink(dead);
+            assert_eq!(exit(&mut cx, dead).await, ExitReason::noproc());
+        }
+    });
+}
+
+#[test]
 fn an_unlinked_process_sends_no_exit() {
     run(|mut cx| async move {
         let (other, monitor) = cx.spawn_monitor(idle).unwrap();
@@ -235,6 +249,21 @@ fn a_monitor_of_nobody_is_noproc() {
         down(&mut cx, monitor).await;
         for monitor in [cx.monitor(dead), cx.monitor("nobody has this name")] {
             assert_eq!(down(&mut cx, monitor).await, ExitReason::noproc());
+        }
+    });
+}
+
+/// The exit signal comes first, and who got it is gone.
+#[test]
+fn a_monitor_behind_an_exit_signal_is_noproc() {
+    run(|mut cx| async move {
+        for _ in 0..200 {
+            let pid = cx.spawn(idle).unwrap();
+            let before = cx.monitor(pid);
+            cx.exit_process(pid, "gone");
+            let behind = cx.monitor(pid);
+            assert_eq!(down(&mut cx, behind).await, ExitReason::noproc());
+            assert_eq!(down(&mut cx, before).await, ExitReason::from("gone"));
         }
     });
 }

@@ -10,8 +10,8 @@ use crate::trace::Event;
 impl Context {
     /// Links the process with `pid`: when one ends, the other gets an exit signal. `link/1`.
     ///
-    /// If `pid` is not alive, this process gets the exit signal `noproc`. There is one link at most between two
-    /// processes, and none of a process with itself.
+    /// If `pid` is not alive, this process gets the exit signal `noproc`, which [`Context::unlink`] does not take back:
+    /// there was no link. There is one link at most between two processes, and none of a process with itself.
     pub fn link(&self, pid: Pid) {
         let Some(mut state) = self.state() else {
             return;
@@ -23,7 +23,11 @@ impl Context {
         drop(state);
         let link = envelope::signal(Kind::Link, self.pid, NO_REF);
         if self.core().deliver(pid, link).is_err() {
-            self.signal_self(envelope::exit(Kind::LinkExit, pid, &ExitReason::noproc()));
+            // No link is made, and so no exit signal of a link is sent: `unlink` does not take the news back.
+            if let Some(mut state) = self.state() {
+                state.links.remove(&pid);
+            }
+            self.signal_self(envelope::exit(Kind::Exit, pid, &ExitReason::noproc()));
         }
     }
 

@@ -287,7 +287,12 @@ impl Process {
                 return Some(parcel);
             }
             Kind::Monitor => {
-                state.monitored_by.insert(reference, from);
+                if state.exit.is_some() {
+                    let noproc = envelope::down(self.pid()?, reference, &ExitReason::noproc());
+                    self.core().signal(from, noproc);
+                } else {
+                    state.monitored_by.insert(reference, from);
+                }
                 return Some(parcel);
             }
             Kind::Demonitor => {

@@ -227,8 +227,13 @@ impl Process {
 
     /// Step 6, and the answers of step 5.
     fn tell(&self, core: &Core, pid: Pid, state: &mut State, mut late: Queue, reason: &ExitReason) {
-        // What came too late to be taken in. Whoever monitored or called while the process still
-        // stood learns why it ended.
+        // What came too late to be taken in. Whoever monitored or called while the process still stood learns why it
+        // ended. If a signal ended it, that came before the monitor, and nobody was there any more.
+        let noproc = ExitReason::noproc();
+        let why_monitored = match self.attention().has(Attention::DOOMED) {
+            true => &noproc,
+            false => reason,
+        };
         while let Some(parcel) = late.pop_front() {
             let envelope = parcel.header();
             let (from, reference) = (envelope.from, envelope.reference);
@@ -239,11 +244,12 @@ impl Process {
                     state.links.remove(&from);
                     acknowledge_unlink(core, pid, from, reference);
                 }
-                Kind::Call | Kind::Monitor | Kind::AliveRequest => {
+                Kind::Monitor => core.signal(from, envelope::down(pid, reference, why_monitored)),
+                Kind::Call | Kind::AliveRequest => {
                     core.signal(from, envelope::down(pid, reference, reason));
                 }
                 Kind::Suspend | Kind::Collect => {
-                    core.signal(from, envelope::down(pid, reference, &ExitReason::noproc()));
+                    core.signal(from, envelope::down(pid, reference, &noproc));
                 }
                 _ => {}
             }
