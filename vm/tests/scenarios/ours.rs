@@ -180,6 +180,7 @@ impl Run {
                     let name = NAMED.iter().position(|&known| *name.as_str() == *known);
                     Object::Name(name.expect("one of the names") as Name)
                 }
+                Monitored::TimeOffset => unreachable!("no scenario monitors it"),
             };
             return Event::Down(book.marks[&down.reference], object, known(&down.reason));
         }
