@@ -68,6 +68,12 @@ impl Inbox {
         self.messages.is_empty()
     }
 
+    /// Neither messages nor places.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.messages.is_empty() && self.marks.is_none()
+    }
+
     #[inline]
     pub(crate) fn append(&mut self, arrived: Queue) {
         self.messages.append(arrived);

@@ -104,6 +104,25 @@ impl Mailbox {
         (queue, Care::of_pointer(chain))
     }
 
+    /// Takes the one message that is there, if it is one alone and no signal. Only the owner may call it.
+    #[inline]
+    pub(crate) fn take_lone(&self) -> Option<Parcel> {
+        let head = self.head.load(Ordering::Acquire);
+        let node = Care::strip(head);
+        if node.is_null() || head == CLOSED || !Care::of_pointer(head).is_plain() {
+            return None;
+        }
+        // SAFETY: only the owner takes nodes out, so this one stays; its `next` is written no more.
+        if !unsafe { (*node).next }.is_null() {
+            return None;
+        }
+        let taken =
+            self.head
+                .compare_exchange(head, ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+        // SAFETY: the exchange made this thread the node's only owner.
+        taken.is_ok().then(|| unsafe { from_node(node) })
+    }
+
     /// Closes the mailbox and takes what was in it, oldest first.
     pub(crate) fn close(&self) -> Queue {
         let chain = self.head.swap(CLOSED, Ordering::AcqRel);

@@ -149,11 +149,11 @@ impl Context {
         let reference = self.make_ref();
         let request = envelope::signal(Kind::Collect, self.pid, reference);
         let priority = self.process().priority();
-        let Ok(waiting) = self.begin_request(pid, reference, request) else {
+        let Ok(waiting) = self.begin_request(pid, reference, request, Timeout::Infinity) else {
             return false;
         };
         collect_for(self.core(), pid, priority);
-        waiting.answer(Timeout::Infinity).await.is_ok()
+        waiting.answer().await.is_ok()
     }
 
     /// As [`Context::garbage_collect_process`], without waiting: the message `{garbage_collect, Id, Bool}` comes when

@@ -57,7 +57,7 @@ impl Context {
     /// Without the lock: no message is there, and nothing else to be seen to. If one comes after this look it finds the
     /// mailbox empty, so the process is woken.
     #[inline]
-    fn finds_nothing(&self) -> bool {
+    pub(super) fn finds_nothing(&self) -> bool {
         let process = self.process();
         // In this order: see `Process::drain`.
         process.mailbox.is_empty()
@@ -68,12 +68,22 @@ impl Context {
     /// The next message, if there is one: all that nearly every receive does.
     #[inline]
     fn next_message(&self) -> Option<Message> {
-        let mut state = self.state()?;
-        let mut leftovers = self.process().drain(&mut state);
-        let parcel = take_next(self.process(), &mut state, &mut leftovers);
-        drop(state);
-        leftovers.finish();
-        let message = Message::new(parcel?);
+        let process = self.process();
+        let mut state = self.state_here()?;
+        let parcel = match process.take_lone(&state) {
+            Some(parcel) => {
+                drop(state);
+                parcel
+            }
+            None => {
+                let mut leftovers = process.drain(&mut state);
+                let parcel = take_next(process, &mut state, &mut leftovers);
+                drop(state);
+                leftovers.finish();
+                parcel?
+            }
+        };
+        let message = Message::new(parcel);
         otp_scheduler::tick(1);
         Some(message)
     }

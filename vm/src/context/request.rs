@@ -11,6 +11,7 @@
 //! 5. A caller that gives up removes the request and takes the monitor back.
 //! 6. A full mailbox refuses the request; or has it dropped later, and then answers so (`Kind::Refused`).
 
+use std::mem;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
@@ -28,7 +29,7 @@ use crate::exit_reason::ExitReason;
 use crate::mailbox_limit::MailboxFull;
 use crate::message::ReplyTo;
 use crate::message_size::MessageTooLarge;
-use crate::process::{Answer, Request, Undelivered};
+use crate::process::{Answer, Request, Undelivered, own_waker_matches};
 
 /// Why a call gave no reply.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +104,8 @@ impl Context {
         R: DeserializeOwned,
     {
         let (to, reference, parcel) = self.prepare(to.into(), request)?;
-        let waiting = self.begin_request(to, reference, parcel)?;
-        decode_reply(&waiting.answer(after.into()).await?)
+        let waiting = self.begin_request(to, reference, parcel, after.into())?;
+        decode_reply(&waiting.answer().await?)
     }
 
     /// Sends a request, to look for its reply later. `gen_server:send_request/2`.
@@ -117,7 +118,7 @@ impl Context {
         request: &M,
     ) -> Result<RequestId, CallError> {
         let (to, reference, parcel) = self.prepare(to.into(), request)?;
-        self.file(to, reference, parcel)?;
+        self.file(to, reference, parcel, None)?;
         Ok(RequestId {
             core: Arc::clone(self.vm.core()),
             owner: self.pid,
@@ -141,8 +142,11 @@ impl Context {
         let waiting = Waiting {
             cx: self,
             reference: request.reference,
+            alarm: Alarm::coarse(self, after.into()),
+            is_fresh: false,
+            is_answered: false,
         };
-        decode_reply(&waiting.answer(after.into()).await?)
+        decode_reply(&waiting.answer().await?)
     }
 
     fn prepare<M: Serialize + ?Sized>(
@@ -170,22 +174,36 @@ impl Context {
         to: Pid,
         reference: Ref,
         parcel: Parcel,
+        after: Timeout,
     ) -> Result<Waiting<'_>, CallError> {
-        self.file(to, reference, parcel)?;
+        let alarm = Alarm::coarse(self, after);
+        self.file(to, reference, parcel, Some(&alarm))?;
         Ok(Waiting {
             cx: self,
             reference,
+            is_fresh: !alarm.is_over_at_once(),
+            alarm,
+            is_answered: false,
         })
     }
 
     /// Step 1 of the protocol.
-    fn file(&self, to: Pid, reference: Ref, parcel: Parcel) -> Result<(), CallError> {
+    fn file(
+        &self,
+        to: Pid,
+        reference: Ref,
+        parcel: Parcel,
+        alarm: Option<&Alarm>,
+    ) -> Result<(), CallError> {
         let Some(mut state) = self.state() else {
             return Err(CallError::Exit(ExitReason::noproc()));
         };
         state
             .requests
             .insert(reference, Request { to, answer: None });
+        if let Some(alarm) = alarm {
+            alarm.arm(self, &mut state);
+        }
         drop(state);
         let error = match self.post(to, None, parcel) {
             Ok(()) => return Ok(()),
@@ -213,22 +231,29 @@ fn decode_reply<R: DeserializeOwned>(reply: &Parcel) -> Result<R, CallError> {
 pub(super) struct Waiting<'cx> {
     cx: &'cx Context,
     reference: Ref,
+    alarm: Alarm,
+    /// Not polled since the request was filed and the alarm armed.
+    is_fresh: bool,
+    /// The request has been taken out.
+    is_answered: bool,
 }
 
 impl Waiting<'_> {
-    pub(super) async fn answer(self, after: Timeout) -> Result<Parcel, CallError> {
-        let mut alarm = Alarm::coarse(self.cx, after);
-        std::future::poll_fn(move |task| self.poll(&mut alarm, task)).await
+    pub(super) async fn answer(mut self) -> Result<Parcel, CallError> {
+        std::future::poll_fn(move |task| self.poll(task)).await
     }
 
-    fn poll(
-        &self,
-        alarm: &mut Alarm,
-        task: &mut task::Context<'_>,
-    ) -> Poll<Result<Parcel, CallError>> {
+    fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Parcel, CallError>> {
         ready!(otp_scheduler::poll_proceed(task));
+        let waker = task.waker();
+        if mem::take(&mut self.is_fresh)
+            && own_waker_matches(self.cx.process(), waker)
+            && self.cx.finds_nothing()
+        {
+            return Poll::Pending;
+        }
         let mut waiter = Waiter::new(self.cx, task);
-        alarm.arm_foreign(self.cx, task);
+        self.alarm.arm_foreign(self.cx, task);
         let Some(mut state) = self.cx.waiting_state() else {
             return self.cx.wait_in_vain(task);
         };
@@ -247,10 +272,13 @@ impl Waiting<'_> {
         };
         let mut timed_out = false;
         match &answer {
-            Poll::Ready(_) => drop(state.requests.remove(&self.reference)),
+            Poll::Ready(_) => {
+                self.is_answered = true;
+                drop(state.requests.remove(&self.reference));
+            }
             Poll::Pending => {
                 waiter.wait(self.cx, &mut state);
-                timed_out = !ends && alarm.poll(self.cx, &mut state, task).is_ready();
+                timed_out = !ends && self.alarm.poll(self.cx, &mut state, task).is_ready();
             }
         }
         drop(state);
@@ -279,6 +307,9 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
         let request = self
             .cx
             .state()

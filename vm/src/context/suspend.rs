@@ -115,8 +115,8 @@ impl Context {
         let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
         let is_suspended = match options.asynchronous {
             true => self.core().deliver(pid, suspend).is_ok(),
-            false => match self.begin_request(pid, reference, suspend) {
-                Ok(waiting) => waiting.answer(Timeout::Infinity).await.is_ok(),
+            false => match self.begin_request(pid, reference, suspend, Timeout::Infinity) {
+                Ok(waiting) => waiting.answer().await.is_ok(),
                 Err(_) => false,
             },
         };

@@ -74,6 +74,18 @@ impl Alarm {
         }
     }
 
+    pub(super) fn is_over_at_once(&self) -> bool {
+        self.at == 0
+    }
+
+    /// Sees to it that the process is woken when the time is over.
+    #[inline]
+    pub(super) fn arm(&self, cx: &Context, state: &mut State) {
+        if self.at != NEVER && self.at != 0 {
+            wake_at(cx.core(), cx.process(), cx.pid, state, self.at);
+        }
+    }
+
     /// For a wait inside a foreign combinator, sees to a wake of its waker. Outside of the
     /// process's lock: it clones and drops the program's wakers.
     pub(super) fn arm_foreign(&mut self, cx: &Context, task: &task::Context<'_>) {

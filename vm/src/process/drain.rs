@@ -109,6 +109,16 @@ impl Remains {
 }
 
 impl Process {
+    /// For the process's own receive: the message that waits alone, if nothing else is to be seen to. It need not pass
+    /// through the inbox. The caller holds the lock.
+    #[inline]
+    pub(crate) fn take_lone(&self, state: &State) -> Option<Parcel> {
+        if self.attention().is_nothing() && state.inbox.is_bare() {
+            return self.mailbox.take_lone();
+        }
+        None
+    }
+
     /// Takes in everything that waits. The caller holds the lock.
     #[inline]
     pub(crate) fn drain(&self, state: &mut State) -> Leftovers {

@@ -155,21 +155,14 @@ impl Process {
         }
 
         self.serial.store(0, Ordering::Release);
-        let (late, mut state) = {
-            let mut state = self.lock();
+        let mut state = State::default();
+        let late = {
+            let mut locked = self.lock();
+            // They stay, for who has to name a process that was ended and still runs.
+            (state.label, state.initial_call) = (locked.label, locked.initial_call);
+            mem::swap(&mut *locked, &mut state);
             // Under the lock, as all who take something out.
-            let late = self.mailbox.close();
-            // It stays, for who has to name a process that was ended and still runs.
-            let (label, initial_call) = (state.label, state.initial_call);
-            let state = mem::replace(
-                &mut *state,
-                State {
-                    label,
-                    initial_call,
-                    ..State::default()
-                },
-            );
-            (late, state)
+            self.mailbox.close()
         };
 
         if let Some(rare) = &mut state.rare {
@@ -183,7 +176,7 @@ impl Process {
         count();
         self.tell(core, pid, &mut state, late, reason);
         let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
-        self.discard(pid, state);
+        self.discard(pid, &mut state);
         core.ended_with(reason);
         AtExit(on_exit)
     }
@@ -264,6 +257,9 @@ impl Process {
             core.signal(watcher, envelope::down(pid, reference, reason));
         }
         self.tell_of_rare(core, pid, state);
+        if state.monitors.is_empty() && state.requests.is_empty() {
+            return;
+        }
         let monitors = state.monitors.iter();
         let requests = state.requests.iter();
         let requests = requests.filter(|(_, request)| request.is_monitored());
@@ -275,26 +271,32 @@ impl Process {
     }
 
     /// Drops what the process still held; natives in messages may run the program's code.
-    fn discard(&self, pid: Pid, mut state: State) {
-        let mut left = mem::take(&mut state.inbox).into_queue();
-        while let Some(parcel) = left.pop_front() {
-            drop_quietly(pid, parcel);
+    fn discard(&self, pid: Pid, state: &mut State) {
+        if !state.inbox.is_bare() {
+            let mut left = mem::take(&mut state.inbox).into_queue();
+            while let Some(parcel) = left.pop_front() {
+                drop_quietly(pid, parcel);
+            }
         }
         if let Some(receiver) = state.receiver.take() {
             // Somebody else may receive for the process, with its Context, and is to learn that
             // it ended.
             quietly(pid, || receiver.wake());
         }
-        for sender in state.take_waiting_senders().into_values() {
-            // It looks again, and finds nobody.
-            quietly(pid, || sender.wake());
-        }
-        for (_, request) in state.requests.drain() {
-            if let Some(Answer::Reply(parcel)) = request.answer {
-                drop_quietly(pid, parcel);
+        if state.rare.is_some() {
+            for sender in state.take_waiting_senders().into_values() {
+                // It looks again, and finds nobody.
+                quietly(pid, || sender.wake());
             }
         }
-        drop_quietly(pid, state);
+        if !state.requests.is_empty() {
+            for (_, request) in state.requests.drain() {
+                if let Some(Answer::Reply(parcel)) = request.answer {
+                    drop_quietly(pid, parcel);
+                }
+            }
+        }
+        quietly(pid, || *state = State::default());
     }
 }
 

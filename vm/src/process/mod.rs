@@ -161,11 +161,18 @@ impl Attention {
     /// What a slice looks at once the body has given way.
     pub(crate) const AFTER: Self =
         Self(Self::DOOMED.0 | Self::TURNS.0 | Self::ASKED.0 | Self::TRACED.0);
-    /// What a slice looks at before it runs the body.
+    /// For these a slice takes in what waits before it runs the body.
     pub(crate) const UNUSUAL: Self =
         Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0 | Self::TRACED.0);
+    /// What a slice looks at before it runs the body.
+    pub(crate) const BEFORE: Self = Self(Self::UNUSUAL.0 | Self::DOOMED.0 | Self::HIBERNATED.0);
     /// What a send looks at: one that was ended is doomed.
     pub(crate) const WATCHED: Self = Self(Self::DOOMED.0 | Self::TRACED.0);
+
+    #[inline]
+    pub(crate) fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
 
     #[inline]
     pub(crate) const fn has(self, other: Self) -> bool {

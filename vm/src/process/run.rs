@@ -62,31 +62,36 @@ unsafe fn run(header: NonNull<Header>) -> Step {
     BEGAN_AT.set(before.reductions);
     let ended = slice(process, pid);
     let used = otp_scheduler::usage() - before;
-    let ended = match process.count(used.reductions.max(1), used.allocated) && ended.is_none() {
-        true => over_native_limit(process, pid),
-        false => ended,
-    };
-    let step = match ended {
-        Some(reason) => {
-            process.end(pid, reason);
-            Step::Done
-        }
-        None => Step::Idle,
+    let is_over = process.count(used.reductions.max(1), used.allocated);
+    let step = match (ended, is_over) {
+        (None, false) => Step::Idle,
+        (ended, _) => end_or_not(process, pid, ended),
     };
     CURRENT.set(None);
     step
 }
 
+/// The process ends, or has more native memory than it may.
+#[cold]
+fn end_or_not(process: &Process, pid: Pid, ended: Option<ExitReason>) -> Step {
+    match ended.or_else(|| over_native_limit(process, pid)) {
+        Some(reason) => {
+            process.end(pid, reason);
+            Step::Done
+        }
+        None => Step::Idle,
+    }
+}
+
 /// Takes in signals, polls the body once, and says whether the process ends.
 #[inline]
 fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
-    match signals(process, pid, true) {
-        Before::Run => {}
-        Before::Rest => return rest(process, pid),
-        Before::End(reason) => return Some(reason),
-    }
-    if process.attention().has(Attention::HIBERNATED) && process.sleeps_on(pid) {
-        return rest(process, pid);
+    if process.mailbox.has_signal() || process.attention().has(Attention::BEFORE) {
+        match before(process, pid) {
+            Before::Run => {}
+            Before::Rest => return rest(process, pid),
+            Before::End(reason) => return Some(reason),
+        }
     }
     let waker = waker::borrowed(process);
     let mut cx = task::Context::from_waker(&waker);
@@ -94,16 +99,30 @@ fn slice(process: &Process, pid: Pid) -> Option<ExitReason> {
     let body = unsafe { &mut *process.body.get() };
     let body = body.as_mut()?;
     let ended = match catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut cx))) {
-        Ok(Poll::Ready(reason)) => Some(reason),
-        Ok(Poll::Pending) if process.attention().has(Attention::AFTER) => after(process, pid),
-        Ok(Poll::Pending) => None,
-        Err(payload) => Some(reason_of_panic(payload)),
+        Ok(Poll::Pending) if !process.attention().has(Attention::AFTER) => return None,
+        Ok(Poll::Pending) => return after(process, pid),
+        Ok(Poll::Ready(reason)) => reason,
+        Err(payload) => reason_of_panic(payload),
     };
     // A signal that the body's own operations took in came before whatever the body did then.
-    if process.attention().has(Attention::DOOMED) {
-        return Some(process.reason_to_end(pid));
+    match process.attention().has(Attention::DOOMED) {
+        true => Some(process.reason_to_end(pid)),
+        false => Some(ended),
     }
-    ended
+}
+
+/// What there is to do before the body runs.
+#[cold]
+fn before(process: &Process, pid: Pid) -> Before {
+    match signals(process, pid, true) {
+        Before::Run if process.attention().has(Attention::HIBERNATED) => {
+            match process.sleeps_on(pid) {
+                true => Before::Rest,
+                false => Before::Run,
+            }
+        }
+        before => before,
+    }
 }
 
 /// A combinator of futures polls one of them no more often within a poll of its own, even if it is woken each time.
@@ -149,7 +168,6 @@ enum Before {
 /// Takes in signals, if there are any, and says whether the process ends. Messages lie until the body looks for some,
 /// but for those that a receive waits for which only a drain wakes, and those of a process that is traced: that they
 /// came is told when they are taken in. `begins`: the slice does.
-#[inline]
 fn signals(process: &Process, pid: Pid, begins: bool) -> Before {
     let attention = process.attention();
     if attention.has(Attention::DOOMED) {
@@ -161,7 +179,6 @@ fn signals(process: &Process, pid: Pid, begins: bool) -> Before {
     Before::Run
 }
 
-#[cold]
 fn take_in(process: &Process, pid: Pid, begins: bool) -> Before {
     let (leftovers, exit) = {
         let mut state = process.lock();
