@@ -1,11 +1,13 @@
 //! What drivers do at random. Each deed ends when all that it began has ended, and has looked at what came of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use otp_vm::{
-    Binary, Context, Down, ExitReason, Message, Pid, Ref, SpawnError, SpawnOptions, TableOptions,
-    Timeout, term_match,
+    Binary, Context, Down, ExitReason, MailboxLimit, Message, Pid, Ref, SpawnError, SpawnOptions,
+    TableOptions, Timeout, TraceFlags, Tracer, term_match,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,7 @@ use crate::report::Report;
 pub(super) struct Deeds([u64; NAMES.len()]);
 
 /// By these names the report has them.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 12] = [
     "notes",
     "replaced",
     "families",
@@ -28,6 +30,8 @@ pub(super) const NAMES: [&str; 10] = [
     "binaries",
     "tables",
     "looks",
+    "mailbox_limits",
+    "traces",
 ];
 
 /// The deeds of these names; all of them for none.
@@ -58,6 +62,9 @@ const LOST: Duration = Duration::from_secs(30);
 
 /// The limit of those who go over it.
 const HEAP_WORDS: usize = 10_000;
+
+/// Messages that are told of in a trace.
+const TRACED: u64 = 8;
 
 /// A shared binary's bytes.
 const BINARY_BYTES: usize = 10_000;
@@ -136,7 +143,9 @@ impl Driver {
             "names" => self.names(cx).await,
             "binaries" => binaries(cx).await,
             "tables" => self.tables(cx).await,
-            _ => self.look(cx).await,
+            "looks" => self.look(cx).await,
+            "mailbox_limits" => mailbox_limit(cx).await,
+            _ => self.trace(cx).await,
         };
         // A deed for which there was no room is none.
         if done.is_some() {
@@ -165,7 +174,7 @@ impl Driver {
         for (index, owed) in std::mem::take(&mut self.owed) {
             let tag = cx.make_ref();
             send(cx, self.members[index], &Note::Tell(cx.pid(), tag));
-            let sum = told(cx, tag).await;
+            let sum = told_number(cx, tag).await;
             assert_eq!(sum, owed, "a member's sum is what it was sent");
         }
     }
@@ -222,7 +231,7 @@ impl Driver {
         }))?;
         let tag = cx.make_ref();
         send(cx, pid, &(cx.pid(), tag));
-        assert_eq!(told(cx, tag).await, 100);
+        assert_eq!(told_number(cx, tag).await, 100);
         cx.exit_process(pid, ExitReason::kill());
         assert_eq!(ended(cx, monitor).await.reason, ExitReason::killed());
         assert!(cx.table(&name).is_none(), "a table without an owner");
@@ -235,6 +244,43 @@ impl Driver {
         let info = cx.process_info(member).expect("members live");
         assert!(info.memory > 0 && info.links.is_empty());
         assert!(cx.is_alive(member).await && cx.garbage_collect_process(member).await);
+        Some(())
+    }
+
+    /// What a member receives is told while its trace is on, and not afterwards.
+    async fn trace(&mut self, cx: &mut Context) -> Option<()> {
+        let index = self.any(cx);
+        let member = self.members[index];
+        let told = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&told);
+        let tracer = Tracer::handler(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let session = cx.vm().trace_session(tracer);
+        session
+            .trace(member, TraceFlags::RECEIVE)
+            .expect("members live");
+        for number in 0..TRACED {
+            send(cx, member, &Note::Add(number));
+        }
+        let tag = cx.make_ref();
+        send(cx, member, &Note::Tell(cx.pid(), tag));
+        let sum = told_number(cx, tag).await;
+        let owed = self.owed.remove(&index).unwrap_or(0);
+        assert_eq!(sum, owed.wrapping_add((0..TRACED).sum()));
+        let delivered = session.delivered(cx, member);
+        expect(
+            cx,
+            move |message| term_match!(message.term(), {trace_delivered, (member), (delivered)}),
+        )
+        .await;
+        // Those, and the request for the sum.
+        assert_eq!(
+            told.load(Ordering::Relaxed),
+            TRACED + 1,
+            "events of a trace"
+        );
+        drop(session);
         Some(())
     }
 }
@@ -259,7 +305,7 @@ async fn family(cx: &mut Context) -> Option<()> {
     for (number, &pid) in pids.iter().enumerate() {
         let tag = cx.make_ref();
         send(cx, pid, &Word::Link(pids[(number + 1) % pids.len()], tag));
-        told(cx, tag).await;
+        told_number(cx, tag).await;
     }
     let victim = pids[1 + (cx.random() % (count - 1)) as usize];
     let reason = match cx.random() % 2 {
@@ -308,7 +354,7 @@ async fn timers(cx: &mut Context) -> Option<()> {
         }
     }
     for _ in 0..due {
-        told(cx, tag).await;
+        told_number(cx, tag).await;
     }
     Some(())
 }
@@ -324,6 +370,30 @@ async fn heap_limit(cx: &mut Context) -> Option<()> {
         }
     });
     let monitor = room(spawned)?.monitor.expect("it was asked for");
+    assert_eq!(ended(cx, monitor).await.reason, ExitReason::killed());
+    Some(())
+}
+
+/// A full mailbox takes no more, and says how much it did not.
+async fn mailbox_limit(cx: &mut Context) -> Option<()> {
+    let limit = match cx.random() % 3 {
+        0 => MailboxLimit::reject(10),
+        1 => MailboxLimit::drop_newest(10),
+        _ => MailboxLimit::drop_oldest(10),
+    };
+    let options = SpawnOptions::new().monitor().mailbox_limit(limit);
+    let spawned = room(cx.spawn_opt(options, |cx| async move {
+        cx.sleep(LOST).await;
+    }))?;
+    let rejected = (0..25).filter(|number| cx.send(spawned.pid, number).is_err());
+    let rejected = rejected.count() as u64;
+    let mailbox = cx.process_info(spawned.pid).expect("it sleeps").mailbox;
+    assert_eq!(
+        (mailbox.rejected, rejected + mailbox.dropped),
+        (rejected, 15)
+    );
+    cx.exit_process(spawned.pid, ExitReason::kill());
+    let monitor = spawned.monitor.expect("it was asked for");
     assert_eq!(ended(cx, monitor).await.reason, ExitReason::killed());
     Some(())
 }
@@ -349,7 +419,7 @@ async fn binaries(cx: &mut Context) -> Option<()> {
         let (pid, monitor) = room(cx.spawn_monitor(echo))?;
         let tag = cx.make_ref();
         send(cx, pid, &(cx.pid(), tag, &bytes));
-        assert_eq!(told(cx, tag).await, BINARY_BYTES as u64);
+        assert_eq!(told_number(cx, tag).await, BINARY_BYTES as u64);
         assert!(ended(cx, monitor).await.reason.is_normal());
     }
     assert_eq!(
@@ -381,7 +451,7 @@ async fn ended(cx: &mut Context, monitor: Ref) -> Down {
 }
 
 /// The number of `{Ref, Number}`.
-async fn told(cx: &mut Context, tag: Ref) -> u64 {
+async fn told_number(cx: &mut Context, tag: Ref) -> u64 {
     expect(
         cx,
         move |message| term_match!(message.term(), {(tag), number: u64}),
