@@ -75,6 +75,16 @@ impl TraceFlags {
         Self(self.0 & !other.0)
     }
 
+    /// Whether others come to be traced by them.
+    pub(super) const fn are_inherited(self) -> bool {
+        self.has_any(Self(
+            Self::SET_ON_SPAWN.0
+                | Self::SET_ON_FIRST_SPAWN.0
+                | Self::SET_ON_LINK.0
+                | Self::SET_ON_FIRST_LINK.0,
+        ))
+    }
+
     /// Whether a flag is in both.
     pub(super) const fn has_any(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -241,7 +241,13 @@ impl Traces {
         TraceInfo::of(marks.find(|mark| mark.stream.is_live(core)))
     }
 
-    fn end(&self, core: &Core, session: SessionId) {
+    fn end(&self, core: &Core, session: SessionId, reach: &Reach) {
+        if let Reach::Few(pids) = reach {
+            for &pid in pids {
+                marks::unmark(core, pid, session, TraceFlags::ALL);
+            }
+            return;
+        }
         self.off(core, session, TraceTargets::New, TraceFlags::ALL);
         let is_traced = |pid: &Pid| core.with_process(*pid, |process| process.is_traced());
         for pid in core
@@ -323,9 +329,35 @@ pub struct TraceSession(Arc<Session>);
 
 struct Session {
     core: Arc<Core>,
+    reach: Mutex<Reach>,
     id: SessionId,
     stream: Arc<Stream>,
     patterns: Arc<Patterns>,
+}
+
+/// Which processes may have marks of a session: at its end all have to be looked at, unless they are few.
+#[derive(Debug)]
+enum Reach {
+    Few(Vec<Pid>),
+    Any,
+}
+
+impl Reach {
+    /// More are many.
+    const FEW: usize = 64;
+
+    fn add(&mut self, targets: TraceTargets, flags: TraceFlags) {
+        match (self, targets) {
+            (Self::Few(pids), TraceTargets::Pid(pid))
+                if pids.len() < Self::FEW && !flags.are_inherited() =>
+            {
+                if !pids.contains(&pid) {
+                    pids.push(pid);
+                }
+            }
+            (reach, _) => *reach = Self::Any,
+        }
+    }
 }
 
 impl fmt::Debug for Session {
@@ -340,7 +372,8 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let handler = self.stream.end();
-        self.core.traces.end(&self.core, self.id);
+        let reach = self.reach.get_mut();
+        self.core.traces.end(&self.core, self.id, reach);
         drop(handler);
     }
 }
@@ -381,7 +414,10 @@ impl TraceSession {
             flags,
             stream: Arc::clone(stream),
         };
-        core.traces.on(core, targets.into(), &mark)
+        let targets = targets.into();
+        // Before there is a mark.
+        self.0.reach.lock().add(targets, flags);
+        core.traces.on(core, targets, &mark)
     }
 
     /// Takes flags back; gives how many processes are there. `trace:process/4` with `false`.
@@ -457,6 +493,7 @@ impl Vm {
         };
         TraceSession(Arc::new(Session {
             core: Arc::clone(self.core()),
+            reach: Mutex::new(Reach::Few(Vec::new())),
             id: self
                 .core()
                 .traces
