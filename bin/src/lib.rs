@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench WORKLOAD` measures. Logs go to
-//! standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
+//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench
+//! WORKLOAD` measures. Logs go to standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
 
 mod bench;
 pub mod exit_code;
@@ -27,6 +27,7 @@ mod runnable;
 
 use std::env::{self, VarError};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -114,17 +115,36 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
     }
 }
 
-/// Who asks for a module that is not there is told where they are listed.
+/// Who asks for a module or a workload that is not there is told where they are listed, by the binary's own name.
 fn with_hint(mut error: clap::Error) -> clap::Error {
-    let of_run = matches!(
-        error.get(ContextKind::Usage),
-        Some(ContextValue::StyledStr(usage)) if usage.to_string().contains("<MODULE>")
-    );
-    if error.kind() == ErrorKind::InvalidSubcommand && of_run {
-        let hint = "`otp-vm modules` lists the modules".to_owned().into();
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let hint = if usage.contains("<MODULE>") {
+        Some(("modules", "modules"))
+    } else if usage.contains("<WORKLOAD>") {
+        Some(("bench --help", "workloads"))
+    } else {
+        None
+    };
+    if let Some((command, what)) = hint {
+        let hint = format!("`{} {command}` lists the {what}", binary_name()).into();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
     }
     error
+}
+
+/// As its caller calls it: another crate's binary has a name of its own.
+fn binary_name() -> String {
+    let path = env::args_os().next().unwrap_or_default();
+    Path::new(&path).file_name().map_or_else(
+        || "otp-vm".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// Help and version are no errors; a wrong command line is.

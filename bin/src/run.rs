@@ -5,7 +5,7 @@
 //! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM, SIGHUP and Ctrl-C send it.
 //! 3. On `shutdown` it passes it to the top, and waits for the top's end, until the limit is over.
 //! 4. The VM is shut down with what is left of the limit; who is there then is killed and counted. A second signal
-//!    doesn't wait.
+//!    doesn't wait, unless it is the first one told twice ([`SAME_SIGNAL`]).
 
 use std::fs;
 use std::process::ExitCode;
@@ -173,6 +173,15 @@ fn is_ignored(signal: i32) -> bool {
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
+/// Within this time the same signal is no second one: `timeout` sends its signal to the program and then to its group,
+/// a millisecond apart. A person's second Ctrl-C comes later. Chosen by feel.
+const SAME_SIGNAL: Duration = Duration::from_millis(200);
+
+/// Whether a signal says nothing new, so long after the first.
+fn is_told_twice(first: i32, signal: i32, after: Duration) -> bool {
+    signal == first && after < SAME_SIGNAL
+}
+
 /// The first signal asks for an orderly end, the second ends the program.
 fn watch_signals(
     vm: Vm,
@@ -180,13 +189,16 @@ fn watch_signals(
     root: mpsc::Receiver<Pid>,
 ) -> Option<thread::JoinHandle<()>> {
     let watch = move || {
-        let mut asked = false;
+        let mut first = None;
         for signal in signals.forever() {
-            if asked {
+            if let Some((before, at)) = first {
+                if is_told_twice(before, signal, Instant::now().duration_since(at)) {
+                    continue;
+                }
                 tracing::warn!(signal, "a second signal: the program ends at once");
                 std::process::exit(128 + signal);
             }
-            asked = true;
+            first = Some((signal, Instant::now()));
             tracing::info!(
                 signal,
                 "shutting down in order; a second signal ends the program at once"
@@ -201,4 +213,17 @@ fn watch_signals(
         .name("otp-signals".to_owned())
         .spawn(watch)
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_told_twice_at_once_is_one() {
+        let soon = Duration::from_millis(1);
+        assert!(is_told_twice(SIGTERM, SIGTERM, soon));
+        assert!(!is_told_twice(SIGTERM, SIGINT, soon));
+        assert!(!is_told_twice(SIGTERM, SIGTERM, SAME_SIGNAL));
+    }
 }

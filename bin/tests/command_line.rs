@@ -1,5 +1,6 @@
 //! The command line: what it lists, what it refuses, and what its exit codes mean.
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 fn otp_vm(arguments: &[&str]) -> Output {
@@ -68,6 +69,22 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         );
         assert!(!output.stderr.is_empty(), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_unknown_module_or_workload_is_told_where_they_are_listed_by_the_binarys_own_name() {
+    for (command, hint) in [
+        ("run", "`mine modules` lists the modules"),
+        ("bench", "`mine bench --help` lists the workloads"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+            .arg0("/somewhere/mine")
+            .args([command, "no_such"])
+            .output()
+            .expect("the binary runs");
+        let error = text(&output.stderr);
+        assert!(error.contains(hint), "{error}");
     }
 }
 

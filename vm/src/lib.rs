@@ -42,6 +42,18 @@
 //! [`ProcessInfo::memory`] is what the VM holds for a process. What the process's own code allocates is counted, in
 //! [`ProcessInfo::native_memory`], if the program installs [`AccountingAllocator`] as its global allocator.
 //!
+//! # Load
+//! No mailbox has a limit unless it is given one: [`MailboxLimit`] says what happens to one message more, for a process
+//! ([`SpawnOptions::mailbox_limit`], [`Context::set_mailbox_limit`]) or for all ([`VmBuilder::mailbox_limit`]). Who
+//! would rather wait for room than get an error sends with [`Context::send_wait`]. A message has at most 1 GiB, unless
+//! [`VmBuilder::max_message_size`] says otherwise; large binaries are shared and don't count. A process's terms are
+//! limited by [`MaxHeapSize`]. A process that waits for long gives its memory back by [`Context::hibernate`].
+//!
+//! # What goes on
+//! [`Vm::processes`], [`Vm::process_info`], [`Vm::system_info`], [`Vm::statistics`] and [`Vm::memory`] tell it as
+//! values; [`Vm::process_info_item`], [`Vm::system_info_item`], [`Statistics::item`] and [`MemoryInfo::get`] give an
+//! item by OTP's name. [`Vm::set_system_monitor`] tells of processes that hold others up or grow.
+//!
 //! # Time
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds
 //! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].

@@ -61,6 +61,29 @@ fn the_host_calls_casts_and_monitors_from_a_thread() {
 }
 
 #[test]
+fn a_call_to_nobody_says_that_nobody_was_there() {
+    let vm = vm();
+    let error = |name| {
+        let call = vm.call::<_, u64>(name, &1, LIMIT).wait().unwrap();
+        call.unwrap_err().to_string()
+    };
+    let nobody = error("nobody of that name");
+    assert!(nobody.starts_with("the server ended: noproc (most likely it was not there"));
+    // Another end has no such hint.
+    let ends = vm.spawn(|mut cx: Context| async move {
+        cx.receive().await;
+        ExitReason::from("done")
+    });
+    vm.register("ends", ends.unwrap()).unwrap();
+    let ended = error("ends");
+    assert!(
+        ended.starts_with("the server ended: ") && ended.contains("done"),
+        "{ended}"
+    );
+    assert!(!ended.contains("most likely"), "{ended}");
+}
+
+#[test]
 fn a_mailbox_receives_what_was_sent_in_order() {
     let vm = vm();
     let mut mailbox = vm.mailbox().unwrap();

@@ -432,7 +432,17 @@ impl Context {
         self.vm.blocking(closure)
     }
 
-    /// Names the process in reports. `proc_lib:set_label/1`.
+    /// Names the process in reports. `proc_lib:set_label/1`, of OTP 27, which takes any term.
+    ///
+    /// ```
+    /// # use otp_vm::{Atom, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(|cx| async move {
+    /// cx.set_label(Atom::new("importer").unwrap());
+    /// # cx.process_info(cx.pid()).unwrap().label.unwrap().to_string() });
+    /// # assert_eq!(run.wait()?, "importer");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_label(&self, label: Atom) {
         if let Some(mut state) = self.state() {
             state.label = Some(label);

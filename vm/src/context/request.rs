@@ -39,7 +39,7 @@ pub enum CallError {
     #[error("no reply in time: give the call longer, or look at why the server is busy")]
     Timeout,
     /// The server ended, or was not there (`noproc`).
-    #[error("the server ended: {0}")]
+    #[error("the server ended: {}{}", .0, hint_at(.0))]
     Exit(ExitReason),
     /// A process called itself, and would wait for ever.
     #[error("the process called itself: do the work directly, or continue")]
@@ -70,6 +70,15 @@ impl CallError {
                 ExitReason::new(&(atoms::BADARG, self.to_string()))
             }
         }
+    }
+}
+
+/// A server may also end with `noproc`, after a call of its own.
+fn hint_at(reason: &ExitReason) -> &'static str {
+    if *reason == ExitReason::noproc() {
+        " (most likely it was not there: start it first, or look at the name or pid)"
+    } else {
+        ""
     }
 }
 
