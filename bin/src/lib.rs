@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench WORKLOAD` measures. Logs go to
-//! standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
+//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench
+//! WORKLOAD` measures. Logs go to standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
 
 mod bench;
 pub mod exit_code;
