@@ -44,10 +44,10 @@
 //! [`Context::hibernate`].
 //!
 //! # Limits
-//! There is one on each thing that could grow without end; what is refused is an error that names the limit, and is
-//! counted ([`SystemInfo`]). Those of the VM are set by [`VmBuilder`]: processes, timers, tables, modules, the size of
-//! a message ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on how many
-//! messages wait for it ([`MailboxLimit`]) only if it is told to; [`Context::send_wait`] waits for room.
+//! What is over a limit is refused with an error that names the limit, and is counted ([`SystemInfo`]). Those of the VM
+//! are set by [`VmBuilder`]: processes, timers, tables, modules, the size of a message
+//! ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on how many messages
+//! wait for it ([`MailboxLimit`]) only where one is set; [`Context::send_wait`] waits for room.
 //!
 //! # Time
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds

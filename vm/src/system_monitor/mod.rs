@@ -96,7 +96,8 @@ impl SystemMonitorOptions {
         self
     }
 
-    /// `{long_message_queue, {Disable, Enable}}`.
+    /// `{long_message_queue, {Disable, Enable}}`, in messages; `disable` has to be below `enable`
+    /// ([`SystemMonitorError::QueueMarks`]).
     ///
     /// A process's mailbox is looked at when it takes messages in: when it receives, waits for a reply, has signals,
     /// or is looked at with [`Vm::process_info`]; with each message, if it has a [`MailboxLimit`](crate::MailboxLimit);
