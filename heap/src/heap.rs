@@ -283,9 +283,9 @@ impl Heap {
 
     /// Gives the heap room for so many words, and has it not be full with fewer. Mirrors `min_heap_size`.
     ///
-    /// The room is made now, and after each collection, also of a heap that is empty then; [`Heap::shrink_to_fit`] gives
-    /// it back. So many words as every heap starts with, 233, or fewer, take it back with the next collection. Of a very
-    /// large room 128 MiB are made at once.
+    /// The room is made now, and after each collection, also of a heap that is empty then; [`Heap::shrink_to_fit`]
+    /// gives it back. So many words as every heap starts with, 233, or fewer, take it back with the next collection. Of
+    /// a very large room 128 MiB are made at once.
     ///
     /// ```
     /// # use otp_heap::{Heap, to_term};
@@ -311,8 +311,8 @@ impl Heap {
         inner.make_room();
     }
 
-    /// Gives back what is not in use, and the room of [`Heap::set_min_words`]. What is no longer reached is in use until
-    /// it is collected.
+    /// Gives back what is not in use, and the room of [`Heap::set_min_words`]. What is no longer reached is in use
+    /// until it is collected.
     pub fn shrink_to_fit(&mut self) {
         let Some(inner) = &mut self.inner else { return };
         if inner.roots.count == 0 && inner.space().len() == 0 {

@@ -238,13 +238,22 @@ impl Core {
         self.processes.get(pid).map(look)
     }
 
-    /// Runs `look` on the state of `pid`, under its lock, unless the process is gone or exiting.
-    pub(crate) fn with_state<R>(&self, pid: Pid, look: impl FnOnce(&mut State) -> R) -> Option<R> {
+    /// Runs `look` on `pid`, under its lock, unless the process is gone or exiting.
+    pub(crate) fn with_locked<R>(
+        &self,
+        pid: Pid,
+        look: impl FnOnce(&Process, &mut State) -> R,
+    ) -> Option<R> {
         self.with_process(pid, |process| {
             let mut state = process.lock();
-            (process.is(pid) && !state.exiting).then(|| look(&mut state))
+            (process.is(pid) && !state.exiting).then(|| look(process, &mut state))
         })
         .flatten()
+    }
+
+    /// The same, where the state is enough.
+    pub(crate) fn with_state<R>(&self, pid: Pid, look: impl FnOnce(&mut State) -> R) -> Option<R> {
+        self.with_locked(pid, |_, state| look(state))
     }
 
     pub(crate) fn is_alive(&self, pid: Pid) -> bool {

@@ -1,7 +1,6 @@
 //! Looking at the VM.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use otp_scheduler::{Figures, Processors};
 
@@ -10,7 +9,8 @@ use crate::message_queue::MessageQueueData;
 use crate::multi_scheduling::MultiScheduling;
 use crate::vm::Vm;
 
-/// What is known of a VM. `system_info/1` and `statistics/1`.
+/// What is known of a VM: `system_info/1`, and what was refused, dropped and lost so far. What `statistics/1` tells is
+/// in [`Statistics`](crate::Statistics).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SystemInfo {
@@ -28,8 +28,8 @@ pub struct SystemInfo {
     pub atom_count: usize,
     /// Most atoms: see [`set_atom_limit`](crate::set_atom_limit).
     pub atom_limit: usize,
-    /// Processes alive or exiting, without those whose end links and monitors hear of by now; those that were ended while
-    /// they are in native code are counted until that returns.
+    /// Processes alive or exiting, without those of whose end links and monitors are being told by now; those that were
+    /// ended while they are in native code are counted until that returns.
     pub process_count: usize,
     /// Most processes at once.
     pub process_limit: usize,
@@ -53,10 +53,6 @@ pub struct SystemInfo {
     /// Events of the system's monitor that it did not get, since it was slow: see
     /// [`SystemMonitor`](crate::SystemMonitor).
     pub system_monitor_events_lost: u64,
-    /// Collections of heaps, and the words that they gave back: `statistics(garbage_collection)`.
-    pub collections: u64,
-    /// Words of 8 bytes.
-    pub words_reclaimed: u64,
     /// Tables.
     pub table_count: usize,
     /// Most tables at once.
@@ -73,10 +69,7 @@ pub struct SystemInfo {
     pub limits_reached: LimitsReached,
     /// What processes begin with that are not told otherwise.
     pub message_queue_data: MessageQueueData,
-    /// Since the VM was built.
-    pub uptime: Duration,
-    /// Run queues, slices, steals, the longest slice and so on, by scheduler: `statistics(run_queue_lengths)`,
-    /// `statistics(scheduler_wall_time)` and others.
+    /// The scheduler's own figures: steals, threads that are bound, the longest slice and so on.
     pub schedulers_figures: Figures,
 }
 
@@ -110,7 +103,7 @@ impl LimitsReached {
 }
 
 impl Vm {
-    /// What is known of the VM. `system_info/1`, `statistics/1`.
+    /// What is known of the VM. `system_info/1`.
     pub fn system_info(&self) -> SystemInfo {
         let core = self.core();
         let figures = core.scheduler.figures();
@@ -134,8 +127,6 @@ impl Vm {
             messages_dropped: core.counts.messages_dropped.load(Ordering::Relaxed),
             messages_too_large: core.counts.messages_too_large.load(Ordering::Relaxed),
             system_monitor_events_lost: core.system_monitor.lost(),
-            collections: core.counts.collections.load(Ordering::Relaxed),
-            words_reclaimed: core.counts.words_reclaimed.load(Ordering::Relaxed),
             table_count: core.tables.count(),
             table_limit: core.tables.limit(),
             timer_count: core.timers.count(),
@@ -144,7 +135,6 @@ impl Vm {
             module_limit: core.modules.limit(),
             limits_reached: LimitsReached::of(core),
             message_queue_data: core.message_queue_data,
-            uptime: Duration::from_nanos(core.scheduler.now()),
             schedulers_figures: figures,
         }
     }

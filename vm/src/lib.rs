@@ -34,13 +34,20 @@
 //! - **Fair scheduling** by reductions at every await, and by the clock. A body that neither awaits
 //!   nor ticks, or that blocks, loses its scheduler after some milliseconds and takes turns with
 //!   the others on a thread of its own: see `docs/scheduler.md`.
-//!
 //! - **Simulation.** A VM can run on one thread in virtual time, in an order that a seed decides and replays:
 //!   [`VmBuilder::simulate`].
 //!
 //! # Memory
-//! [`ProcessInfo::memory`] is what the VM holds for a process. What the process's own code allocates is counted, in
-//! [`ProcessInfo::native_memory`], if the program installs [`AccountingAllocator`] as its global allocator.
+//! [`ProcessInfo::memory`] is what the VM holds for a process, [`Vm::memory`] what it holds at all, by kind. What the
+//! process's own code allocates is counted, in [`ProcessInfo::native_memory`], if the program installs
+//! [`AccountingAllocator`] as its global allocator. A process that waits for long gives its body and spare room up by
+//! [`Context::hibernate`].
+//!
+//! # Limits
+//! What is over a limit is refused with an error that names the limit, and is counted ([`SystemInfo`]). Those of the VM
+//! are set by [`VmBuilder`]: processes, timers, tables, modules, the size of a message
+//! ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on how many messages
+//! wait for it ([`MailboxLimit`]) only where one is set; [`Context::send_wait`] waits for room.
 //!
 //! # Load
 //! No mailbox has a limit unless it is given one: [`MailboxLimit`] says what happens to one message more, for a process
@@ -58,7 +65,14 @@
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds
 //! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].
 //!
-//! # Tracing
+//! # Looking into it
+//! [`Vm::process_info`], [`Vm::system_info`], [`Vm::memory`] and [`Vm::statistics`] are OTP's functions of these names,
+//! with typed results; items by OTP's names, as terms, have methods beside them ([`InfoItem`], [`SystemInfoItem`],
+//! [`StatisticsItem`]).
+//!
+//! The system's monitor is told of long slices, long collections, large heaps and long mailboxes:
+//! [`Vm::set_system_monitor`].
+//!
 //! What processes send, receive, spawn, link and so on can be told to another process, or to a handler of the
 //! program's: [`Context::trace`], [`TraceSession`]. What isn't traced pays next to nothing for it.
 //!

@@ -17,7 +17,7 @@ pub enum MessageQueueData {
 }
 
 impl VmBuilder {
-    /// What processes begin with that are not told otherwise. `erl +hmqd`.
+    /// What processes begin with that are not told otherwise; by default [`MessageQueueData::OnHeap`]. `erl +hmqd`.
     pub fn message_queue_data(mut self, data: MessageQueueData) -> Self {
         self.message_queue_data = data;
         self

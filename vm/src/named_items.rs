@@ -54,7 +54,7 @@ pub(crate) fn one(build: impl FnOnce(&mut Builder<()>)) -> OwnedTerm {
 }
 
 /// `{Name, Number}`.
-pub(crate) fn figure(builder: &mut Builder<()>, name: &str, number: usize) {
+pub(crate) fn figure<H>(builder: &mut Builder<H>, name: &str, number: usize) {
     builder.atom(atom(name)).integer(number as i128).tuple(2);
 }
 

@@ -67,12 +67,8 @@ impl Vm {
     /// is gone. Those over [`MAX_COPIED_BYTES`], and those that hold a native resource, are left out.
     /// `process_info(Pid, messages)`.
     pub fn waiting_messages(&self, pid: Pid, max: usize) -> Option<(Vec<OwnedTerm>, usize)> {
-        let (messages, len, leftovers) = self.core().with_process(pid, |process| {
-            let mut state = process.lock();
-            if !process.is(pid) || state.exiting {
-                return None;
-            }
-            let leftovers = process.drain(&mut state);
+        let (messages, len, leftovers) = self.core().with_locked(pid, |process, state| {
+            let leftovers = process.drain(state);
             let mut copies = Vec::new();
             let mut left = max;
             state.inbox.each(|parcel| {
@@ -81,8 +77,8 @@ impl Vm {
                 }
                 left = left.saturating_sub(1);
             });
-            Some((copies, state.queue_len(), leftovers))
-        })??;
+            (copies, state.queue_len(), leftovers)
+        })?;
         quietly(pid, || leftovers.finish());
         Some((messages, len))
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use otp_heap::{Builder, OwnedTerm};
-use otp_scheduler::{Figures, RunQueueLengths, WallTime};
+use otp_scheduler::{RunQueueLengths, WallTime};
 
 use crate::named_items::{atom, finish, named_items};
 use crate::process::reductions_here;
@@ -33,12 +33,24 @@ pub struct Statistics {
     /// Time since the VM was built. `statistics(wall_clock)`.
     pub wall_clock: Duration,
     /// Processes that are ready to run, by queue and priority: one entry for each scheduler, then the common queue, of
-    /// those that were woken from outside. `statistics(run_queue_lengths)`.
+    /// those that were woken from outside. `statistics(run_queue_lengths)`. In a simulation, which has a queue of its own,
+    /// all are 0.
     pub run_queue_lengths: Vec<RunQueueLengths>,
     /// Processes that are ready or run, by queue, as above; those with a thread of their own, since they don't give
     /// way, are in the last. `statistics(active_tasks)`. A scheduler that looks for work counts as running some.
     pub active_tasks: Vec<usize>,
     /// What each scheduler's time went into. `statistics(scheduler_wall_time)`, `statistics(microstate_accounting)`.
+    ///
+    /// ```
+    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
+    /// let before = vm.statistics();
+    /// // ... a minute later:
+    /// let spent = vm.statistics().since(&before);
+    /// for (scheduler, time) in spent.scheduler_wall_time.iter().enumerate() {
+    ///     println!("{scheduler}: {:.0} %", 100.0 * time.utilisation());
+    /// }
+    /// # Ok::<(), otp_vm::BuildError>(())
+    /// ```
     pub scheduler_wall_time: Vec<WallTime>,
 }
 
@@ -91,18 +103,6 @@ impl Statistics {
     }
 }
 
-fn lengths(figures: &Figures) -> Vec<RunQueueLengths> {
-    let own = figures.schedulers.iter();
-    own.map(|scheduler| scheduler.run_queue_lengths)
-        .chain([figures.injector_lengths])
-        .collect()
-}
-
-fn wall_times(figures: &Figures) -> Vec<WallTime> {
-    let schedulers = figures.schedulers.iter();
-    schedulers.map(|scheduler| scheduler.wall_time).collect()
-}
-
 impl Vm {
     /// What the VM has done so far. Each figure is right by itself; they are read one after the other while all goes
     /// on. `statistics/1`.
@@ -116,6 +116,9 @@ impl Vm {
         let common = figures.injector_length + figures.bound;
         let reductions = schedulers.clone().map(|scheduler| scheduler.reductions);
         let reductions: u64 = reductions.sum();
+        let own_queues = schedulers
+            .clone()
+            .map(|scheduler| scheduler.run_queue_lengths);
         Statistics {
             collections: core.counts.collections.load(Ordering::Relaxed),
             words_reclaimed: core.counts.words_reclaimed.load(Ordering::Relaxed),
@@ -125,31 +128,9 @@ impl Vm {
             runtime: otp_scheduler::cpu_time(),
             wall_clock: Duration::from_nanos(core.scheduler.now()),
             active_tasks: active.chain([common]).collect(),
-            run_queue_lengths: lengths(&figures),
-            scheduler_wall_time: wall_times(&figures),
+            run_queue_lengths: own_queues.chain([figures.injector_lengths]).collect(),
+            scheduler_wall_time: schedulers.map(|scheduler| scheduler.wall_time).collect(),
         }
-    }
-
-    /// Processes that are ready to run, by priority: one entry for each scheduler's queue, then the common queue's, of
-    /// those that were woken from outside. `statistics(run_queue_lengths)`.
-    pub fn run_queue_lengths(&self) -> Vec<RunQueueLengths> {
-        lengths(&self.core().scheduler.figures())
-    }
-
-    /// What each scheduler's time went into since the VM was built; the difference of two readings is
-    /// [`WallTime::since`]. `statistics(scheduler_wall_time)`.
-    ///
-    /// ```
-    /// # let vm = otp_vm::Vm::builder().schedulers(1).build()?;
-    /// let before = vm.scheduler_wall_time();
-    /// // ... a minute later:
-    /// for (scheduler, (now, before)) in vm.scheduler_wall_time().iter().zip(before).enumerate() {
-    ///     println!("{scheduler}: {:.0} %", 100.0 * now.since(before).utilisation());
-    /// }
-    /// # Ok::<(), otp_vm::BuildError>(())
-    /// ```
-    pub fn scheduler_wall_time(&self) -> Vec<WallTime> {
-        wall_times(&self.core().scheduler.figures())
     }
 }
 

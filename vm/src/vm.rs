@@ -141,58 +141,62 @@ impl VmBuilder {
         self
     }
 
-    /// The signal that makes threads wait whose process does not give way; `None` for a host that forbids signals: see
-    /// [`otp_scheduler::Builder::gate_signal`].
+    /// The signal that makes threads wait whose process does not give way; `None` for a host that forbids signals. By
+    /// default SIGRTMIN + 5. See [`otp_scheduler::Builder::gate_signal`].
     pub fn gate_signal(mut self, signal: Option<i32>) -> Self {
         self.scheduler = self.scheduler.gate_signal(signal);
         self
     }
 
-    /// What the kernel shall make of such threads.
+    /// What the kernel shall make of threads whose process does not give way; by default [`Policy::Auto`].
     pub fn kernel_policy(mut self, policy: Policy) -> Self {
         self.scheduler = self.scheduler.kernel_policy(policy);
         self
     }
 
-    /// Pins each scheduler to a core, for machines that run nothing else. What a process starts inherits its core,
-    /// threads and programs: see [`otp_scheduler::Builder::pin`].
+    /// Pins each scheduler to a core, for machines that run nothing else; by default not. `erl +sbt`. What a process
+    /// starts inherits its core, threads and programs: see [`otp_scheduler::Builder::pin`].
     pub fn pin(mut self, pin: bool) -> Self {
         self.scheduler = self.scheduler.pin(pin);
         self
     }
 
-    /// Most such threads at once: see [`otp_scheduler::Builder::max_bound`]. A process past the limit keeps its
-    /// scheduler, and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
+    /// Most threads at once whose process does not give way, 0 for none; by default
+    /// [`otp_scheduler::DEFAULT_MAX_BOUND`]. See [`otp_scheduler::Builder::max_bound`]. A process past the limit keeps
+    /// its scheduler, and is as others are: an exit signal ends it when it next awaits, for everybody, and not before.
     pub fn max_bound(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_bound(max);
         self
     }
 
-    /// Most native processes at once: see [`otp_scheduler::Builder::max_native`].
+    /// Most native processes at once, 0 for none; by default [`otp_scheduler::DEFAULT_MAX_NATIVE`].
     pub fn max_native(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.max_native(max);
         self
     }
 
-    /// Most threads of the blocking pool: see [`otp_scheduler::Builder::blocking_threads`].
+    /// Most threads of the blocking pool, 1 or more; by default [`otp_scheduler::DEFAULT_BLOCKING_THREADS`].
     pub fn blocking_threads(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.blocking_threads(max);
         self
     }
 
-    /// Most closures that wait for one: see [`otp_scheduler::Builder::blocking_queue`].
+    /// Most closures that wait for a thread of the blocking pool, 1 or more; by default
+    /// [`otp_scheduler::DEFAULT_BLOCKING_QUEUE`].
     pub fn blocking_queue(mut self, max: usize) -> Self {
         self.scheduler = self.scheduler.blocking_queue(max);
         self
     }
 
-    /// How long a thread of the pool stays with nothing to do: see [`otp_scheduler::Builder::blocking_idle`].
+    /// How long a thread of the blocking pool stays with nothing to do; by default
+    /// [`otp_scheduler::DEFAULT_BLOCKING_IDLE`].
     pub fn blocking_idle(mut self, idle: Duration) -> Self {
         self.scheduler = self.scheduler.blocking_idle(idle);
         self
     }
 
-    /// Lets processes use tokio's libraries: see [`otp_scheduler::Builder::tokio`]. Feature `tokio`.
+    /// Lets processes use tokio's libraries; by default they can't. Feature `tokio`. See
+    /// [`otp_scheduler::Builder::tokio`].
     #[cfg(feature = "tokio")]
     pub fn tokio(mut self, handle: tokio::runtime::Handle) -> Self {
         self.scheduler = self.scheduler.tokio(handle);
@@ -243,7 +247,7 @@ impl VmBuilder {
         self
     }
 
-    /// How often at once a process may suspend the same one; by default [`DEFAULT_MAX_SUSPENSIONS`].
+    /// How often at once a process may suspend the same one, 0 for not at all; by default [`DEFAULT_MAX_SUSPENSIONS`].
     pub fn max_suspensions(mut self, max: u32) -> Self {
         self.max_suspensions = max;
         self
@@ -255,14 +259,14 @@ impl VmBuilder {
         self
     }
 
-    /// Loads a process module, before the first process runs: see [`Vm::load_module`].
+    /// Loads a process module, before the first process runs; by default there are none. See [`Vm::load_module`].
     pub fn module(mut self, module: Module) -> Self {
         self.modules.push(module);
         self
     }
 
-    /// Has `handler` called with each report: of a crash, say. It downcasts to the types of reports that it knows:
-    /// `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether or not there is a
+    /// Has `handler` called with each report: of a crash, say; by default nobody is. It downcasts to the types of
+    /// reports that it knows: `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether or not there is a
     /// handler.
     ///
     /// It is called in the process that the report is of, or in the one that makes it; without a lock of the VM's. A
@@ -289,13 +293,13 @@ impl VmBuilder {
         self
     }
 
-    /// The VM's name, for threads and reports.
+    /// The VM's name, for threads and reports; by default `vm`.
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Has the VM run in a simulation, instead of on threads of its own: when the simulation runs, on the thread that
+    /// Has the VM run in a simulation, instead of on threads of its own, as it does by default: when the simulation runs, on the thread that
     /// runs it, in virtual time, in an order that the seed decides. What concerns threads is without effect then.
     ///
     /// [`Run`] and [`Shutdown`] are for [`Simulation::block_on`]; their `wait` runs nothing. The simulation ends what

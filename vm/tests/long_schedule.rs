@@ -109,22 +109,18 @@ fn a_run_is_named_after_the_hosts_function() {
 #[test]
 fn wall_time_and_run_queues_have_an_entry_for_each_scheduler() {
     let vm = Vm::builder().schedulers(2).build().expect("a VM");
+    let before = vm.statistics();
     assert_eq!(
-        vm.run_queue_lengths().len(),
+        before.run_queue_lengths.len(),
         3,
         "and one for the common queue"
     );
-    let before = vm.scheduler_wall_time();
-    assert_eq!(before.len(), 2);
+    assert_eq!(before.scheduler_wall_time.len(), 2);
     vm.run(|_| async { burn(Duration::from_millis(3)) })
         .wait()
         .expect("it ends");
-    let busy: Duration = vm
-        .scheduler_wall_time()
-        .iter()
-        .zip(before)
-        .map(|(now, before)| now.since(before).busy)
-        .sum();
+    let spent = vm.statistics().since(&before);
+    let busy: Duration = spent.scheduler_wall_time.iter().map(|time| time.busy).sum();
     assert!(busy >= Duration::from_millis(1), "{busy:?}");
     vm.shutdown(LIMIT).wait();
 }

@@ -4,8 +4,8 @@
 //! 1. Some drivers make the members, all of which stay alive; who ends is replaced.
 //! 2. A ticker of high priority, and a bare thread beside it, note how late they are.
 //! 3. In each round the drivers do random deeds (`deeds.rs`), each of which ends with what it must have come to: each
-//!    message that was sent arrived, each end was told once, with its reason. Then each driver settles its accounts with
-//!    the members that it sent numbers to.
+//!    message that was sent arrived, each end was told once, with its reason. Then each driver settles its accounts
+//!    with the members that it sent numbers to.
 //! 4. Between two rounds nothing happens: every count of the VM must be what it was, and resident memory is read. The
 //!    first round warms up.
 //! 5. At the end the members are told to stop, and all counts must be as before they were made.

@@ -23,8 +23,8 @@ where
     run_on(2, body)
 }
 
-/// Waits until the caller is the only process: one that ended while it was bound to its thread, as on a loaded machine any
-/// may be, is counted out when that gets on.
+/// Waits until the caller is the only process: one that ended while it was bound to its thread, as on a loaded machine
+/// any may be, is counted out when that gets on.
 pub async fn alone(cx: &Context) {
     let begun = std::time::Instant::now();
     while cx.vm().system_info().process_count > 1 {

@@ -52,9 +52,9 @@ fn notes(state: &State) -> Vec<(OwnedTerm, OwnedTerm)> {
 /// The process dictionary: what is needed everywhere in a process, and by who looks at it from outside. Keys and values
 /// are terms; a Rust value is put in and read out by serde. Each entry is charged by its size.
 ///
-/// A process that `proc_lib` started has the entries `$ancestors` and `$initial_call`, as in OTP, and one that works for
-/// others `$callers`, as in Elixir. They are its [`Origin`](crate::Origin): to put or erase them changes that, and the
-/// reports of its crash. (`$ancestors` and `$initial_call` are erased together.)
+/// A process that `proc_lib` started has the entries `$ancestors` and `$initial_call`, as in OTP, and one that works
+/// for others `$callers`, as in Elixir. They are its [`Origin`](crate::Origin): to put or erase them changes that, and
+/// the reports of its crash. (`$ancestors` and `$initial_call` are erased together.)
 ///
 /// ```
 /// use otp_vm::Vm;

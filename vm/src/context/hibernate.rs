@@ -26,9 +26,9 @@ impl Context {
     ///
     /// To go on with a function of a module, `next` is [`Call::continuation`](crate::Call::continuation).
     ///
-    /// The Context goes to `next`; what stays here is that of a process which is gone. So a body that awaits this beside
-    /// something else ([`select!`](https://docs.rs/tokio/latest/tokio/macro.select.html)) can't go on as if nothing had
-    /// happened: it is dropped when it next gives way.
+    /// The Context goes to `next`; what stays here is that of a process which is gone. So a body that awaits this
+    /// beside something else ([`select!`](https://docs.rs/tokio/latest/tokio/macro.select.html)) can't go on as if
+    /// nothing had happened: it is dropped when it next gives way.
     ///
     /// # Panics
     /// In a native process, whose body is a thread's stack.

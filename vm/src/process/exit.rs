@@ -3,10 +3,10 @@
 //! # Protocol
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
-//! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its
-//!    state is taken out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers, its
-//!    place as system monitor. Who
-//!    finds its name gone may make a table of the same name. Until then others may take the name away from it.
+//! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its state is taken
+//!    out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers, its place as system
+//!    monitor. Who finds its name gone may make a table of the same name. Until then others may take the name away from
+//!    it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
 //! 6. It is counted out, and only now is anybody told: links, and the holders of monitors.

@@ -70,8 +70,8 @@ pub(crate) enum Taken {
     ByCollector,
 }
 
-/// Threads that are parked until a heap is back. They are unparked when this is dropped: with the heap put back, or with
-/// the state of a process that ends. Not under the lock, which they want next.
+/// Threads that are parked until a heap is back. They are unparked when this is dropped: with the heap put back, or
+/// with the state of a process that ends. Not under the lock, which they want next.
 #[derive(Debug, Default)]
 #[must_use = "they go on once this is dropped, which is done outside of the lock"]
 pub(crate) struct Waiters(Vec<Thread>);
@@ -389,8 +389,8 @@ mod tests {
         })
     }
 
-    /// A process whose body wants its heap, which somebody else has in hand, and is parked by now. It tells the words on
-    /// the heap that it gets.
+    /// A process whose body wants its heap, which somebody else has in hand, and is parked by now. It tells the words
+    /// on the heap that it gets.
     fn parked(vm: &Vm) -> (Pid, Heap, Receiver<usize>) {
         let (told, tells) = mpsc::channel();
         let body = move |mut cx: Context| async move {

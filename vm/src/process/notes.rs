@@ -1,9 +1,9 @@
-//! What OTP and Elixir keep in the process dictionary, and a process here in its [`Origin`]: the dictionary shows it all
-//! the same, and lets it be set and erased. So tools and users find it where they look for it, and an idle process pays
-//! a shared pointer for it.
+//! What OTP and Elixir keep in the process dictionary, and a process here in its [`Origin`]: the dictionary shows it
+//! all the same, and lets it be set and erased. So tools and users find it where they look for it, and an idle process
+//! pays a shared pointer for it.
 //!
-//! An entry that was put under such a key, and that can't be an origin, lies in the dictionary like any other, and hides
-//! the note.
+//! An entry that was put under such a key, and that can't be an origin, lies in the dictionary like any other, and
+//! hides the note.
 
 use std::sync::Arc;
 

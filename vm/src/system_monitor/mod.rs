@@ -6,10 +6,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_heap::{Atom, Builder, Pid, atoms};
+use otp_heap::{Builder, Pid, atoms};
 use otp_scheduler::LongSlice;
 
 use crate::envelope::{Envelope, HOST, Kind, NO_REF, Parcel};
+use crate::named_items::{atom, figure};
 use crate::vm::{Vm, VmBuilder};
 
 use teller::{BOUND, HEAPS, MAILBOXES};
@@ -95,7 +96,8 @@ impl SystemMonitorOptions {
         self
     }
 
-    /// `{long_message_queue, {Disable, Enable}}`.
+    /// `{long_message_queue, {Disable, Enable}}`, in messages; `disable` has to be below `enable`
+    /// ([`SystemMonitorError::QueueMarks`]).
     ///
     /// A process's mailbox is looked at when it takes messages in: when it receives, waits for a reply, has signals,
     /// or is looked at with [`Vm::process_info`]; with each message, if it has a [`MailboxLimit`](crate::MailboxLimit);
@@ -222,7 +224,7 @@ impl SystemEvent {
         match self {
             Self::LongSchedule { slice, .. } => {
                 builder.atom(atom("long_schedule"));
-                figure(&mut builder, "timeout", slice.duration.as_millis());
+                figure(&mut builder, "timeout", slice.duration.as_millis() as usize);
                 for place in ["in", "out"] {
                     builder.atom(atom(place)).atom(atoms::UNDEFINED).tuple(2);
                 }
@@ -234,7 +236,7 @@ impl SystemEvent {
                 duration, sizes, ..
             } => {
                 builder.atom(atom("long_gc"));
-                figure(&mut builder, "timeout", duration.as_millis());
+                figure(&mut builder, "timeout", duration.as_millis() as usize);
                 let sizes = sizes.add_to(&mut builder);
                 builder.list(1 + sizes);
             }
@@ -270,18 +272,10 @@ impl HeapSizes {
             ("old_heap_block_size", 0),
         ];
         for (name, words) in sizes {
-            figure(builder, name, words as u128);
+            figure(builder, name, words);
         }
         sizes.len()
     }
-}
-
-fn figure<H>(builder: &mut Builder<H>, name: &str, number: u128) {
-    builder.atom(atom(name)).integer(number as i128).tuple(2);
-}
-
-fn atom(name: &str) -> Atom {
-    Atom::new(name).unwrap_or(atoms::UNDEFINED)
 }
 
 type Handler = dyn Fn(SystemEvent) + Send + Sync;

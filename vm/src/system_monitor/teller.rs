@@ -29,7 +29,7 @@ use super::{
 use crate::core::Core;
 use crate::envelope::HOST;
 use crate::process::memory::{HeapFigures, WORD_BYTES, mailbox_bytes};
-use crate::process::{Attention, Leftovers, quietly};
+use crate::process::{Attention, quietly};
 
 /// Collections are looked at.
 pub(super) const HEAPS: u8 = 1;
@@ -265,15 +265,10 @@ impl Core {
 
     /// How many messages wait for a process.
     fn messages_waiting(&self, pid: Pid) -> Option<usize> {
-        let looked = self.with_process(pid, |process| {
-            let mut state = process.lock();
-            if !process.is(pid) || state.exiting {
-                return None;
-            }
-            let leftovers = process.drain(&mut state);
-            Some((state.queue_len(), leftovers))
-        });
-        let (len, leftovers) = looked.flatten()?;
+        let (len, leftovers) = self.with_locked(pid, |process, state| {
+            let leftovers = process.drain(state);
+            (state.queue_len(), leftovers)
+        })?;
         quietly(pid, || leftovers.finish());
         Some(len)
     }
@@ -345,21 +340,18 @@ impl Core {
     /// that it is long.
     #[cold]
     pub(crate) fn watch_mailbox(&self, pid: Pid, anew: bool) {
-        let watched = self.with_process(pid, |process| {
-            let mut state = process.lock();
-            if !process.is(pid) || state.exiting {
-                return None;
-            }
+        let watched = self.with_locked(pid, |process, state| {
             process.note(Attention::LENGTHY);
             if anew {
                 state.forget_that_it_is_long();
             }
-            let mut leftovers = process.drain(&mut state);
-            process.messages_came(&mut state, &mut leftovers);
-            Some(leftovers)
+            let mut leftovers = process.drain(state);
+            process.messages_came(state, &mut leftovers);
+            leftovers
         });
-        let leftovers: Leftovers = watched.flatten().unwrap_or_default();
-        quietly(pid, || leftovers.finish());
+        if let Some(leftovers) = watched {
+            quietly(pid, || leftovers.finish());
+        }
     }
 }
 

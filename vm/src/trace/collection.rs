@@ -22,17 +22,13 @@ pub(crate) enum CollectionItem {
 
 /// Tells of a collection of a heap that is in hand: that it begins, or what it has reclaimed.
 pub(crate) fn collection(core: &Core, pid: Pid, heap: &Heap, reclaimed: Option<usize>) {
-    core.with_process(pid, |process| {
-        if !process.is_traced() {
-            return;
-        }
-        let state = process.lock();
-        if !process.is(pid) || state.exiting {
-            return;
-        }
+    if core.with_process(pid, |process| process.is_traced()) != Some(true) {
+        return;
+    }
+    core.with_state(pid, |state| {
         let figures = HeapFigures::of(heap);
         let mailbox = match state.message_queue_data {
-            MessageQueueData::OnHeap => mailbox_bytes(&state).div_ceil(WORD_BYTES),
+            MessageQueueData::OnHeap => mailbox_bytes(state).div_ceil(WORD_BYTES),
             MessageQueueData::OffHeap => 0,
         };
         let info = [

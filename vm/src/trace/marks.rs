@@ -143,22 +143,9 @@ fn initial_call(state: &State) -> TypeName {
     state.initial_call.unwrap_or(|| "")
 }
 
-/// Runs `change` on the state of a process that is not ending.
-fn with_both<R>(
-    core: &Core,
-    pid: Pid,
-    change: impl FnOnce(&Process, &mut State) -> R,
-) -> Option<R> {
-    core.with_process(pid, |process| {
-        let mut state = process.lock();
-        (process.is(pid) && !state.exiting).then(|| change(process, &mut state))
-    })
-    .flatten()
-}
-
 /// Has a process traced.
 pub(super) fn mark(core: &Core, pid: Pid, new: &Mark) -> Result<(), TraceError> {
-    let marked = with_both(core, pid, |process, state| {
+    let marked = core.with_locked(pid, |process, state| {
         // What lies in the mailbox came before; and the next message finds it empty, so that the process is woken for
         // it.
         let leftovers = if new.flags.contains(TraceFlags::RECEIVE) {
@@ -187,7 +174,7 @@ pub(super) fn mark(core: &Core, pid: Pid, new: &Mark) -> Result<(), TraceError> 
 
 /// Takes flags of a session from a process. False if it is gone.
 pub(super) fn unmark(core: &Core, pid: Pid, session: SessionId, flags: TraceFlags) -> bool {
-    with_both(core, pid, |process, state| {
+    core.with_locked(pid, |process, state| {
         if let Some(rare) = &mut state.rare {
             for mark in &mut rare.marks {
                 if mark.session == session {
@@ -202,7 +189,7 @@ pub(super) fn unmark(core: &Core, pid: Pid, session: SessionId, flags: TraceFlag
 
 /// The mark of a session on a process; the inner None if there is none that tells anybody anything.
 pub(super) fn find(core: &Core, pid: Pid, session: SessionId) -> Option<Option<Mark>> {
-    with_both(core, pid, |_, state| {
+    core.with_state(pid, |state| {
         let mut marks = state.marks().iter();
         marks
             .find(|mark| mark.session == session && mark.stream.is_live(core))

@@ -424,7 +424,7 @@ fn memory_by_kind_is_the_sum_of_its_parts() {
         let _ = cx.heap().release(kept);
         cx.garbage_collect();
         assert!(cx.vm().memory().heaps < after.heaps);
-        assert!(cx.vm().system_info().words_reclaimed >= 10_000);
+        assert!(cx.vm().statistics().words_reclaimed >= 10_000);
 
         let me = cx.pid();
         assert_eq!(cx.group_leader(), HOST);

@@ -3,7 +3,8 @@
 use otp_vm::{TraceFlags, Vm};
 
 use crate::stage::{
-    Do, down, event, expect, next, nothing, pid, settle, simulate, sorted, tell, worker,
+    Do, down, end, event, expect, next, nothing, pid, received, settle, simulate, sorted, tell,
+    worker,
 };
 
 fn is_spawn(event: &str, beginning: &str) -> bool {
@@ -133,6 +134,32 @@ fn links_are_traced_as_they_are_asked_for_and_as_they_change() {
         tell(&cx, b, Do::EndNormally);
         expect(&mut cx, [event(a, format!("getting_unlinked,{b}"))]).await;
         nothing(&mut cx).await;
+    });
+}
+
+/// As Erlang does it: there was no link, so none is undone; the news is a message to one that traps exits.
+#[test]
+fn a_link_to_somebody_who_is_gone_is_traced_as_asked_for_and_as_a_message() {
+    simulate(|mut cx| async move {
+        let (a, gone) = (cx.spawn(worker).unwrap(), cx.spawn(worker).unwrap());
+        end(&mut cx, gone).await;
+        tell(&cx, a, Do::TrapExit(true));
+        settle(&mut cx, a).await;
+        cx.trace(a, TraceFlags::PROCS | TraceFlags::RECEIVE)
+            .unwrap();
+        tell(&cx, a, Do::Link(gone));
+        expect(
+            &mut cx,
+            [
+                received(a, &Do::Link(gone)),
+                event(a, format!("link,{gone}")),
+                event(a, format!("'receive',{{'EXIT',{gone},noproc}}")),
+            ],
+        )
+        .await;
+        nothing(&mut cx).await;
+        // It traps the shut-down's signal.
+        tell(&cx, a, Do::EndNormally);
     });
 }
 

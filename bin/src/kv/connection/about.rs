@@ -67,7 +67,7 @@ impl Session {
                 }
             }
         };
-        let uptime = system.uptime.as_secs();
+        let uptime = cx.vm().statistics().wall_clock.as_secs();
         section(
             "server",
             &[
