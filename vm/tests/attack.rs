@@ -9,7 +9,10 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{Flag, Foreign, LIMIT, bounded, down, exit, idle, run};
-use otp_vm::{Builder, Context, ExitReason, Native, OwnedTerm, TableOptions, Vm, to_term};
+use otp_vm::{
+    Builder, CallError, Context, ExitReason, Native, OwnedTerm, REDUCTIONS_PER_SLICE, TableOptions,
+    Vm, to_term,
+};
 
 /// A context whose process has ended.
 async fn stale(cx: &mut Context) -> Context {
@@ -149,6 +152,21 @@ fn a_call_in_a_foreign_combinator_times_out_behind_a_long_slice() {
             polled.map(|result| assert!(result.is_err()))
         })
         .await;
+    });
+}
+
+/// The time is over while the caller is queued: it was told to give way before it looked for the answer.
+#[test]
+fn a_call_times_out_though_its_slice_was_over_as_it_began() {
+    bounded(1, |mut cx| async move {
+        let silent = cx.spawn(idle).unwrap();
+        for after in [1, 5].map(Duration::from_millis) {
+            cx.spawn(|_| async { std::thread::sleep(Duration::from_millis(20)) })
+                .unwrap();
+            drop(cx.tick(REDUCTIONS_PER_SLICE));
+            let result = cx.call::<_, ()>(silent, &1, after).await;
+            assert!(matches!(result, Err(CallError::Timeout)), "{result:?}");
+        }
     });
 }
 
