@@ -3,15 +3,15 @@
 mod common;
 
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{Flag, Foreign, LIMIT, bounded, down, exit, idle, run};
 use otp_vm::{
-    Builder, CallError, Context, ExitReason, Native, OwnedTerm, REDUCTIONS_PER_SLICE, TableOptions,
-    Vm, to_term,
+    Builder, CallError, Context, ExitReason, Native, OwnedTerm, REDUCTIONS_PER_SLICE,
+    SuspendOptions, TableOptions, Vm, to_term,
 };
 
 /// A context whose process has ended.
@@ -166,6 +166,35 @@ fn a_call_times_out_though_its_slice_was_over_as_it_began() {
             drop(cx.tick(REDUCTIONS_PER_SLICE));
             let result = cx.call::<_, ()>(silent, &1, after).await;
             assert!(matches!(result, Err(CallError::Timeout)), "{result:?}");
+        }
+    });
+}
+
+/// Who looks at a process takes its signals in, and the slice that they woke may find nothing.
+#[test]
+fn a_suspension_is_answered_whoever_takes_the_signal_in() {
+    bounded(2, |mut cx| async move {
+        let rests = cx.spawn(|_| std::future::pending::<()>()).unwrap();
+        let vm = cx.vm().clone();
+        let looks = Arc::new(AtomicBool::new(true));
+        let lookers = [(); 2].map(|()| {
+            let (vm, looks) = (vm.clone(), Arc::clone(&looks));
+            std::thread::spawn(move || {
+                while looks.load(Ordering::Relaxed) {
+                    vm.process_info(rests);
+                }
+            })
+        });
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            let suspended = cx.suspend_process(rests, SuspendOptions::new());
+            let suspended = otp_vm::timeout(LIMIT, suspended).await;
+            assert_eq!(suspended, Ok(Ok(true)));
+            cx.resume_process(rests).unwrap();
+        }
+        looks.store(false, Ordering::Relaxed);
+        for looker in lookers {
+            looker.join().unwrap();
         }
     });
 }

@@ -12,7 +12,7 @@ use otp_heap::{Pid, Ref};
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
 use super::occupancy::MailboxNews;
-use super::{Answer, Attention, Process, State, SuspendOutcome, quietly};
+use super::{Answer, Attention, Process, State, SuspendOutcome, is_running, quietly};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
@@ -316,7 +316,7 @@ impl Process {
                 rare.rest_awaited.push((from, reference));
                 self.note(Attention::SUSPENDED);
                 // Answered between two runs of the body: this may be in the middle of one.
-                self.note(Attention::ASKED);
+                self.note_asked();
                 return Some(parcel);
             }
             Kind::Suspended => match state.rests(from, reference) {
@@ -338,7 +338,7 @@ impl Process {
             Kind::Collect => {
                 self.memory(state)
                     .request(CollectRequest { from, reference });
-                self.note(Attention::ASKED);
+                self.note_asked();
                 return Some(parcel);
             }
             Kind::AliveRequest => {
@@ -359,6 +359,15 @@ impl Process {
         }
         state.inbox.push_back(parcel);
         None
+    }
+
+    /// Has the next slice, or this one, do what others wait for.
+    fn note_asked(&self) {
+        self.note(Attention::ASKED);
+        if !self.pid().is_some_and(is_running) {
+            // As in `doom`.
+            self.wake();
+        }
     }
 
     /// Decides that the process ends. The first reason counts.
