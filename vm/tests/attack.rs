@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Flag, Foreign, LIMIT, bounded, down, exit, idle, run};
 use otp_vm::{
-    Builder, CallError, Context, ExitReason, Native, OwnedTerm, REDUCTIONS_PER_SLICE,
+    Builder, CallError, Context, ExitReason, Native, OwnedTerm, REDUCTIONS_PER_SLICE, Status,
     SuspendOptions, TableOptions, Vm, to_term,
 };
 
@@ -195,6 +195,37 @@ fn a_suspension_is_answered_whoever_takes_the_signal_in() {
         looks.store(false, Ordering::Relaxed);
         for looker in lookers {
             looker.join().unwrap();
+        }
+    });
+}
+
+/// Its Context is another thread's, which suspends as the process ends.
+#[test]
+fn who_has_ended_leaves_nobody_suspended() {
+    bounded(2, |mut cx| async move {
+        for _ in 0..200 {
+            let target = cx.spawn(idle).unwrap();
+            let (sender, receiver) = mpsc::channel::<Context>();
+            let lender = cx.spawn(move |lent| async move {
+                sender.send(lent).unwrap();
+                std::future::pending::<()>().await;
+            });
+            let suspends = std::thread::spawn(move || {
+                let lent = receiver.recv().unwrap();
+                let options = SuspendOptions::new();
+                while lent.suspend_process_async(target, options, &1).is_ok() {
+                    drop(lent.resume_process(target));
+                }
+            });
+            cx.sleep(Duration::from_micros(200)).await;
+            cx.exit_process(lender.unwrap(), ExitReason::kill());
+            while !suspends.is_finished() {
+                cx.yield_now().await;
+            }
+            // After all signals so far.
+            assert!(cx.is_alive(target).await);
+            let info = cx.process_info(target).unwrap();
+            assert_ne!(info.status, Status::Suspended);
         }
     });
 }
