@@ -374,8 +374,8 @@ impl Process {
     pub(super) fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.note(Attention::DOOMED);
-        // The drain may be another thread's, that of a Context moved there or of who asks how long the mailbox is, while
-        // the slice that the signal woke has already found the mailbox empty.
+        // The drain may be another thread's, that of a Context moved there or of who asks how long the mailbox is,
+        // while the slice that the signal woke has already found the mailbox empty.
         self.wake();
     }
 }
