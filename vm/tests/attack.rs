@@ -3,13 +3,16 @@
 mod common;
 
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{Flag, Foreign, LIMIT, bounded, down, exit, idle, run};
-use otp_vm::{Builder, Context, ExitReason, Native, OwnedTerm, TableOptions, Vm, to_term};
+use otp_vm::{
+    Builder, CallError, Context, ExitReason, Native, OwnedTerm, Pid, REDUCTIONS_PER_SLICE, Status,
+    SuspendOptions, TableOptions, Vm, to_term,
+};
 
 /// A context whose process has ended.
 async fn stale(cx: &mut Context) -> Context {
@@ -149,6 +152,124 @@ fn a_call_in_a_foreign_combinator_times_out_behind_a_long_slice() {
             polled.map(|result| assert!(result.is_err()))
         })
         .await;
+    });
+}
+
+/// The time is over while the caller is queued: it was told to give way before it looked for the answer.
+#[test]
+fn a_call_times_out_though_its_slice_was_over_as_it_began() {
+    bounded(1, |mut cx| async move {
+        let silent = cx.spawn(idle).unwrap();
+        for after in [1, 5].map(Duration::from_millis) {
+            cx.spawn(|_| async { std::thread::sleep(Duration::from_millis(20)) })
+                .unwrap();
+            drop(cx.tick(REDUCTIONS_PER_SLICE));
+            let result = cx.call::<_, ()>(silent, &1, after).await;
+            assert!(matches!(result, Err(CallError::Timeout)), "{result:?}");
+        }
+    });
+}
+
+/// Who looks at a process takes its signals in, and the slice that they woke may find nothing.
+#[test]
+fn a_suspension_is_answered_whoever_takes_the_signal_in() {
+    bounded(2, |mut cx| async move {
+        let rests = cx.spawn(|_| std::future::pending::<()>()).unwrap();
+        let vm = cx.vm().clone();
+        let looks = Arc::new(AtomicBool::new(true));
+        let lookers = [(); 2].map(|()| {
+            let (vm, looks) = (vm.clone(), Arc::clone(&looks));
+            std::thread::spawn(move || {
+                while looks.load(Ordering::Relaxed) {
+                    vm.process_info(rests);
+                }
+            })
+        });
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            let suspended = cx.suspend_process(rests, SuspendOptions::new());
+            let suspended = otp_vm::timeout(LIMIT, suspended).await;
+            assert_eq!(suspended, Ok(Ok(true)));
+            cx.resume_process(rests).unwrap();
+        }
+        looks.store(false, Ordering::Relaxed);
+        for looker in lookers {
+            looker.join().unwrap();
+        }
+    });
+}
+
+/// Its Context is another thread's, which suspends as the process ends.
+#[test]
+fn who_has_ended_leaves_nobody_suspended() {
+    bounded(2, |cx| async move {
+        for _ in 0..200 {
+            let target = cx.spawn(idle).unwrap();
+            let (sender, receiver) = mpsc::channel::<Context>();
+            let lender = cx.spawn(move |lent| async move {
+                sender.send(lent).unwrap();
+                std::future::pending::<()>().await;
+            });
+            let suspends = std::thread::spawn(move || {
+                // Else it ended before it began.
+                let Ok(lent) = receiver.recv() else { return };
+                let options = SuspendOptions::new();
+                while lent.suspend_process_async(target, options, &1).is_ok() {
+                    drop(lent.resume_process(target));
+                }
+            });
+            cx.sleep(Duration::from_micros(200)).await;
+            cx.exit_process(lender.unwrap(), ExitReason::kill());
+            while !suspends.is_finished() {
+                cx.yield_now().await;
+            }
+            // The process may be about to end still.
+            let began = Instant::now();
+            while cx.process_info(target).unwrap().status == Status::Suspended {
+                assert!(began.elapsed() < LIMIT);
+                cx.yield_now().await;
+            }
+            cx.exit_process(target, ExitReason::kill());
+        }
+    });
+}
+
+/// The same of links, and of monitors.
+#[test]
+fn who_has_ended_is_linked_to_nobody_and_watches_nobody() {
+    bounded(2, |cx| async move {
+        for _ in 0..200 {
+            let targets: Vec<Pid> = (0..1000).map(|_| cx.spawn(idle).unwrap()).collect();
+            let linked = targets.clone();
+            let (sender, receiver) = mpsc::channel::<Context>();
+            let lender = cx.spawn(move |lent| async move {
+                sender.send(lent).unwrap();
+                std::future::pending::<()>().await;
+            });
+            let links = std::thread::spawn(move || {
+                let Ok(lent) = receiver.recv() else { return };
+                for target in linked {
+                    lent.monitor(target);
+                    lent.link(target);
+                }
+            });
+            cx.sleep(Duration::from_micros(100)).await;
+            cx.exit_process(lender.unwrap(), ExitReason::kill());
+            while !links.is_finished() {
+                cx.yield_now().await;
+            }
+            // Those that it was linked to end with it.
+            let began = Instant::now();
+            for target in targets {
+                while let Some(info) = cx.process_info(target)
+                    && !(info.links.is_empty() && info.monitored_by.is_empty())
+                {
+                    assert!(began.elapsed() < LIMIT, "{info:?}");
+                    cx.yield_now().await;
+                }
+                cx.exit_process(target, ExitReason::kill());
+            }
+        }
     });
 }
 

@@ -29,6 +29,10 @@ impl Context {
             }
             self.signal_self(envelope::exit(Kind::Exit, pid, &ExitReason::noproc()));
         }
+        if self.has_ended() {
+            let noproc = envelope::exit(Kind::LinkExit, self.pid, &ExitReason::noproc());
+            self.core().signal(pid, noproc);
+        }
     }
 
     /// Takes a link back, from both sides. No exit signal of it arrives later; one that was trapped before waits as a

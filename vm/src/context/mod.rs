@@ -159,6 +159,16 @@ impl Context {
         self.process().was_ended(self.pid)
     }
 
+    /// After a signal about what its state has: whether its end has begun, and may have taken that back before. For a
+    /// Context on another thread, or code that runs on in native code; whoever finds it so takes it back as well.
+    ///
+    /// Without the lock: where the end's signal came first into that mailbox, what it noted before is seen here.
+    #[inline]
+    fn has_ended(&self) -> bool {
+        let process = self.process();
+        !process.is(self.pid) || process.attention().has(Attention::EXITING)
+    }
+
     /// Whether what the process sends is discarded, and counts that.
     fn discards(&self) -> bool {
         let discards = self.was_ended();

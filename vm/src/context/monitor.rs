@@ -117,6 +117,10 @@ impl Context {
         if self.core().deliver(pid, monitor).is_err() {
             self.signal_self(envelope::down(pid, reference, &ExitReason::noproc()));
         }
+        if self.has_ended() {
+            let demonitor = envelope::signal(Kind::Demonitor, self.pid, reference);
+            self.core().signal(pid, demonitor);
+        }
         reference
     }
 

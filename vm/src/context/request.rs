@@ -241,7 +241,7 @@ pub(super) struct Waiting<'cx> {
     cx: &'cx Context,
     reference: Ref,
     alarm: Alarm,
-    /// Not polled since the request was filed and the alarm armed.
+    /// Not polled since the request was filed and the alarm armed: what came since has woken the slice that runs.
     is_fresh: bool,
     /// The request has been taken out.
     is_answered: bool,
@@ -253,11 +253,11 @@ impl Waiting<'_> {
     }
 
     fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Parcel, CallError>> {
+        // Fresh for this poll, whether it gets on or not: while the caller is queued its timer may fire, and tells it
+        // nothing that it would not come by.
+        let is_fresh = mem::take(&mut self.is_fresh);
         ready!(otp_scheduler::poll_proceed(task));
-        let waker = task.waker();
-        if mem::take(&mut self.is_fresh)
-            && own_waker_matches(self.cx.process(), waker)
-            && self.cx.finds_nothing()
+        if is_fresh && own_waker_matches(self.cx.process(), task.waker()) && self.cx.finds_nothing()
         {
             return Poll::Pending;
         }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::monitor::shared_term;
 use super::{Context, Timeout};
-use crate::envelope::{self, Kind};
+use crate::envelope::{self, Kind, Parcel};
 use crate::process::SuspendOutcome;
 
 #[cfg(doc)]
@@ -114,9 +114,12 @@ impl Context {
         };
         let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
         let is_suspended = match options.asynchronous {
-            true => self.core().deliver(pid, suspend).is_ok(),
+            true => self.send_suspend(pid, suspend),
             false => match self.begin_request(pid, reference, suspend, Timeout::Infinity) {
-                Ok(waiting) => waiting.answer().await.is_ok(),
+                Ok(waiting) => {
+                    self.resume_if_ended(pid);
+                    waiting.answer().await.is_ok()
+                }
                 Err(_) => false,
             },
         };
@@ -150,7 +153,7 @@ impl Context {
             state.tag_suspension(reference, tag);
         }
         let suspend = envelope::signal(Kind::Suspend, self.pid, reference);
-        if !is_there || self.core().deliver(pid, suspend).is_err() {
+        if !is_there || !self.send_suspend(pid, suspend) {
             self.forget_suspending(pid);
             let told = self
                 .state()
@@ -201,6 +204,26 @@ impl Context {
         Ok(Asked::Send(reference))
     }
 
+    /// False if nobody is there.
+    fn send_suspend(&self, pid: Pid, suspend: Parcel) -> bool {
+        let is_sent = self.core().deliver(pid, suspend).is_ok();
+        self.resume_if_ended(pid);
+        is_sent
+    }
+
+    /// After the signal was sent: if this process ended between that and the count, its end may have sent its
+    /// [`Kind::Resume`] before.
+    fn resume_if_ended(&self, pid: Pid) {
+        if self.has_ended() {
+            self.send_resume(pid);
+        }
+    }
+
+    fn send_resume(&self, pid: Pid) {
+        let resume = envelope::signal(Kind::Resume, self.pid, envelope::NO_REF);
+        self.core().signal(pid, resume);
+    }
+
     /// Takes one suspension back. `resume_process/1`.
     ///
     /// # Errors
@@ -221,10 +244,7 @@ impl Context {
                 }
             }
         }
-        self.core().signal(
-            pid,
-            envelope::signal(Kind::Resume, self.pid, envelope::NO_REF),
-        );
+        self.send_resume(pid);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use otp_heap::{Pid, Ref};
 use super::links::{acknowledge_unlink, refuse_link};
 use super::memory::{CollectRequest, Excess};
 use super::occupancy::MailboxNews;
-use super::{Answer, Attention, Process, State, SuspendOutcome, quietly};
+use super::{Answer, Attention, Process, State, SuspendOutcome, is_running, quietly};
 use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
@@ -89,6 +89,11 @@ impl Leftovers {
 impl Remains {
     #[cold]
     fn finish(mut self) {
+        // First: they have room, whatever becomes of this process by a panic in what follows.
+        for sender in self.senders {
+            // A panic of it is not the receiver's.
+            quietly(HOST, || sender.wake());
+        }
         if let Some(receiver) = self.receiver.take() {
             receiver.wake();
         }
@@ -100,10 +105,6 @@ impl Remains {
         for MailboxEvent { process, pid, news } in self.news {
             // SAFETY: as above.
             news.tell(unsafe { process.as_ref() }, pid);
-        }
-        for sender in self.senders {
-            // A panic of it is not the receiver's.
-            quietly(HOST, || sender.wake());
         }
     }
 }
@@ -315,7 +316,7 @@ impl Process {
                 rare.rest_awaited.push((from, reference));
                 self.note(Attention::SUSPENDED);
                 // Answered between two runs of the body: this may be in the middle of one.
-                self.note(Attention::ASKED);
+                self.note_asked();
                 return Some(parcel);
             }
             Kind::Suspended => match state.rests(from, reference) {
@@ -337,7 +338,7 @@ impl Process {
             Kind::Collect => {
                 self.memory(state)
                     .request(CollectRequest { from, reference });
-                self.note(Attention::ASKED);
+                self.note_asked();
                 return Some(parcel);
             }
             Kind::AliveRequest => {
@@ -360,12 +361,21 @@ impl Process {
         None
     }
 
+    /// Has the next slice, or this one, do what others wait for.
+    fn note_asked(&self) {
+        self.note(Attention::ASKED);
+        if !self.pid().is_some_and(is_running) {
+            // As in `doom`.
+            self.wake();
+        }
+    }
+
     /// Decides that the process ends. The first reason counts.
     pub(super) fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.note(Attention::DOOMED);
-        // The drain may be another thread's, that of a Context moved there, while the slice that
-        // the signal woke has already found the mailbox empty.
+        // The drain may be another thread's, that of a Context moved there or of who asks how long the mailbox is,
+        // while the slice that the signal woke has already found the mailbox empty.
         self.wake();
     }
 }
@@ -385,4 +395,42 @@ fn answer(state: &mut State, reference: Ref, parcel: Parcel) -> Option<Parcel> {
     request.answer = Some(Answer::Reply(parcel));
     state.answered = true;
     None
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::Leftovers;
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of the receiver's");
+        }
+    }
+
+    struct Sender(AtomicBool);
+
+    impl Wake for Sender {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Room was kept for it, and nobody would wake it again.
+    #[test]
+    fn a_sender_learns_of_its_room_though_the_receivers_waker_panics() {
+        let sender = Arc::new(Sender(AtomicBool::new(false)));
+        let mut leftovers = Leftovers::default();
+        leftovers.senders().push(Arc::clone(&sender).into());
+        leftovers.remains().receiver = Some(Waker::from(Arc::new(Panics)));
+        let finished = catch_unwind(AssertUnwindSafe(|| leftovers.finish()));
+        assert!(finished.is_err());
+        assert!(sender.0.load(Ordering::Relaxed));
+    }
 }

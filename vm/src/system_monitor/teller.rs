@@ -285,20 +285,17 @@ impl Core {
             return Err(SystemMonitorError::QueueMarks { disable, enable });
         }
         let pid = monitor.as_ref().and_then(SystemMonitor::pid);
-        if pid.is_some_and(|pid| !self.is_alive(pid)) {
+        // Before anything is replaced; its end either sees the mark, or is seen below.
+        let mark = |pid| self.with_state(pid, |state| state.rare().is_system_monitor = true);
+        if pid.is_some_and(|pid| !self.is_alive(pid) || mark(pid).is_none()) {
             return Err(SystemMonitorError::NoProcess);
         }
         let before = self.replace_system_monitor(monitor);
-        // Its end either sees the mark, or has happened.
-        let is_marked = |pid| {
-            self.with_state(pid, |state| state.rare().is_system_monitor = true)
-                .is_some()
-        };
         if let Some(pid) = pid
-            && !is_marked(pid)
+            && self.with_state(pid, |_| ()).is_none()
         {
+            // It ended meanwhile, as it may at any time after.
             self.end_system_monitor_of(pid);
-            return Err(SystemMonitorError::NoProcess);
         }
         if marks.is_some() {
             for (number, pid) in self.processes.pids().enumerate() {

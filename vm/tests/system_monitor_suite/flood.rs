@@ -9,7 +9,7 @@ use otp_vm::{
     Context, MAX_WAITING_SYSTEM_EVENTS, SystemEvent, SystemMonitor, SystemMonitorOptions, Vm,
 };
 
-use super::common::{LIMIT, bounded, expect};
+use super::common::{LIMIT, bounded, down, expect};
 use super::virtual_time::simulated_with;
 use super::{event, monitor};
 
@@ -118,4 +118,26 @@ fn a_monitor_that_does_not_receive_gets_no_more_than_its_mailbox_takes() {
             assert!(lost >= 200, "{lost}");
         },
     );
+}
+
+/// The process is gone between the first look at it and the last.
+#[test]
+fn a_monitor_that_was_not_set_leaves_the_one_before() {
+    bounded(2, |mut cx| async move {
+        let options = SystemMonitorOptions::new().bound();
+        for _ in 0..300 {
+            let handler = SystemMonitor::handler(options, |_| {});
+            cx.vm().set_system_monitor(handler).unwrap();
+            let (ends, monitor) = cx.spawn_monitor(|_| async {}).unwrap();
+            let process = SystemMonitor::process(ends, options);
+            while cx.vm().set_system_monitor(process.clone()).is_ok() {
+                let handler = SystemMonitor::handler(options, |_| {});
+                cx.vm().set_system_monitor(handler).unwrap();
+                otp_vm::checkpoint(1);
+            }
+            let left = cx.vm().system_monitor().expect("the handler");
+            assert_eq!(left.pid(), None);
+            down(&mut cx, monitor).await;
+        }
+    });
 }
