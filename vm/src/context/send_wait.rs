@@ -216,13 +216,14 @@ impl Sending {
     }
 
     fn poll(&mut self, task: &task::Context<'_>) -> Poll<()> {
+        // Before the lock is taken, and before the message is: cloning is the program's code, and may panic.
+        let waker = task.waker().clone();
         let Some(parcel) = self.parcel.take() else {
             return Poll::Ready(());
         };
         let waits = Waits {
             ticket: &mut self.ticket,
-            // Before the lock is taken: cloning is the program's code.
-            waker: task.waker().clone(),
+            waker,
         };
         match self.core.send_or_wait(self.to, parcel, waits) {
             Ok(()) => Poll::Ready(()),
