@@ -68,7 +68,10 @@ conduct(Names, Programs) ->
     Common = {self(), Id, Names, Programs},
     Roots = [Slot || Slot <- lists:seq(0, tuple_size(Programs) - 1), is_root(Slot, Programs)],
     Made = maps:from_list([{Slot, spawn(fun() -> root(Common, Slot) end)} || Slot <- Roots]),
-    Run = lists:foldl(fun(Slot, Run) -> join(Slot, maps:get(Slot, Made), Run) end, #run{id = Id}, Roots),
+    Joined = lists:foldl(fun(Slot, Run) -> join(Slot, maps:get(Slot, Made), Run) end, #run{id = Id}, Roots),
+    %% Nobody goes before all have begun: one that another kills before would not be seen at all.
+    Begun = fun(Slot, Run) -> receive {Id, event, Slot, started} = News -> news(News, Run) end end,
+    Run = lists:foldl(Begun, Joined, Roots),
     [maps:get(Slot, Made) ! {Id, go, Made} || Slot <- shuffled(Roots)],
     Over = settle(Run, 0),
     Observation = [seen(Slot, Names, Over) || Slot <- lists:seq(0, tuple_size(Programs) - 1)],
@@ -169,16 +172,17 @@ clear(#run{pids = Pids, monitors = Monitors, ends = Ends}) ->
 -record(me, {slot, common, pids, marks = #{}, pace}).
 
 root({_, Id, _, _} = Common, Slot) ->
+    tell(started, #me{slot = Slot, common = Common}),
     receive {Id, go, Pids} -> begin_steps(Common, Slot, Pids) end.
 
 child({Conductor, Id, _, _} = Common, Slot, Pids) ->
     Conductor ! {Id, born, Slot, self()},
-    receive {Id, go} -> begin_steps(Common, Slot, Pids#{Slot => self()}) end.
+    receive {Id, go} -> tell(started, #me{slot = Slot, common = Common}) end,
+    begin_steps(Common, Slot, Pids#{Slot => self()}).
 
 begin_steps({_, _, _, Programs} = Common, Slot, Pids) ->
     Me = #me{slot = Slot, common = Common, pids = Pids, pace = below(4)},
     pause(Me),
-    tell(started, Me),
     {_, Steps} = element(Slot + 1, Programs),
     steps(Steps, Me).
 
