@@ -1,4 +1,4 @@
-//! A heap's own limit: what lives counts, garbage does not, and going over it is an error.
+//! The room of a heap: its limit, for which what lives counts and garbage does not, and the least that it keeps.
 
 use otp_heap::{Heap, HeapError, SnapshotError, to_term};
 
@@ -78,4 +78,42 @@ fn garbage_does_not_count_when_the_limit_is_lowered() {
     garbage(&mut heap);
     assert_eq!(heap.restore(&bytes).unwrap().len(), 1);
     assert_eq!(heap.words(), 202);
+}
+
+#[test]
+fn a_heap_with_a_minimum_keeps_its_room_until_it_is_shrunk() {
+    const MIN: usize = 10_000;
+    let mut heap = Heap::new();
+    heap.set_min_words(233);
+    assert_eq!(heap.bytes(), 0, "what every heap starts with");
+    heap.set_min_words(MIN);
+    let room = heap.bytes();
+    assert!((MIN * 8..MIN * 8 + 1000).contains(&room), "{room}");
+    let kept = heap.keep(to_term(&(1, 2)).unwrap().root()).unwrap();
+    while heap.words() < MIN - 4 {
+        let garbage = heap.keep(to_term(&(1, 2, 3)).unwrap().root()).unwrap();
+        heap.release(garbage).unwrap();
+    }
+    assert_eq!((heap.is_full(), heap.collections()), (false, 0));
+    heap.collect();
+    assert_eq!(heap.words(), 3);
+    assert!(heap.bytes() >= MIN * 8, "{}", heap.bytes());
+    heap.shrink_to_fit();
+    assert!(heap.bytes() < 1000, "{}", heap.bytes());
+    assert_eq!(heap.get(&kept).unwrap().to_string(), "{1,2}");
+    // It can be had again, also by one that is emptied.
+    heap.set_min_words(MIN);
+    heap.release(kept).unwrap();
+    heap.collect();
+    assert_eq!(heap.words(), 0);
+    assert!(heap.bytes() >= MIN * 8, "{}", heap.bytes());
+    heap.set_min_words(0);
+    heap.collect();
+    assert_eq!(heap.bytes(), 0);
+    heap.set_min_words(MIN);
+    heap.shrink_to_fit();
+    assert_eq!(heap.bytes(), 0);
+    // However much is asked for, not all of it is made at once.
+    heap.set_min_words(usize::MAX);
+    assert!(heap.bytes() < 200 << 20, "{}", heap.bytes());
 }
