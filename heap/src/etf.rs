@@ -36,8 +36,9 @@
 //! # Input from strangers
 //!
 //! Decoding does not recurse, and never panics. A count in the input makes no room before the
-//! bytes for it are there, and those of no other count: the block takes at most 16 bytes for each
-//! byte of input (inflated, if it is compressed), and the stack 16 for each level. [`DecodeOptions`] has the limits.
+//! bytes for it are there, and those of no other count: the term takes at most 16 bytes for each
+//! byte of input (inflated, if it is compressed), its block at most twice that, since its room doubles, and the stack
+//! 16 for each level. [`DecodeOptions`] has the limits.
 //! With [`DecodeOptions::existing_atoms`] no atom is made (`binary_to_term(_, [safe])`).
 //!
 //! # By steps

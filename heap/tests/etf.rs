@@ -58,6 +58,65 @@ fn steps_of_any_budget_come_to_the_same() {
 }
 
 #[test]
+fn an_error_by_steps_of_any_budget_is_the_same() {
+    let whole = |bytes: &[u8]| etf::decode((), bytes, &DecodeOptions::new());
+    let by_steps = |bytes: &[u8], budget| {
+        let mut decoder = Decoder::<()>::new(bytes, &DecodeOptions::new());
+        while !decoder.step(budget)?.done {}
+        Ok(decoder.finish(()))
+    };
+    let mut random = Random::new(5);
+    let mut errors = 0;
+    for _ in 0..300 {
+        let term = random.value(20).to_term();
+        let sound = etf::term_to_binary(term.root()).unwrap();
+        for _ in 0..20 {
+            let mut bytes = sound.clone();
+            bytes.truncate(1 + random.below(sound.len()));
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+            let first = whole(&bytes);
+            errors += usize::from(first.is_err());
+            for budget in [1, 2, 7] {
+                match (&first, by_steps(&bytes, budget)) {
+                    (Ok(left), Ok(right)) => assert!(left.0 == right.0 && left.1 == right.1),
+                    (left, right) => {
+                        assert_eq!(left.as_ref().err(), right.as_ref().err(), "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(errors > 3000, "{errors} were refused");
+    // A count that its own bytes cannot hold, behind room for others.
+    let mut bytes = vec![131, 108, 0, 0, 0, 40];
+    bytes.extend([104, 100]);
+    bytes.extend([97; 60]);
+    let error = whole(&bytes).unwrap_err();
+    assert_eq!(by_steps(&bytes, 1).unwrap_err(), error);
+    assert_eq!(
+        error.to_string(),
+        "at byte 6: expected the elements of a tuple, found the end"
+    );
+}
+
+#[test]
+fn a_block_is_in_proportion_to_its_input() {
+    for len in [1, 126, 1000, 65_535_u16] {
+        let mut bytes = vec![131, 107];
+        bytes.extend(len.to_be_bytes());
+        bytes.resize(bytes.len() + usize::from(len), 7);
+        let term = etf::binary_to_term(&bytes).unwrap();
+        assert_eq!(term.root().words(), 2 * usize::from(len));
+        assert!(
+            term.bytes() <= 32 * bytes.len() + 1024,
+            "{} bytes",
+            term.bytes()
+        );
+    }
+}
+
+#[test]
 fn a_step_keeps_its_budget() {
     let term = to_term(&vec![("text", 1.5, vec![1000; 5]); 5000]).unwrap();
     let bytes = etf::term_to_binary(term.root()).unwrap();

@@ -90,7 +90,9 @@ impl Reader {
             let work = 1 + opening_work(new.left);
             let announced = self.announced + new.terms();
             let depth_max = source.options.depth_max as usize;
-            if announced > bytes.len() || work > budget || self.stack.len() + 1 >= depth_max {
+            // As `Reader::announce`: that a step ends here or there changes no error.
+            let cut = new.terms() > rest.len() - read || announced > bytes.len();
+            if cut || work > budget || self.stack.len() + 1 >= depth_max {
                 words.take_back(word.offset());
                 break;
             }
