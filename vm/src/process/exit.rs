@@ -8,9 +8,9 @@
 //!    monitor. Who finds its name gone may make a table of the same name. Until then others may take the name away from
 //!    it.
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
-//! 5. Its mailbox is closed. What still came in is answered with `noproc` or with the reason.
+//! 5. In the same hold its mailbox is closed. What still came in is answered with `noproc` or with the reason.
 //! 6. It is counted out, and only now is anybody told: links, and the holders of monitors.
-//! 7. After the epoch the slot may hold another process.
+//! 7. The slot may hold another process.
 //!
 //! A process that exits itself (`exit_process` with its own pid) is marked as ended before step 2, and so what its code
 //! still does is discarded, whether it catches the unwinding or not.
@@ -21,12 +21,11 @@
 use std::mem;
 use std::sync::atomic::Ordering;
 
-use crossbeam_epoch as epoch;
 use otp_heap::Pid;
 use otp_scheduler::{name_long_slice, uncounted};
 
-use super::links::{acknowledge_unlink, refuse_link};
 use super::panics::quietly;
+use super::strays::{answer_for_the_dead, answer_stray};
 use super::{Answer, Attention, Process, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
@@ -79,7 +78,7 @@ impl Process {
             return;
         };
         let on_exit = self.leave(core, pid, &reason, || core.processes.count_leaving());
-        self.vacate(core, pid);
+        core.processes.release(pid);
         core.processes.count_left();
         core.tell_of_an_end();
         on_exit.call(pid, &reason);
@@ -154,10 +153,10 @@ impl Process {
             core.end_system_monitor_of(pid);
         }
 
-        self.serial.store(0, Ordering::Release);
         let mut state = State::default();
         let late = {
             let mut locked = self.lock();
+            self.serial.store(0, Ordering::Release);
             // They stay, for who has to name a process that was ended and still runs.
             (state.label, state.initial_call) = (locked.label, locked.initial_call);
             mem::swap(&mut *locked, &mut state);
@@ -186,35 +185,8 @@ impl Process {
         if self.half_gone.swap(true, Ordering::AcqRel) {
             self.half_gone.store(false, Ordering::Relaxed);
             self.ended.store(0, Ordering::Release);
-            self.vacate(core, pid);
+            core.processes.release(pid);
             core.count_out();
-        }
-    }
-
-    /// Step 7.
-    fn vacate(&self, core: &Core, pid: Pid) {
-        if core.scheduler.is_simulated() {
-            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it,
-            // those of other simulations as well: that would decide which slot, and so which pid, the next process
-            // gets.
-            core.processes.release(self.index, pid.serial());
-        } else {
-            self.release_after_epoch(core, pid);
-        }
-    }
-
-    fn release_after_epoch(&self, core: &Core, pid: Pid) {
-        let weak = core.weak();
-        let index = self.index;
-        let _section = otp_scheduler::lock::section();
-        let guard = epoch::pin();
-        // SAFETY: the closure owns what it uses, and may run on any thread.
-        unsafe {
-            guard.defer_unchecked(move || {
-                if let Some(core) = weak.upgrade() {
-                    core.processes.release(index, pid.serial());
-                }
-            });
         }
     }
 
@@ -229,23 +201,15 @@ impl Process {
         };
         while let Some(parcel) = late.pop_front() {
             let envelope = parcel.header();
-            let (from, reference) = (envelope.from, envelope.reference);
-            match envelope.kind {
-                // The other side of a link that stands is told below.
-                Kind::Link if !state.is_linked(from) => refuse_link(core, pid, from),
-                Kind::Unlink => {
-                    state.links.remove(&from);
-                    acknowledge_unlink(core, pid, from, reference);
+            if envelope.to != pid.serial() {
+                answer_stray(core, pid.index(), envelope);
+            } else if envelope.kind != Kind::Link || !state.is_linked(envelope.from) {
+                if envelope.kind == Kind::Unlink {
+                    state.links.remove(&envelope.from);
                 }
-                Kind::Monitor => core.signal(from, envelope::down(pid, reference, why_monitored)),
-                Kind::Call | Kind::AliveRequest => {
-                    core.signal(from, envelope::down(pid, reference, reason));
-                }
-                Kind::Suspend | Kind::Collect => {
-                    core.signal(from, envelope::down(pid, reference, &noproc));
-                }
-                _ => {}
+                answer_for_the_dead(core, pid, envelope, why_monitored, reason);
             }
+            // The other side of a link that stands is told below.
             drop_quietly(pid, parcel);
         }
         for (&linked, ()) in state.links.iter() {
