@@ -324,10 +324,13 @@ impl Process {
                 None => return answer(state, reference, parcel),
             },
             Kind::Resume => {
-                let suspenders = &mut state.rare().suspenders;
-                if suspenders.remove(&from).is_some() && suspenders.is_empty() {
+                if let Some(rare) = &mut state.rare
+                    && rare.suspenders.remove(&from).is_some()
+                    && rare.suspenders.is_empty()
+                {
                     self.forget(Attention::SUSPENDED);
                     self.wake();
+                    state.shed_rare();
                 }
                 return Some(parcel);
             }

@@ -18,6 +18,7 @@ mod monitors;
 mod notes;
 mod occupancy;
 mod panics;
+mod rare;
 mod run;
 mod suspensions;
 pub(crate) mod table;
