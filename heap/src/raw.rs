@@ -628,7 +628,8 @@ fn allocated(shape: Shape, words: u32) -> NonNull<Word> {
     unsafe { memory.add(shape.prefix) }.cast()
 }
 
-/// Gives back the room that is left over, if that pays; gives where the words begin then, and how many there is room for.
+/// Gives back the room that is left over, if that pays; gives where the words begin then, and for how many there is
+/// room.
 ///
 /// # Safety
 ///
