@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::limits::BLOCK_WORDS_MAX;
-use crate::raw::{Fixed, Raw, Shape, Space, free};
+use crate::raw::{Fixed, Raw, Scratch, Shape, Space, free};
 use crate::term::Term;
 use crate::word::Word;
 use crate::{Atom, CopyError, copy, off_heap};
@@ -92,15 +92,20 @@ impl<H> Block<H> {
     ///
     /// [`CopyError::Native`] if the term holds a native resource.
     pub fn copy_of(header: H, term: Term<'_>) -> Result<Block<H>, CopyError> {
-        let words = copy::size_hint(term);
-        let mut space = Space::new(Shape::of::<H>(), words, BLOCK_WORDS_MAX);
+        let shape = Shape::of::<H>();
+        let mut scratch = Scratch::new();
+        let mut space = match copy::size_hint(term) {
+            // SAFETY: the scratch is used by this space alone, which goes in this function.
+            0 => unsafe { Space::on_scratch(&mut scratch, shape, BLOCK_WORDS_MAX) },
+            words => Space::exact(shape, words, BLOCK_WORDS_MAX),
+        };
         let root = copy::copy_into(&mut space, term)?;
         Ok(Block::finish(space, header, root))
     }
 
     /// A block that holds one atom.
     pub fn of_atom(header: H, atom: Atom) -> Block<H> {
-        let space = Space::new(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
+        let space = Space::exact(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
         Block::finish(space, header, Word::atom(atom))
     }
 
