@@ -242,6 +242,12 @@ impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
         let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
+        Space::exact(shape, words, words_max)
+    }
+
+    /// With room for so many words and no more, for who knows how many it will be.
+    #[inline]
+    pub(crate) fn exact(shape: Shape, words: u32, words_max: u32) -> Space {
         let memory = allocate(shape.bytes(words), shape.align);
         // SAFETY: the allocation is at least `prefix` bytes long.
         let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
