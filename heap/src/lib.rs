@@ -138,7 +138,7 @@ mod word;
 
 pub use atom::{Atom, atom_bytes, atom_count, atoms_refused, set_atom_limit};
 pub use binary::Binary;
-pub use block::{Block, OwnedTerm};
+pub use block::{Block, Immediate, OwnedTerm};
 pub use builder::{Builder, Making, Place};
 pub use decode::from_term;
 pub use encode::{to_block, to_block_within, to_term};

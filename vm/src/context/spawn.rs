@@ -389,7 +389,9 @@ fn spawn_body(
         core.watch_mailbox(pid, true);
     }
     match native {
-        None => slot.wake(),
+        None => {
+            slot.wake();
+        }
         Some(place) => slot.start_native(place),
     }
     // The maker may have ended meanwhile, if its Context is elsewhere; its end told nobody here.

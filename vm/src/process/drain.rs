@@ -180,8 +180,11 @@ impl Process {
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel) {
-                leftovers.remains().garbage.push_back(unwanted);
+            // Most signals have done what they came for, and go at once.
+            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel)
+                && !unwanted.is_self_contained()
+            {
+                leftovers.discard(unwanted);
             }
         }
         if state.receiver.is_some() && (state.inbox.len() > before || state.answered) {
@@ -377,9 +380,11 @@ impl Process {
     pub(super) fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.note(Attention::DOOMED);
-        // The drain may be another thread's, that of a Context moved there or of who asks how long the mailbox is,
-        // while the slice that the signal woke has already found the mailbox empty.
-        self.wake();
+        if !self.pid().is_some_and(is_running) {
+            // The drain is another thread's, that of a Context moved there or of who asks how long the mailbox is,
+            // while the slice that the signal woke may have found the mailbox empty.
+            self.wake();
+        }
     }
 }
 
