@@ -11,10 +11,10 @@
 //!
 //! # Protocol
 //!
-//! An agent is a [`gen_server`](crate::gen_server) with the state as its own; its life is that of one. A closure travels
-//! to it as a [native resource](otp_vm::Native), moved and not serialised, and so does its value on the way back: neither
-//! state nor value need be terms. Agents and their references are typed by the state. A reference by name is taken on
-//! trust: an agent with another state answers [`CallError::Decode`].
+//! An agent is a [`gen_server`](crate::gen_server) with the state as its own; its life is that of one. A closure
+//! travels to it as a [native resource](otp_vm::Native), moved and not serialised, and so does its value on the way
+//! back: neither state nor value need be terms. Agents and their references are typed by the state. A reference by name
+//! is taken on trust: an agent with another state answers [`CallError::Decode`].
 //!
 //! # Races
 //!
@@ -27,8 +27,9 @@
 //! # When not to use it
 //!
 //! A function that takes long keeps all others waiting: take what it needs out by `get`, compute in the caller, and put
-//! the result back. (Whoever wants the state to be the same by then uses `get_and_update`.) What many read and few write
-//! belongs in a table, past any process. When the state is to do something by itself (time out, watch, be told) it is a
+//! the result back. (Whoever wants the state to be the same by then uses `get_and_update`.) What many read and few
+//! write belongs in a table, past any process. When the state is to do something by itself (time out, watch, be told)
+//! it is a
 //! [`gen_server`](crate::gen_server). And let one module have all the functions that go to one agent: an interface that
 //! is scattered over the program's closures can't be changed.
 //!
@@ -74,8 +75,8 @@ use crate::registry::Registry;
 use crate::supervisor::{ChildId, ChildSpec};
 use server::{Begin, Run, Server};
 
-/// A reference to an agent with the state `S`: by pid, by name, or through a registry. Cheap to clone, and a message may
-/// carry it.
+/// A reference to an agent with the state `S`: by pid, by name, or through a registry. Cheap to clone, and a message
+/// may carry it.
 pub struct Agent<S> {
     server: ServerRef<Server<S>>,
 }

@@ -163,8 +163,8 @@ impl<T: Send + 'static> Task<T> {
     /// Waits for many tasks, and gives for each what [`yield_`](Self::yield_) would, in their order.
     /// `Task.yield_many/2`.
     ///
-    /// None is for a task that is not done; with [`OnTimeout::Ignore`] and [`OnTimeout::KillTask`] also for one of which
-    /// nothing comes any more.
+    /// None is for a task that is not done; with [`OnTimeout::Ignore`] and [`OnTimeout::KillTask`] also for one of
+    /// which nothing comes any more.
     ///
     /// ```
     /// use std::time::Duration;

@@ -10,8 +10,8 @@
 //!
 //! # Protocol
 //!
-//! 1. [`Task::async_`] spawns the process, linked and monitored; the caller is its *owner*. The monitor's reference is an
-//!    alias of the owner at the same time, and the process is told it: then it begins.
+//! 1. [`Task::async_`] spawns the process, linked and monitored; the caller is its *owner*. The monitor's reference is
+//!    an alias of the owner at the same time, and the process is told it: then it begins.
 //! 2. When the body is done, its value goes to that reference as the message `{Ref, Value}`, and the process ends with
 //!    `normal`. The value is moved: it travels as a [native resource](otp_vm::Native), so it need be no term, nor
 //!    `Sync`. (It could lie in a place that both share; but then who kills a task and goes on would not know whether a
@@ -19,11 +19,12 @@
 //! 3. The owner waits for that message, or for the `DOWN`. With a value it takes the monitor back, and nothing more
 //!    comes. Without one, the reason is the error.
 //! 4. Whoever gives a task up ([`await_`](Task::await_) by its time limit, [`ignore`](Task::ignore),
-//!    [`shutdown`](Task::shutdown)) takes the monitor back, and so the alias: a value that comes later is dropped by the
-//!    VM, in the task's process, and never shows up in the mailbox.
+//!    [`shutdown`](Task::shutdown)) takes the monitor back, and so the alias: a value that comes later is dropped by
+//!    the VM, in the task's process, and never shows up in the mailbox.
 //! 5. Only the owner can wait: the messages come to it. Anybody else panics.
 //!
-//! A task knows on whose behalf it runs ([`Origin::callers`](otp_vm::Origin), Elixir's `$callers`), and who is above it.
+//! A task knows on whose behalf it runs ([`Origin::callers`](otp_vm::Origin), Elixir's `$callers`), and who is above
+//! it.
 //!
 //! # Races
 //!
@@ -252,8 +253,8 @@ impl<T: Send + 'static> Task<T> {
 
     /// Waits for the value, for at most [`AWAIT_TIMEOUT`]. `Task.await/1`.
     ///
-    /// **Exits the caller** when the task ended without a value, with `{Reason, {task, await, [Pid, Timeout]}}`, and when
-    /// the time is over, with `{timeout, {task, await, [Pid, Timeout]}}`. To get an error instead use
+    /// **Exits the caller** when the task ended without a value, with `{Reason, {task, await, [Pid, Timeout]}}`, and
+    /// when the time is over, with `{timeout, {task, await, [Pid, Timeout]}}`. To get an error instead use
     /// [`yield_`](Self::yield_), and [`shutdown`](Self::shutdown) after it.
     ///
     /// Dropping the future drops the task, which runs on: in a `select!` use [`yield_`](Self::yield_).

@@ -58,8 +58,8 @@ fn node_of(object: Term<'_>, own: Atom) -> Atom {
 /// A message about a task, for a server that does not wait for it: the [`Info`](crate::GenServer::Info) of one that
 /// starts tasks, or a part of it.
 ///
-/// The task is told by its [reference](super::Task::reference). After a [`Reply`](Self::Reply) its `Down` comes as well,
-/// with `normal`; who does not want that takes the monitor back by
+/// The task is told by its [reference](super::Task::reference). After a [`Reply`](Self::Reply) its `Down` comes as
+/// well, with `normal`; who does not want that takes the monitor back by
 /// [`demonitor_flush`](otp_vm::Context::demonitor_flush).
 ///
 /// ```

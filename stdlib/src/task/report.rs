@@ -7,8 +7,8 @@ use otp_vm::{Ancestor, Atom, ExitReason, InitialCall, Pid, Vm};
 /// A task that ended by a failure of its own: neither `normal` nor `shutdown` nor `{shutdown, _}`. Elixir's
 /// `{Task.Supervisor, terminating}`.
 ///
-/// It goes to `tracing` as an error (`event = "task_terminated"`), and to the handler that the VM was built with, in the
-/// task's own last slice. The [crash report](crate::proc_lib::CrashReport) of its process follows, as in OTP.
+/// It goes to `tracing` as an error (`event = "task_terminated"`), and to the handler that the VM was built with, in
+/// the task's own last slice. The [crash report](crate::proc_lib::CrashReport) of its process follows, as in OTP.
 ///
 /// ```
 /// use std::sync::mpsc;

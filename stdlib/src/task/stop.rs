@@ -161,8 +161,8 @@ async fn down(cx: &mut Context, monitor: Ref, after: Timeout) -> Option<News<()>
 }
 
 /// Ends the task without hearing of it by the link. If the owner itself is ended in between (from outside, while it is
-/// in native code) what it sends goes nowhere, and the link is gone: then the VM sends in its place. Elixir has a process
-/// for this that waits and sees.
+/// in native code) what it sends goes nowhere, and the link is gone: then the VM sends in its place. Elixir has a
+/// process for this that waits and sees.
 fn unlink_and_exit(cx: &Context, pid: Pid, reason: ExitReason) {
     cx.unlink(pid);
     cx.exit_process(pid, reason.clone());

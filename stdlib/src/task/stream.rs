@@ -23,9 +23,9 @@ type MakeJob<E, T> = Box<dyn Fn(E, Slot<T>, Vec<Pid>, Shutdown) -> Job + Send>;
 /// Clones an element for the error that its task may come to.
 type KeepInput<E> = fn(&E) -> E;
 
-/// The results of a function that runs for each element of an iterator, each in a task of its own, a limited number at a
-/// time. [`Task::async_stream`] and the functions of [`TaskSupervisor`](super::TaskSupervisor) make one; methods set its
-/// options, and [`next`](Self::next) runs it.
+/// The results of a function that runs for each element of an iterator, each in a task of its own, a limited number at
+/// a time. [`Task::async_stream`] and the functions of [`TaskSupervisor`](super::TaskSupervisor) make one; methods set
+/// its options, and [`next`](Self::next) runs it.
 ///
 /// Nothing runs before the first `next`. Who calls that is the *consumer*, and nobody else may go on with it; the
 /// iterator runs in its process. A task is started when its element is reached and fewer than
@@ -104,8 +104,8 @@ pub enum StreamError<E> {
 }
 
 impl<T: Send + 'static> Task<T> {
-    /// Runs `function` for each element, each time in a linked task of its own. `Task.async_stream/3`; with functions of
-    /// process modules (`async_stream/5`) the elements are calls: `Task::async_stream(calls, task::apply)`.
+    /// Runs `function` for each element, each time in a linked task of its own. `Task.async_stream/3`; with functions
+    /// of process modules (`async_stream/5`) the elements are calls: `Task::async_stream(calls, task::apply)`.
     ///
     /// Elixir's defaults: results in the order of the elements, as many tasks at a time as schedulers are online, 5
     /// seconds for each, and the consumer exits if one takes longer.
@@ -241,8 +241,8 @@ impl<I: Iterator, T> AsyncStream<I, T> {
         self
     }
 
-    /// How long each task may take, from its start: 5 seconds unless told otherwise. A task that takes longer is killed,
-    /// and the consumer **exits** with `{timeout, {task, async_stream, [Timeout]}}`.
+    /// How long each task may take, from its start: 5 seconds unless told otherwise. A task that takes longer is
+    /// killed, and the consumer **exits** with `{timeout, {task, async_stream, [Timeout]}}`.
     pub fn timeout(mut self, after: impl Into<Timeout>) -> Self {
         self.timeout = after.into();
         self

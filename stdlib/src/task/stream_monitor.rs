@@ -12,9 +12,9 @@
 //! 5. `Stop`, or the exit signal that a dropped stream sends, kills all tasks. When all are gone the monitor ends, with
 //!    `normal`: that is the answer to `Stop`.
 //! 6. If the consumer ends, the tasks that are linked end with its reason, and the monitor too.
-//! 7. If a linked task fails, and the consumer did not trap exits when the stream began, they are what a link would make
-//!    of them: the consumer and all tasks get the reason as an exit signal. A link itself would outlive a stream that is
-//!    dropped, where nobody can take it back.
+//! 7. If a linked task fails, and the consumer did not trap exits when the stream began, they are what a link would
+//!    make of them: the consumer and all tasks get the reason as an exit signal. A link itself would outlive a stream
+//!    that is dropped, where nobody can take it back.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

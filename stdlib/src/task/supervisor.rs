@@ -18,12 +18,13 @@ pub type TaskSupervisorRef = DynamicSupervisorRef;
 
 /// The functions of `Task.Supervisor`.
 ///
-/// A task under a supervisor is shut down with its application, whoever started it, and can be started by one who is not
-/// to fall with it ([`async_nolink`](Self::async_nolink)), or who does not care ([`start_child`](Self::start_child)).
-/// Its ancestors are the supervisor's; on whose behalf it runs, its `$callers`, is whoever started it.
+/// A task under a supervisor is shut down with its application, whoever started it, and can be started by one who is
+/// not to fall with it ([`async_nolink`](Self::async_nolink)), or who does not care
+/// ([`start_child`](Self::start_child)). Its ancestors are the supervisor's; on whose behalf it runs, its `$callers`,
+/// is whoever started it.
 ///
-/// The caller has the body, but the supervisor makes the process. It begins when the caller has linked and monitored it;
-/// if the caller ends before, so does it, and if a start's future is dropped, within 5 seconds.
+/// The caller has the body, but the supervisor makes the process. It begins when the caller has linked and monitored
+/// it; if the caller ends before, so does it, and if a start's future is dropped, within 5 seconds.
 ///
 /// ```
 /// use otp_stdlib::prelude::*;
@@ -165,8 +166,8 @@ impl TaskSupervisor {
         begin(supervisor, cx, true, options, closure::<B>(), body).await
     }
 
-    /// As [`async_`](Self::async_), without the link: the task's failure is an error of [`Task::yield_`], and the end of
-    /// the caller is none to the task. `Task.Supervisor.async_nolink/2`.
+    /// As [`async_`](Self::async_), without the link: the task's failure is an error of [`Task::yield_`], and the end
+    /// of the caller is none to the task. `Task.Supervisor.async_nolink/2`.
     ///
     /// # Errors
     /// As [`async_`](Self::async_).
