@@ -23,12 +23,9 @@ fn multiple_supervisors_can_be_supervised_and_identified_with_simple_child_spec(
         let registry = Registry::<String, ()>::start_link(&mut cx, "registry")
             .await
             .unwrap();
-        let via = {
-            let registry = registry.clone();
-            ChildSpec::supervisor("via_name", move |cx| {
-                TaskSupervisor::start_link(cx, flags()).via(&registry, &"via_name".to_owned())
-            })
-        };
+        let via = ChildSpec::supervisor("via_name", move |cx| {
+            TaskSupervisor::start_link(cx, flags()).via(&registry, &"via_name".to_owned())
+        });
         let children = vec![
             TaskSupervisor::child_spec_with_name("simple_name", flags()),
             via,
@@ -236,7 +233,7 @@ fn a_task_does_not_begin_without_whom_it_works_for() {
             let body = async move |cx: Context| cx.send(witness, "it ran").unwrap();
             let start = TaskSupervisor::async_nolink(&tasks, &mut cx, body);
             let _ = otp_vm::timeout(std::time::Duration::ZERO, start).await;
-            let _ = cx.exit_process(cx.pid(), ExitReason::kill());
+            cx.exit_process(cx.pid(), ExitReason::kill());
         });
         common::ended(&mut cx, owner.unwrap()).await;
         cx.sleep(std::time::Duration::from_secs(1)).await;
