@@ -78,7 +78,7 @@
 //! # What is promised
 //!
 //! * Names, defaults and life cycles are OTP's (and Elixir's, for [`DynamicSupervisor`],
-//!   [`Registry`] and [`Task`]). Each module opens with its callback contract and its protocol,
+//!   [`Registry`], [`Task`] and [`Agent`]). Each module opens with its callback contract and its protocol,
 //!   and says where it differs and why.
 //! * Every error of a call carries the other side's exit reason.
 //! * A message that does not decode is logged, or handled by
@@ -103,10 +103,12 @@
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
 //! | name processes by things that are no atoms | [`registry`] |
+//! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
 //! | write a behaviour | [`proc_lib`] |
 
+pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
 pub mod gen_server;
@@ -117,16 +119,18 @@ pub mod supervisor;
 pub mod task;
 mod unwind;
 
+pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};
 pub use supervisor::{ChildError, ChildSpec, Supervisor, SupervisorFlags, SupervisorRef};
-pub use task::Task;
+pub use task::{Task, TaskSupervisor};
 
 /// What nearly every program wants.
 pub mod prelude {
+    pub use crate::agent::Agent;
     pub use crate::application::Application;
     pub use crate::dynamic_supervisor::{
         DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef,
@@ -138,5 +142,5 @@ pub mod prelude {
     pub use crate::supervisor::{
         ChildSpec, Restart, Shutdown, Supervisor, SupervisorFlags, SupervisorRef,
     };
-    pub use crate::task::Task;
+    pub use crate::task::{Task, TaskSupervisor, TaskSupervisorRef};
 }

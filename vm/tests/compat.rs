@@ -63,7 +63,8 @@ fn has_test(suite: &str, case: &str, place: &str) {
     let file = quoted(place).unwrap_or_else(|| panic!("{suite}: {case} names no file"));
     let text = fs::read_to_string(root().join(file))
         .unwrap_or_else(|error| panic!("{suite}: {case}: {file}: {error}"));
-    let name = case.to_lowercase();
+    // A case of a group of Elixir's has the group's module before it.
+    let name = case.rsplit("::").next().unwrap_or(case).to_lowercase();
     // `r#` for one whose name is a word of Rust's.
     let mut names = ["fn ", "fn r#"]
         .map(|before| format!("{before}{name}("))

@@ -45,7 +45,7 @@ pub use crash_report::{
     MAX_NEIGHBOURS, Neighbour,
 };
 pub use format::Format;
-pub(crate) use spawn::spawn_for_caller;
+pub(crate) use spawn::{callers, spawn_for};
 pub use spawn::{hibernate, initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
 pub use stop::{StopError, stop, terminate_request};
 
