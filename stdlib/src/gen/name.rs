@@ -1,6 +1,7 @@
 //! The name that a process takes when it starts.
 
-use otp_vm::{Atom, AtomError, Context, EncodeError, RegisterError};
+use otp_vm::{Atom, AtomError, Context, EncodeError, ExitReason, OwnedTerm, RegisterError};
+use serde::Serialize;
 
 use super::via::{NameError, Via, ViaName};
 use crate::proc_lib::Refusal;
@@ -33,6 +34,17 @@ impl Name {
         ViaName::new(via, name).map(Self::Via)
     }
 
+    /// The name alone, as reports have it.
+    pub(crate) fn to_term(&self) -> OwnedTerm {
+        match self {
+            Self::Local(name) => OwnedTerm::from(*name),
+            Self::Via(name) => {
+                let term = name.name().try_clone();
+                term.unwrap_or_else(|_| OwnedTerm::from(name.module()))
+            }
+        }
+    }
+
     /// Takes the name for the calling process.
     pub(crate) async fn register(&self, cx: &mut Context) -> Result<(), Refusal> {
         match self {
@@ -61,4 +73,32 @@ impl Name {
             Self::Via(name) => name.unregister(cx),
         }
     }
+
+    /// Whether the calling process has the name, as one that says so must.
+    ///
+    /// # Errors
+    /// `process_not_registered`, or `{process_not_registered_via, Module}`.
+    pub(crate) fn check(&self, cx: &Context) -> Result<(), ExitReason> {
+        let (holder, reason) = match self {
+            Self::Local(name) => {
+                let reason = NotRegistered::ProcessNotRegistered;
+                (cx.whereis(name.as_str()), reason)
+            }
+            Self::Via(name) => {
+                let reason = NotRegistered::ProcessNotRegisteredVia(name.module());
+                (name.whereis(cx), reason)
+            }
+        };
+        match holder == Some(cx.pid()) {
+            true => Ok(()),
+            false => Err(ExitReason::new(&reason)),
+        }
+    }
+}
+
+/// OTP's reasons.
+#[derive(Serialize)]
+enum NotRegistered {
+    ProcessNotRegistered,
+    ProcessNotRegisteredVia(Atom),
 }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use otp_vm::{Context, ExitReason, Pid};
 
 use super::server_loop::{Server, life};
-use super::{GenServer, ServerRef};
+use super::{Action, GenServer, ServerRef};
 use crate::r#gen::{self, Behaviour, New, Unmonitored, short_name};
 
 /// A server about to start: await it. `gen_server:start_link/3,4`, with its options as methods.
@@ -25,6 +25,8 @@ impl<S> fmt::Debug for ServerProcess<S> {
 pub(super) enum Seed<S: GenServer> {
     /// A new server's.
     New(Box<New<S::Args>>),
+    /// One that was another process, with what it does first.
+    Entered(Server<S>, Action<S>),
     /// One that has hibernated.
     Awake(Server<S>),
 }

@@ -44,6 +44,7 @@ pub use crash_report::{
     Class, CrashReport, Dictionary, ErrorInfo, MAX_DICTIONARY, MAX_LINKS, MAX_MESSAGES,
     MAX_NEIGHBOURS, Neighbour,
 };
+pub(crate) use format::EVENT_LIMIT_CHARS;
 pub use format::Format;
 pub(crate) use spawn::spawn_for_caller;
 pub use spawn::{hibernate, initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
