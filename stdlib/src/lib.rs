@@ -105,7 +105,8 @@
 //! | name processes by things that are no atoms | [`registry`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
-//! | write a behaviour | [`proc_lib`] |
+//! | write a behaviour | [`gen`](r#gen), [`proc_lib`] |
+//! | keep names of servers in your own way | [`Via`] |
 
 pub mod application;
 pub mod dynamic_supervisor;

@@ -62,6 +62,13 @@ pub struct Start<'a, B: Behaviour, M = Unmonitored> {
     monitored: PhantomData<fn(M)>,
 }
 
+/// What is needed to make the process.
+type Begin<'a, B> = (
+    &'a mut Context,
+    StartOptions,
+    Box<New<<B as Behaviour>::Args>>,
+);
+
 /// The mark of a start that gives a reference.
 #[derive(Debug, Clone, Copy)]
 pub enum Unmonitored {}
@@ -165,7 +172,7 @@ impl<'a, B: Behaviour, M> Start<'a, B, M> {
         self
     }
 
-    fn begin(self) -> Result<(&'a mut Context, StartOptions, Box<New<B::Args>>), StartError> {
+    fn begin(self) -> Result<Begin<'a, B>, StartError> {
         let new = Box::new(New {
             args: self.args,
             name: self.name.transpose()?,

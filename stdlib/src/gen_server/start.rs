@@ -1,4 +1,4 @@
-//! The start of a server, as [`gen`](crate::gen) does it.
+//! The start of a server, as [`gen`](crate::r#gen) does it.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -127,6 +127,7 @@ pub enum Answer {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Call {
     StartedP,
     DelayedAnswer(u64),
@@ -143,6 +144,7 @@ pub enum Call {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Cast {
     HandleCast(Pid),
     DelayedCast(Pid, u64),
@@ -151,6 +153,7 @@ pub enum Cast {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Info {
     Timeout,
     HandleInfo(Pid),
