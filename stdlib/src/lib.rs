@@ -106,11 +106,13 @@
 //! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
-//! | write a behaviour | [`proc_lib`] |
+//! | write a behaviour | [`gen`](r#gen), [`proc_lib`] |
+//! | keep names of servers in your own way | [`Via`] |
 
 pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
+pub mod r#gen;
 pub mod gen_server;
 pub mod proc_lib;
 pub mod registry;
@@ -122,6 +124,7 @@ mod unwind;
 pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
+pub use r#gen::{NameError, Via};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};

@@ -2,7 +2,7 @@
 //!
 //! A reason prints itself within 4 KiB; everything else that comes from outside is cut here.
 
-use otp_vm::{Context, ExitReason, Message, MessageKind, Pid};
+use otp_vm::{Message, MessageKind, Pid};
 
 /// Longest text of an unknown message in a report, in bytes. Chosen by feel: what a line of a log
 /// may hold.
@@ -51,23 +51,6 @@ pub(crate) fn supervisor(
 /// A child started.
 pub(crate) fn progress(supervisor: Pid, child: &str, pid: Pid) {
     tracing::debug!(event = "progress", supervisor = %supervisor, child, pid = %pid, "progress");
-}
-
-/// The calling process, a server, ends with an abnormal reason.
-pub(crate) fn server_terminated(cx: &Context, server: &'static str, reason: &ExitReason) {
-    let pid = cx.pid();
-    let info = cx.process_info(pid);
-    let registered_name = info.as_ref().and_then(|info| info.registered_name);
-    let label = info.as_ref().and_then(|info| info.label);
-    tracing::error!(
-        event = "gen_server_terminated",
-        %pid,
-        registered_name = registered_name.map(|name| name.as_str()),
-        label = label.map(|label| label.as_str()),
-        server,
-        %reason,
-        "gen_server terminated"
-    );
 }
 
 /// What may be wrong with a message that did not decode: a text in the place of the variant's name.
