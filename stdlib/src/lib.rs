@@ -92,8 +92,7 @@
 //!   [`terminate`](GenServer::terminate) sees it.
 //! * A child that traps exits and has [`Shutdown::Infinity`](supervisor::Shutdown::Infinity) may
 //!   keep its tree from ending for ever.
-//! * There is no `sys` (suspend, state inspection), no code change and no `PartitionSupervisor`
-//!   yet.
+//! * There is no `sys` (suspend, state inspection), and no code change but a supervisor's yet.
 //!
 //! # Where to begin
 //!
@@ -102,6 +101,7 @@
 //! | keep state that many ask for | [`gen_server`] |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
+//! | divide work among as many processes as schedulers | [`partition_supervisor`] |
 //! | name processes by things that are no atoms | [`registry`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
@@ -110,6 +110,7 @@
 pub mod application;
 pub mod dynamic_supervisor;
 pub mod gen_server;
+pub mod partition_supervisor;
 pub mod proc_lib;
 pub mod registry;
 mod report;
@@ -120,6 +121,7 @@ mod unwind;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+pub use partition_supervisor::PartitionSupervisor;
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};
 pub use supervisor::{ChildError, ChildSpec, Supervisor, SupervisorFlags, SupervisorRef};

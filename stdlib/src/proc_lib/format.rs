@@ -49,7 +49,19 @@ impl Format {
         self
     }
 
-    fn term(&self, term: Term<'_>) -> String {
+    pub(crate) fn is_single_line(&self) -> bool {
+        self.single_line
+    }
+
+    /// Cuts off what is longer than so many times the limit.
+    pub(crate) fn cut(&self, text: String, times: usize) -> String {
+        cut_off(
+            text,
+            self.chars_limit.map_or(usize::MAX, |chars| times * chars),
+        )
+    }
+
+    pub(crate) fn term(&self, term: Term<'_>) -> String {
         let cut = self.depth.and_then(|depth| limit_term(term, depth));
         let term = cut.as_ref().map_or(term, OwnedTerm::root);
         let share = self.chars_limit.map_or(usize::MAX, |chars| chars / 8);
@@ -255,10 +267,7 @@ impl CrashReport {
                 neighbour.format(&format, &mut lines);
             }
         }
-        cut_off(
-            lines.text,
-            format.chars_limit.map_or(usize::MAX, |chars| 2 * chars),
-        )
+        format.cut(lines.text, 2)
     }
 }
 
