@@ -115,6 +115,7 @@ pub mod proc_lib;
 pub mod registry;
 mod report;
 pub mod supervisor;
+pub mod supervisor_bridge;
 pub mod task;
 mod unwind;
 

@@ -144,7 +144,7 @@ struct Args {
 }
 
 #[derive(Serialize)]
-enum Invalid {
+enum Wrong {
     InvalidPartitions(usize),
     InvalidAutoShutdown,
     Table(String),
@@ -156,12 +156,12 @@ impl Supervise for Callback {
     async fn init(args: &Args, cx: &mut Context) -> SupervisorInit {
         let online = cx.vm().schedulers_online();
         let partitions = args.flags.partitions.unwrap_or(online);
-        let invalid = |invalid: Invalid| SupervisorInit::Stop(ExitReason::new(&invalid));
+        let invalid = |wrong: Wrong| SupervisorInit::Stop(ExitReason::new(&wrong));
         if partitions == 0 {
-            return invalid(Invalid::InvalidPartitions(0));
+            return invalid(Wrong::InvalidPartitions(0));
         }
         if args.flags.flags.is_auto_shutdown() {
-            return invalid(Invalid::InvalidAutoShutdown);
+            return invalid(Wrong::InvalidAutoShutdown);
         }
         if cx.table_by_atom(args.name).is_none() {
             // Whoever resizes writes it as well.
@@ -169,7 +169,7 @@ impl Supervise for Callback {
             let made = cx.table_new(args.name.as_str(), options);
             let made = made.and_then(|table| table.insert(cx, &COUNT, &[partitions, partitions]));
             if let Err(error) = made {
-                return invalid(Invalid::Table(error.to_string()));
+                return invalid(Wrong::Table(error.to_string()));
             }
         }
         let name = args.name;
@@ -232,7 +232,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
                 }
             })
         });
-        start.is_supervisor()
+        start.into_supervisor()
     }
 
     fn child<'a, F>(

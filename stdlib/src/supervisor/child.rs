@@ -388,7 +388,7 @@ impl ChildSpec {
     }
 
     /// A supervisor's: has all the time it takes to shut its children down.
-    pub(crate) fn is_supervisor(mut self) -> Self {
+    pub(crate) fn into_supervisor(mut self) -> Self {
         self.kind = ChildKind::Supervisor;
         self.shutdown(Shutdown::Infinity)
     }

@@ -401,7 +401,7 @@ fn combination(with: &impl Serialize) -> SpecError {
     ];
     let both = otp_vm::to_term(&both[..]);
     SpecError::BadCombination(
-        both.map_or_else(|_| OwnedTerm::from(atoms::BADARG), |both| both)
+        both.unwrap_or_else(|_| OwnedTerm::from(atoms::BADARG))
             .into(),
     )
 }

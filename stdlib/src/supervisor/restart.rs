@@ -104,12 +104,11 @@ impl Supervisor {
         let (shutdown, restart) = (child.spec.shutdown, child.spec.restart);
         if let ChildState::Running(pid) = child.state()
             && let Err(reason) = shut_down(cx, pid, shutdown, restart).await
+            && let Some(child) = self.children.get(place)
         {
-            if let Some(child) = self.children.get(place) {
-                let context = ReportContext::ShutdownError;
-                self.reporter
-                    .error(cx, context, &reason, &child.spec, Some(pid));
-            }
+            let context = ReportContext::ShutdownError;
+            self.reporter
+                .error(cx, context, &reason, &child.spec, Some(pid));
         }
         if restart == Restart::Temporary {
             self.children.remove(place);

@@ -154,3 +154,27 @@ fn get_callback_module() {
         assert_eq!(module.as_deref(), Some("suite"));
     });
 }
+
+#[test]
+fn simple_one_for_one_scale_many_temporary_children() {
+    run(async |mut cx, _| {
+        let template = spec("child", "[]", "temporary");
+        started(&mut cx, &init("simple_one_for_one", 2, &[template])).await;
+        // The shortest of some rounds: others share the machine.
+        let mut shortest = [Duration::MAX; 2];
+        for round in 0..6 {
+            let mut children = Vec::new();
+            for _ in 0..[100, 1000][round % 2] {
+                children.push(child(&mut cx, "[]").await);
+            }
+            let begun = std::time::Instant::now();
+            for child in children {
+                let answer = ask(&mut cx, &format!("{{terminate_child, {child}}}")).await;
+                assert_eq!(answer, "ok");
+            }
+            shortest[round % 2] = shortest[round % 2].min(begun.elapsed());
+        }
+        // Ten times as many take ten times as long, and not a hundred times.
+        assert!(shortest[1] < shortest[0] * 50, "{shortest:?}");
+    });
+}
