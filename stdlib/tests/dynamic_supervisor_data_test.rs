@@ -1,7 +1,6 @@
 //! Cases of Elixir's `dynamic_supervisor_test.exs` that are about specifications as data, about what starts give, and
 //! about ends, under their own names. In virtual time.
 
-#[allow(dead_code)]
 mod common;
 
 use std::time::Duration;
@@ -46,7 +45,7 @@ fn term(text: &str) -> OwnedTerm {
 }
 
 fn sleeper(cx: &Context) -> Pid {
-    let body = async |mut cx: Context| cx.sleep(Duration::MAX).await;
+    let body = async |cx: Context| cx.sleep(Duration::MAX).await;
     proc_lib::spawn_link(cx, body).expect("a process")
 }
 
@@ -193,9 +192,8 @@ fn supports_new_child_spec_as_tuple() {
 fn supports_new_child_spec() {
     run(async |mut cx| {
         let supervisor = start(&mut cx, flags()).await;
-        let child = ChildSpec::process("sleeper", async |mut cx: Context| {
-            cx.sleep(Duration::MAX).await
-        });
+        let child =
+            ChildSpec::process("sleeper", async |cx: Context| cx.sleep(Duration::MAX).await);
         let child = supervisor.start_child(&mut cx, child).await.unwrap();
         assert!(cx.is_alive(child).await);
     });
@@ -383,10 +381,8 @@ async fn three(
 }
 
 fn sleepy(shutdown: Shutdown) -> ChildSpec {
-    ChildSpec::process("sleepy", async |mut cx: Context| {
-        cx.sleep(Duration::MAX).await
-    })
-    .shutdown(shutdown)
+    ChildSpec::process("sleepy", async |cx: Context| cx.sleep(Duration::MAX).await)
+        .shutdown(shutdown)
 }
 
 /// It ends with this reason when it is told to end.

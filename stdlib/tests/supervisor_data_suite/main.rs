@@ -127,7 +127,10 @@ impl GenServer for Server {
                 cx.sleep(Duration::from_millis(milliseconds)).await;
                 NoReply::new()
             }
-            Info::Exit(_, reason) if reason.is_shutdown() => NoReply::stop(reason),
+            Info::Exit(from, reason) if reason.is_shutdown() => {
+                assert_ne!(from, cx.pid(), "nobody told it to end");
+                NoReply::stop(reason)
+            }
             Info::Exit(..) => NoReply::new(),
         }
     }
@@ -457,10 +460,6 @@ fn init(strategy: &str, intensity: u32, children: &[String]) -> String {
         "{{ok, {{{{{strategy}, {intensity}, 3600}}, [{}]}}}}",
         children.join(",")
     )
-}
-
-fn names(expected: &[&str]) -> Vec<String> {
-    expected.iter().map(|&name| name.to_owned()).collect()
 }
 
 #[test]
