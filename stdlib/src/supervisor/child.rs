@@ -202,13 +202,12 @@ impl StartChild {
         }
     }
 
-    /// Lets go of what a start needs: the arguments, or what the closure captured.
+    /// Lets go of the arguments of a start that is data. A closure goes with its child: what it captured may be the
+    /// program's to drop.
     pub(crate) fn forget(&mut self) {
         if let Self::Call(call) = self {
             let mfa = call.mfa();
             *self = Self::Spent(Some((mfa.module, mfa.function)));
-        } else {
-            *self = Self::Spent(None);
         }
     }
 
