@@ -92,8 +92,7 @@
 //!   [`terminate`](GenServer::terminate) sees it.
 //! * A child that traps exits and has [`Shutdown::Infinity`](supervisor::Shutdown::Infinity) may
 //!   keep its tree from ending for ever.
-//! * There is no `sys` (suspend, state inspection), no code change and no `PartitionSupervisor`
-//!   yet.
+//! * There is no `sys` (suspend, state inspection), and no code change but a supervisor's yet.
 //!
 //! # Where to begin
 //!
@@ -102,6 +101,7 @@
 //! | keep state that many ask for | [`gen_server`] |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
+//! | divide work among as many processes as schedulers | [`partition_supervisor`] |
 //! | name processes by things that are no atoms | [`registry`] |
 //! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
@@ -114,10 +114,12 @@ pub mod application;
 pub mod dynamic_supervisor;
 pub mod r#gen;
 pub mod gen_server;
+pub mod partition_supervisor;
 pub mod proc_lib;
 pub mod registry;
 mod report;
 pub mod supervisor;
+pub mod supervisor_bridge;
 pub mod task;
 mod unwind;
 
@@ -126,6 +128,7 @@ pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use r#gen::{NameError, Via};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+pub use partition_supervisor::PartitionSupervisor;
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};
 pub use supervisor::{ChildError, ChildSpec, Supervisor, SupervisorFlags, SupervisorRef};

@@ -66,7 +66,9 @@ fn has_test(suite: &str, case: &str, place: &str) {
         .unwrap_or_else(|error| panic!("{suite}: {case}: {file}: {error}"));
     // In Elixir a case may stand in a group: `start_child/2: supports new child spec`, `yield::on_timeout`.
     let in_group = case.rsplit_once("::").map_or(case, |(_, case)| case);
-    let in_group = in_group.rsplit_once(": ").map_or(in_group, |(_, case)| case);
+    let in_group = in_group
+        .rsplit_once(": ")
+        .map_or(in_group, |(_, case)| case);
     let has = |name: String| {
         // `r#`, or `_` behind it, for one whose name is a word of Rust's.
         let functions = [("", ""), ("r#", ""), ("", "_")];

@@ -69,9 +69,9 @@ use otp_vm::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::r#gen::Via;
 use crate::gen_server::{CALL_TIMEOUT, GenServer, ServerRef, Start};
 use crate::proc_lib::{StartError, StopError};
-use crate::registry::Registry;
 use crate::supervisor::{ChildId, ChildSpec};
 use server::{Begin, Run, Server};
 
@@ -157,12 +157,13 @@ impl<S: Send + 'static> Agent<S> {
         Ok(Self { server })
     }
 
-    /// Whichever agent has this key in the registry when the reference is used.
+    /// Whichever agent has this name when the reference is used, as `via` knows: a [`Registry`](crate::Registry), or
+    /// what else implements [`Via`].
     ///
     /// # Errors
-    /// When the key can't be a term.
-    pub fn via<K: Serialize, V>(registry: &Registry<K, V>, key: &K) -> Result<Self, EncodeError> {
-        let server = ServerRef::via(registry, key)?;
+    /// When the name can't be a term.
+    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
+        let server = ServerRef::via(via, name)?;
         Ok(Self { server })
     }
 
@@ -352,13 +353,9 @@ impl<'a, S: Send + 'static> StartAgent<'a, S> {
         self
     }
 
-    /// The agent registers itself under `key`, with the default value.
-    pub fn via<K, V>(mut self, registry: &Registry<K, V>, key: &K) -> Self
-    where
-        K: Serialize,
-        V: Serialize + Default,
-    {
-        self.start = self.start.via(registry, key);
+    /// The agent has itself registered under the name, as `via` does that. `{via, Module, Name}`.
+    pub fn via<V: Via>(mut self, via: &V, name: &V::Name) -> Self {
+        self.start = self.start.via(via, name);
         self
     }
 

@@ -49,6 +49,12 @@ impl From<Timeout> for ResponseTimeout {
     }
 }
 
+impl From<Option<std::time::Duration>> for ResponseTimeout {
+    fn from(after: Option<std::time::Duration>) -> Self {
+        Timeout::from(after).into()
+    }
+}
+
 impl From<Due> for ResponseTimeout {
     fn from(due: Due) -> Self {
         match due {

@@ -90,7 +90,7 @@ impl Terminated {
                 let _ = writeln!(text, "** {client}");
             }
         }
-        format.whole(text)
+        format.cut(text, 2)
     }
 }
 
@@ -135,9 +135,10 @@ impl NoHandleInfo {
             false => "** ",
         };
         let server = self.server;
-        format.whole(format!(
+        let text = format!(
             "{start}Undefined handle_info in {server}{between}Unhandled message: {message}"
-        ))
+        );
+        format.cut(text, 2)
     }
 }
 

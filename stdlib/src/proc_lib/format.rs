@@ -49,6 +49,18 @@ impl Format {
         self
     }
 
+    pub(crate) fn is_single_line(&self) -> bool {
+        self.single_line
+    }
+
+    /// Cuts off what is longer than so many times the limit.
+    pub(crate) fn cut(&self, text: String, times: usize) -> String {
+        cut_off(
+            text,
+            self.chars_limit.map_or(usize::MAX, |chars| times * chars),
+        )
+    }
+
     pub(crate) fn term(&self, term: Term<'_>) -> String {
         let cut = self.depth.and_then(|depth| limit_term(term, depth));
         let term = cut.as_ref().map_or(term, OwnedTerm::root);
@@ -76,15 +88,6 @@ impl Format {
         }
         text.push(']');
         cut_off(text, self.chars_limit.map_or(usize::MAX, |chars| chars / 8))
-    }
-
-    pub(crate) fn is_single_line(&self) -> bool {
-        self.single_line
-    }
-
-    /// A whole report, cut off where it is much longer than was asked for.
-    pub(crate) fn whole(&self, text: String) -> String {
-        cut_off(text, self.chars_limit.map_or(usize::MAX, |chars| 2 * chars))
     }
 
     fn entries(&self, dictionary: &Dictionary) -> String {
@@ -264,7 +267,7 @@ impl CrashReport {
                 neighbour.format(&format, &mut lines);
             }
         }
-        format.whole(lines.text)
+        format.cut(lines.text, 2)
     }
 }
 
