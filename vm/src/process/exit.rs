@@ -4,8 +4,8 @@
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
 //! 3. The process leaves every index, in this order: its tables (to their heirs, or deleted), its name, its block on
-//!    the schedulers, its place as system monitor. Who finds its name gone may make a table of the same name. Until then
-//!    others may take the name away from it. Most stand in none of these (`Rare`).
+//!    the schedulers, its place as system monitor. Who finds its name gone may make a table of the same name. Until
+//!    then others may take the name away from it. Most stand in none of these (`Rare`).
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
 //! 5. Its mailbox is closed, and what it leaves behind taken out of its state. What still came in is answered with
 //!    `noproc` or with the reason.
