@@ -109,6 +109,7 @@
 
 pub mod application;
 pub mod dynamic_supervisor;
+pub mod r#gen;
 pub mod gen_server;
 pub mod proc_lib;
 pub mod registry;
@@ -119,6 +120,7 @@ mod unwind;
 
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
+pub use r#gen::{NameError, Via};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};

@@ -128,11 +128,15 @@ use otp_vm::{Context, DecodeError, ExitReason, Message, MessageKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use client::{CALL_TIMEOUT, From, Pending, ServerRef};
+pub use client::ServerRef;
 pub use no_message::NoMessage;
 pub use returns::{Action, Init, NoReply, Reply};
-pub use start::Start;
+pub use start::{ServerProcess, Start};
 
+pub use crate::r#gen::{
+    BadServer, CALL_TIMEOUT, DuplicateRequest, From, MultiCall, Name, NameError, RequestId,
+    RequestIds, Response, ResponseTimeout, Target, Via, ViaName,
+};
 pub use crate::proc_lib::StopError;
 
 use crate::report::{UNKNOWN_TEXT_LIMIT_BYTES, hint};

@@ -10,9 +10,9 @@ use otp_vm::{
     Atom, Context, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, atoms, from_term,
 };
 
-use super::client::From;
-use super::start::{NewServer, Seed};
-use super::{Action, GenServer, Init, NoReply, Reply};
+use super::start::Seed;
+use super::{Action, From, GenServer, Init, NoReply, Reply};
+use crate::r#gen::New;
 use crate::proc_lib::{Refusal, Starter, hibernate, terminate_request};
 use crate::report;
 use crate::unwind::{Caught, caught};
@@ -105,23 +105,31 @@ fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S>
 }
 
 /// Steps 2 and 3 of the [life of a server](super#the-life-of-a-server).
-async fn initialise<S: GenServer>(cx: &mut Context, new: NewServer<S>) -> Begun<S> {
+async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> Begun<S> {
     let starter = Starter::receive(cx).await;
-    let NewServer { args, name, linked } = new;
-    if let Some(name) = name
-        && let Err(refusal) = name.take(cx).await
+    let New {
+        args, name, linked, ..
+    } = *new;
+    if let Some(name) = &name
+        && let Err(refusal) = name.register(cx).await
     {
         starter.init_fail(cx, refusal);
         return Err(ExitReason::normal());
     }
     let parent = if linked { starter.parent() } else { HOST };
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
-    let init = Caught(pin!(async { S::init(args, cx).await })).await?;
+    let init = Caught(pin!(async { S::init(args, cx).await })).await;
+    let init = init.unwrap_or_else(Init::Stop);
+    if let Init::Ok(state, action) = init {
+        starter.init_ack(cx);
+        return Ok((Server { state, parent }, action));
+    }
+    // The name is free when the starter learns of it, whoever keeps it.
+    if let Some(name) = name {
+        name.unregister(cx);
+    }
     match init {
-        Init::Ok(state, action) => {
-            starter.init_ack(cx);
-            Ok((Server { state, parent }, action))
-        }
+        Init::Ok(..) => unreachable!("handled above"),
         Init::Ignore => {
             starter.init_fail(cx, Refusal::Ignore);
             Err(ExitReason::normal())

@@ -85,7 +85,8 @@ fn calls_leave_nothing() {
                     .await;
                 assert!(matches!(late, Err(CallError::Timeout)), "{late:?}");
             }
-            drop(server.send_request(&cx, Ask::Keep).unwrap());
+            let given_up = server.send_request(&cx, Ask::Keep).unwrap();
+            given_up.abandon(&mut cx).await;
             let pending = server.send_request(&cx, Ask::Reply(2)).unwrap();
             assert_eq!(pending.receive_response(&mut cx, LIMIT).await.unwrap(), 0);
             let pending = server.send_request(&cx, Ask::Keep).unwrap();

@@ -209,7 +209,13 @@ impl Process {
                 if TRACED && parcel.root().as_tuple().is_some() && awaits(state, reference) {
                     self.trace_received(state, &parcel);
                 }
-                return answer(state, reference, parcel);
+                // To nobody's request: a message, if it was asked for by an alias made by hand.
+                parcel = answer(state, reference, parcel)?;
+                let is_message = parcel.root().as_tuple().is_some();
+                let owner = self.pid().filter(|_| is_message);
+                if !owner.is_some_and(|owner| state.accepts(self.core(), owner, reference)) {
+                    return Some(parcel);
+                }
             }
             Kind::Refused => {
                 if let Some(request) = state.requests.get_mut(&reference) {
