@@ -1,8 +1,7 @@
 //! One method of the block: what it is, and which of its arguments are the message.
 
-use proc_macro2::{Ident, Span};
+use proc_macro2::Ident;
 use quote::format_ident;
-use syn::spanned::Spanned;
 use syn::{
     Attribute, Error, FnArg, GenericArgument, ImplItemFn, Pat, PathArguments, ReceiverKind, Result,
     ReturnType, Type, TypePath,
@@ -47,7 +46,7 @@ pub(crate) enum Parameter {
     Context,
     From,
     /// A part of the message.
-    Field(Field),
+    Field(Box<Field>),
 }
 
 pub(crate) struct Field {
@@ -83,37 +82,35 @@ impl Handler {
         self.parameters
             .iter()
             .filter_map(|parameter| match parameter {
-                Parameter::Field(field) => Some(field),
+                Parameter::Field(field) => Some(&**field),
                 _ => None,
             })
     }
 }
 
 /// Takes the marker off a method. None if it has none.
-pub(crate) fn take_marker(method: &mut ImplItemFn) -> Result<Option<(Kind, Span)>> {
-    let mut found = None;
-    for attribute in &method.attrs {
-        let Some(&(_, kind)) = MARKERS
-            .iter()
-            .find(|(name, _)| attribute.path().is_ident(name))
-        else {
-            continue;
-        };
-        attribute.meta.require_path_only()?;
-        if found.replace((kind, attribute.span())).is_some() {
-            return Err(Error::new_spanned(
-                attribute,
-                "a method handles one kind of message: keep one of the markers, and write a second method that calls \
-                 the first",
-            ));
-        }
+pub(crate) fn take_marker(method: &mut ImplItemFn) -> Result<Option<Kind>> {
+    let kind = |attribute: &Attribute| {
+        let marker = |(name, _): &&(&str, Kind)| attribute.path().is_ident(name);
+        MARKERS.iter().find(marker).map(|(_, kind)| *kind)
+    };
+    let attributes = std::mem::take(&mut method.attrs);
+    let (markers, others): (Vec<_>, Vec<_>) = attributes
+        .into_iter()
+        .partition(|attribute| kind(attribute).is_some());
+    method.attrs = others;
+    if let Some(second) = markers.get(1) {
+        return Err(Error::new_spanned(
+            second,
+            "a method handles one kind of message: keep one of the markers, and write a second method that calls the \
+             first",
+        ));
     }
-    method.attrs.retain(|attribute| {
-        !MARKERS
-            .iter()
-            .any(|(name, _)| attribute.path().is_ident(name))
-    });
-    Ok(found)
+    let Some(marker) = markers.first() else {
+        return Ok(None);
+    };
+    marker.meta.require_path_only()?;
+    Ok(kind(marker))
 }
 
 pub(crate) fn read(method: &ImplItemFn, kind: Kind) -> Result<Handler> {
@@ -248,10 +245,10 @@ pub(crate) fn parameter(index: usize, input: &FnArg) -> Result<Parameter> {
         Pat::Ident(pattern) => pattern.ident.clone(),
         _ => format_ident!("argument_{}", index + 1),
     };
-    Ok(Parameter::Field(Field {
+    Ok(Parameter::Field(Box::new(Field {
         name,
         r#type: r#type.clone(),
-    }))
+    })))
 }
 
 fn output(output: &ReturnType, kind: Kind) -> Result<(Output, Type)> {

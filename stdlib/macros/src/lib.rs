@@ -58,10 +58,14 @@ use proc_macro::TokenStream;
 /// `crate = path`: where `otp_stdlib` is to be found, for programs that have the crate by another name.
 #[proc_macro_attribute]
 pub fn gen_server(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let (arguments, item) = (arguments.into(), item.into());
-    let expanded =
-        arguments::read(arguments).and_then(|path| Ok(write::server(&server::read(item)?, &path)));
+    let (arguments, item) = (arguments.into(), proc_macro2::TokenStream::from(item));
+    let path = arguments::read(arguments);
+    let expanded = path.and_then(|path| Ok(write::server(&server::read(&item)?, &path)));
     expanded
-        .unwrap_or_else(syn::Error::into_compile_error)
+        .unwrap_or_else(|error| {
+            // With the block as well: else all that it uses would be told of as unused.
+            let (error, block) = (error.into_compile_error(), server::without_markers(item));
+            quote::quote!(#error #block)
+        })
         .into()
 }

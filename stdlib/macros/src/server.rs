@@ -1,6 +1,7 @@
 //! The block as a whole: which methods it has, and whether they make a server.
 
 use proc_macro2::{Ident, TokenStream};
+use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
     Error, FnArg, ImplItem, ImplItemFn, ItemImpl, Result, ReturnType, Type, TypePath, parse2,
@@ -44,7 +45,7 @@ impl Init {
         let parameters = self.parameters.iter();
         parameters
             .filter_map(|parameter| match parameter {
-                Parameter::Field(field) => Some(field),
+                Parameter::Field(field) => Some(&**field),
                 _ => None,
             })
             .collect()
@@ -61,11 +62,25 @@ impl Server {
 const NOT_A_BLOCK: &str =
     "`#[gen_server]` stands on the `impl` block of a type: `#[gen_server] impl Cache { … }`";
 
-pub(crate) fn read(item: TokenStream) -> Result<Server> {
+/// The item as a program without the attribute would have it.
+pub(crate) fn without_markers(item: TokenStream) -> TokenStream {
+    let Ok(mut block) = parse2::<ItemImpl>(item.clone()) else {
+        return item;
+    };
+    for item in &mut block.items {
+        if let ImplItem::Fn(method) = item {
+            // More than one is what may be wrong: all are taken.
+            let _ = handler::take_marker(method);
+        }
+    }
+    quote!(#block)
+}
+
+pub(crate) fn read(item: &TokenStream) -> Result<Server> {
     let span = item.span();
     let Ok(mut block) = parse2::<ItemImpl>(item.clone()) else {
         // An error inside of a block is told as it is.
-        return Err(match parse2::<syn::Item>(item) {
+        return Err(match parse2::<syn::Item>(item.clone()) {
             Ok(_) => Error::new(span, NOT_A_BLOCK),
             Err(error) => error,
         });
@@ -95,7 +110,7 @@ pub(crate) fn read(item: TokenStream) -> Result<Server> {
         };
         let marker = handler::take_marker(&mut method)?;
         let called = method.sig.ident.to_string();
-        if let Some((kind, _)) = marker {
+        if let Some(kind) = marker {
             handlers.push(handler::read(&method, kind)?);
         } else if called == "init" {
             init = Some(read_init(&method)?);

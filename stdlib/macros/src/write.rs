@@ -1,8 +1,9 @@
 //! What the attribute writes: the block without its markers, the messages' types, the trait, the client functions.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Path;
+use syn::spanned::Spanned;
 
 use crate::handler::{Handler, Kind, Output, Parameter};
 use crate::server::{Init, Server};
@@ -13,11 +14,34 @@ pub(crate) fn server(server: &Server, library: &Path) -> TokenStream {
     let types = types(server, &names);
     let behaviour = behaviour(server, &names);
     let clients = clients(server, &names);
+    let assertions = assertions(server, &names);
     quote! {
         #block
+        #assertions
         #types
         #behaviour
         #clients
+    }
+}
+
+/// That each argument and each reply is a term, asserted where the program has it: what else is written here would say
+/// so of itself, too.
+fn assertions(server: &Server, names: &Names<'_>) -> TokenStream {
+    let library = names.library;
+    let handlers = server.handlers.iter();
+    let sent = handlers.filter(|handler| matches!(handler.kind, Kind::Call | Kind::Cast));
+    let assertions = sent.map(|handler| {
+        let cfgs = &handler.cfgs;
+        let reply = (handler.kind == Kind::Call).then_some(&handler.reply);
+        let types = handler.fields().map(|field| &field.r#type).chain(reply);
+        let assertions = types.map(|r#type| {
+            let span = r#type.span();
+            quote_spanned!(span=> #library::__private::is_message::<#r#type>();)
+        });
+        quote! { #(#cfgs)* { #(#assertions)* } }
+    });
+    quote! {
+        const _: fn() = || { #(#assertions)* };
     }
 }
 
@@ -411,7 +435,7 @@ fn clients(server: &Server, names: &Names<'_>) -> Option<TokenStream> {
     let functions = handlers.iter().map(|handler| host_function(names, handler));
     let (host_declared, host_written): (Vec<_>, Vec<_>) = functions.unzip();
     let doc = format!("What processes ask of [`{name}`], and tell it.");
-    let host_doc = format!("The same for a program outside of the VM: `server.on(&vm)` has it.");
+    let host_doc = "The same for a program outside of the VM: `server.on(&vm)` has it.";
     Some(quote! {
         #[doc = #doc]
         #allowed
