@@ -159,6 +159,7 @@ pub use memory::{AtomBytes, allocator_bytes, shared_binary_bytes};
 pub use native::Native;
 pub use num_bigint;
 pub use number::BigInt;
+pub use owned::with_term;
 pub use pid::Pid;
 pub use port::Port;
 pub use raw::Raw;

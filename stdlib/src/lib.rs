@@ -5,8 +5,7 @@
 //! use std::time::Duration;
 //!
 //! use otp_stdlib::prelude::*;
-//! use otp_vm::{Context, ExitReason, Vm};
-//! use serde::{Deserialize, Serialize};
+//! use otp_vm::{Context, Vm};
 //!
 //! /// A server: its state …
 //! #[derive(Default)]
@@ -14,41 +13,21 @@
 //!     entries: HashMap<String, String>,
 //! }
 //!
-//! /// … and its messages, which are terms of Erlang: `{get, Key}`, `{put, Key, Value}`.
-//! #[derive(Serialize, Deserialize)]
-//! enum Call {
-//!     Get(String),
-//! }
-//!
-//! #[derive(Serialize, Deserialize)]
-//! enum Cast {
-//!     Put(String, String),
-//! }
-//!
-//! impl GenServer for Cache {
-//!     type Args = ();
-//!     type Call = Call;
-//!     type Reply = Option<String>;
-//!     type Cast = Cast;
-//!     type Info = NoMessage;
-//!     type Continue = NoMessage;
-//!
-//!     async fn init(_args: (), _cx: &mut Context) -> Init<Self> {
-//!         Init::ok(Cache::default())
+//! /// … and what it is asked and told. The messages are terms of Erlang: `{get, Key}`, `{put, Key, Value}`.
+//! #[gen_server]
+//! impl Cache {
+//!     fn init() -> Self {
+//!         Cache::default()
 //!     }
 //!
-//!     async fn handle_call(
-//!         &mut self,
-//!         Call::Get(key): Call,
-//!         _from: gen_server::From<Option<String>>,
-//!         _cx: &mut Context,
-//!     ) -> Reply<Self> {
-//!         Reply::new(self.entries.get(&key).cloned())
+//!     #[call]
+//!     async fn get(&mut self, key: String) -> Option<String> {
+//!         self.entries.get(&key).cloned()
 //!     }
 //!
-//!     async fn handle_cast(&mut self, Cast::Put(key, value): Cast, _cx: &mut Context) -> NoReply<Self> {
+//!     #[cast]
+//!     async fn put(&mut self, key: String, value: String) {
 //!         self.entries.insert(key, value);
-//!         NoReply::new()
 //!     }
 //! }
 //!
@@ -62,8 +41,8 @@
 //!         Supervisor::start_link(&mut cx, flags, children).name("tree").await.expect("the tree starts");
 //!
 //!         let cache = ServerRef::<Cache>::from_name("cache").expect("a name");
-//!         cache.cast(&cx, Cast::Put("k".into(), "v".into())).expect("a term");
-//!         cache.call(&mut cx, Call::Get("k".into())).await.expect("an answer")
+//!         cache.put(&cx, "k".into(), "v".into()).expect("a term");
+//!         cache.get(&mut cx, "k".into()).await.expect("an answer")
 //!     })
 //!     .wait()?;
 //! assert_eq!(value.as_deref(), Some("v"));
@@ -109,6 +88,9 @@
 //! | write a behaviour | [`gen`](r#gen), [`proc_lib`] |
 //! | keep names of servers in your own way | [`Via`] |
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
@@ -128,6 +110,7 @@ pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use r#gen::{NameError, Via};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+pub use otp_stdlib_macros::gen_server;
 pub use partition_supervisor::PartitionSupervisor;
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};
@@ -149,4 +132,5 @@ pub mod prelude {
         ChildSpec, Restart, Shutdown, Supervisor, SupervisorFlags, SupervisorRef,
     };
     pub use crate::task::{Task, TaskSupervisor, TaskSupervisorRef};
+    pub use otp_stdlib_macros::gen_server;
 }

@@ -124,7 +124,7 @@ mod vm;
 pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, set_atom_limit, term,
-    term_match, to_term,
+    term_match, to_term, with_term,
 };
 /// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
 ///

@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{Context, Pid, ReplyTo, SendError};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Who waits for the reply to a call. May be kept, or sent to another process, which then
@@ -35,7 +34,15 @@ impl<R> From<R> {
     }
 }
 
-impl<R: Serialize + DeserializeOwned> From<R> {
+impl<R> From<R> {
+    /// The same, who waits for a reply of a type that the caller knows.
+    #[doc(hidden)]
+    pub fn retyped<T>(self) -> From<T> {
+        From::new(self.to)
+    }
+}
+
+impl<R: Serialize> From<R> {
     /// Replies. To a caller that gave up, or got its reply already, it does nothing.
     /// `gen_server:reply/2`.
     ///

@@ -4,11 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{
-    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout,
+    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout, Vm,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::GenServer;
+use super::{GenServer, HostRef};
 use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target, Via};
 use crate::proc_lib::StopError;
 
@@ -16,8 +17,11 @@ use crate::proc_lib::StopError;
 ///
 /// Cheap to clone, and a message may carry it. A name is resolved at each use, so a reference by
 /// name or registry survives a restart of the server; one by pid names this incarnation only.
+///
+/// Its calls wait for [`CALL_TIMEOUT`], or as [`timeout`](Self::timeout) says.
 pub struct ServerRef<S> {
     target: Target,
+    call_timeout: Timeout,
     server: PhantomData<fn(S)>,
 }
 
@@ -26,8 +30,30 @@ impl<S> ServerRef<S> {
     pub fn new(target: Target) -> Self {
         Self {
             target,
+            call_timeout: Timeout::After(CALL_TIMEOUT),
             server: PhantomData,
         }
+    }
+
+    /// The same, for calls that wait so long.
+    ///
+    /// ```ignore
+    /// let value = cache.timeout(Duration::from_millis(100)).get(cx, key).await?;
+    /// ```
+    pub fn timeout(&self, after: impl Into<Timeout>) -> Self {
+        Self {
+            call_timeout: after.into(),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn waits_for(&self) -> Timeout {
+        self.call_timeout
+    }
+
+    /// The same, for a program outside of the VM.
+    pub fn on<'vm>(&self, vm: &'vm Vm) -> HostRef<'vm, S> {
+        HostRef::new(vm, self.clone())
     }
 
     /// The server with this pid. That it runs an `S` is taken on trust: one that does not will
@@ -81,8 +107,11 @@ impl<S> ServerRef<S> {
     }
 }
 
-impl<S: GenServer> ServerRef<S> {
-    /// Sends a request and waits for the reply, for at most [`CALL_TIMEOUT`].
+impl<S: GenServer> ServerRef<S>
+where
+    S::Reply: DeserializeOwned,
+{
+    /// Sends a request and waits for the reply, for at most [`CALL_TIMEOUT`], or as [`timeout`](Self::timeout) says.
     /// `gen_server:call/2`.
     ///
     /// Dropping the future gives the call up; the server handles the request all the same.
@@ -92,7 +121,7 @@ impl<S: GenServer> ServerRef<S> {
     /// none), [`CallError::Timeout`] that it took too long. A late reply is dropped.
     /// [`CallError::Decode`]: the server is not an `S`, or does not know the request.
     pub async fn call(&self, cx: &mut Context, request: S::Call) -> Result<S::Reply, CallError> {
-        r#gen::call(cx, &self.target, &request, CALL_TIMEOUT.into()).await
+        self.request(cx, request).await
     }
 
     /// As [`call`](Self::call), with a time of the caller's. `gen_server:call/3`.
@@ -158,27 +187,6 @@ impl<S: GenServer> ServerRef<S> {
         }
     }
 
-    /// Sends a message and does not wait. Silent if nobody is there. `gen_server:cast/2`.
-    ///
-    /// # Errors
-    /// Only when the message can't be serialised.
-    pub fn cast(&self, cx: &Context, request: S::Cast) -> Result<(), SendError> {
-        r#gen::cast(cx, &self.target, &request)
-    }
-
-    /// Sends a message to all of them. `gen_server:abcast/2,3`, by references in place of nodes.
-    ///
-    /// # Errors
-    /// As [`cast`](Self::cast), the first one; the other servers got theirs.
-    pub fn abcast<'s>(
-        cx: &Context,
-        servers: impl IntoIterator<Item = &'s Self>,
-        request: &S::Cast,
-    ) -> Result<(), SendError> {
-        let targets = servers.into_iter().map(|server| &server.target);
-        r#gen::abcast(cx, targets, request)
-    }
-
     /// Sends a request to all of them at once, and waits for all replies. `gen_server:multi_call/4`, by references in
     /// place of nodes: who gives no reply in time, or isn't there, is among the bad.
     ///
@@ -210,6 +218,39 @@ impl<S: GenServer> ServerRef<S> {
     ) -> Result<RequestId<S::Reply>, SendError> {
         r#gen::send_request(cx, &self.target, &request)
     }
+}
+
+impl<S: GenServer> ServerRef<S> {
+    /// What the client functions of [`gen_server`](macro@crate::gen_server) call: each knows the type of its reply.
+    #[doc(hidden)]
+    pub async fn request<R: DeserializeOwned>(
+        &self,
+        cx: &mut Context,
+        request: S::Call,
+    ) -> Result<R, CallError> {
+        r#gen::call(cx, &self.target, &request, self.call_timeout).await
+    }
+
+    /// Sends a message and does not wait. Silent if nobody is there. `gen_server:cast/2`.
+    ///
+    /// # Errors
+    /// Only when the message can't be serialised.
+    pub fn cast(&self, cx: &Context, request: S::Cast) -> Result<(), SendError> {
+        r#gen::cast(cx, &self.target, &request)
+    }
+
+    /// Sends a message to all of them. `gen_server:abcast/2,3`, by references in place of nodes.
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast), the first one; the other servers got theirs.
+    pub fn abcast<'s>(
+        cx: &Context,
+        servers: impl IntoIterator<Item = &'s Self>,
+        request: &S::Cast,
+    ) -> Result<(), SendError> {
+        let targets = servers.into_iter().map(|server| &server.target);
+        r#gen::abcast(cx, targets, request)
+    }
 
     /// Asks the server to end with `reason`, and waits until it has. `gen_server:stop/3`.
     ///
@@ -230,7 +271,10 @@ impl<S: GenServer> ServerRef<S> {
 
 impl<S> Clone for ServerRef<S> {
     fn clone(&self) -> Self {
-        Self::new(self.target.clone())
+        Self {
+            target: self.target.clone(),
+            ..*self
+        }
     }
 }
 
@@ -243,6 +287,7 @@ impl<S> fmt::Debug for ServerRef<S> {
     }
 }
 
+/// By whom they name.
 impl<S> PartialEq for ServerRef<S> {
     fn eq(&self, other: &Self) -> bool {
         self.target == other.target

@@ -16,6 +16,54 @@
 //!
 //! Only `init` must be written. A server without casts says `type Cast = NoMessage;`, and so on.
 //!
+//! # By the attribute, or by hand
+//!
+//! The attribute [`gen_server`](macro@crate::gen_server) writes the trait from a block of handlers, with a type for each
+//! request's reply, and the functions that clients call:
+//!
+//! ```
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, Vm};
+//!
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! #[gen_server]
+//! impl Counter {
+//!     async fn init(count: u64, _cx: &mut Context) -> Init<Self> {
+//!         Init::ok(Counter { count })
+//!     }
+//!
+//!     /// Adds, and gives the sum.
+//!     #[call]
+//!     fn add(&mut self, n: u64) -> u64 {
+//!         self.count += n;
+//!         self.count
+//!     }
+//!
+//!     #[cast]
+//!     fn reset(&mut self) {
+//!         self.count = 0;
+//!     }
+//! }
+//!
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let run = vm.run(async |mut cx: Context| {
+//!     let counter = Counter::start(&mut cx, 40).name("counter").await.expect("starts");
+//!     assert_eq!(counter.add(&mut cx, 2).await.expect("answers"), 42);
+//!     counter.reset(&cx).expect("a term");
+//!     counter
+//! });
+//! // The same functions outside of the VM: waited for, or awaited in any async runtime.
+//! let counter = run.wait()?;
+//! assert_eq!(counter.on(&vm).add(1).wait()??, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! By hand a server has one type for each kind of message: for messages of a shape of one's own, for a generic server,
+//! and for what the attribute does not do. The [example](#example) below does so.
+//!
 //! # The life of a server
 //!
 //! 1. `start_link` spawns the process, linked, and asks it to begin; it waits for the answer
@@ -122,6 +170,7 @@
 
 mod client;
 mod enter_loop;
+mod host;
 mod no_message;
 mod report;
 mod returns;
@@ -135,6 +184,7 @@ use serde::de::DeserializeOwned;
 
 pub use client::ServerRef;
 pub use enter_loop::{EnterLoop, enter_loop};
+pub use host::HostRef;
 pub use no_message::NoMessage;
 pub use report::{Client, NoHandleInfo, Terminated};
 pub use returns::{Action, Init, NoReply, Reply};
@@ -158,7 +208,7 @@ pub trait GenServer: Sized + Send + 'static {
     /// A request of [`ServerRef::call`].
     type Call: Serialize + DeserializeOwned + Send + 'static;
     /// The reply to it.
-    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    type Reply: Serialize + Send + 'static;
     /// A message of [`ServerRef::cast`].
     type Cast: Serialize + DeserializeOwned + Send + 'static;
     /// Any other message. The VM's own are decoded as well: a unit variant `Timeout` gets the
