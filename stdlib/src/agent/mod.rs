@@ -44,10 +44,10 @@
 //! let seen = vm
 //!     .run(async |mut cx: Context| {
 //!         let seen = Agent::start_link(&mut cx, Vec::new).name("seen").await.expect("it starts");
-//!         seen.cast(&cx, |seen| seen.push("first")).expect("it can be sent");
+//!         seen.cast(&cx, |seen| seen.push("first".to_owned())).expect("it can be sent");
 //!         // By its name, from anywhere.
-//!         let seen = Agent::<Vec<&str>>::from_name("seen").expect("a name");
-//!         seen.update(&mut cx, |seen| seen.push("second")).await.expect("it answers");
+//!         let seen = Agent::<Vec<String>>::from_name("seen").expect("a name");
+//!         seen.update(&mut cx, |seen| seen.push("second".to_owned())).await.expect("it answers");
 //!         seen.get(&mut cx, |seen| seen.join(" ")).await.expect("it answers")
 //!     })
 //!     .wait()?;

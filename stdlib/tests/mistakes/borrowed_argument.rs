@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[call]
-    async fn get(&mut self, key: &str, cx: &mut Context) -> String {
+    async fn get(&mut self, key: &str, _cx: &mut Context) -> String {
         key.to_owned()
     }
 }

@@ -9,7 +9,7 @@ impl Cache {
         Cache
     }
 
-    async fn handle_call(&mut self, key: String, cx: &mut Context) -> String {
+    async fn handle_call(&mut self, key: String, _cx: &mut Context) -> String {
         key
     }
 }

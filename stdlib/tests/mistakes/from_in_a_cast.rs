@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[cast]
-    async fn put(&mut self, key: String, from: gen_server::From<bool>, cx: &mut Context) {}
+    async fn put(&mut self, key: String, _from: gen_server::From<bool>, _cx: &mut Context) {}
 }
 
 fn main() {}

@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[info]
-    async fn sweep(&mut self, tag: String, count: u32, cx: &mut Context) {}
+    async fn sweep(&mut self, _tag: String, _count: u32, _cx: &mut Context) {}
 }
 
 fn main() {}

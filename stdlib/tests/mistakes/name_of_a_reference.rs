@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[call]
-    async fn stop(&mut self, cx: &mut Context) -> bool {
+    async fn stop(&mut self, _cx: &mut Context) -> bool {
         true
     }
 }

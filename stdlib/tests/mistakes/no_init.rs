@@ -6,7 +6,7 @@ struct Cache;
 #[gen_server]
 impl Cache {
     #[call]
-    async fn get(&mut self, key: String, cx: &mut Context) -> String {
+    async fn get(&mut self, key: String, _cx: &mut Context) -> String {
         key
     }
 }

@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[call]
-    async fn get(key: String, cx: &mut Context) -> String {
+    async fn get(key: String, _cx: &mut Context) -> String {
         key
     }
 }

@@ -12,7 +12,7 @@ impl Cache {
     }
 
     #[call]
-    async fn get(&mut self, key: Key, cx: &mut Context) -> String {
+    async fn get(&mut self, key: Key, _cx: &mut Context) -> String {
         key.0
     }
 }

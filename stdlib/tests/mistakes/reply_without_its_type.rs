@@ -10,7 +10,7 @@ impl Cache {
     }
 
     #[call]
-    async fn get(&mut self, key: String, cx: &mut Context) -> Reply<Self> {
+    async fn get(&mut self, key: String, _cx: &mut Context) -> Reply<Self> {
         Reply::new(key)
     }
 }

@@ -11,7 +11,7 @@ impl Cache {
 
     #[call]
     #[cast]
-    async fn put(&mut self, key: String, cx: &mut Context) {}
+    async fn put(&mut self, _key: String, _cx: &mut Context) {}
 }
 
 fn main() {}

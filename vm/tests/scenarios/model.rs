@@ -53,6 +53,9 @@ pub struct Rules {
     pub grain: Grain,
     /// An exit signal to oneself acts before the next step; else it only comes in order, as now and then on Erlang.
     pub acts_on_oneself: bool,
+    /// Whoever links once more to one who is gone is told so at once, as on Erlang, though the news of the first link is
+    /// on its way; else it waits for those.
+    pub links_anew: bool,
     pub broken: Option<Broken>,
 }
 
@@ -647,7 +650,7 @@ impl<'a> Model<'a> {
                 child.life = Life::New;
                 child.watchers.push((mark, slot));
             }
-            Step::Link(other) => self.link(state, slot, other),
+            Step::Link(other) => self.link(state, slot, other)?,
             Step::Unlink(other) => self.unlink(state, slot, other),
             Step::Monitor(other, mark) => self.monitor(state, slot, Some(other), mark),
             Step::MonitorName(name, mark) => {
@@ -715,20 +718,31 @@ impl<'a> Model<'a> {
         self.tell(state, slot, event)
     }
 
-    fn link(&self, state: &mut State, slot: Slot, other: Slot) {
+    fn link(&self, state: &mut State, slot: Slot, other: Slot) -> Option<()> {
+        let is_gone = matches!(state.at(other).life, Life::Dead(_));
         let link = &mut state.at(slot).links[usize::from(other)];
-        if slot == other || *link == Link::Linked {
-            return;
+        let is_linked = *link == Link::Linked;
+        if slot != other && is_linked && is_gone && self.rules.links_anew {
+            if state.at(slot).traps {
+                self.send(state, other, slot, Kind::Nobody);
+                return Some(());
+            }
+            return self.end(state, slot, Reason::Noproc);
+        }
+        if slot == other || is_linked {
+            return Some(());
         }
         *link = Link::Linked;
-        if !matches!(state.at(other).life, Life::Dead(_)) {
-            return self.send(state, slot, other, Kind::Link);
+        if !is_gone {
+            self.send(state, slot, other, Kind::Link);
+            return Some(());
         }
         // No link is made. So no `unlink` takes the news back.
         state.at(slot).links[usize::from(other)] = Link::None;
         if !self.has_broken(Broken::NobodyIsLinked) {
             self.send(state, other, slot, Kind::Nobody);
         }
+        Some(())
     }
 
     fn unlink(&self, state: &mut State, slot: Slot, other: Slot) {

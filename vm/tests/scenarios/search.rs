@@ -68,6 +68,7 @@ pub fn by(grain: Grain) -> Rules {
     Rules {
         grain,
         acts_on_oneself: true,
+        links_anew: false,
         broken: None,
     }
 }
