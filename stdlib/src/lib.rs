@@ -77,7 +77,7 @@
 //!
 //! | to | use |
 //! | --- | --- |
-//! | keep state that many ask for | [`gen_server`] |
+//! | keep state that many ask for | [`gen_server`](mod@gen_server) |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
 //! | divide work among as many processes as schedulers | [`partition_supervisor`] |
@@ -85,7 +85,7 @@
 //! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
-//! | write a behaviour | [`gen`](r#gen), [`proc_lib`] |
+//! | write a behaviour | [`gen`](mod@crate::gen), [`proc_lib`] |
 //! | keep names of servers in your own way | [`Via`] |
 
 #[doc(hidden)]

@@ -11,7 +11,7 @@
 //!
 //! # Protocol
 //!
-//! An agent is a [`gen_server`](crate::gen_server) with the state as its own; its life is that of one. A closure
+//! An agent is a [`gen_server`](mod@crate::gen_server) with the state as its own; its life is that of one. A closure
 //! travels to it as a [native resource](otp_vm::Native), moved and not serialised, and so does its value on the way
 //! back: neither state nor value need be terms. Agents and their references are typed by the state. A reference by name
 //! is taken on trust: an agent with another state answers [`CallError::Decode`].
@@ -30,7 +30,7 @@
 //! the result back. (Whoever wants the state to be the same by then uses `get_and_update`.) What many read and few
 //! write belongs in a table, past any process. When the state is to do something by itself (time out, watch, be told)
 //! it is a
-//! [`gen_server`](crate::gen_server). And let one module have all the functions that go to one agent: an interface that
+//! [`gen_server`](mod@crate::gen_server). And let one module have all the functions that go to one agent: an interface that
 //! is scattered over the program's closures can't be changed.
 //!
 //! # Example
