@@ -9,6 +9,7 @@
 mod erlang;
 mod model;
 mod ours;
+mod rules;
 mod scenario;
 mod search;
 
@@ -19,8 +20,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use model::{Broken, Grain, Rules};
 use ours::Stage;
+use rules::{Broken, Grain, Rules};
 use scenario::{End, Event, Observation, Program, Reason, Scenario, Step};
 use search::{Verdict, by, search};
 
