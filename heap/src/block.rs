@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use crate::limits::BLOCK_WORDS_MAX;
-use crate::raw::{Fixed, Raw, Shape, Space, free};
+use crate::raw::{Fixed, Raw, Scratch, Shape, Space, free};
 use crate::term::Term;
-use crate::word::Word;
-use crate::{Atom, CopyError, copy, off_heap};
+use crate::word::{TUPLE, Word};
+use crate::{Atom, CopyError, Pid, Ref, copy, off_heap};
 
 /// A term with all that it needs, in one allocation, behind a header of type `H`.
 ///
@@ -16,6 +16,31 @@ use crate::{Atom, CopyError, copy, off_heap};
 pub struct Block<H> {
     raw: NonNull<Raw<H>>,
     owns: PhantomData<Raw<H>>,
+}
+
+/// A term of one word: what [`Block::of_tuple`] takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Immediate(Word);
+
+impl From<Atom> for Immediate {
+    #[inline]
+    fn from(atom: Atom) -> Immediate {
+        Immediate(Word::atom(atom))
+    }
+}
+
+impl From<Pid> for Immediate {
+    #[inline]
+    fn from(pid: Pid) -> Immediate {
+        Immediate(Word::pid(pid))
+    }
+}
+
+impl From<Ref> for Immediate {
+    #[inline]
+    fn from(reference: Ref) -> Immediate {
+        Immediate(Word::reference(reference))
+    }
 }
 
 /// A term that owns its block.
@@ -63,6 +88,13 @@ impl<H> Block<H> {
         unsafe { off_heap::has_native(self.base(), self.fixed().off_heap) }
     }
 
+    /// Whether all of the term lies in the block: neither a shared binary nor a native resource. To drop it is to give
+    /// one allocation back, and runs no code of the program's.
+    #[inline]
+    pub fn is_self_contained(&self) -> bool {
+        self.fixed().off_heap == off_heap::END
+    }
+
     /// Whether both blocks hold the same words, and nothing outside: then their terms are equal,
     /// since words know no addresses. Two that were made alike do, and one look at their memory
     /// costs a fraction of a walk.
@@ -92,16 +124,46 @@ impl<H> Block<H> {
     ///
     /// [`CopyError::Native`] if the term holds a native resource.
     pub fn copy_of(header: H, term: Term<'_>) -> Result<Block<H>, CopyError> {
-        let words = copy::size_hint(term);
-        let mut space = Space::new(Shape::of::<H>(), words, BLOCK_WORDS_MAX);
+        let shape = Shape::of::<H>();
+        let mut scratch = Scratch::new();
+        let mut space = match copy::size_hint(term) {
+            // SAFETY: the scratch is used by this space alone, which goes in this function.
+            0 => unsafe { Space::on_scratch(&mut scratch, shape, BLOCK_WORDS_MAX) },
+            words => Space::exact(shape, words, BLOCK_WORDS_MAX),
+        };
         let root = copy::copy_into(&mut space, term)?;
         Ok(Block::finish(space, header, root))
     }
 
     /// A block that holds one atom.
+    #[inline]
     pub fn of_atom(header: H, atom: Atom) -> Block<H> {
-        let space = Space::new(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
+        let space = Space::exact(Shape::of::<H>(), 0, BLOCK_WORDS_MAX);
         Block::finish(space, header, Word::atom(atom))
+    }
+
+    /// A block that holds a tuple of terms of one word each: what encoding it would give, in one step and without spare
+    /// room. For what a VM says often.
+    ///
+    /// ```
+    /// use otp_heap::{Block, OwnedTerm, Pid, Ref, atoms, to_term};
+    ///
+    /// let (pid, reference) = (Pid::from_parts(4, 1), Ref::from_u64(7));
+    /// let elements = [atoms::DOWN.into(), reference.into(), pid.into()];
+    /// let term: OwnedTerm = Block::of_tuple((), elements);
+    /// assert_eq!(term.root(), to_term(&(atoms::DOWN, reference, pid))?.root());
+    /// # Ok::<(), otp_heap::EncodeError>(())
+    /// ```
+    #[inline]
+    pub fn of_tuple<const N: usize>(header: H, elements: [Immediate; N]) -> Block<H> {
+        const { assert!(N < BLOCK_WORDS_MAX as usize) };
+        let len = N as u32;
+        let mut space = Space::exact(Shape::of::<H>(), len + 1, BLOCK_WORDS_MAX);
+        let start = space.push([Word::header(TUPLE, len)]);
+        let start = start.expect("a block takes its header");
+        let rest = space.push(elements.map(|Immediate(word)| word));
+        rest.expect("there is room for the elements");
+        Block::finish(space, header, Word::boxed(TUPLE, start))
     }
 
     #[inline(always)]

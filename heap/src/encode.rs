@@ -8,7 +8,7 @@ use crate::limits::{BLOCK_WORDS_MAX, DEPTH_MAX, HEAP_BINARY_BYTES_MAX};
 use crate::loan::{self, Loan};
 use crate::native::NativeCell;
 use crate::off_heap::SharedBytes;
-use crate::raw::{Shape, Space};
+use crate::raw::{Scratch, Shape, Space};
 use crate::term::Term;
 use crate::word::{BIG, CONS, FLOAT, HEAP_BINARY, NATIVE, OTHER, Other, TUPLE, Word};
 use crate::{
@@ -45,7 +45,16 @@ pub fn to_block_within<H, T: Serialize + ?Sized>(
     value: &T,
     words_max: u32,
 ) -> Result<Block<H>, EncodeError> {
-    let mut encoder = Encoder::new(Shape::of::<H>(), words_max);
+    let mut scratch = Scratch::new();
+    // SAFETY: the scratch is used by this space alone, which goes in this function.
+    let space = unsafe {
+        Space::on_scratch(
+            &mut scratch,
+            Shape::of::<H>(),
+            words_max.min(BLOCK_WORDS_MAX),
+        )
+    };
+    let mut encoder = Encoder::within(space);
     let root = value.serialize(&mut encoder)?;
     Ok(encoder.finish(header, root))
 }

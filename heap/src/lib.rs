@@ -138,7 +138,7 @@ mod word;
 
 pub use atom::{Atom, atom_bytes, atom_count, atoms_refused, set_atom_limit};
 pub use binary::Binary;
-pub use block::{Block, OwnedTerm};
+pub use block::{Block, Immediate, OwnedTerm};
 pub use builder::{Builder, Making, Place};
 pub use decode::from_term;
 pub use encode::{to_block, to_block_within, to_term};
@@ -159,6 +159,7 @@ pub use memory::{AtomBytes, allocator_bytes, shared_binary_bytes};
 pub use native::Native;
 pub use num_bigint;
 pub use number::BigInt;
+pub use owned::with_term;
 pub use pid::Pid;
 pub use port::Port;
 pub use raw::Raw;

@@ -48,7 +48,10 @@ pub const PARSE_DEPTH_MAX: u32 = 1 << 20;
 /// The time grows with the square: 65,536 digits take some 5 ms.
 pub const PARSE_INTEGER_DIGITS_MAX: usize = 65_536;
 
-/// Words of a new block: a call with a small request fits, in one size class of the allocator.
+/// Words that a block in the making has on the stack: 512 bytes. Nearly all messages fit. Chosen by feel.
+pub(crate) const SCRATCH_WORDS: u32 = 64;
+
+/// Words that an allocation begins with which is to grow: of a builder, of a process's heap.
 pub(crate) const FIRST_WORDS: u32 = 16;
 
 /// Bytes from which a block gives back its unused end, if that is over half of it. Below, the

@@ -163,25 +163,70 @@ impl Serialize for Structure<'_> {
 
 impl<'de> Deserialize<'de> for OwnedTerm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OwnedTerm, D::Error> {
-        deserializer.deserialize_newtype_struct(embed::TERM, TermVisitor)
+        with_term(deserializer, |term| Block::copy_of((), term))
     }
 }
 
-struct TermVisitor;
+/// For a `Deserialize` written by hand: has the term looked at where it lies, without a copy. So a type can try several
+/// shapes, one after the other.
+///
+/// ```
+/// use otp_heap::{Atom, DecodeError, from_term, to_term, with_term};
+/// use serde::{Deserialize, Deserializer};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Answer {
+///     Number(u64),
+///     Word(Atom),
+/// }
+///
+/// impl<'de> Deserialize<'de> for Answer {
+///     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+///         with_term(deserializer, |term| match from_term(term) {
+///             Ok(number) => Ok(Answer::Number(number)),
+///             Err(_) => from_term(term).map(Answer::Word),
+///         })
+///     }
+/// }
+///
+/// let answer: Answer = from_term(to_term(&7)?.root())?;
+/// assert_eq!(answer, Answer::Number(7));
+/// assert!(from_term::<Answer>(to_term("text")?.root()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// What `read` gives, as the deserializer's error; and another, if this is no term of the VM's.
+pub fn with_term<'de, D, T, E>(
+    deserializer: D,
+    read: impl FnOnce(Term<'_>) -> Result<T, E>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    E: fmt::Display,
+{
+    deserializer.deserialize_newtype_struct(embed::TERM, TermVisitor(read))
+}
 
-impl<'de> Visitor<'de> for TermVisitor {
-    type Value = OwnedTerm;
+struct TermVisitor<F>(F);
+
+impl<'de, T, E, F> Visitor<'de> for TermVisitor<F>
+where
+    E: fmt::Display,
+    F: FnOnce(Term<'_>) -> Result<T, E>,
+{
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a term of a VM message")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<OwnedTerm, E> {
-        match loan::take_source(|term| Block::copy_of((), term)) {
-            Some(copied) => copied.map_err(E::custom),
-            None => Err(E::invalid_type(
+    fn visit_unit<Failed: de::Error>(self) -> Result<T, Failed> {
+        match loan::take_source(self.0) {
+            Some(read) => read.map_err(Failed::custom),
+            None => Err(Failed::invalid_type(
                 de::Unexpected::Other("a foreign format"),
-                &self,
+                &"a term of a VM message",
             )),
         }
     }

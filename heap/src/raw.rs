@@ -20,8 +20,10 @@ use crate::term::Term;
 use crate::word::{HEAP_BINARY, Word};
 
 mod bump;
+mod scratch;
 
 pub(crate) use bump::Bump;
+pub(crate) use scratch::Scratch;
 
 /// A block's memory: `H` stands first, so a `NonNull<Raw<H>>` may be cast to a `NonNull<H>`.
 #[repr(C)]
@@ -207,6 +209,8 @@ pub(crate) struct Space {
     words_max: u32,
     off_heap: u32,
     shape: Shape,
+    /// The words lie in a [`Scratch`], not in an allocation of this shape.
+    on_scratch: bool,
 }
 
 // SAFETY: a space owns its words as a block does; what they refer to outside is counted atomically or `Send`.
@@ -242,16 +246,20 @@ impl Space {
     #[inline]
     pub(crate) fn new(shape: Shape, words: u32, words_max: u32) -> Space {
         let words = words.clamp(FIRST_WORDS, words_max.max(FIRST_WORDS));
-        let memory = allocate(shape.bytes(words), shape.align);
-        // SAFETY: the allocation is at least `prefix` bytes long.
-        let base: NonNull<Word> = unsafe { memory.add(shape.prefix) }.cast();
+        Space::exact(shape, words, words_max)
+    }
+
+    /// A space with room for so many words, and none to spare.
+    #[inline]
+    pub(crate) fn exact(shape: Shape, words: u32, words_max: u32) -> Space {
         let mut space = Space {
-            base,
+            base: allocated(shape, words),
             len: 0,
             capacity: words,
             words_max,
             off_heap: off_heap::END,
             shape,
+            on_scratch: false,
         };
         space.clear_root();
         space
@@ -361,6 +369,10 @@ impl Space {
     /// Moves to an allocation of so many words, at least those in use.
     pub(crate) fn resize(&mut self, words: u32) {
         let words = words.max(self.len);
+        if self.on_scratch {
+            self.leave_scratch(words);
+            return;
+        }
         // SAFETY: the words are this space's own; `base` is replaced.
         self.base = unsafe { resized(self.base, self.shape, words) };
         self.capacity = words;
@@ -582,19 +594,13 @@ impl Space {
         // From here on a few numbers: whoever needed the space by address would have it copied from the encoder's.
         let space = ManuallyDrop::new(self);
         let Space { base, len, .. } = *space;
-        assert!(
-            space.shape == Shape::of::<H>(),
-            "the space was made for this header"
-        );
         let shape = Shape::of::<H>();
-        let unused = (space.capacity - len) as usize * size_of::<Word>();
-        let bytes = shape.bytes(space.capacity);
-        let (base, capacity) = if bytes > SHRINK_BYTES && unused > bytes / 2 {
-            let words = len.max(1);
-            // SAFETY: the space is not used again.
-            (unsafe { resized(base, shape, words) }, words)
+        let (base, capacity) = if space.on_scratch {
+            (scratch::copied(base, len, shape), len)
         } else {
-            (base, space.capacity)
+            assert!(space.shape == shape, "the space was made for this header");
+            // SAFETY: the space is not used again.
+            unsafe { trimmed(base, shape, len, space.capacity) }
         };
         let fixed = Fixed {
             capacity,
@@ -612,6 +618,37 @@ impl Space {
             raw
         }
     }
+}
+
+/// Where the words begin of a new allocation for so many.
+#[inline]
+fn allocated(shape: Shape, words: u32) -> NonNull<Word> {
+    let memory = allocate(shape.bytes(words), shape.align);
+    // SAFETY: the allocation is at least `prefix` bytes long.
+    unsafe { memory.add(shape.prefix) }.cast()
+}
+
+/// Gives back the room that is left over, if that pays; gives where the words begin then, and for how many there is
+/// room.
+///
+/// # Safety
+///
+/// As for [`resized`].
+#[inline]
+unsafe fn trimmed(
+    base: NonNull<Word>,
+    shape: Shape,
+    len: u32,
+    capacity: u32,
+) -> (NonNull<Word>, u32) {
+    let unused = (capacity - len) as usize * size_of::<Word>();
+    let bytes = shape.bytes(capacity);
+    if bytes <= SHRINK_BYTES || unused <= bytes / 2 {
+        return (base, capacity);
+    }
+    let words = len.max(1);
+    // SAFETY: by the caller's word.
+    (unsafe { resized(base, shape, words) }, words)
 }
 
 /// Moves words to an allocation of so many; gives where they begin then.
@@ -635,7 +672,9 @@ impl Drop for Space {
         // SAFETY: the chain is that of this space and is not used again, nor is the memory.
         unsafe {
             off_heap::release_all(self.base, self.off_heap);
-            free(self.memory());
+            if !self.on_scratch {
+                free(self.memory());
+            }
         }
     }
 }

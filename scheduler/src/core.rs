@@ -181,23 +181,25 @@ impl Core {
     // Tasks.
 
     /// Changes a task's state, and if that answers true, puts the task where it will be run. In one section: a bound
-    /// thread made to wait between the two would keep the task from all other wakers.
+    /// thread made to wait between the two would keep the task from all other wakers. True if it went into a queue.
     #[inline]
-    pub(crate) fn schedule_if(&self, task: Task, change: impl FnOnce() -> bool) {
+    pub(crate) fn schedule_if(&self, task: Task, change: impl FnOnce() -> bool) -> bool {
         let Some(slot) = slot::current() else {
-            if change() && !self.wake_native(task) {
+            let goes = change() && !self.wake_native(task);
+            if goes {
                 self.inject(task);
             }
-            return;
+            return goes;
         };
         let _section = slot.enter();
         if !change() || self.wake_native(task) {
-            return;
+            return false;
         }
         match slot.local() {
             Some(local) if local.belongs_to(self) => local.push_woken(task, slot),
             _ => self.inject(task),
         }
+        true
     }
 
     /// For who would push the task: a native one stands in no queue, its thread is woken instead.

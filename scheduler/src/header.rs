@@ -163,11 +163,11 @@ impl Header {
     /// As for [`Scheduler::wake`]; and the scheduler that the header was made for is still there (any handle of it
     /// lives, or one of its threads is the caller).
     #[inline]
-    pub unsafe fn wake(this: NonNull<Header>) {
+    pub unsafe fn wake(this: NonNull<Header>) -> bool {
         // SAFETY: the caller promises that the memory holds a header.
         let header = unsafe { this.as_ref() };
         // SAFETY: the caller promises that the core is still there.
-        unsafe { &*header.core }.schedule_if(Task(this), || header.state.wake());
+        unsafe { &*header.core }.schedule_if(Task(this), || header.state.wake())
     }
 }
 

@@ -199,6 +199,9 @@ impl Scheduler {
     ///
     /// From inside a slice the task goes into the worker's run-next slot. A task that is done is left alone.
     ///
+    /// True if the task was idle, and went into a queue: no thread ran it at that moment, nor is one bound to it. Of a
+    /// native task it is always false.
+    ///
     /// # Safety
     ///
     /// `task` points to the header, made for this scheduler, at the beginning of a task (with the provenance of the
@@ -206,10 +209,10 @@ impl Scheduler {
     /// [`Step::Done`](crate::Step::Done). A caller that may come later than that knows otherwise that it still does,
     /// for instance since it lies in a type-stable slab; if another task uses it now, that one runs once more.
     #[inline]
-    pub unsafe fn wake(&self, task: NonNull<Header>) {
+    pub unsafe fn wake(&self, task: NonNull<Header>) -> bool {
         // SAFETY: the caller promises a header.
         let header = unsafe { task.as_ref() };
-        self.core.schedule_if(Task(task), || header.state.wake());
+        self.core.schedule_if(Task(task), || header.state.wake())
     }
 
     /// Pushes a task that is new, or whose header is in use again, without regard to wakes before: a [`Header::reset`]

@@ -52,20 +52,19 @@
 //! # }
 //! ```
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Native, Pid, RandomState, Timeout};
+use otp_vm::{Arguments, ArgumentsError, Context, ExitReason, Native, Pid, Timeout};
 use serde::{Deserialize, Serialize};
 
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, ServerRef, Start};
 use crate::proc_lib::StartError;
-use crate::report::{self, Doing};
-use crate::supervisor::shutdown::{Ending, shut_down, shut_down_all};
+use crate::supervisor::dynamics::{Dynamics, Ended};
+use crate::supervisor::report::{ReportContext, Reporter, reached_max_restart_intensity};
 use crate::supervisor::{
-    ChildCounts, ChildError, ChildInfo, ChildKind, ChildSpec, Info, Intensity, MAX_RESTARTS,
-    MAX_SECONDS, Restart, confused, moved,
+    Child, ChildCounts, ChildError, ChildInfo, ChildSpec, Given, Info, Intensity, MAX_RESTARTS,
+    MAX_SECONDS, confused, moved,
 };
 
 /// A reference to a dynamic supervisor.
@@ -77,6 +76,7 @@ pub struct DynamicSupervisorFlags {
     max_restarts: u32,
     period: Duration,
     max_children: u64,
+    extra_arguments: Option<Arguments>,
 }
 
 impl DynamicSupervisorFlags {
@@ -86,6 +86,7 @@ impl DynamicSupervisorFlags {
             max_restarts: MAX_RESTARTS,
             period: MAX_SECONDS,
             max_children: u64::MAX,
+            extra_arguments: None,
         }
     }
 
@@ -104,6 +105,22 @@ impl DynamicSupervisorFlags {
     }
 }
 
+impl DynamicSupervisorFlags {
+    /// Arguments that come before those of each child which is started by module, function and arguments
+    /// ([`ChildSpec::call`], [`DynamicSupervisorRef::start_child_data`]). A child whose start is a closure has what it
+    /// captured, and does not start with any of these.
+    ///
+    /// # Errors
+    /// When they are no arguments: see [`Arguments::new`].
+    pub fn extra_arguments<A: Serialize + ?Sized>(
+        mut self,
+        arguments: &A,
+    ) -> Result<Self, ArgumentsError> {
+        self.extra_arguments = Some(Arguments::new(arguments)?);
+        Ok(self)
+    }
+}
+
 impl Default for DynamicSupervisorFlags {
     fn default() -> Self {
         Self::new()
@@ -114,14 +131,9 @@ impl Default for DynamicSupervisorFlags {
 pub struct DynamicSupervisor {
     intensity: Intensity,
     max_children: u64,
-    // By a state that a simulation decides: its order is that of the shut-down.
-    children: HashMap<Pid, Child, RandomState>,
-}
-
-struct Child {
-    spec: ChildSpec,
-    /// Its start failed and is to be tried again; the pid is that of the process before.
-    restarting: bool,
+    extra_arguments: Option<Arguments>,
+    reporter: Reporter,
+    children: Dynamics,
 }
 
 /// A request to a dynamic supervisor. Use the functions of [`DynamicSupervisorRef`].
@@ -129,6 +141,8 @@ struct Child {
 pub enum Request {
     /// `DynamicSupervisor.start_child/2`.
     StartChild(Native<ChildSpec>),
+    /// `DynamicSupervisor.start_child/2`, with a specification that is data.
+    StartChildData(Given),
     /// `DynamicSupervisor.terminate_child/2`.
     TerminateChild(Pid),
     /// `DynamicSupervisor.which_children/1`.
@@ -141,7 +155,7 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
     /// To `StartChild`.
-    Child(Result<Pid, ChildError>),
+    Child(Result<Child, ChildError>),
     /// To `TerminateChild`.
     Done(Result<(), ChildError>),
     /// To `WhichChildren`.
@@ -155,6 +169,12 @@ pub enum Answer {
 pub enum Later {
     /// The restart of the child with this former pid failed, and is due again.
     TryAgainRestart(Pid),
+}
+
+/// `{supervisor_data, Error}`.
+#[derive(Serialize)]
+enum Reason {
+    SupervisorData(crate::supervisor::FlagsError),
 }
 
 impl DynamicSupervisor {
@@ -189,9 +209,11 @@ impl GenServer for DynamicSupervisor {
             Ok(intensity) => Init::ok(Self {
                 intensity,
                 max_children: flags.max_children,
-                children: HashMap::default(),
+                extra_arguments: flags.extra_arguments,
+                reporter: Reporter::new(cx),
+                children: Dynamics::default(),
             }),
-            Err(reason) => Init::stop(reason),
+            Err(error) => Init::stop(ExitReason::new(&Reason::SupervisorData(error))),
         }
     }
 
@@ -206,16 +228,25 @@ impl GenServer for DynamicSupervisor {
                 Some(spec) => self.start_child(spec, cx).await,
                 None => Err(moved()),
             }),
-            Request::TerminateChild(pid) => Answer::Done(self.terminate_child(pid, cx).await),
-            Request::WhichChildren => Answer::Children(self.which_children()),
-            Request::CountChildren => Answer::Counts(self.count_children()),
+            Request::StartChildData(data) => {
+                Answer::Child(match ChildSpec::from_term(data.term()) {
+                    Ok(spec) => self.start_child(spec, cx).await,
+                    Err(error) => Err(error.into()),
+                })
+            }
+            Request::TerminateChild(pid) => {
+                let ended = self.children.terminate(pid, self.reporter, cx).await;
+                Answer::Done(ended.then_some(()).ok_or(ChildError::NotFound))
+            }
+            Request::WhichChildren => Answer::Children(self.children.which()),
+            Request::CountChildren => Answer::Counts(self.children.count()),
         })
     }
 
     async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
         let Later::TryAgainRestart(pid) = later;
-        match self.children.remove(&pid) {
-            Some(child) => self.restart(pid, child, cx).await,
+        match self.children.waiting(pid) {
+            Some(spec) => self.restart(pid, spec, cx).await,
             // Terminated by hand meanwhile.
             None => NoReply::new(),
         }
@@ -227,31 +258,14 @@ impl GenServer for DynamicSupervisor {
             // A signal that a child sent, which lives: to start it again would make two of it.
             return NoReply::new();
         }
-        let Some(child) = self.children.remove(&pid) else {
-            return NoReply::new();
-        };
-        let restart = child.spec.restart;
-        if restart == Restart::Permanent || reason.is_abnormal() {
-            let id = child.spec.id.as_str();
-            report::supervisor(cx.pid(), Doing::ChildTerminated, &reason, id, Some(pid));
-        }
-        match restart {
-            Restart::Permanent => self.restart(pid, child, cx).await,
-            Restart::Transient if reason.is_abnormal() => self.restart(pid, child, cx).await,
-            Restart::Transient | Restart::Temporary => NoReply::new(),
+        match self.children.ended(pid, &reason, self.reporter, cx) {
+            Ended::Restart(spec) => self.restart(pid, spec, cx).await,
+            Ended::Stranger | Ended::Gone { .. } => NoReply::new(),
         }
     }
 
     async fn terminate(&mut self, _reason: &ExitReason, cx: &mut Context) {
-        let running = self.children.drain().filter(|(_, child)| !child.restarting);
-        let ending = running.map(|(pid, child)| Ending {
-            pid,
-            shutdown: child.spec.shutdown,
-            restart: child.spec.restart,
-            id: child.spec.id,
-        });
-        let ending = ending.collect();
-        shut_down_all(cx, ending).await;
+        self.children.shut_down(self.reporter, cx).await;
     }
 }
 
@@ -260,96 +274,34 @@ impl DynamicSupervisor {
         &mut self,
         mut spec: ChildSpec,
         cx: &mut Context,
-    ) -> Result<Pid, ChildError> {
-        if self.children.len() as u64 >= self.max_children {
+    ) -> Result<Child, ChildError> {
+        if self.children.len() >= self.max_children {
             return Err(ChildError::MaxChildren(self.max_children));
         }
-        match spec.start.start(cx).await {
-            Ok(pid) => {
-                report::progress(cx.pid(), spec.id.as_str(), pid);
-                self.children.insert(
-                    pid,
-                    Child {
-                        spec,
-                        restarting: false,
-                    },
-                );
-                Ok(pid)
-            }
-            Err(error) => {
-                if error != StartError::Ignore {
-                    let id = spec.id.as_str();
-                    report::supervisor(cx.pid(), Doing::StartError, &error, id, None);
-                }
-                Err(ChildError::Start(error))
-            }
+        if let Some(extra) = &self.extra_arguments {
+            spec = spec.with_arguments(extra).map_err(ChildError::Start)?;
         }
-    }
-
-    async fn terminate_child(&mut self, pid: Pid, cx: &mut Context) -> Result<(), ChildError> {
-        let child = self.children.remove(&pid).ok_or(ChildError::NotFound)?;
-        let (shutdown, restart) = (child.spec.shutdown, child.spec.restart);
-        if !child.restarting
-            && let Err(reason) = shut_down(cx, pid, shutdown, restart).await
-        {
-            let id = child.spec.id.as_str();
-            report::supervisor(cx.pid(), Doing::ShutdownError, &reason, id, Some(pid));
-        }
-        Ok(())
+        let started = self.children.start(spec, self.reporter, cx).await;
+        started
+            .map(|started| started.into())
+            .map_err(ChildError::Start)
     }
 
     /// Starts a child again in place of its former process; or gives up.
-    async fn restart(&mut self, before: Pid, mut child: Child, cx: &mut Context) -> NoReply<Self> {
+    async fn restart(&mut self, before: Pid, spec: ChildSpec, cx: &mut Context) -> NoReply<Self> {
         if !self.intensity.add(cx.monotonic_time()) {
-            let id = child.spec.id.as_str();
-            let text = "reached_max_restart_intensity";
-            report::supervisor(cx.pid(), Doing::Shutdown, &text, id, None);
+            let (context, reason) = (ReportContext::Shutdown, reached_max_restart_intensity());
+            self.reporter
+                .error(cx, context, &reason, &spec, Some(before));
             return NoReply::stop(ExitReason::shutdown());
         }
-        match child.spec.start.start(cx).await {
-            Ok(pid) => {
-                report::progress(cx.pid(), child.spec.id.as_str(), pid);
-                child.restarting = false;
-                self.children.insert(pid, child);
-            }
-            Err(StartError::Ignore) => {}
-            Err(error) => {
-                let id = child.spec.id.as_str();
-                report::supervisor(cx.pid(), Doing::StartError, &error, id, None);
-                child.restarting = true;
-                self.children.insert(before, child);
-                let later = Later::TryAgainRestart(before);
-                if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
-                    unreachable!("a pid could not be encoded: {error}");
-                }
+        if !self.children.restart(before, spec, self.reporter, cx).await {
+            let later = Later::TryAgainRestart(before);
+            if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
+                unreachable!("a pid could not be encoded: {error}");
             }
         }
         NoReply::new()
-    }
-
-    fn which_children(&self) -> Vec<ChildInfo> {
-        let info = |(&pid, child): (&Pid, &Child)| ChildInfo {
-            id: child.spec.id.clone(),
-            pid: (!child.restarting).then_some(pid),
-            restarting: child.restarting,
-            kind: child.spec.kind,
-        };
-        self.children.iter().map(info).collect()
-    }
-
-    fn count_children(&self) -> ChildCounts {
-        let mut counts = ChildCounts {
-            specs: self.children.len() as u64,
-            ..ChildCounts::default()
-        };
-        for child in self.children.values() {
-            match child.spec.kind {
-                ChildKind::Worker => counts.workers += 1,
-                ChildKind::Supervisor => counts.supervisors += 1,
-            }
-            counts.active += u64::from(!child.restarting);
-        }
-        counts
     }
 }
 
@@ -360,6 +312,21 @@ impl DynamicSupervisorRef {
     /// The limit is reached, or the child did not start.
     pub async fn start_child(&self, cx: &mut Context, spec: ChildSpec) -> Result<Pid, ChildError> {
         match self.ask(cx, Request::StartChild(Native::new(spec))).await? {
+            Answer::Child(child) => child?.pid.ok_or(ChildError::Start(StartError::Ignore)),
+            _ => Err(confused()),
+        }
+    }
+
+    /// As [`start_child`](Self::start_child), by a specification that is data: OTP's map or tuple. Its id is only a label.
+    ///
+    /// # Errors
+    /// As [`start_child`](Self::start_child), and [`ChildError::Spec`].
+    pub async fn start_child_data(
+        &self,
+        cx: &mut Context,
+        spec: impl Into<Given>,
+    ) -> Result<Child, ChildError> {
+        match self.ask(cx, Request::StartChildData(spec.into())).await? {
             Answer::Child(child) => child,
             _ => Err(confused()),
         }

@@ -5,8 +5,7 @@
 //! use std::time::Duration;
 //!
 //! use otp_stdlib::prelude::*;
-//! use otp_vm::{Context, ExitReason, Vm};
-//! use serde::{Deserialize, Serialize};
+//! use otp_vm::{Context, Vm};
 //!
 //! /// A server: its state …
 //! #[derive(Default)]
@@ -14,41 +13,21 @@
 //!     entries: HashMap<String, String>,
 //! }
 //!
-//! /// … and its messages, which are terms of Erlang: `{get, Key}`, `{put, Key, Value}`.
-//! #[derive(Serialize, Deserialize)]
-//! enum Call {
-//!     Get(String),
-//! }
-//!
-//! #[derive(Serialize, Deserialize)]
-//! enum Cast {
-//!     Put(String, String),
-//! }
-//!
-//! impl GenServer for Cache {
-//!     type Args = ();
-//!     type Call = Call;
-//!     type Reply = Option<String>;
-//!     type Cast = Cast;
-//!     type Info = NoMessage;
-//!     type Continue = NoMessage;
-//!
-//!     async fn init(_args: (), _cx: &mut Context) -> Init<Self> {
-//!         Init::ok(Cache::default())
+//! /// … and what it is asked and told. The messages are terms of Erlang: `{get, Key}`, `{put, Key, Value}`.
+//! #[gen_server]
+//! impl Cache {
+//!     fn init() -> Self {
+//!         Cache::default()
 //!     }
 //!
-//!     async fn handle_call(
-//!         &mut self,
-//!         Call::Get(key): Call,
-//!         _from: gen_server::From<Option<String>>,
-//!         _cx: &mut Context,
-//!     ) -> Reply<Self> {
-//!         Reply::new(self.entries.get(&key).cloned())
+//!     #[call]
+//!     async fn get(&mut self, key: String) -> Option<String> {
+//!         self.entries.get(&key).cloned()
 //!     }
 //!
-//!     async fn handle_cast(&mut self, Cast::Put(key, value): Cast, _cx: &mut Context) -> NoReply<Self> {
+//!     #[cast]
+//!     async fn put(&mut self, key: String, value: String) {
 //!         self.entries.insert(key, value);
-//!         NoReply::new()
 //!     }
 //! }
 //!
@@ -62,8 +41,8 @@
 //!         Supervisor::start_link(&mut cx, flags, children).name("tree").await.expect("the tree starts");
 //!
 //!         let cache = ServerRef::<Cache>::from_name("cache").expect("a name");
-//!         cache.cast(&cx, Cast::Put("k".into(), "v".into())).expect("a term");
-//!         cache.call(&mut cx, Call::Get("k".into())).await.expect("an answer")
+//!         cache.put(&cx, "k".into(), "v".into()).expect("a term");
+//!         cache.get(&mut cx, "k".into()).await.expect("an answer")
 //!     })
 //!     .wait()?;
 //! assert_eq!(value.as_deref(), Some("v"));
@@ -78,7 +57,7 @@
 //! # What is promised
 //!
 //! * Names, defaults and life cycles are OTP's (and Elixir's, for [`DynamicSupervisor`],
-//!   [`Registry`] and [`Task`]). Each module opens with its callback contract and its protocol,
+//!   [`Registry`], [`Task`] and [`Agent`]). Each module opens with its callback contract and its protocol,
 //!   and says where it differs and why.
 //! * Every error of a call carries the other side's exit reason.
 //! * A message that does not decode is logged, or handled by
@@ -92,41 +71,55 @@
 //!   [`terminate`](GenServer::terminate) sees it.
 //! * A child that traps exits and has [`Shutdown::Infinity`](supervisor::Shutdown::Infinity) may
 //!   keep its tree from ending for ever.
-//! * There is no `sys` (suspend, state inspection), no code change and no `PartitionSupervisor`
-//!   yet.
+//! * There is no `sys` (suspend, state inspection), and no code change but a supervisor's yet.
 //!
 //! # Where to begin
 //!
 //! | to | use |
 //! | --- | --- |
-//! | keep state that many ask for | [`gen_server`] |
+//! | keep state that many ask for | [`gen_server`](mod@gen_server) |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
+//! | divide work among as many processes as schedulers | [`partition_supervisor`] |
 //! | name processes by things that are no atoms | [`registry`] |
+//! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
 //! | give a tree a start and a stop | [`application`] |
-//! | write a behaviour | [`proc_lib`] |
+//! | write a behaviour | [`gen`](mod@crate::gen), [`proc_lib`] |
+//! | keep names of servers in your own way | [`Via`] |
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
+pub mod r#gen;
 pub mod gen_server;
+pub mod partition_supervisor;
 pub mod proc_lib;
 pub mod registry;
 mod report;
 pub mod supervisor;
+pub mod supervisor_bridge;
 pub mod task;
 mod unwind;
 
+pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
+pub use r#gen::{NameError, Via};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
+pub use otp_stdlib_macros::gen_server;
+pub use partition_supervisor::PartitionSupervisor;
 pub use proc_lib::StartError;
 pub use registry::{RegisterError, Registry};
 pub use supervisor::{ChildError, ChildSpec, Supervisor, SupervisorFlags, SupervisorRef};
-pub use task::Task;
+pub use task::{Task, TaskSupervisor};
 
 /// What nearly every program wants.
 pub mod prelude {
+    pub use crate::agent::Agent;
     pub use crate::application::Application;
     pub use crate::dynamic_supervisor::{
         DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef,
@@ -138,5 +131,6 @@ pub mod prelude {
     pub use crate::supervisor::{
         ChildSpec, Restart, Shutdown, Supervisor, SupervisorFlags, SupervisorRef,
     };
-    pub use crate::task::Task;
+    pub use crate::task::{Task, TaskSupervisor, TaskSupervisorRef};
+    pub use otp_stdlib_macros::gen_server;
 }

@@ -2,73 +2,11 @@
 //!
 //! A reason prints itself within 4 KiB; everything else that comes from outside is cut here.
 
-use otp_vm::{Context, ExitReason, Message, MessageKind, Pid};
+use otp_vm::{Message, MessageKind};
 
 /// Longest text of an unknown message in a report, in bytes. Chosen by feel: what a line of a log
 /// may hold.
 pub(crate) const UNKNOWN_TEXT_LIMIT_BYTES: usize = 1024;
-
-/// What a supervisor was doing when it had something to report: the context of OTP's
-/// `supervisor_report`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Doing {
-    StartError,
-    ChildTerminated,
-    Shutdown,
-    ShutdownError,
-}
-
-impl Doing {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::StartError => "start_error",
-            Self::ChildTerminated => "child_terminated",
-            Self::Shutdown => "shutdown",
-            Self::ShutdownError => "shutdown_error",
-        }
-    }
-}
-
-/// Something went wrong with a child.
-pub(crate) fn supervisor(
-    supervisor: Pid,
-    doing: Doing,
-    reason: &dyn std::fmt::Display,
-    child: &str,
-    pid: Option<Pid>,
-) {
-    tracing::error!(
-        event = "supervisor_report",
-        supervisor = %supervisor,
-        context = doing.as_str(),
-        %reason,
-        child,
-        pid = pid.map(tracing::field::display),
-        "supervisor report"
-    );
-}
-
-/// A child started.
-pub(crate) fn progress(supervisor: Pid, child: &str, pid: Pid) {
-    tracing::debug!(event = "progress", supervisor = %supervisor, child, pid = %pid, "progress");
-}
-
-/// The calling process, a server, ends with an abnormal reason.
-pub(crate) fn server_terminated(cx: &Context, server: &'static str, reason: &ExitReason) {
-    let pid = cx.pid();
-    let info = cx.process_info(pid);
-    let registered_name = info.as_ref().and_then(|info| info.registered_name);
-    let label = info.as_ref().and_then(|info| info.label);
-    tracing::error!(
-        event = "gen_server_terminated",
-        %pid,
-        registered_name = registered_name.map(|name| name.as_str()),
-        label = label.map(|label| label.as_str()),
-        server,
-        %reason,
-        "gen_server terminated"
-    );
-}
 
 /// What may be wrong with a message that did not decode: a text in the place of the variant's name.
 pub(crate) fn hint(message: &Message) -> Option<&'static str> {

@@ -214,12 +214,13 @@ impl Core {
     #[inline]
     pub(crate) fn push(&self, process: &Process, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_urgent = parcel.header().kind.care().is_urgent();
-        match process.mailbox.push(parcel, to.serial()) {
+        let was_idle = match process.mailbox.push(parcel, to.serial()) {
             Push::First => process.wake(),
-            Push::Behind => {}
+            Push::Behind => false,
             Push::Closed(parcel) => return Err(parcel),
-        }
-        if is_urgent {
+        };
+        // One that was idle takes the signal in as soon as it runs; and who binds it then looks for signals, too.
+        if is_urgent && !was_idle {
             process.call_deputy_if_bound();
         }
         if !process.is(to) {

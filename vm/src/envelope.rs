@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use otp_heap::{Block, EncodeError, Pid, Ref, atoms, to_block};
+use otp_heap::{Atom, Block, EncodeError, Pid, Ref, atoms, to_block};
 use serde::Serialize;
 
 use crate::exit_reason::ExitReason;
@@ -194,29 +194,97 @@ pub(crate) fn refused(from: Pid, reference: Ref, limit: usize) -> Parcel {
 
 /// An exit signal, in the form that a trapping receiver gets it: `{'EXIT', From, Reason}`. A
 /// reason that can't travel (nested to the limit, or with a native resource) is `badarg` to others.
+#[inline]
 pub(crate) fn exit(kind: Kind, from: Pid, reason: &ExitReason) -> Parcel {
-    to_block(
-        Envelope::new(kind, from, NO_REF),
-        &(atoms::EXIT, from, reason),
-    )
-    .unwrap_or_else(|_| exit(kind, from, &ExitReason::from(atoms::BADARG)))
+    match reason.as_bare_atom() {
+        Some(atom) => exit_with_atom(kind, from, atom),
+        None => exit_with_term(kind, from, reason),
+    }
+}
+
+fn exit_with_atom(kind: Kind, from: Pid, reason: Atom) -> Parcel {
+    let elements = [atoms::EXIT.into(), from.into(), reason.into()];
+    Block::of_tuple(Envelope::new(kind, from, NO_REF), elements)
+}
+
+#[cold]
+fn exit_with_term(kind: Kind, from: Pid, reason: &ExitReason) -> Parcel {
+    let envelope = Envelope::new(kind, from, NO_REF);
+    to_block(envelope, &(atoms::EXIT, from, reason))
+        .unwrap_or_else(|_| exit_with_atom(kind, from, atoms::BADARG))
 }
 
 /// The news that `pid` ended: `{'DOWN', Ref, process, Pid, Reason}`. Of a reason that can't
 /// travel, as for [`exit`].
+#[inline]
 pub(crate) fn down(pid: Pid, reference: Ref, reason: &ExitReason) -> Parcel {
-    let envelope = || Envelope::new(Kind::Down, pid, reference);
+    match reason.as_bare_atom() {
+        Some(atom) => down_with_atom(pid, reference, atom),
+        None => down_with_term(pid, reference, reason),
+    }
+}
+
+fn down_with_atom(pid: Pid, reference: Ref, reason: Atom) -> Parcel {
+    let elements = [
+        atoms::DOWN.into(),
+        reference.into(),
+        atoms::PROCESS.into(),
+        pid.into(),
+        reason.into(),
+    ];
+    Block::of_tuple(Envelope::new(Kind::Down, pid, reference), elements)
+}
+
+#[cold]
+fn down_with_term(pid: Pid, reference: Ref, reason: &ExitReason) -> Parcel {
+    let envelope = Envelope::new(Kind::Down, pid, reference);
     to_block(
-        envelope(),
+        envelope,
         &(atoms::DOWN, reference, atoms::PROCESS, pid, reason),
     )
-    .unwrap_or_else(|_| down(pid, reference, &ExitReason::from(atoms::BADARG)))
+    .unwrap_or_else(|_| down_with_atom(pid, reference, atoms::BADARG))
 }
 
 /// The reason inside an exit or down parcel: its last element.
 pub(crate) fn reason_of(parcel: &Parcel) -> ExitReason {
     let tuple = parcel.root().as_tuple();
     tuple
-        .and_then(|tuple| tuple.iter().last())
+        .and_then(|tuple| tuple.get(tuple.len().checked_sub(1)?))
         .map_or_else(ExitReason::noproc, ExitReason::copy_of)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Reasons that are one atom go a way of their own.
+    #[test]
+    fn what_is_told_of_an_end_is_the_same_term_for_each_kind_of_reason() {
+        let (pid, reference) = (Pid::from_parts(7, 3), Ref::from_u64(9));
+        for reason in [ExitReason::normal(), ExitReason::new(&("bad_file", 7))] {
+            let told = down(pid, reference, &reason);
+            let term = (atoms::DOWN, reference, atoms::PROCESS, pid, &reason);
+            assert_eq!(told.root(), otp_heap::to_term(&term).unwrap().root());
+            assert_eq!(told.header().kind, Kind::Down);
+            assert_eq!(reason_of(&told), reason);
+
+            let told = exit(Kind::LinkExit, pid, &reason);
+            let term = (atoms::EXIT, pid, &reason);
+            assert_eq!(told.root(), otp_heap::to_term(&term).unwrap().root());
+            assert_eq!(
+                (told.header().kind, told.header().from),
+                (Kind::LinkExit, pid)
+            );
+            assert_eq!(reason_of(&told), reason);
+        }
+        assert!(down(pid, reference, &ExitReason::normal()).is_self_contained());
+    }
+
+    /// 100,000 are on their way when a process with as many links ends.
+    #[test]
+    fn signals_have_no_spare_room() {
+        assert!(signal(Kind::Link, HOST, NO_REF).bytes() <= 64);
+        assert!(exit(Kind::LinkExit, HOST, &ExitReason::normal()).bytes() <= 96);
+        assert!(down(HOST, NO_REF, &ExitReason::normal()).bytes() <= 112);
+    }
 }

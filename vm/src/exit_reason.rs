@@ -124,6 +124,15 @@ impl ExitReason {
         }
     }
 
+    /// The same, for those that are kept as nothing but an atom, as nearly all are.
+    #[inline]
+    pub(crate) fn as_bare_atom(&self) -> Option<Atom> {
+        match self.0 {
+            Reason::Atom(atom) => Some(atom),
+            Reason::Term(_) => None,
+        }
+    }
+
     /// The reason as a term of its own.
     pub fn to_term(&self) -> OwnedTerm {
         match &self.0 {

@@ -44,31 +44,21 @@
 //! [`Context::hibernate`].
 //!
 //! # Limits
-//! What is over a limit is refused with an error that names the limit, and is counted ([`SystemInfo`]). Those of the VM
-//! are set by [`VmBuilder`]: processes, timers, tables, modules, the size of a message
-//! ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on how many messages
-//! wait for it ([`MailboxLimit`]) only where one is set; [`Context::send_wait`] waits for room.
-//!
-//! # Load
-//! No mailbox has a limit unless it is given one: [`MailboxLimit`] says what happens to one message more, for a process
-//! ([`SpawnOptions::mailbox_limit`], [`Context::set_mailbox_limit`]) or for all ([`VmBuilder::mailbox_limit`]). Who
-//! would rather wait for room than get an error sends with [`Context::send_wait`]. A message has at most 1 GiB, unless
-//! [`VmBuilder::max_message_size`] says otherwise; large binaries are shared and don't count. A process's terms are
-//! limited by [`MaxHeapSize`]. A process that waits for long gives its memory back by [`Context::hibernate`].
-//!
-//! # What goes on
-//! [`Vm::processes`], [`Vm::process_info`], [`Vm::system_info`], [`Vm::statistics`] and [`Vm::memory`] tell it as
-//! values; [`Vm::process_info_item`], [`Vm::system_info_item`], [`Statistics::item`] and [`MemoryInfo::get`] give an
-//! item by OTP's name. [`Vm::set_system_monitor`] tells of processes that hold others up or grow.
+//! What is over a limit is refused with an error that names the limit, and is counted ([`SystemInfo`]);
+//! `docs/processes.md` has the table. Those of the VM are set by [`VmBuilder`]: processes, timers, tables, modules, the
+//! size of a message ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on
+//! how many messages wait for it ([`MailboxLimit`]) only where one is set, for it ([`SpawnOptions::mailbox_limit`],
+//! [`Context::set_mailbox_limit`]) or for all ([`VmBuilder::mailbox_limit`]). Who would rather wait for room than get an
+//! error sends with [`Context::send_wait`].
 //!
 //! # Time
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds
 //! since the VM was built, as `u64`: [`Context::monotonic_time`], [`LongSlice::began_at`].
 //!
 //! # Looking into it
-//! [`Vm::process_info`], [`Vm::system_info`], [`Vm::memory`] and [`Vm::statistics`] are OTP's functions of these names,
-//! with typed results; items by OTP's names, as terms, have methods beside them ([`InfoItem`], [`SystemInfoItem`],
-//! [`StatisticsItem`]).
+//! [`Vm::processes`], [`Vm::process_info`], [`Vm::system_info`], [`Vm::statistics`] and [`Vm::memory`] are OTP's
+//! functions of these names, with typed results; items by OTP's names, as terms, have methods beside them
+//! ([`InfoItem`], [`SystemInfoItem`], [`StatisticsItem`], [`MemoryInfo::get`]).
 //!
 //! The system's monitor is told of long slices, long collections, large heaps and long mailboxes:
 //! [`Vm::set_system_monitor`].
@@ -134,7 +124,7 @@ mod vm;
 pub use otp_heap::{
     Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
     OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, set_atom_limit, term,
-    term_match, to_term,
+    term_match, to_term, with_term,
 };
 /// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
 ///

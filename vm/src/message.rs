@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use otp_heap::{Atom, DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term};
-use serde::de::Error as _;
+use otp_heap::{Atom, DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term, with_term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::destination::NODE;
@@ -180,9 +179,40 @@ impl Serialize for Monitored {
 
 impl<'de> Deserialize<'de> for Monitored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let term = OwnedTerm::deserialize(deserializer)?;
-        Self::of(term.root())
-            .ok_or_else(|| D::Error::custom("expected a pid, or a name and the VM's own node"))
+        let expected = "expected a pid, or a name and the VM's own node";
+        with_term(deserializer, |term| Self::of(term).ok_or(expected))
+    }
+}
+
+/// The message of a monitor, and no other.
+impl<'de> Deserialize<'de> for Down {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        with_term(deserializer, |term| {
+            let (tag, reference, _, object, reason): (Atom, Ref, Atom, _, _) =
+                from_term(term).map_err(|error| error.to_string())?;
+            match tag == atoms::DOWN {
+                true => Ok(Self {
+                    reference,
+                    object,
+                    reason,
+                }),
+                false => Err(format!("expected 'DOWN', found {tag}")),
+            }
+        })
+    }
+}
+
+/// The message of an exit signal that was trapped, and no other.
+impl<'de> Deserialize<'de> for Exit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        with_term(deserializer, |term| {
+            let (tag, from, reason): (Atom, _, _) =
+                from_term(term).map_err(|error| error.to_string())?;
+            match tag == atoms::EXIT {
+                true => Ok(Self { from, reason }),
+                false => Err(format!("expected 'EXIT', found {tag}")),
+            }
+        })
     }
 }
 

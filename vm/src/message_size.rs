@@ -16,7 +16,7 @@ pub const LEAST_MAX_MESSAGE_SIZE_BYTES: usize = 4 << 10;
 /// A message is larger than the VM was built for. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the message has {bytes} bytes, and the limit is {max_bytes}: send it in parts, or as a binary, which is shared, \
+    "the message has {bytes} bytes, and the limit is {max_bytes}: send it in parts, or as a `Binary`, which is shared, \
      or build the VM with `max_message_size` higher"
 )]
 #[non_exhaustive]

@@ -234,7 +234,7 @@ fn who_has_ended_leaves_nobody_suspended() {
     });
 }
 
-/// The same of links, and of monitors.
+/// The same of links, of monitors, and of requests.
 #[test]
 fn who_has_ended_is_linked_to_nobody_and_watches_nobody() {
     bounded(2, |cx| async move {
@@ -249,6 +249,7 @@ fn who_has_ended_is_linked_to_nobody_and_watches_nobody() {
             let links = std::thread::spawn(move || {
                 let Ok(lent) = receiver.recv() else { return };
                 for target in linked {
+                    drop(lent.send_request(target, &1));
                     lent.monitor(target);
                     lent.link(target);
                 }

@@ -1,5 +1,6 @@
-//! docs/compat says of each case of OTP's suites what became of it. Here that is held against the tests: a case that
-//! holds has a test with its name in the file that is named, and docs/COMPAT.md has the sums.
+//! docs/compat says of each case of OTP's and Elixir's suites what became of it. Here that is held against the tests, of
+//! whichever crate: a case that holds has a test with its name in the file that is named, and docs/COMPAT.md has the
+//! sums.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,15 +64,41 @@ fn has_test(suite: &str, case: &str, place: &str) {
     let file = quoted(place).unwrap_or_else(|| panic!("{suite}: {case} names no file"));
     let text = fs::read_to_string(root().join(file))
         .unwrap_or_else(|error| panic!("{suite}: {case}: {file}: {error}"));
-    let name = case.to_lowercase();
-    // `r#` for one whose name is a word of Rust's.
-    let mut names = ["fn ", "fn r#"]
-        .map(|before| format!("{before}{name}("))
-        .into_iter();
+    // In Elixir a case may stand in a group: `start_child/2: supports new child spec`, `yield::on_timeout`.
+    let in_group = case.rsplit_once("::").map_or(case, |(_, case)| case);
+    let in_group = in_group
+        .rsplit_once(": ")
+        .map_or(in_group, |(_, case)| case);
+    let has = |name: String| {
+        // `r#`, or `_` behind it, for one whose name is a word of Rust's.
+        let functions = [("", ""), ("r#", ""), ("", "_")];
+        let mut functions = functions
+            .map(|(before, after)| format!("fn {before}{name}{after}("))
+            .into_iter();
+        functions.any(|function| text.contains(&function))
+    };
     assert!(
-        names.any(|function| text.contains(&function)),
+        has(function_name(case)) || has(function_name(in_group)),
         "{suite}: {file} has no test {case}"
     );
+}
+
+/// A case's name as that of a function: Elixir's are sentences.
+fn function_name(case: &str) -> String {
+    let words = case.to_lowercase().replace('\'', "");
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join("_")
+}
+
+#[test]
+fn sentences_are_names_of_functions() {
+    assert_eq!(function_name("sync_start_nolink"), "sync_start_nolink");
+    assert_eq!(
+        function_name("start_link/2, call/2 and cast/2"),
+        "start_link_2_call_2_and_cast_2"
+    );
+    assert_eq!(function_name("doesn't restart (yet)"), "doesnt_restart_yet");
 }
 
 #[test]

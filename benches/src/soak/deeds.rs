@@ -63,7 +63,7 @@ const LOST: Duration = Duration::from_secs(30);
 /// The limit of those who go over it.
 const HEAP_WORDS: usize = 10_000;
 
-/// Members of each driver that are traced and collected.
+/// Members of each driver whose heaps are collected.
 const FEW: usize = 100;
 
 /// Messages that are told of in a trace.
@@ -160,8 +160,8 @@ impl Driver {
         (cx.random() % self.members.len() as u64) as usize
     }
 
-    /// One of a few. Who was ever traced, or had its heap collected, keeps some hundred bytes for it: a million of them
-    /// would grow for as long as not all had their turn.
+    /// One of a few. Whose heap was ever collected keeps some hundred bytes for it: a million of them would grow for as
+    /// long as not all had their turn.
     fn any_of_few(&self, cx: &Context) -> usize {
         self.any(cx) % FEW
     }
@@ -258,7 +258,7 @@ impl Driver {
 
     /// What a member receives is told while its trace is on, and not afterwards.
     async fn trace(&mut self, cx: &mut Context) -> Option<()> {
-        let index = self.any_of_few(cx);
+        let index = self.any(cx);
         let member = self.members[index];
         let told = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&told);

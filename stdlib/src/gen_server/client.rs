@@ -1,85 +1,59 @@
-//! The client's side: typed references, calls, casts, replies.
+//! The client's side: typed references, calls, casts, requests.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::time::Duration;
 
 use otp_vm::{
-    Atom, AtomError, CallError, Context, Destination, EncodeError, ExitReason, OwnedTerm, Pid,
-    ReplyTo, RequestId, SendError, Timeout, to_term,
+    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout, Vm,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::GenServer;
-use crate::proc_lib::{self, StopError};
-use crate::registry::{Registry, whereis_key};
+use super::{GenServer, HostRef};
+use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target, Via};
+use crate::proc_lib::StopError;
 
-/// How long a call waits unless told otherwise: OTP's 5 seconds.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A typed reference to a server: by pid, by name, or through a registry.
+/// A typed reference to a server: by pid, by name, or through what else keeps names.
 ///
 /// Cheap to clone, and a message may carry it. A name is resolved at each use, so a reference by
 /// name or registry survives a restart of the server; one by pid names this incarnation only.
+///
+/// Its calls wait for [`CALL_TIMEOUT`], or as [`timeout`](Self::timeout) says.
 pub struct ServerRef<S> {
     target: Target,
+    call_timeout: Timeout,
     server: PhantomData<fn(S)>,
 }
 
-/// Whom a reference names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Target {
-    Pid(Pid),
-    Name(Atom),
-    #[serde(with = "shared")]
-    Via(Arc<Via>),
-}
-
-/// A key of a registry.
-#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Via {
-    pub(crate) registry: Atom,
-    pub(crate) key: OwnedTerm,
-}
-
-/// What is behind an `Arc` travels by value.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::Via;
-
-    pub(super) fn serialize<S: Serializer>(via: &Via, serializer: S) -> Result<S::Ok, S::Error> {
-        via.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Arc<Via>, D::Error> {
-        Via::deserialize(deserializer).map(Arc::new)
-    }
-}
-
-impl Target {
-    fn resolve(&self, cx: &Context) -> Destination {
-        match self {
-            Self::Pid(pid) => Destination::Pid(*pid),
-            Self::Name(name) => Destination::Name(*name),
-            Self::Via(via) => whereis_key(cx, via.registry, &via.key)
-                .map_or(Destination::Nobody, Destination::Pid),
-        }
-    }
-}
-
-impl<S: GenServer> ServerRef<S> {
-    fn new(target: Target) -> Self {
+impl<S> ServerRef<S> {
+    /// Whatever the target names.
+    pub fn new(target: Target) -> Self {
         Self {
             target,
+            call_timeout: Timeout::After(CALL_TIMEOUT),
             server: PhantomData,
         }
+    }
+
+    /// The same, for calls that wait so long.
+    ///
+    /// ```ignore
+    /// let value = cache.timeout(Duration::from_millis(100)).get(cx, key).await?;
+    /// ```
+    pub fn timeout(&self, after: impl Into<Timeout>) -> Self {
+        Self {
+            call_timeout: after.into(),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn waits_for(&self) -> Timeout {
+        self.call_timeout
+    }
+
+    /// The same, for a program outside of the VM.
+    pub fn on<'vm>(&self, vm: &'vm Vm) -> HostRef<'vm, S> {
+        HostRef::new(vm, self.clone())
     }
 
     /// The server with this pid. That it runs an `S` is taken on trust: one that does not will
@@ -96,27 +70,32 @@ impl<S: GenServer> ServerRef<S> {
         Ok(Self::new(Target::Name(Atom::new(name)?)))
     }
 
-    /// Whichever server has this key in the registry when the reference is used. Elixir's
-    /// `{:via, Registry, {Registry, Key}}`.
+    /// The same, at a node. `{Name, Node}`.
     ///
     /// # Errors
-    /// When the key can't be a term.
-    pub fn via<K: Serialize, V>(registry: &Registry<K, V>, key: &K) -> Result<Self, EncodeError> {
-        let via = Via {
-            registry: registry.atom(),
-            key: to_term(key)?,
-        };
-        Ok(Self::new(Target::Via(Arc::new(via))))
+    /// As [`from_name`](Self::from_name).
+    pub fn from_name_at(name: &str, node: Atom) -> Result<Self, AtomError> {
+        Ok(Self::new(Target::NameAt(Atom::new(name)?, node)))
+    }
+
+    /// Whichever server has this name when the reference is used, as `via` knows: a
+    /// [`Registry`](crate::Registry), or what else implements [`Via`]. `{via, Module, Name}`.
+    ///
+    /// # Errors
+    /// When the name can't be a term.
+    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
+        via.target(name).map(Self::new)
+    }
+
+    /// Whom the reference names, without the type.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The pid behind the reference now, if the name is taken. `GenServer.whereis/1`. A reference
     /// by pid gives the pid, alive or not.
     pub fn whereis(&self, cx: &Context) -> Option<Pid> {
-        match self.target.resolve(cx) {
-            Destination::Pid(pid) => Some(pid),
-            Destination::Name(name) => cx.whereis(name.as_str()),
-            _ => None,
-        }
+        self.target.whereis(cx)
     }
 
     /// The pid of a reference by pid, such as `start_link` gives.
@@ -126,8 +105,13 @@ impl<S: GenServer> ServerRef<S> {
             _ => None,
         }
     }
+}
 
-    /// Sends a request and waits for the reply, for at most [`CALL_TIMEOUT`].
+impl<S: GenServer> ServerRef<S>
+where
+    S::Reply: DeserializeOwned,
+{
+    /// Sends a request and waits for the reply, for at most [`CALL_TIMEOUT`], or as [`timeout`](Self::timeout) says.
     /// `gen_server:call/2`.
     ///
     /// Dropping the future gives the call up; the server handles the request all the same.
@@ -137,8 +121,7 @@ impl<S: GenServer> ServerRef<S> {
     /// none), [`CallError::Timeout`] that it took too long. A late reply is dropped.
     /// [`CallError::Decode`]: the server is not an `S`, or does not know the request.
     pub async fn call(&self, cx: &mut Context, request: S::Call) -> Result<S::Reply, CallError> {
-        cx.call(self.target.resolve(cx), &request, CALL_TIMEOUT)
-            .await
+        self.request(cx, request).await
     }
 
     /// As [`call`](Self::call), with a time of the caller's. `gen_server:call/3`.
@@ -151,7 +134,101 @@ impl<S: GenServer> ServerRef<S> {
         request: S::Call,
         after: impl Into<Timeout>,
     ) -> Result<S::Reply, CallError> {
-        cx.call(self.target.resolve(cx), &request, after).await
+        r#gen::call(cx, &self.target, &request, after.into()).await
+    }
+
+    /// As [`call_timeout`](Self::call_timeout) for who can't go on without the reply: **the caller exits** where that
+    /// gives an error, with OTP's reason, `{Reason, {gen_server, call, [Server, Request, Timeout]}}`.
+    ///
+    /// ```
+    /// # use otp_stdlib::prelude::*;
+    /// # use otp_vm::{Context, Timeout, Vm};
+    /// # use std::time::Duration;
+    /// # struct S;
+    /// # impl GenServer for S {
+    /// #     type Args = ();
+    /// #     type Call = u32;
+    /// #     type Reply = ();
+    /// #     type Cast = NoMessage;
+    /// #     type Info = NoMessage;
+    /// #     type Continue = NoMessage;
+    /// #     async fn init(_: (), _: &mut Context) -> Init<Self> { Init::ok(S) }
+    /// # }
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let reason = vm.run(async |mut cx: Context| {
+    ///     let (_, monitor) = cx
+    ///         .spawn_monitor(async |mut cx: Context| {
+    ///             let nobody = ServerRef::<S>::from_name("nobody").unwrap();
+    ///             nobody.call_or_exit(&mut cx, 7, Duration::from_secs(1)).await
+    ///         })
+    ///         .unwrap();
+    ///     let down = cx.receive_where(Timeout::Infinity, |message| message.down()).await.unwrap();
+    ///     assert_eq!(down.reference, monitor);
+    ///     down.reason
+    /// });
+    /// assert_eq!(reason.wait()?.to_string(), "{noproc,{gen_server,call,[nobody,7,1000]}}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn call_or_exit(
+        &self,
+        cx: &mut Context,
+        request: S::Call,
+        after: impl Into<Timeout>,
+    ) -> S::Reply {
+        let after = after.into();
+        match r#gen::call(cx, &self.target, &request, after).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                let call = ("gen_server", "call");
+                let reason =
+                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
+                cx.exit(reason)
+            }
+        }
+    }
+
+    /// Sends a request to all of them at once, and waits for all replies. `gen_server:multi_call/4`, by references in
+    /// place of nodes: who gives no reply in time, or isn't there, is among the bad.
+    ///
+    /// Dropping the future gives the calls up. Late replies are dropped.
+    pub async fn multi_call<'s>(
+        cx: &mut Context,
+        servers: impl IntoIterator<Item = &'s Self> + Send,
+        request: &S::Call,
+        after: impl Into<Timeout>,
+    ) -> MultiCall<Self, S::Reply>
+    where
+        S: 's,
+    {
+        let servers: Vec<&Self> = servers.into_iter().collect();
+        r#gen::multi_call(cx, servers, Self::target, request, after.into()).await
+    }
+
+    /// Sends a request and returns at once; the response comes as a message, and is fetched by what this gives, or by
+    /// a collection of those ([`RequestIds`](super::RequestIds)). `gen_server:send_request/2`.
+    ///
+    /// That nobody is there is told by the response.
+    ///
+    /// # Errors
+    /// When the request can't be serialised, or the server's mailbox refuses it.
+    pub fn send_request(
+        &self,
+        cx: &Context,
+        request: S::Call,
+    ) -> Result<RequestId<S::Reply>, SendError> {
+        r#gen::send_request(cx, &self.target, &request)
+    }
+}
+
+impl<S: GenServer> ServerRef<S> {
+    /// What the client functions of [`gen_server`](macro@crate::gen_server) call: each knows the type of its reply.
+    #[doc(hidden)]
+    pub async fn request<R: DeserializeOwned>(
+        &self,
+        cx: &mut Context,
+        request: S::Call,
+    ) -> Result<R, CallError> {
+        r#gen::call(cx, &self.target, &request, self.call_timeout).await
     }
 
     /// Sends a message and does not wait. Silent if nobody is there. `gen_server:cast/2`.
@@ -159,20 +236,20 @@ impl<S: GenServer> ServerRef<S> {
     /// # Errors
     /// Only when the message can't be serialised.
     pub fn cast(&self, cx: &Context, request: S::Cast) -> Result<(), SendError> {
-        cx.cast(self.target.resolve(cx), &request)
+        r#gen::cast(cx, &self.target, &request)
     }
 
-    /// Sends a request and returns at once; the reply is fetched later.
-    /// `gen_server:send_request/2`.
+    /// Sends a message to all of them. `gen_server:abcast/2,3`, by references in place of nodes.
     ///
     /// # Errors
-    /// When nobody is there, or the request can't be serialised.
-    pub fn send_request(&self, cx: &Context, request: S::Call) -> Result<Pending<S>, CallError> {
-        let request = cx.send_request(self.target.resolve(cx), &request)?;
-        Ok(Pending {
-            request,
-            server: PhantomData,
-        })
+    /// As [`cast`](Self::cast), the first one; the other servers got theirs.
+    pub fn abcast<'s>(
+        cx: &Context,
+        servers: impl IntoIterator<Item = &'s Self>,
+        request: &S::Cast,
+    ) -> Result<(), SendError> {
+        let targets = servers.into_iter().map(|server| &server.target);
+        r#gen::abcast(cx, targets, request)
     }
 
     /// Asks the server to end with `reason`, and waits until it has. `gen_server:stop/3`.
@@ -188,10 +265,7 @@ impl<S: GenServer> ServerRef<S> {
         reason: impl Into<ExitReason>,
         after: impl Into<Timeout>,
     ) -> Result<(), StopError> {
-        let Some(pid) = self.whereis(cx) else {
-            return Err(StopError::Exit(ExitReason::noproc()));
-        };
-        proc_lib::stop(cx, pid, reason, after).await
+        r#gen::stop(cx, &self.target, reason.into(), after.into()).await
     }
 }
 
@@ -199,7 +273,7 @@ impl<S> Clone for ServerRef<S> {
     fn clone(&self) -> Self {
         Self {
             target: self.target.clone(),
-            server: PhantomData,
+            ..*self
         }
     }
 }
@@ -213,6 +287,7 @@ impl<S> fmt::Debug for ServerRef<S> {
     }
 }
 
+/// By whom they name.
 impl<S> PartialEq for ServerRef<S> {
     fn eq(&self, other: &Self) -> bool {
         self.target == other.target
@@ -229,90 +304,6 @@ impl<S> Serialize for ServerRef<S> {
 
 impl<'de, S> Deserialize<'de> for ServerRef<S> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let target = Target::deserialize(deserializer)?;
-        Ok(Self {
-            target,
-            server: PhantomData,
-        })
-    }
-}
-
-/// A request that was sent, and whose reply was not fetched yet. Dropping it gives the call up.
-#[derive(Debug)]
-pub struct Pending<S> {
-    request: RequestId,
-    server: PhantomData<fn(S)>,
-}
-
-impl<S: GenServer> Pending<S> {
-    /// Waits for the reply. When the time is over the call is given up.
-    /// `gen_server:receive_response/2`.
-    ///
-    /// # Errors
-    /// As [`ServerRef::call`].
-    pub async fn receive_response(
-        self,
-        cx: &mut Context,
-        after: impl Into<Timeout>,
-    ) -> Result<S::Reply, CallError> {
-        cx.receive_response(self.request, after).await
-    }
-}
-
-/// Who waits for the reply to a call. May be kept, or sent to another process, which then
-/// replies. OTP's `From`.
-pub struct From<R> {
-    to: ReplyTo,
-    reply: PhantomData<fn(R)>,
-}
-
-impl<R> From<R> {
-    pub(super) fn new(to: ReplyTo) -> Self {
-        Self {
-            to,
-            reply: PhantomData,
-        }
-    }
-
-    /// The caller.
-    pub fn pid(&self) -> Pid {
-        self.to.pid()
-    }
-}
-
-impl<R: Serialize + DeserializeOwned> From<R> {
-    /// Replies. To a caller that gave up, or got its reply already, it does nothing.
-    /// `gen_server:reply/2`.
-    ///
-    /// # Errors
-    /// When the reply can't be serialised.
-    pub fn reply(&self, cx: &Context, reply: &R) -> Result<(), SendError> {
-        cx.reply(&self.to, reply)
-    }
-}
-
-impl<R> Clone for From<R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R> Copy for From<R> {}
-
-impl<R> fmt::Debug for From<R> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("From").field(&self.to).finish()
-    }
-}
-
-impl<R> Serialize for From<R> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.to.serialize(serializer)
-    }
-}
-
-impl<'de, R> Deserialize<'de> for From<R> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ReplyTo::deserialize(deserializer).map(Self::new)
+        Target::deserialize(deserializer).map(Self::new)
     }
 }

@@ -11,8 +11,58 @@
 //! | [`handle_info`](GenServer::handle_info) | for any other message, and for the atom `timeout` | `handle_info/2` |
 //! | [`handle_unknown`](GenServer::handle_unknown) | for a message that does not decode | none: OTP's would crash |
 //! | [`terminate`](GenServer::terminate) | last, see below | `terminate/2` |
+//! | [`format_status`](GenServer::format_status) | for a report of its end | `format_status/1` |
+//! | [`code_change`](GenServer::code_change) | when `sys` changes its version | `code_change/3` |
 //!
 //! Only `init` must be written. A server without casts says `type Cast = NoMessage;`, and so on.
+//!
+//! # By the attribute, or by hand
+//!
+//! The attribute [`gen_server`](macro@crate::gen_server) writes the trait from a block of handlers, with a type for each
+//! request's reply, and the functions that clients call:
+//!
+//! ```
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, Vm};
+//!
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! #[gen_server]
+//! impl Counter {
+//!     async fn init(count: u64, _cx: &mut Context) -> Init<Self> {
+//!         Init::ok(Counter { count })
+//!     }
+//!
+//!     /// Adds, and gives the sum.
+//!     #[call]
+//!     fn add(&mut self, n: u64) -> u64 {
+//!         self.count += n;
+//!         self.count
+//!     }
+//!
+//!     #[cast]
+//!     fn reset(&mut self) {
+//!         self.count = 0;
+//!     }
+//! }
+//!
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let run = vm.run(async |mut cx: Context| {
+//!     let counter = Counter::start(&mut cx, 40).name("counter").await.expect("starts");
+//!     assert_eq!(counter.add(&mut cx, 2).await.expect("answers"), 42);
+//!     counter.reset(&cx).expect("a term");
+//!     counter
+//! });
+//! // The same functions outside of the VM: waited for, or awaited in any async runtime.
+//! let counter = run.wait()?;
+//! assert_eq!(counter.on(&vm).add(1).wait()??, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! By hand a server has one type for each kind of message: for messages of a shape of one's own, for a generic server,
+//! and for what the attribute does not do. The [example](#example) below does so.
 //!
 //! # The life of a server
 //!
@@ -119,20 +169,32 @@
 //! ```
 
 mod client;
+mod enter_loop;
+mod host;
 mod no_message;
+mod report;
 mod returns;
 mod server_loop;
 mod start;
+mod status;
 
-use otp_vm::{Context, DecodeError, ExitReason, Message, MessageKind};
+use otp_vm::{Context, DecodeError, ExitReason, Message, MessageKind, OwnedTerm};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use client::{CALL_TIMEOUT, From, Pending, ServerRef};
+pub use client::ServerRef;
+pub use enter_loop::{EnterLoop, enter_loop};
+pub use host::HostRef;
 pub use no_message::NoMessage;
+pub use report::{Client, NoHandleInfo, Terminated};
 pub use returns::{Action, Init, NoReply, Reply};
-pub use start::Start;
+pub use start::{ServerProcess, Start};
+pub use status::FormatStatus;
 
+pub use crate::r#gen::{
+    BadServer, CALL_TIMEOUT, DuplicateRequest, From, Monitored, MultiCall, Name, NameError,
+    RequestId, RequestIds, Response, ResponseTimeout, Target, Via, ViaName,
+};
 pub use crate::proc_lib::StopError;
 
 use crate::report::{UNKNOWN_TEXT_LIMIT_BYTES, hint};
@@ -146,7 +208,7 @@ pub trait GenServer: Sized + Send + 'static {
     /// A request of [`ServerRef::call`].
     type Call: Serialize + DeserializeOwned + Send + 'static;
     /// The reply to it.
-    type Reply: Serialize + DeserializeOwned + Send + 'static;
+    type Reply: Serialize + Send + 'static;
     /// A message of [`ServerRef::cast`].
     type Cast: Serialize + DeserializeOwned + Send + 'static;
     /// Any other message. The VM's own are decoded as well: a unit variant `Timeout` gets the
@@ -238,9 +300,13 @@ pub trait GenServer: Sized + Send + 'static {
             hint = hint(&message),
             "a message did not decode and was dropped"
         );
-        if let MessageKind::Call { from, .. } = message.kind() {
-            // The caller may be gone: a reply to nobody is not an error.
-            let _ = cx.reply(&from, &Unhandled::Call(error.to_string()));
+        match message.kind() {
+            MessageKind::Call { from, .. } => {
+                // The caller may be gone: a reply to nobody is not an error.
+                let _ = cx.reply(&from, &Unhandled::Call(error.to_string()));
+            }
+            MessageKind::Cast(_) => {}
+            _ => report::no_handle_info::<Self>(cx, &message),
         }
         async { NoReply::new() }
     }
@@ -255,6 +321,52 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
+    /// Says what reports, and later `sys`, show of the server: to show the state as a term, and to keep secrets out of
+    /// state, message and reason. The default shows the type of the state. A panic shows itself. `format_status/1`.
+    ///
+    /// ```
+    /// # use otp_stdlib::prelude::*;
+    /// # use otp_stdlib::gen_server::FormatStatus;
+    /// # use otp_vm::Context;
+    /// struct Session { user: String, password: String }
+    ///
+    /// impl GenServer for Session {
+    /// #   type Args = ();
+    /// #   type Call = NoMessage;
+    /// #   type Reply = NoMessage;
+    /// #   type Cast = NoMessage;
+    /// #   type Info = NoMessage;
+    /// #   type Continue = NoMessage;
+    /// #   async fn init(_: (), _: &mut Context) -> Init<Self> { Init::ignore() }
+    ///     // …
+    ///     fn format_status(&self, mut status: FormatStatus) -> FormatStatus {
+    ///         status.set_state(&("session", &self.user));
+    ///         status
+    ///     }
+    /// }
+    /// # let _ = |session: Session| session.password;
+    /// ```
+    fn format_status(&self, status: FormatStatus) -> FormatStatus {
+        status
+    }
+
+    /// Changes the state to that of another version of the code, when `sys` is told so; it gives the version that the
+    /// state is of, and whatever the upgrade brings. `code_change/3`.
+    ///
+    /// The default refuses with `undef`, so that a server that has no such callback goes on with what it has.
+    ///
+    /// # Errors
+    /// The reason why it can't: the state must be as it was then.
+    fn code_change(
+        &mut self,
+        old_version: OwnedTerm,
+        extra: OwnedTerm,
+        cx: &mut Context,
+    ) -> impl Future<Output = Result<(), ExitReason>> + Send {
+        let _ = (old_version, extra, cx);
+        async { Err(ExitReason::from(otp_vm::atoms::UNDEF)) }
+    }
+
     /// Starts the server linked to the caller, who becomes its parent. Await the result, perhaps
     /// after [`name`](Start::name). `gen_server:start_link/3,4`.
     fn start_link(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
@@ -264,6 +376,12 @@ pub trait GenServer: Sized + Send + 'static {
     /// Starts the server without a link and without a parent. `gen_server:start/3,4`.
     fn start(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
         Start::new(cx, args, false)
+    }
+
+    /// Starts the server without a link, and monitors it from before it runs: gives the reference and the monitor.
+    /// `gen_server:start_monitor/3,4`.
+    fn start_monitor(cx: &mut Context, args: Self::Args) -> Start<'_, Self, Monitored> {
+        Start::new(cx, args, false).monitor()
     }
 }
 

@@ -39,15 +39,16 @@ pub enum Init<S: GenServer> {
     Error(ExitReason),
 }
 
-/// What [`handle_call`](GenServer::handle_call) returns.
-pub enum Reply<S: GenServer> {
+/// What [`handle_call`](GenServer::handle_call) returns; `T` is what this request is answered with, where each has a
+/// type of its own (see the attribute [`gen_server`](macro@crate::gen_server)).
+pub enum Reply<S: GenServer, T = <S as GenServer>::Reply> {
     /// `{reply, Reply, State}`, `{reply, Reply, State, Action}`.
-    Reply(S::Reply, Action<S>),
+    Reply(T, Action<S>),
     /// `{noreply, State}`, `{noreply, State, Action}`: the reply comes later, by
     /// [`From::reply`](super::From::reply).
     NoReply(Action<S>),
     /// `{stop, Reason, State}`, `{stop, Reason, Reply, State}`.
-    Stop(ExitReason, Option<S::Reply>),
+    Stop(ExitReason, Option<T>),
 }
 
 /// What the callbacks for messages without a reply return.
@@ -80,9 +81,9 @@ impl<S: GenServer> Init<S> {
     }
 }
 
-impl<S: GenServer> Reply<S> {
+impl<S: GenServer, T> Reply<S, T> {
     /// `{reply, Value, State}`.
-    pub fn new(value: S::Reply) -> Self {
+    pub fn new(value: T) -> Self {
         Self::Reply(value, Action::Wait)
     }
 
@@ -97,8 +98,17 @@ impl<S: GenServer> Reply<S> {
     }
 
     /// `{stop, Reason, Value, State}`: the reply is sent after `terminate`.
-    pub fn stop_with(reason: impl Into<ExitReason>, value: S::Reply) -> Self {
+    pub fn stop_with(reason: impl Into<ExitReason>, value: T) -> Self {
         Self::Stop(reason.into(), Some(value))
+    }
+
+    /// The same with another value in place of this one.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Reply<S, U> {
+        match self {
+            Self::Reply(value, action) => Reply::Reply(make(value), action),
+            Self::NoReply(action) => Reply::NoReply(action),
+            Self::Stop(reason, value) => Reply::Stop(reason, value.map(make)),
+        }
     }
 }
 
@@ -122,8 +132,8 @@ impl<S: GenServer> Default for NoReply<S> {
 
 /// The same three builders for each return type that can go on.
 macro_rules! actions {
-    ($type:ident, $self:ident, $action:ident, $body:expr) => {
-        impl<S: GenServer> $type<S> {
+    ($type:ident $(<$value:ident>)?, $self:ident, $action:ident, $body:expr) => {
+        impl<S: GenServer $(, $value)?> $type<S $(, $value)?> {
             /// Sends `timeout` to `handle_info` if no message came within `after`. No effect on a
             /// value that ends the server.
             pub fn timeout(self, after: Duration) -> Self {
@@ -157,7 +167,7 @@ actions!(
     }
 );
 actions!(
-    Reply,
+    Reply<T>,
     self,
     action,
     match self {
@@ -200,7 +210,7 @@ impl<S: GenServer> fmt::Debug for Init<S> {
     }
 }
 
-impl<S: GenServer> fmt::Debug for Reply<S> {
+impl<S: GenServer, T> fmt::Debug for Reply<S, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reply(..) => formatter.debug_tuple("Reply").finish_non_exhaustive(),

@@ -7,14 +7,14 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use otp_vm::{
-    Atom, Context, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, atoms, from_term,
+    Atom, Context, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, Timeout, atoms,
+    from_term,
 };
 
-use super::client::From;
-use super::start::{NewServer, Seed};
-use super::{Action, GenServer, Init, NoReply, Reply};
+use super::start::Seed;
+use super::{Action, From, GenServer, Init, NoReply, Reply, report};
+use crate::r#gen::{Name, New};
 use crate::proc_lib::{Refusal, Starter, hibernate, terminate_request};
-use crate::report;
 use crate::unwind::{Caught, caught};
 
 /// A server between two messages.
@@ -22,6 +22,36 @@ pub(super) struct Server<S: GenServer> {
     state: S,
     /// Whose exit signal ends the server, whatever its callbacks would say.
     parent: Pid,
+    /// The message that is being handled, for the report of a failure.
+    last: Option<Message>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few servers have.
+struct Rare {
+    /// A name that the VM does not know.
+    name: Option<Name>,
+    /// How long the server waits before it hibernates.
+    hibernate_after: Timeout,
+}
+
+impl<S: GenServer> Server<S> {
+    pub(super) fn new(state: S, parent: Pid, name: Option<Name>, hibernate_after: Timeout) -> Self {
+        let name = name.filter(|name| !matches!(name, Name::Local(_)));
+        let is_plain = name.is_none() && hibernate_after == Timeout::Infinity;
+        let rare = (!is_plain).then(|| {
+            Box::new(Rare {
+                name,
+                hibernate_after,
+            })
+        });
+        Self {
+            state,
+            parent,
+            last: None,
+            rare,
+        }
+    }
 }
 
 /// What a handler is called for.
@@ -60,7 +90,19 @@ pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> E
     };
     loop {
         let event = match next {
-            Action::Wait => Event::Message(cx.receive().await),
+            Action::Wait => match &server.rare {
+                None => Event::Message(cx.receive().await),
+                Some(rare) => {
+                    let after = rare.hibernate_after;
+                    match Box::pin(cx.receive_timeout(after)).await {
+                        Some(message) => Event::Message(message),
+                        None => {
+                            next = Action::Hibernate;
+                            continue;
+                        }
+                    }
+                }
+            },
             Action::Hibernate => {
                 let seed = Box::new(Seed::Awake(server));
                 let awake = move |cx| go_on(cx, seed);
@@ -99,29 +141,42 @@ async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
 fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S> {
     match *seed {
         Seed::New(new) => Box::pin(initialise(cx, new)),
+        Seed::Entered(server, action) => Box::pin(async { Ok((server, action)) }),
         // The message that woke it is there.
         Seed::Awake(server) => Box::pin(async { Ok((server, Action::Wait)) }),
     }
 }
 
 /// Steps 2 and 3 of the [life of a server](super#the-life-of-a-server).
-async fn initialise<S: GenServer>(cx: &mut Context, new: NewServer<S>) -> Begun<S> {
+async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> Begun<S> {
     let starter = Starter::receive(cx).await;
-    let NewServer { args, name, linked } = new;
-    if let Some(name) = name
-        && let Err(refusal) = name.take(cx).await
+    let New {
+        args,
+        name,
+        linked,
+        hibernate_after,
+    } = *new;
+    if let Some(name) = &name
+        && let Err(refusal) = name.register(cx).await
     {
         starter.init_fail(cx, refusal);
         return Err(ExitReason::normal());
     }
     let parent = if linked { starter.parent() } else { HOST };
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
-    let init = Caught(pin!(async { S::init(args, cx).await })).await?;
+    let init = Caught(pin!(async { S::init(args, cx).await })).await;
+    let init = init.unwrap_or_else(Init::Stop);
+    if let Init::Ok(state, action) = init {
+        starter.init_ack(cx);
+        let server = Server::new(state, parent, name, hibernate_after);
+        return Ok((server, action));
+    }
+    // The name is free when the starter learns of it, whoever keeps it.
+    if let Some(name) = name {
+        name.unregister(cx);
+    }
     match init {
-        Init::Ok(state, action) => {
-            starter.init_ack(cx);
-            Ok((Server { state, parent }, action))
-        }
+        Init::Ok(..) => unreachable!("handled above"),
         Init::Ignore => {
             starter.init_fail(cx, Refusal::Ignore);
             Err(ExitReason::normal())
@@ -143,18 +198,26 @@ impl<S: GenServer> Server<S> {
     }
 
     fn dispatch<'a>(&'a mut self, cx: &'a mut Context, event: Event<S>) -> Handling<'a, S> {
+        let Self {
+            state,
+            parent,
+            last,
+            ..
+        } = self;
         match event {
-            Event::Message(message) => self.message(cx, message),
+            Event::Message(message) => {
+                last.replace(message);
+                handle_message(state, *parent, last, cx)
+            }
             Event::Timeout => {
                 let timeout = OwnedTerm::from(atoms::TIMEOUT);
                 match from_term(timeout.root()) {
-                    Ok(info) => self.info(cx, info),
+                    Ok(info) => handle_info(state, last, cx, info),
                     // No variant for it: a timeout that nobody wants is not worth a warning.
                     Err(_) => Box::pin(async { Ok(Action::Wait) }),
                 }
             }
             Event::Continue(argument) => {
-                let state = &mut self.state;
                 Box::pin(async move {
                     // No receive comes in between: a server that always goes on would keep its
                     // scheduler, and not notice a kill.
@@ -163,80 +226,6 @@ impl<S: GenServer> Server<S> {
                 })
             }
         }
-    }
-
-    fn message<'a>(&'a mut self, cx: &'a mut Context, message: Message) -> Handling<'a, S> {
-        let decoded = match message.kind() {
-            MessageKind::Call { from, request } => match from_term::<S::Call>(request) {
-                Ok(request) => {
-                    drop(message);
-                    return self.call(cx, From::new(from), request);
-                }
-                Err(error) => Err(error),
-            },
-            MessageKind::Cast(request) => match from_term::<S::Cast>(request) {
-                Ok(request) => {
-                    drop(message);
-                    return self.cast(cx, request);
-                }
-                Err(error) => Err(error),
-            },
-            // The host program stands above all parents: a VM that shuts down ends in order.
-            MessageKind::Exit { from, .. } if from == self.parent || from == HOST => {
-                return end(message
-                    .exit()
-                    .map_or_else(ExitReason::shutdown, |exit| exit.reason));
-            }
-            _ => {
-                if let Some(reason) = terminate_request(&message) {
-                    return end(reason);
-                }
-                from_term::<S::Info>(message.term())
-            }
-        };
-        match decoded {
-            Ok(info) => {
-                drop(message);
-                self.info(cx, info)
-            }
-            Err(error) => {
-                let state = &mut self.state;
-                Box::pin(async move { no_reply(state.handle_unknown(message, error, cx).await) })
-            }
-        }
-    }
-
-    fn call<'a>(
-        &'a mut self,
-        cx: &'a mut Context,
-        from: From<S::Reply>,
-        request: S::Call,
-    ) -> Handling<'a, S> {
-        let state = &mut self.state;
-        Box::pin(async move {
-            match state.handle_call(request, from, cx).await {
-                Reply::Reply(value, action) => match from.reply(cx, &value) {
-                    Ok(()) => Ok(action),
-                    // The caller would wait for nothing: it is to learn why.
-                    Err(error) => Err(Stop::new(bad_reply(&error))),
-                },
-                Reply::NoReply(action) => Ok(action),
-                Reply::Stop(reason, reply) => Err(Box::new(Stop {
-                    reason,
-                    reply: reply.map(|value| (from, value)),
-                })),
-            }
-        })
-    }
-
-    fn cast<'a>(&'a mut self, cx: &'a mut Context, request: S::Cast) -> Handling<'a, S> {
-        let state = &mut self.state;
-        Box::pin(async move { no_reply(state.handle_cast(request, cx).await) })
-    }
-
-    fn info<'a>(&'a mut self, cx: &'a mut Context, info: S::Info) -> Handling<'a, S> {
-        let state = &mut self.state;
-        Box::pin(async move { no_reply(state.handle_info(info, cx).await) })
     }
 
     /// Calls `terminate`, sends the reply that is due, and gives the reason to exit with.
@@ -249,10 +238,118 @@ impl<S: GenServer> Server<S> {
             let _ = from.reply(cx, &value);
         }
         if reason.is_abnormal() {
-            report::server_terminated(cx, std::any::type_name::<S>(), &reason);
+            let name = self.rare.as_ref().and_then(|rare| rare.name.as_ref());
+            report::terminated(cx, &self.state, name, self.last.take(), &reason);
         }
         reason
     }
+}
+
+/// The message stays in `last` while it is handled; what goes well lets it go.
+type Last = Option<Message>;
+
+fn handle_message<'a, S: GenServer>(
+    state: &'a mut S,
+    parent: Pid,
+    last: &'a mut Last,
+    cx: &'a mut Context,
+) -> Handling<'a, S> {
+    let Some(message) = last.as_ref() else {
+        return Box::pin(async { Ok(Action::Wait) });
+    };
+    let decoded = match message.kind() {
+        MessageKind::Call { from, request } => match from_term::<S::Call>(request) {
+            Ok(request) => return handle_call(state, last, cx, From::new(from), request),
+            Err(error) => Err(error),
+        },
+        MessageKind::Cast(request) => match from_term::<S::Cast>(request) {
+            Ok(request) => return handle_cast(state, last, cx, request),
+            Err(error) => Err(error),
+        },
+        // The host program stands above all parents: a VM that shuts down ends in order.
+        MessageKind::Exit { from, .. } if from == parent || from == HOST => {
+            return end(message
+                .exit()
+                .map_or_else(ExitReason::shutdown, |exit| exit.reason));
+        }
+        _ => {
+            if let Some(reason) = terminate_request(message) {
+                return end(reason);
+            }
+            from_term::<S::Info>(message.term())
+        }
+    };
+    match (decoded, last.take()) {
+        (Ok(info), message) => {
+            *last = message;
+            handle_info(state, last, cx, info)
+        }
+        (Err(error), Some(message)) => {
+            Box::pin(async move { no_reply(state.handle_unknown(message, error, cx).await) })
+        }
+        (Err(_), None) => Box::pin(async { Ok(Action::Wait) }),
+    }
+}
+
+fn handle_call<'a, S: GenServer>(
+    state: &'a mut S,
+    last: &'a mut Last,
+    cx: &'a mut Context,
+    from: From<S::Reply>,
+    request: S::Call,
+) -> Handling<'a, S> {
+    Box::pin(async move {
+        match state.handle_call(request, from, cx).await {
+            Reply::Reply(value, action) => match from.reply(cx, &value) {
+                Ok(()) => {
+                    *last = None;
+                    Ok(action)
+                }
+                // The caller would wait for nothing: it is to learn why.
+                Err(error) => Err(Stop::new(bad_reply(&error))),
+            },
+            Reply::NoReply(action) => {
+                *last = None;
+                Ok(action)
+            }
+            Reply::Stop(reason, reply) => Err(Box::new(Stop {
+                reason,
+                reply: reply.map(|value| (from, value)),
+            })),
+        }
+    })
+}
+
+fn handle_cast<'a, S: GenServer>(
+    state: &'a mut S,
+    last: &'a mut Last,
+    cx: &'a mut Context,
+    request: S::Cast,
+) -> Handling<'a, S> {
+    Box::pin(async move {
+        let handled = no_reply(state.handle_cast(request, cx).await);
+        let_go(last, handled)
+    })
+}
+
+fn handle_info<'a, S: GenServer>(
+    state: &'a mut S,
+    last: &'a mut Last,
+    cx: &'a mut Context,
+    info: S::Info,
+) -> Handling<'a, S> {
+    Box::pin(async move {
+        let handled = no_reply(state.handle_info(info, cx).await);
+        let_go(last, handled)
+    })
+}
+
+#[inline]
+fn let_go<S: GenServer>(last: &mut Last, handled: Handled<S>) -> Handled<S> {
+    if handled.is_ok() {
+        *last = None;
+    }
+    handled
 }
 
 fn end<'a, S: GenServer>(reason: ExitReason) -> Handling<'a, S> {

@@ -7,7 +7,7 @@ use otp_vm::{Atom, Builder, InitialCall, OwnedTerm, Status, Term, View};
 use super::crash_report::{Class, CrashReport, Dictionary, Neighbour};
 
 /// Longest text of a report in an event of `tracing`, in characters. Chosen by feel: a few screens.
-pub(super) const EVENT_LIMIT_CHARS: usize = 8192;
+pub(crate) const EVENT_LIMIT_CHARS: usize = 8192;
 
 /// How a report is printed. The options of `proc_lib:report_cb/2` and `proc_lib:format/3`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +49,19 @@ impl Format {
         self
     }
 
-    fn term(&self, term: Term<'_>) -> String {
+    pub(crate) fn is_single_line(&self) -> bool {
+        self.single_line
+    }
+
+    /// Cuts off what is longer than so many times the limit.
+    pub(crate) fn cut(&self, text: String, times: usize) -> String {
+        cut_off(
+            text,
+            self.chars_limit.map_or(usize::MAX, |chars| times * chars),
+        )
+    }
+
+    pub(crate) fn term(&self, term: Term<'_>) -> String {
         let cut = self.depth.and_then(|depth| limit_term(term, depth));
         let term = cut.as_ref().map_or(term, OwnedTerm::root);
         let share = self.chars_limit.map_or(usize::MAX, |chars| chars / 8);
@@ -61,7 +73,7 @@ impl Format {
     }
 
     /// A list of what is no term here; cut like one.
-    fn list(&self, elements: impl IntoIterator<Item = String>) -> String {
+    pub(crate) fn list(&self, elements: impl IntoIterator<Item = String>) -> String {
         let shown = self.depth.unwrap_or(usize::MAX);
         let mut text = String::from("[");
         for (at, element) in elements.into_iter().enumerate() {
@@ -255,10 +267,7 @@ impl CrashReport {
                 neighbour.format(&format, &mut lines);
             }
         }
-        cut_off(
-            lines.text,
-            format.chars_limit.map_or(usize::MAX, |chars| 2 * chars),
-        )
+        format.cut(lines.text, 2)
     }
 }
 

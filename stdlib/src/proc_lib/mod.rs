@@ -44,8 +44,9 @@ pub use crash_report::{
     Class, CrashReport, Dictionary, ErrorInfo, MAX_DICTIONARY, MAX_LINKS, MAX_MESSAGES,
     MAX_NEIGHBOURS, Neighbour,
 };
+pub(crate) use format::EVENT_LIMIT_CHARS;
 pub use format::Format;
-pub(crate) use spawn::spawn_for_caller;
+pub(crate) use spawn::{callers, spawn_for};
 pub use spawn::{hibernate, initial_call, spawn, spawn_link, spawn_opt, translate_initial_call};
 pub use stop::{StopError, stop, terminate_request};
 
@@ -95,6 +96,8 @@ pub struct StartOptions {
     link: bool,
     timeout: Timeout,
     label: Option<&'static str>,
+    // Few starts have any, and a start's future is held while a process waits for it.
+    spawn: Option<Box<SpawnOptions>>,
 }
 
 impl StartOptions {
@@ -104,6 +107,7 @@ impl StartOptions {
             link: false,
             timeout: Timeout::Infinity,
             label: None,
+            spawn: None,
         }
     }
 
@@ -122,6 +126,14 @@ impl StartOptions {
     /// Names the process in lists and reports; not an address.
     pub fn label(mut self, label: &'static str) -> Self {
         self.label = Some(label);
+        self
+    }
+
+    /// How the process is made: priority, heap, mailbox. `{spawn_opt, Options}`. A link among them is one of the start.
+    /// A monitor fails the start, as in OTP: [`start_monitor`] gives one.
+    pub fn spawn_opt(mut self, options: SpawnOptions) -> Self {
+        self.link |= options.has_link();
+        self.spawn = Some(Box::new(options));
         self
     }
 }
@@ -247,6 +259,14 @@ where
     F: Future + Send + 'static,
     F::Output: IntoExit,
 {
+    if options
+        .spawn
+        .as_ref()
+        .is_some_and(|spawn| spawn.has_monitor())
+    {
+        let text = "badarg: a start takes no option `monitor`; use start_monitor";
+        return Err(StartError::Spawn(text.to_owned()));
+    }
     let begun = spawn_to_start(cx, &options, !options.link, body)?;
     let Spawned { pid, monitor } = begun;
     let begun = begin(cx, pid, &options).await;
@@ -322,7 +342,7 @@ where
     B: FnOnce(Context) -> F + Send + 'static,
     F: Future<Output: IntoExit> + Send + 'static,
 {
-    let mut spawn = SpawnOptions::new();
+    let mut spawn = options.spawn.as_deref().cloned().unwrap_or_default();
     if options.link {
         spawn = spawn.link();
     }

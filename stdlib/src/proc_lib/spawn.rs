@@ -52,10 +52,21 @@ where
     )
 }
 
-/// As [`spawn_opt`], for work on this process's behalf: it, and those on whose behalf it works, are the callers.
-pub(crate) fn spawn_for_caller<B, F>(
+/// On whose behalf others do what this process has them do: its own, and theirs on whose behalf it works itself.
+/// Elixir's `$callers`.
+pub(crate) fn callers(cx: &Context) -> Vec<Pid> {
+    let above = cx.origin();
+    let above = above
+        .iter()
+        .flat_map(|origin| origin.callers.iter().copied());
+    std::iter::once(cx.pid()).chain(above).collect()
+}
+
+/// As [`spawn_opt`], for work on behalf of `callers`. What it is said to have begun with is in the options, or the body.
+pub(crate) fn spawn_for<B, F>(
     cx: &Context,
     options: SpawnOptions,
+    callers: Vec<Pid>,
     body: B,
 ) -> Result<Spawned, SpawnError>
 where
@@ -63,12 +74,8 @@ where
     F: Future<Output: IntoExit> + Send + 'static,
 {
     let mut origin = cx.child_origin();
-    let above = cx.origin();
-    let above = above
-        .iter()
-        .flat_map(|origin| origin.callers.iter().copied());
-    Arc::make_mut(&mut origin).callers = std::iter::once(cx.pid()).chain(above).collect();
-    cx.spawn_opt(options.initial_call::<B>(), watched(origin, body))
+    Arc::make_mut(&mut origin).callers = callers;
+    cx.spawn_opt(options, watched(origin, body))
 }
 
 /// Hibernates a process that `proc_lib` started: as [`Context::hibernate`], and the crash of what it goes on with is

@@ -25,6 +25,18 @@ pub enum StopError {
     Encode(String),
 }
 
+/// As the reason of a process that can't go on: OTP's.
+impl From<StopError> for ExitReason {
+    fn from(error: StopError) -> Self {
+        match error {
+            StopError::Exit(reason) => reason,
+            StopError::Timeout => Self::timeout(),
+            StopError::CallingSelf => otp_vm::CallError::CallingSelf.reason(),
+            StopError::Encode(text) => Self::new(&(otp_vm::atoms::BADARG, text)),
+        }
+    }
+}
+
 fn is_named(cx: &Context, name: &str) -> bool {
     cx.whereis(name) == Some(cx.pid())
 }

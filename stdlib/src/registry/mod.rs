@@ -55,6 +55,7 @@
 
 mod partition;
 mod tables;
+mod via;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -67,6 +68,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use partition::{Info, Partition, Request};
+pub(crate) use via::Valued;
 
 use crate::gen_server::{GenServer, ServerRef, Start};
 use crate::proc_lib::StartError;

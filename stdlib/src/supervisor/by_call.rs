@@ -1,8 +1,9 @@
 //! Children whose start is data: `start => {Module, Function, Arguments}`.
 
-use otp_vm::{ApplyError, Call, Context, ExitReason, OwnedTerm, Pid, atoms, from_term};
+use otp_vm::{ApplyError, Call, Context, ExitReason, OwnedTerm, Pid, Term, atoms, from_term};
 
-use super::child::{ChildId, ChildSpec};
+use super::child::{ChildSpec, Modules, StartChild, Started};
+use super::id::ChildId;
 use crate::proc_lib::StartError;
 
 impl ChildSpec {
@@ -49,22 +50,48 @@ impl ChildSpec {
     /// }
     /// ```
     pub fn call(id: impl Into<ChildId>, call: Call) -> Self {
-        Self::new(id, move |cx| Box::pin(start(cx, call.clone())))
+        Self {
+            modules: Modules::List(vec![call.mfa().module]),
+            ..Self::starting(id.into(), StartChild::Call(Box::new(call)))
+        }
     }
 }
 
-async fn start(cx: &mut Context, call: Call) -> Result<Pid, StartError> {
+/// What a function of a module gave: `{ok, Pid}`, `{ok, Pid, Info}`, `ignore`, `{error, Reason}`; anything else is a
+/// reason as well.
+pub(super) async fn start(cx: &mut Context, call: Call) -> Result<Started, StartError> {
     let failed = |error: ApplyError| StartError::Exit(error.into());
     let given: OwnedTerm = cx.apply_call(call).await.map_err(failed)?;
-    if let Ok(started) = from_term::<Result<Pid, StartError>>(given.root()) {
-        return started;
+    let term = given.root();
+    if term.as_atom() == Some(atoms::IGNORE) {
+        return Err(StartError::Ignore);
     }
-    // Functions may have reasons of their own, and may be wrong.
-    match from_term::<Result<Pid, ExitReason>>(given.root()) {
-        Ok(started) => started.map_err(StartError::Exit),
-        Err(_) => Err(StartError::Exit(ExitReason::new(&(
-            atoms::BAD_RETURN_VALUE,
-            given,
-        )))),
+    let tuple = term.as_tuple();
+    let part = |at: usize| tuple.and_then(|tuple| tuple.get(at));
+    let tag = part(0).and_then(|tag| tag.as_atom());
+    match (tag, tuple.map_or(0, |tuple| tuple.len())) {
+        (Some(atoms::OK), 2 | 3) => {
+            if let Some(pid) = part(1).and_then(|pid| pid.as_pid()) {
+                let info = part(2).and_then(|info| OwnedTerm::copy_of((), info).ok());
+                return Ok(Started { pid, info });
+            }
+        }
+        (Some(atoms::ERROR), 2) => {
+            return Err(match (from_term(term), part(1)) {
+                // As a behaviour's start gives it.
+                (Ok(Err::<Pid, StartError>(error)), _) => error,
+                (_, Some(reason)) => StartError::Exit(reason_of(reason)),
+                (_, None) => StartError::Exit(reason_of(term)),
+            });
+        }
+        _ => {}
+    }
+    Err(StartError::Exit(ExitReason::from(given)))
+}
+
+fn reason_of(term: Term<'_>) -> ExitReason {
+    match OwnedTerm::copy_of((), term) {
+        Ok(term) => ExitReason::from(term),
+        Err(_) => ExitReason::from(atoms::BADARG),
     }
 }

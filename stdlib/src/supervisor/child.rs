@@ -1,13 +1,18 @@
 //! Child specifications: how a child is started, restarted and shut down.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_vm::{Context, IntoExit, Pid, SpawnOptions};
-use serde::{Deserialize, Serialize};
+use otp_vm::{
+    Arguments, Atom, Builder, Call, Context, ExitReason, IntoExit, OwnedTerm, Pid, SpawnOptions,
+    Term, atoms,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::by_call;
+use super::id::ChildId;
 
 use crate::gen_server::{GenServer, Start};
 use crate::proc_lib::StartError;
@@ -18,48 +23,6 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// How long a worker has to end by itself once it was told `shutdown`: OTP's 5 seconds.
 pub const WORKER_SHUTDOWN: Duration = Duration::from_secs(5);
-
-/// What a supervisor calls a child: unique among its children.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ChildId(Cow<'static, str>);
-
-impl ChildId {
-    /// The id's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&'static str> for ChildId {
-    fn from(id: &'static str) -> Self {
-        Self(Cow::Borrowed(id))
-    }
-}
-
-impl From<String> for ChildId {
-    fn from(id: String) -> Self {
-        Self(Cow::Owned(id))
-    }
-}
-
-impl PartialEq<str> for ChildId {
-    fn eq(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl PartialEq<&str> for ChildId {
-    fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
-    }
-}
-
-impl fmt::Display for ChildId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// When a child that ended is started again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +36,8 @@ pub enum Restart {
     Temporary,
 }
 
-/// How a child is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How a child is ended. As a term: `brutal_kill`, `infinity`, or milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
     /// By `kill`, at once.
     BrutalKill,
@@ -83,6 +46,76 @@ pub enum Shutdown {
     /// By `shutdown`, and all the time it takes. For supervisors, and for workers that must not
     /// be killed, at the price that a stuck one stops the whole tree from ending.
     Infinity,
+}
+
+impl Shutdown {
+    pub(super) fn from_term(term: Term<'_>) -> Option<Self> {
+        match term.as_atom() {
+            Some(atoms::BRUTAL_KILL) => Some(Self::BrutalKill),
+            Some(atoms::INFINITY) => Some(Self::Infinity),
+            _ => {
+                let milliseconds = u64::try_from(term.as_i64()?).ok()?;
+                Some(Self::After(Duration::from_millis(milliseconds)))
+            }
+        }
+    }
+}
+
+impl Serialize for Shutdown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::BrutalKill => atoms::BRUTAL_KILL.serialize(serializer),
+            Self::Infinity => atoms::INFINITY.serialize(serializer),
+            Self::After(limit) => {
+                let milliseconds = limit.as_micros().div_ceil(1000);
+                u64::try_from(milliseconds)
+                    .unwrap_or(u64::MAX)
+                    .serialize(serializer)
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Shutdown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let term = OwnedTerm::deserialize(deserializer)?;
+        Self::from_term(term.root()).ok_or_else(|| {
+            serde::de::Error::custom("a shutdown is brutal_kill, infinity, or milliseconds")
+        })
+    }
+}
+
+/// The modules of a child that is started by module, function and arguments: OTP's `modules`, for who replaces code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Modules {
+    /// Not known beforehand: `dynamic`.
+    #[serde(with = "dynamic")]
+    Dynamic,
+    /// These.
+    List(Vec<Atom>),
+}
+
+/// `dynamic`, in the place of a list.
+mod dynamic {
+    use otp_vm::Atom;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[derive(Serialize)]
+    enum Word {
+        Dynamic,
+    }
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        Word::Dynamic.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        match Atom::deserialize(deserializer)?.as_str() {
+            "dynamic" => Ok(()),
+            _ => Err(D::Error::custom("modules are a list, or dynamic")),
+        }
+    }
 }
 
 /// What a child is.
@@ -103,16 +136,33 @@ type OnceStart =
 pub(crate) enum StartChild {
     /// As often as need be.
     Again(Arc<SharedStart>),
+    /// As often as need be, by data.
+    Call(Box<Call>),
     /// One time: what it captured is moved into the child.
     Once(Box<OnceStart>),
-    /// Its one time is over.
-    Spent,
+    /// Never again; of one by data, which function it was.
+    Spent(Option<(Atom, Atom)>),
+}
+
+/// A child that was started, and what its start gave besides: `{ok, Pid, Info}`.
+#[derive(Debug)]
+pub struct Started {
+    /// Its process.
+    pub pid: Pid,
+    /// What its start gave besides.
+    pub info: Option<OwnedTerm>,
+}
+
+impl From<Pid> for Started {
+    fn from(pid: Pid) -> Self {
+        Self { pid, info: None }
+    }
 }
 
 impl StartChild {
     /// Starts the child, linked to the caller. A start function that panics, or calls
     /// `Context::exit`, is a start that failed: a supervisor does not fall with one of its children.
-    pub(crate) async fn start(&mut self, cx: &mut Context) -> Result<Pid, StartError> {
+    pub(crate) async fn start(&mut self, cx: &mut Context) -> Result<Started, StartError> {
         // The starts of plain processes wait for nothing: a long list of them would keep the scheduler.
         cx.tick(1).await;
         Caught(pin!(self.call(cx)))
@@ -120,11 +170,12 @@ impl StartChild {
             .unwrap_or_else(|reason| Err(StartError::Exit(reason)))
     }
 
-    async fn call(&mut self, cx: &mut Context) -> Result<Pid, StartError> {
+    async fn call(&mut self, cx: &mut Context) -> Result<Started, StartError> {
         match self {
-            Self::Again(start) => start(cx).await,
-            Self::Once(_) | Self::Spent => match std::mem::replace(self, Self::Spent) {
-                Self::Once(start) => start(cx).await,
+            Self::Again(start) => start(cx).await.map(Started::from),
+            Self::Call(call) => Box::pin(by_call::start(cx, (**call).clone())).await,
+            Self::Once(_) | Self::Spent(_) => match std::mem::replace(self, Self::Spent(None)) {
+                Self::Once(start) => start(cx).await.map(Started::from),
                 // Only temporary children start once, and those are never started again.
                 _ => Err(StartError::Spawn(
                     "a one-shot child can't be started twice".into(),
@@ -132,6 +183,78 @@ impl StartChild {
             },
         }
     }
+
+    /// The start as a function to be called as often as need be.
+    fn shared(self) -> Arc<SharedStart> {
+        match self {
+            Self::Again(start) => start,
+            Self::Call(call) => Arc::new(move |cx| {
+                let call = (*call).clone();
+                Box::pin(async move { by_call::start(cx, call).await.map(|started| started.pid) })
+            }),
+            Self::Once(_) | Self::Spent(_) => Arc::new(|_cx| {
+                Box::pin(async {
+                    Err(StartError::Spawn(
+                        "a one-shot child can't be started as often as need be".into(),
+                    ))
+                })
+            }),
+        }
+    }
+
+    /// Lets go of the arguments of a start that is data. A closure goes with its child: what it captured may be the
+    /// program's to drop.
+    pub(crate) fn forget(&mut self) {
+        if let Self::Call(call) = self {
+            let mfa = call.mfa();
+            *self = Self::Spent(Some((mfa.module, mfa.function)));
+        }
+    }
+
+    /// The same start with further arguments, before its own or behind them: how supervisors start children that share
+    /// some.
+    pub(crate) fn with(&self, before: &Arguments, after: &Arguments) -> Result<Self, StartError> {
+        match self {
+            Self::Call(call) => {
+                let mut all = Builder::<()>::new();
+                let lists = [before, call.arguments(), after].map(Arguments::term);
+                let mut count = 0;
+                for argument in lists.into_iter().flat_map(Term::list_iter) {
+                    all.term(argument);
+                    count += 1;
+                }
+                all.list(count);
+                let all = all.finish(()).map_err(|error| bad_arguments(&error))?;
+                let mfa = call.mfa();
+                let call = Call::new(mfa.module.as_str(), mfa.function.as_str(), &all);
+                Ok(Self::Call(Box::new(
+                    call.map_err(|error| bad_arguments(&error))?,
+                )))
+            }
+            Self::Again(start) if before.arity() + after.arity() == 0 => {
+                Ok(Self::Again(Arc::clone(start)))
+            }
+            _ => Err(bad_arguments(
+                &"only a start by module, function and arguments takes further arguments",
+            )),
+        }
+    }
+
+    /// `{Module, Function, Arguments}`, where the arguments of who is never started again are `undefined`. None for a
+    /// closure.
+    pub(super) fn mfargs(&self) -> Option<OwnedTerm> {
+        match self {
+            Self::Call(call) => otp_vm::to_term(call).ok(),
+            Self::Spent(Some((module, function))) => {
+                otp_vm::to_term(&(module, function, atoms::UNDEFINED)).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn bad_arguments(error: &dyn fmt::Display) -> StartError {
+    StartError::Exit(ExitReason::new(&(atoms::BADARG, error.to_string())))
 }
 
 /// A child specification: OTP's map `#{id, start, restart, shutdown, type, significant}`.
@@ -155,6 +278,7 @@ pub struct ChildSpec {
     pub(crate) shutdown: Shutdown,
     pub(crate) kind: ChildKind,
     pub(crate) significant: bool,
+    pub(crate) modules: Modules,
 }
 
 impl ChildSpec {
@@ -209,14 +333,7 @@ impl ChildSpec {
             + Sync
             + 'static,
     {
-        Self {
-            id: id.into(),
-            start: StartChild::Again(Arc::new(start)),
-            restart: Restart::Permanent,
-            shutdown: Shutdown::After(WORKER_SHUTDOWN),
-            kind: ChildKind::Worker,
-            significant: false,
-        }
+        Self::starting(id.into(), StartChild::Again(Arc::new(start)))
     }
 
     /// A server that is started one time, so that what the closure captured can be moved into it:
@@ -244,21 +361,76 @@ impl ChildSpec {
         )
     }
 
-    fn one_shot(id: ChildId, start: Box<OnceStart>) -> Self {
+    /// A specification by its start, with the defaults of a worker.
+    pub(super) fn starting(id: ChildId, start: StartChild) -> Self {
         Self {
             id,
-            start: StartChild::Once(start),
-            restart: Restart::Temporary,
+            start,
+            restart: Restart::Permanent,
             shutdown: Shutdown::After(WORKER_SHUTDOWN),
             kind: ChildKind::Worker,
             significant: false,
+            modules: Modules::List(Vec::new()),
+        }
+    }
+
+    /// With further arguments before its own.
+    pub(crate) fn with_arguments(mut self, before: &Arguments) -> Result<Self, StartError> {
+        let none = Arguments::new(&()).map_err(|error| bad_arguments(&error))?;
+        self.start = self.start.with(before, &none)?;
+        Ok(self)
+    }
+
+    pub(crate) fn with_id(mut self, id: ChildId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// A supervisor's: has all the time it takes to shut its children down.
+    pub(crate) fn into_supervisor(mut self) -> Self {
+        self.kind = ChildKind::Supervisor;
+        self.shutdown(Shutdown::Infinity)
+    }
+
+    /// Has the supervisor note each start.
+    pub(crate) fn noting<F>(self, note: F) -> Self
+    where
+        F: Fn(&Context, Pid) -> Result<(), StartError> + Send + Sync + 'static,
+    {
+        let (start, note) = (self.start.shared(), Arc::new(note));
+        let noted = Self::new("", move |cx| {
+            let (start, note) = (Arc::clone(&start), Arc::clone(&note));
+            Box::pin(async move {
+                let pid = start(cx).await?;
+                note(cx, pid).map(|()| pid)
+            })
+        });
+        Self {
+            start: noted.start,
+            ..self
+        }
+    }
+
+    /// Takes on what another one says, but for id and start.
+    pub(super) fn like(&mut self, other: &Self) {
+        self.restart = other.restart;
+        self.shutdown = other.shutdown;
+        self.kind = other.kind;
+        self.significant = other.significant;
+        self.modules = other.modules.clone();
+    }
+
+    fn one_shot(id: ChildId, start: Box<OnceStart>) -> Self {
+        Self {
+            restart: Restart::Temporary,
+            ..Self::starting(id, StartChild::Once(start))
         }
     }
 
     /// When it is started again; [`Restart::Permanent`] unless told otherwise. A one-shot child
     /// stays temporary.
     pub fn restart(mut self, restart: Restart) -> Self {
-        if matches!(self.start, StartChild::Again(_)) {
+        if !matches!(self.start, StartChild::Once(_)) {
             self.restart = restart;
         }
         self
@@ -300,9 +472,9 @@ impl fmt::Debug for ChildSpec {
 /// made at run time could fill the table of atoms.
 fn options(id: &ChildId) -> SpawnOptions {
     let options = SpawnOptions::new().link();
-    match id.0 {
-        Cow::Borrowed(text) => options.label(text),
-        Cow::Owned(_) => options,
+    match id.as_static() {
+        Some(text) => options.label(text),
+        None => options,
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use otp_vm::Pid;
 
-use super::child::{ChildId, ChildKind, ChildSpec};
+use super::child::{ChildKind, ChildSpec};
+use super::id::ChildId;
 use super::{ChildCounts, ChildInfo};
 
 /// A child's place in the order of starts; never reused.
@@ -91,6 +92,26 @@ impl Children {
         }
     }
 
+    /// Takes on other specifications: they are in order, and known children run on with theirs; those of whom they
+    /// don't speak stay as they were, behind them.
+    pub(super) fn change(&mut self, specs: Vec<ChildSpec>) {
+        let mut before = std::mem::take(self);
+        // A place in the old order is never found in the new one.
+        self.next = before.next;
+        for spec in specs {
+            let known = before.by_id.remove(&spec.id);
+            let known = known.and_then(|place| before.in_order.remove(&place));
+            let place = self.push(spec);
+            if let Some(known) = known {
+                self.set(place, known.state);
+            }
+        }
+        for child in before.in_order.into_values() {
+            let place = self.push(child.spec);
+            self.set(place, child.state);
+        }
+    }
+
     /// The places from `first` on, in the order of starts.
     pub(super) fn from(&self, first: Place) -> Vec<Place> {
         self.in_order
@@ -112,11 +133,13 @@ impl Children {
             },
             restarting: child.state == ChildState::Restarting,
             kind: child.spec.kind,
+            modules: child.spec.modules.clone(),
         };
         self.iter().map(info).collect()
     }
 
-    pub(super) fn count(&self) -> ChildCounts {
+    /// Children that ended this moment, which the supervisor has not heard of, are not active any more.
+    pub(super) fn count(&self, is_alive: impl Fn(Pid) -> bool) -> ChildCounts {
         let supervisors = self
             .iter()
             .filter(|child| child.spec.kind == ChildKind::Supervisor);
@@ -124,7 +147,7 @@ impl Children {
         let specs = self.in_order.len() as u64;
         ChildCounts {
             specs,
-            active: self.by_pid.len() as u64,
+            active: self.by_pid.keys().filter(|&&pid| is_alive(pid)).count() as u64,
             supervisors,
             workers: specs - supervisors,
         }

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use otp_vm::ExitReason;
-use serde::Serialize;
+use otp_vm::to_term;
+
+use super::data::{FlagsError, Given};
 
 /// Restarts allowed unless told otherwise: Elixir's 3 …
 pub const MAX_RESTARTS: u32 = 3;
@@ -22,12 +23,11 @@ pub(crate) struct Intensity {
 
 impl Intensity {
     /// A period of nothing holds no restart, and would have a supervisor restart for ever: it is refused, as in OTP,
-    /// with the reason to stop with.
-    pub(crate) fn new(max_restarts: u32, period: Duration) -> Result<Self, ExitReason> {
+    /// with the error to stop with.
+    pub(crate) fn new(max_restarts: u32, period: Duration) -> Result<Self, FlagsError> {
         if period.is_zero() {
-            return Err(ExitReason::new(&Invalid::SupervisorData(
-                InvalidFlag::InvalidPeriod(0),
-            )));
+            let zero = to_term(&0).unwrap_or_else(|_| otp_vm::atoms::UNDEFINED.into());
+            return Err(FlagsError::InvalidPeriod(Given::from(zero)));
         }
         let period_ns = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -40,26 +40,28 @@ impl Intensity {
     /// Counts a restart at `now_ns` of the VM's monotonic time. False: it is one too many.
     #[must_use]
     pub(crate) fn add(&mut self, now_ns: u64) -> bool {
-        let period_ns = self.period_ns;
-        let is_old = |&mut oldest: &mut u64| now_ns.saturating_sub(oldest) > period_ns;
-        while self.times_ns.pop_front_if(is_old).is_some() {}
-        if self.times_ns.len() == self.max_restarts {
+        if self.recent(now_ns) >= self.max_restarts {
             return false;
         }
         self.times_ns.push_back(now_ns);
         true
     }
-}
 
-/// `{supervisor_data, {invalid_period, 0}}`.
-#[derive(Serialize)]
-enum Invalid {
-    SupervisorData(InvalidFlag),
-}
+    /// How many restarts are within the period that ends at `now_ns`; older ones are forgotten.
+    pub(crate) fn recent(&mut self, now_ns: u64) -> usize {
+        let period_ns = self.period_ns;
+        let is_old = |&mut oldest: &mut u64| now_ns.saturating_sub(oldest) > period_ns;
+        while self.times_ns.pop_front_if(is_old).is_some() {}
+        self.times_ns.len()
+    }
 
-#[derive(Serialize)]
-enum InvalidFlag {
-    InvalidPeriod(u64),
+    /// Another limit for the restarts that were.
+    pub(crate) fn take_over(&mut self, other: Self) -> Self {
+        Self {
+            times_ns: std::mem::take(&mut self.times_ns),
+            ..other
+        }
+    }
 }
 
 #[cfg(test)]
@@ -94,8 +96,21 @@ mod tests {
 
     #[test]
     fn a_period_of_nothing_is_refused() {
-        let reason = Intensity::new(3, Duration::ZERO).unwrap_err();
-        assert_eq!(reason.to_string(), "{supervisor_data,{invalid_period,0}}");
+        let error = Intensity::new(3, Duration::ZERO).unwrap_err();
+        let term = otp_vm::to_term(&error).unwrap();
+        assert_eq!(term.to_string(), "{invalid_period,0}");
+    }
+
+    #[test]
+    fn a_lower_limit_counts_what_was() {
+        let mut intensity = Intensity::new(3, PERIOD).unwrap();
+        assert!((0..3).all(|second| intensity.add(at(second))));
+        let mut intensity = intensity.take_over(Intensity::new(1, PERIOD).unwrap());
+        assert!(
+            !intensity.add(at(7)),
+            "the restart of second 2 is within the period"
+        );
+        assert!(intensity.add(at(8)));
     }
 
     #[test]

@@ -21,6 +21,26 @@
 //! 6. It ends when its parent says `shutdown` or ends, when it is stopped, or by point 3: children
 //!    are shut down one after the other, in reverse order, each within its own [`Shutdown`].
 //!
+//! # Specifications that are data
+//!
+//! A child may be started by a function of a process module, by name: [`ChildSpec::call`]. The whole specification may be
+//! a term, OTP's map or tuple ([`ChildSpec::from_term`], [`check_childspecs`]), and so may the flags
+//! ([`SupervisorFlags::from_term`]) and the callback that gives both ([`Supervisor::start_link_call`]).
+//!
+//! # Requests that are terms
+//!
+//! Any process may call a supervisor as it would one of OTP's: with `{start_child, Spec}`, `{restart_child, Id}`,
+//! `{terminate_child, Id}`, `{delete_child, Id}`, `{get_childspec, Id}`, `which_children`, `count_children`. It is
+//! answered as by OTP's. [`SupervisorRef`] has the same as functions.
+//!
+//! # Where this differs from OTP
+//!
+//! * Rust's flags have Elixir's intensity, 3 within 5 seconds, unless told otherwise; those that are data have OTP's, 1.
+//! * [`SupervisorRef::which_children`] lists children in the order of their start; OTP, and the answer to the request that
+//!   is a term, newest first.
+//! * An id that is a text is the same as an atom and as a binary: [`ChildId`].
+//! * A child that ends while its siblings are shut down for a restart is not restarted on top.
+//!
 //! # Races
 //!
 //! * A child may end while it is being shut down. Its monitor tells, and its `EXIT` is taken out
@@ -64,31 +84,52 @@
 //! # }
 //! ```
 
+mod back_off;
 mod by_call;
+mod callback;
 mod child;
 mod children;
 mod client;
+mod data;
+pub(crate) mod dynamics;
+mod id;
 mod intensity;
+pub(crate) mod report;
 mod restart;
 pub(crate) mod shutdown;
+mod simple;
+mod wire;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Pid};
+use otp_vm::{Call, Context, DecodeError, ExitReason, Message, MessageKind, Pid};
 use serde::{Deserialize, Serialize};
 
-pub use child::{BoxFuture, ChildId, ChildKind, ChildSpec, Restart, Shutdown, WORKER_SHUTDOWN};
-pub use client::{Answer, ChildCounts, ChildError, ChildInfo, Childspec, Request, SupervisorRef};
+pub use callback::{Supervise, SupervisorInit};
+pub use child::{
+    BoxFuture, ChildKind, ChildSpec, Modules, Restart, Shutdown, Started, WORKER_SHUTDOWN,
+};
+pub use client::{
+    Answer, Child, ChildCounts, ChildError, ChildInfo, Childspec, Request, SupervisorRef,
+};
 pub(crate) use client::{confused, moved};
+pub use data::{FlagsError, Given, SpecError, check_childspecs};
+pub use id::ChildId;
 pub(crate) use intensity::Intensity;
 pub use intensity::{MAX_RESTARTS, MAX_SECONDS};
+pub use report::{Offender, ReportContext, SupervisorReport};
 
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start};
 use crate::proc_lib::StartError;
-use crate::report::{self, Doing};
+use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+use back_off::BackOff;
+use callback::Callback;
 use children::{ChildState, Children, Place};
+use data::check;
+use report::Reporter;
+use simple::Simple;
+use wire::{Plain, request_of};
 
 /// Who is restarted together with a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +137,7 @@ enum Strategy {
     OneForOne,
     OneForAll,
     RestForOne,
+    SimpleOneForOne,
 }
 
 /// Whether the supervisor ends by itself when significant children do. `auto_shutdown` of OTP 24.
@@ -117,6 +159,7 @@ pub struct SupervisorFlags {
     max_restarts: u32,
     period: Duration,
     auto_shutdown: AutoShutdown,
+    back_off: Option<BackOff>,
 }
 
 impl SupervisorFlags {
@@ -126,6 +169,7 @@ impl SupervisorFlags {
             max_restarts: MAX_RESTARTS,
             period: MAX_SECONDS,
             auto_shutdown: AutoShutdown::Never,
+            back_off: None,
         }
     }
 
@@ -144,6 +188,12 @@ impl SupervisorFlags {
         Self::new(Strategy::RestForOne)
     }
 
+    /// Children come and go, all started by the one specification that there is, with arguments of their own:
+    /// [`SupervisorRef::start_child_with`]. See [`DynamicSupervisor`](crate::DynamicSupervisor) for children that differ.
+    pub fn simple_one_for_one() -> Self {
+        Self::new(Strategy::SimpleOneForOne)
+    }
+
     /// At most `max_restarts` within `period`; one more ends the supervisor. With a period of
     /// zero it does not start.
     pub fn intensity(mut self, max_restarts: u32, period: Duration) -> Self {
@@ -152,9 +202,24 @@ impl SupervisorFlags {
         self
     }
 
+    pub(crate) fn is_auto_shutdown(&self) -> bool {
+        self.auto_shutdown != AutoShutdown::Never
+    }
+
     /// Whether the supervisor ends with its significant children.
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
         self.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// Has each restart wait: for `first`, and twice as long for each restart that was within the period, but never
+    /// longer than `longest`. Not OTP's, and off unless asked for.
+    ///
+    /// Meanwhile the child is listed as restarting, and its siblings run on, whatever the strategy; it can be terminated,
+    /// which ends the wait. A restart counts against the intensity when it is made. Children of the strategy
+    /// `simple_one_for_one` don't wait.
+    pub fn back_off(mut self, first: Duration, longest: Duration) -> Self {
+        self.back_off = Some(BackOff { first, longest });
         self
     }
 }
@@ -164,7 +229,22 @@ pub struct Supervisor {
     strategy: Strategy,
     auto_shutdown: AutoShutdown,
     intensity: Intensity,
+    back_off: Option<BackOff>,
+    reporter: Reporter,
     children: Children,
+    /// The children of one whose strategy is `simple_one_for_one`, in the place of those.
+    simple: Option<Box<Simple>>,
+    callback: Option<Callback>,
+}
+
+/// What a supervisor starts from. Made by [`Supervisor::start_link`] and its like.
+#[derive(Debug)]
+pub struct SupervisorArgs(Source);
+
+#[derive(Debug)]
+enum Source {
+    Given(SupervisorFlags, Vec<ChildSpec>),
+    Callback(Callback),
 }
 
 impl Supervisor {
@@ -176,7 +256,23 @@ impl Supervisor {
         flags: SupervisorFlags,
         children: Vec<ChildSpec>,
     ) -> Start<'_, Self> {
-        <Self as GenServer>::start_link(cx, (flags, children))
+        let args = SupervisorArgs(Source::Given(flags, children));
+        <Self as GenServer>::start_link(cx, args)
+    }
+
+    /// As [`start_link`](Self::start_link), with the flags and children that a callback gives: see [`Supervise`].
+    pub fn start_link_with<S: Supervise>(cx: &mut Context, args: S::Args) -> Start<'_, Self> {
+        let args = SupervisorArgs(Source::Callback(Callback::of::<S>(args)));
+        <Self as GenServer>::start_link(cx, args)
+    }
+
+    /// As [`start_link`](Self::start_link), with the flags and children that a function of a process module gives, as
+    /// data: `{ok, {Flags, [ChildSpec]}}`, or `ignore`. What is wrong with them ends the start with OTP's reasons:
+    /// `{bad_return, {Module, Function, Term}}`, `{supervisor_data, Error}`, `{start_spec, Error}`,
+    /// `{bad_start_spec, Term}`.
+    pub fn start_link_call(cx: &mut Context, init: Call) -> Start<'_, Self> {
+        let args = SupervisorArgs(Source::Callback(Callback::by_call(init)));
+        <Self as GenServer>::start_link(cx, args)
     }
 }
 
@@ -185,7 +281,7 @@ impl fmt::Debug for Supervisor {
         formatter
             .debug_struct("Supervisor")
             .field("strategy", &self.strategy)
-            .field("children", &self.children.count())
+            .field("children", &self.children.which().len())
             .finish_non_exhaustive()
     }
 }
@@ -195,6 +291,10 @@ impl fmt::Debug for Supervisor {
 pub enum Later {
     /// The child's restart failed and is due again.
     TryAgainRestart(ChildId),
+    /// That of a child of `simple_one_for_one`, whose process was this.
+    TryAgainRestartOf(Pid),
+    /// The child's restart, which was put off, is due: see [`SupervisorFlags::back_off`].
+    BackedOff(ChildId),
 }
 
 /// What reaches a supervisor besides calls.
@@ -209,47 +309,33 @@ pub enum Info {
 #[derive(Serialize)]
 enum Reason<'a> {
     FailedToStartChild(&'a ChildId, ExitReason),
-    StartSpec(&'a ChildError),
+    StartSpec(&'a SpecError),
+    SupervisorData(&'a FlagsError),
 }
 
 impl GenServer for Supervisor {
-    type Args = (SupervisorFlags, Vec<ChildSpec>);
+    type Args = SupervisorArgs;
     type Call = Request;
     type Reply = Answer;
     type Cast = Later;
     type Info = Info;
     type Continue = NoMessage;
 
-    async fn init((flags, specs): Self::Args, cx: &mut Context) -> Init<Self> {
+    async fn init(SupervisorArgs(source): SupervisorArgs, cx: &mut Context) -> Init<Self> {
         cx.trap_exit(true);
-        let intensity = match Intensity::new(flags.max_restarts, flags.period) {
-            Ok(intensity) => intensity,
-            Err(reason) => return Init::stop(reason),
+        let (flags, specs, callback) = match source {
+            Source::Given(flags, specs) => (flags, specs, None),
+            Source::Callback(callback) => match callback.init(cx).await {
+                Ok(SupervisorInit::Ok(flags, specs)) => (flags, specs, Some(callback)),
+                Ok(SupervisorInit::Ignore) => return Init::ignore(),
+                Ok(SupervisorInit::Stop(reason)) => return Init::stop(reason),
+                Err(refused) => return Init::stop(refused),
+            },
         };
-        let mut supervisor = Self {
-            strategy: flags.strategy,
-            auto_shutdown: flags.auto_shutdown,
-            intensity,
-            children: Children::default(),
-        };
-        if let Err(error) = check(&specs, flags.auto_shutdown) {
-            return Init::stop(ExitReason::new(&Reason::StartSpec(&error)));
+        match Self::new(&flags, callback, cx) {
+            Ok(supervisor) => supervisor.begin(specs, cx).await,
+            Err(error) => Init::stop(ExitReason::new(&Reason::SupervisorData(&error))),
         }
-        for spec in specs {
-            let place = supervisor.children.push(spec);
-            let Err(error) = supervisor.start_place(place, cx).await else {
-                continue;
-            };
-            let id = supervisor
-                .children
-                .get(place)
-                .map(|child| child.spec.id.clone());
-            supervisor.terminate_from(0, cx).await;
-            let id = id.unwrap_or_else(|| ChildId::from(""));
-            let reason = Reason::FailedToStartChild(&id, error.into());
-            return Init::stop(ExitReason::shutdown_with(&reason));
-        }
-        Init::ok(supervisor)
     }
 
     async fn handle_call(
@@ -258,33 +344,56 @@ impl GenServer for Supervisor {
         _from: From<Answer>,
         cx: &mut Context,
     ) -> Reply<Self> {
-        Reply::new(match request {
-            Request::StartChild(spec) => Answer::Child(match spec.into_inner() {
-                Some(spec) => self.start_child(spec, cx).await,
-                None => Err(moved()),
-            }),
-            Request::RestartChild(id) => Answer::Child(self.restart_child(&id, cx).await),
-            Request::TerminateChild(id) => Answer::Done(self.terminate_child(&id, cx).await),
-            Request::DeleteChild(id) => Answer::Done(self.delete_child(&id)),
-            Request::WhichChildren => Answer::Children(self.children.which()),
-            Request::CountChildren => Answer::Counts(self.children.count()),
-            Request::GetChildspec(id) => {
-                let place = self.children.place_of(&id);
-                let child = place.and_then(|place| self.children.get(place));
-                let spec = child.map(|child| Childspec::of(&child.spec));
-                Answer::Spec(spec.ok_or(ChildError::NotFound))
-            }
-        })
+        Reply::new(self.answer(request, cx).await)
+    }
+
+    async fn handle_unknown(
+        &mut self,
+        message: Message,
+        error: DecodeError,
+        cx: &mut Context,
+    ) -> NoReply<Self> {
+        if let MessageKind::Call { from, request } = message.kind() {
+            let Some(request) = request_of(request) else {
+                // The caller may be gone: a reply to nobody is not an error.
+                let _ = cx.reply(&from, &Unknown::BadCall(error.to_string()));
+                return NoReply::new();
+            };
+            let child = match &request {
+                Request::StartChildData(spec) if self.simple.is_none() => Some(spec.clone()),
+                _ => None,
+            };
+            drop(message);
+            let answer = self.answer(request, cx).await;
+            let plain = Plain {
+                answer: &answer,
+                child: child.as_ref(),
+            };
+            let _ = cx.reply(&from, &plain);
+        } else {
+            tracing::error!(
+                event = "supervisor_unknown_message",
+                pid = %cx.pid(),
+                message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+                "a supervisor received an unexpected message"
+            );
+        }
+        NoReply::new()
     }
 
     async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        let Later::TryAgainRestart(id) = later;
+        let (id, due) = match later {
+            Later::TryAgainRestart(id) => (id, false),
+            Later::BackedOff(id) => (id, true),
+            Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
+        };
         let waits = |&place: &Place| {
             let child = self.children.get(place);
             child.is_some_and(|child| child.state() == ChildState::Restarting)
         };
         match self.children.place_of(&id).filter(waits) {
-            Some(place) => self.restart(place, cx).await,
+            Some(place) if due => self.restart(place, cx).await,
+            Some(place) => self.restart_in_time(place, cx).await,
             // Terminated, deleted or restarted by hand meanwhile.
             None => NoReply::new(),
         }
@@ -292,6 +401,12 @@ impl GenServer for Supervisor {
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
+        if self.simple.is_some() {
+            if cx.vm().is_alive(pid) {
+                return NoReply::new();
+            }
+            return self.simple_ended(pid, &reason, cx).await;
+        }
         match self.children.place_of_pid(pid) {
             // A child that lives sent the signal itself: to start it again would make two of it.
             Some(place) if !cx.vm().is_alive(pid) => {
@@ -303,26 +418,117 @@ impl GenServer for Supervisor {
     }
 
     async fn terminate(&mut self, _reason: &ExitReason, cx: &mut Context) {
+        if let Some(simple) = &mut self.simple {
+            simple.children.shut_down(self.reporter, cx).await;
+        }
         self.terminate_from(0, cx).await;
     }
 }
 
 impl Supervisor {
+    fn new(
+        flags: &SupervisorFlags,
+        callback: Option<Callback>,
+        cx: &Context,
+    ) -> Result<Self, FlagsError> {
+        Ok(Self {
+            strategy: flags.strategy,
+            auto_shutdown: flags.auto_shutdown,
+            intensity: Intensity::new(flags.max_restarts, flags.period)?,
+            back_off: flags.back_off,
+            reporter: Reporter::new(cx),
+            children: Children::default(),
+            simple: None,
+            callback,
+        })
+    }
+
+    /// Starts the children, in order. When one fails, those that started are ended.
+    async fn begin(mut self, specs: Vec<ChildSpec>, cx: &mut Context) -> Init<Self> {
+        if let Err(error) = check(&specs, Some(self.auto_shutdown)) {
+            return Init::stop(ExitReason::new(&Reason::StartSpec(&error)));
+        }
+        if self.strategy == Strategy::SimpleOneForOne {
+            return match <[ChildSpec; 1]>::try_from(specs) {
+                Ok([template]) => {
+                    self.simple = Some(Box::new(Simple::new(template)));
+                    Init::ok(self)
+                }
+                Err(specs) => Init::stop(callback::not_one(&specs)),
+            };
+        }
+        for spec in specs {
+            let id = spec.id.clone();
+            let place = self.children.push(spec);
+            let Err(error) = self.start_place(place, cx).await else {
+                continue;
+            };
+            self.terminate_from(0, cx).await;
+            let reason = Reason::FailedToStartChild(&id, error.into());
+            return Init::stop(ExitReason::shutdown_with(&reason));
+        }
+        Init::ok(self)
+    }
+
+    async fn answer(&mut self, request: Request, cx: &mut Context) -> Answer {
+        match request {
+            Request::StartChild(spec) => Answer::Child(match spec.into_inner() {
+                Some(_) if self.simple.is_some() => Err(ChildError::SimpleOneForOne),
+                Some(spec) => self.start_child(spec, cx).await,
+                None => Err(moved()),
+            }),
+            Request::StartChildData(data) => Answer::Child(match &mut self.simple {
+                Some(simple) => simple.start_child(&data, self.reporter, cx).await,
+                None => match ChildSpec::from_term(data.term()) {
+                    Ok(spec) => self.start_child(spec, cx).await,
+                    Err(error) => Err(error.into()),
+                },
+            }),
+            Request::RestartChild(id) => Answer::Child(self.restart_child(&id, cx).await),
+            Request::TerminateChild(id) => Answer::Done(match &mut self.simple {
+                Some(simple) => simple.terminate_child(id.as_pid(), self.reporter, cx).await,
+                None => self.terminate_child(&id, cx).await,
+            }),
+            Request::DeleteChild(id) => Answer::Done(self.delete_child(&id)),
+            Request::WhichChildren => Answer::Children(match &self.simple {
+                Some(simple) => simple.children.which(),
+                None => self.children.which(),
+            }),
+            Request::CountChildren => Answer::Counts(match &self.simple {
+                Some(simple) => simple.count(),
+                None => self.children.count(|pid| cx.vm().is_alive(pid)),
+            }),
+            Request::GetChildspec(id) => Answer::Spec(Box::new(match &self.simple {
+                Some(simple) => simple.get_childspec(id.as_pid()),
+                None => {
+                    let place = self.children.place_of(&id);
+                    let child = place.and_then(|place| self.children.get(place));
+                    let spec = child.map(|child| Childspec::of(&child.spec));
+                    spec.ok_or(ChildError::NotFound)
+                }
+            })),
+            Request::GetCallbackModule => {
+                let callback = self.callback.as_ref();
+                Answer::Module(callback.map(|callback| callback.module.to_owned()))
+            }
+            Request::CodeChange => Answer::Done(self.code_change(cx).await),
+        }
+    }
+
     /// Starts the child at `place`. A child that ignores is left without a process, a temporary
     /// one is dropped then.
-    async fn start_place(
-        &mut self,
-        place: Place,
-        cx: &mut Context,
-    ) -> Result<Option<Pid>, StartError> {
+    async fn start_place(&mut self, place: Place, cx: &mut Context) -> Result<Child, StartError> {
         let Some(child) = self.children.get_mut(place) else {
-            return Ok(None);
+            return Ok(Child::ignored());
         };
         match child.spec.start.start(cx).await {
-            Ok(pid) => {
-                report::progress(cx.pid(), child.spec.id.as_str(), pid);
-                self.children.set(place, ChildState::Running(pid));
-                Ok(Some(pid))
+            Ok(started) => {
+                self.reporter.progress(cx, &child.spec, started.pid);
+                if child.spec.restart == Restart::Temporary {
+                    child.spec.start.forget();
+                }
+                self.children.set(place, ChildState::Running(started.pid));
+                Ok(started.into())
             }
             Err(StartError::Ignore) => {
                 if child.spec.restart == Restart::Temporary {
@@ -330,11 +536,12 @@ impl Supervisor {
                 } else {
                     self.children.set(place, ChildState::Stopped);
                 }
-                Ok(None)
+                Ok(Child::ignored())
             }
             Err(error) => {
-                let id = child.spec.id.as_str();
-                report::supervisor(cx.pid(), Doing::StartError, &error, id, None);
+                let reason = ExitReason::from(error.clone());
+                let context = ReportContext::StartError;
+                self.reporter.error(cx, context, &reason, &child.spec, None);
                 Err(error)
             }
         }
@@ -344,8 +551,8 @@ impl Supervisor {
         &mut self,
         spec: ChildSpec,
         cx: &mut Context,
-    ) -> Result<Option<Pid>, ChildError> {
-        check(std::slice::from_ref(&spec), self.auto_shutdown)?;
+    ) -> Result<Child, ChildError> {
+        check(std::slice::from_ref(&spec), Some(self.auto_shutdown))?;
         if let Some(child) = self
             .children
             .place_of(&spec.id)
@@ -358,7 +565,7 @@ impl Supervisor {
         }
         let place = self.children.push(spec);
         match self.start_place(place, cx).await {
-            Ok(pid) => Ok(pid),
+            Ok(child) => Ok(child),
             Err(error) => {
                 self.children.remove(place);
                 Err(ChildError::Start(error))
@@ -366,11 +573,7 @@ impl Supervisor {
         }
     }
 
-    async fn restart_child(
-        &mut self,
-        id: &ChildId,
-        cx: &mut Context,
-    ) -> Result<Option<Pid>, ChildError> {
+    async fn restart_child(&mut self, id: &ChildId, cx: &mut Context) -> Result<Child, ChildError> {
         let place = self.stopped(id)?;
         self.start_place(place, cx).await.map_err(ChildError::Start)
     }
@@ -383,6 +586,9 @@ impl Supervisor {
 
     /// The place of a child that is there, but not running.
     fn stopped(&self, id: &ChildId) -> Result<Place, ChildError> {
+        if self.simple.is_some() {
+            return Err(ChildError::SimpleOneForOne);
+        }
         let place = self.children.place_of(id).ok_or(ChildError::NotFound)?;
         match self
             .children
@@ -403,18 +609,8 @@ impl Supervisor {
     }
 }
 
-/// Checks specifications before any child is started.
-fn check(specs: &[ChildSpec], auto_shutdown: AutoShutdown) -> Result<(), ChildError> {
-    let mut ids = HashSet::new();
-    for spec in specs {
-        if !ids.insert(&spec.id) {
-            return Err(ChildError::DuplicateChild(spec.id.clone()));
-        }
-        if spec.significant
-            && (spec.restart == Restart::Permanent || auto_shutdown == AutoShutdown::Never)
-        {
-            return Err(ChildError::BadSignificance(spec.id.clone()));
-        }
-    }
-    Ok(())
+/// What a supervisor says to who asks something unknown.
+#[derive(Serialize)]
+enum Unknown {
+    BadCall(String),
 }

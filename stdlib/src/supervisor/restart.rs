@@ -4,10 +4,10 @@ use otp_vm::{Context, ExitReason, Pid};
 
 use super::child::Restart;
 use super::children::{ChildState, Place};
+use super::report::{ReportContext, reached_max_restart_intensity};
 use super::shutdown::shut_down;
 use super::{AutoShutdown, Later, Strategy, Supervisor};
 use crate::gen_server::{NoReply, ServerRef};
-use crate::report::{self, Doing};
 
 impl Supervisor {
     /// The child at `place` ended by itself.
@@ -24,13 +24,16 @@ impl Supervisor {
         let restart = child.spec.restart;
         let significant = child.spec.significant;
         if restart == Restart::Permanent || reason.is_abnormal() {
-            let id = child.spec.id.as_str();
-            report::supervisor(cx.pid(), Doing::ChildTerminated, reason, id, Some(pid));
+            let context = ReportContext::ChildTerminated;
+            self.reporter
+                .error(cx, context, reason, &child.spec, Some(pid));
         }
         self.children.set(place, ChildState::Stopped);
         match restart {
-            Restart::Permanent => return self.restart(place, cx).await,
-            Restart::Transient if reason.is_abnormal() => return self.restart(place, cx).await,
+            Restart::Permanent => return self.restart_in_time(place, cx).await,
+            Restart::Transient if reason.is_abnormal() => {
+                return self.restart_in_time(place, cx).await;
+            }
             Restart::Transient => {}
             Restart::Temporary => self.children.remove(place),
         }
@@ -55,16 +58,14 @@ impl Supervisor {
     /// Restarts the child at `place`, and whom the strategy adds; or gives up.
     pub(super) async fn restart(&mut self, place: Place, cx: &mut Context) -> NoReply<Self> {
         if !self.intensity.add(cx.monotonic_time()) {
-            let id = self
-                .children
-                .get(place)
-                .map_or("", |child| child.spec.id.as_str());
-            let text = "reached_max_restart_intensity";
-            report::supervisor(cx.pid(), Doing::Shutdown, &text, id, None);
+            if let Some(child) = self.children.get(place) {
+                let (context, reason) = (ReportContext::Shutdown, reached_max_restart_intensity());
+                self.reporter.error(cx, context, &reason, &child.spec, None);
+            }
             return NoReply::stop(ExitReason::shutdown());
         }
         let affected = match self.strategy {
-            Strategy::OneForOne => vec![place],
+            Strategy::OneForOne | Strategy::SimpleOneForOne => vec![place],
             Strategy::RestForOne => self.children.from(place),
             Strategy::OneForAll => self.children.from(0),
         };
@@ -103,12 +104,11 @@ impl Supervisor {
         let (shutdown, restart) = (child.spec.shutdown, child.spec.restart);
         if let ChildState::Running(pid) = child.state()
             && let Err(reason) = shut_down(cx, pid, shutdown, restart).await
+            && let Some(child) = self.children.get(place)
         {
-            let id = self
-                .children
-                .get(place)
-                .map_or("", |child| child.spec.id.as_str());
-            report::supervisor(cx.pid(), Doing::ShutdownError, &reason, id, Some(pid));
+            let context = ReportContext::ShutdownError;
+            self.reporter
+                .error(cx, context, &reason, &child.spec, Some(pid));
         }
         if restart == Restart::Temporary {
             self.children.remove(place);

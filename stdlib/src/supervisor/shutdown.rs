@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use otp_vm::{Context, ExitReason, Pid, RandomState, Timeout};
 
-use super::child::{ChildId, Restart, Shutdown};
+use super::child::{ChildSpec, Restart, Shutdown};
 use crate::proc_lib::{await_down, unlink_flush};
-use crate::report::{self, Doing};
 
 /// Ends a child and waits for its end.
 ///
@@ -70,22 +69,28 @@ pub(crate) fn as_asked(reason: &ExitReason, shutdown: Shutdown, restart: Restart
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) pid: Pid,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) restart: Restart,
-    pub(crate) id: ChildId,
+    pub(crate) spec: ChildSpec,
 }
+
+/// Children that ended otherwise than asked, all for the same reason, and one of their specifications.
+pub(crate) type Failure = (ExitReason, Vec<Pid>, ChildSpec);
+
+/// Different reasons of children that ended otherwise than asked, of which a supervisor that ends reports. Chosen by
+/// feel: more say no more.
+const MAX_REASONS: usize = 16;
 
 /// Ends children that have no order among them, all at once: the time it takes is that of the
 /// slowest, not the sum. For a supervisor that is ending: whatever else comes to its mailbox
-/// meanwhile is dropped.
-pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) {
+/// meanwhile is dropped. Gives who ended otherwise than asked.
+pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) -> Vec<Failure> {
+    let mut failures: Vec<Failure> = Vec::new();
     let begun_ns = cx.monotonic_time();
     // By a state that a simulation decides: its order is that of the kills.
     let mut waited_for = HashMap::with_capacity_and_hasher(children.len(), RandomState::new());
     let mut limits = BTreeSet::new();
     for child in children {
         let monitor = cx.monitor(child.pid);
-        let signal = match child.shutdown {
+        let signal = match child.spec.shutdown {
             Shutdown::BrutalKill => ExitReason::kill(),
             Shutdown::After(limit) => {
                 limits.insert(limit);
@@ -103,7 +108,10 @@ pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) {
         if let Some(limit) = limits.first().copied().filter(|&limit| limit <= passed) {
             limits.remove(&limit);
             let limit = Shutdown::After(limit);
-            for late in waited_for.values().filter(|child| child.shutdown == limit) {
+            for late in waited_for
+                .values()
+                .filter(|child| child.spec.shutdown == limit)
+            {
                 cx.exit_process(late.pid, ExitReason::kill());
             }
         }
@@ -117,15 +125,21 @@ pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) {
         };
         // `noproc`: it ended before the monitor came, and that was reported or will not be.
         let known = down.reason == ExitReason::noproc();
-        if !known && !as_asked(&down.reason, child.shutdown, child.restart) {
-            let id = child.id.as_str();
-            report::supervisor(
-                cx.pid(),
-                Doing::ShutdownError,
-                &down.reason,
-                id,
-                Some(child.pid),
-            );
+        let Ending { pid, spec } = child;
+        if known || as_asked(&down.reason, spec.shutdown, spec.restart) {
+            continue;
+        }
+        // As many reasons as there are: few, and each is reported once.
+        let known = failures
+            .iter()
+            .position(|(reason, ..)| *reason == down.reason);
+        match known {
+            Some(at) => failures[at].1.push(pid),
+            None if failures.len() < MAX_REASONS => {
+                failures.push((down.reason, vec![pid], spec));
+            }
+            None => {}
         }
     }
+    failures
 }

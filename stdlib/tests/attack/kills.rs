@@ -309,14 +309,14 @@ fn starts_of_one_name_race_with_its_holder_and_give_the_holder_or_a_server() {
 fn a_task_killed_or_gone_is_an_error_to_its_owner() {
     run(async |mut cx: Context| {
         cx.trap_exit(true);
-        let task = Task::async_(&cx, async |mut cx: Context| for_ever(&mut cx).await).unwrap();
-        cx.exit_process(task.pid(), ExitReason::kill());
+        let mut task = Task::async_(&cx, async |mut cx: Context| for_ever(&mut cx).await).unwrap();
+        cx.exit_process(task.pid().unwrap(), ExitReason::kill());
         let end = task.yield_(&mut cx, LIMIT).await.unwrap();
         assert_eq!(end, Err(ExitReason::killed()));
 
         let task = Task::async_(&cx, async |mut cx: Context| for_ever(&mut cx).await).unwrap();
-        cx.exit_process(task.pid(), ExitReason::kill());
-        ended(&mut cx, task.pid()).await;
+        cx.exit_process(task.pid().unwrap(), ExitReason::kill());
+        ended(&mut cx, task.pid().unwrap()).await;
         let end = task.shutdown(&mut cx, Shutdown::BrutalKill).await;
         assert_eq!(end, None);
         while cx

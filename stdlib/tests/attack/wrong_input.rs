@@ -166,7 +166,9 @@ fn nobody_is_noproc() {
                 "{answer:?}"
             );
             nobody.cast(&cx, Do::Ping).unwrap();
-            assert!(nobody.send_request(&cx, Do::Ping).is_err());
+            let sent = nobody.send_request(&cx, Do::Ping).unwrap();
+            let answer = sent.receive_response(&mut cx, LIMIT).await;
+            assert!(matches!(answer, Err(CallError::Exit(_))), "{answer:?}");
             let stopped = nobody.stop(&mut cx, ExitReason::normal(), LIMIT).await;
             assert_eq!(stopped, Err(StopError::Exit(ExitReason::noproc())));
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn call() {
+fn a_reply_comes_from_the_call_from_others_or_after_the_end() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
         assert_eq!(
@@ -62,7 +62,7 @@ fn call_timeout_and_late_reply() {
 }
 
 #[test]
-fn send_request() {
+fn a_response_can_be_waited_for_in_any_order() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
         let first = server.send_request(&cx, Call::Never).unwrap();
@@ -80,7 +80,7 @@ fn send_request() {
 }
 
 #[test]
-fn calling_self() {
+fn a_server_that_calls_itself_is_told() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
         let answer = server.call(&mut cx, Call::Itself).await.unwrap();

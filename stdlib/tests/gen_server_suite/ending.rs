@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn stop1() {
+fn a_stopped_server_is_gone() {
     // Anonymous, normal.
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
@@ -23,7 +23,7 @@ fn stop1() {
 }
 
 #[test]
-fn stop2() {
+fn a_server_ends_with_the_reason_that_it_is_stopped_with() {
     // With a reason of the caller's.
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
@@ -33,7 +33,7 @@ fn stop2() {
 }
 
 #[test]
-fn stop3() {
+fn a_name_is_free_when_its_server_was_stopped() {
     // By name.
     run(async |mut cx: Context| {
         let me = cx.pid();
@@ -56,7 +56,7 @@ fn stop3() {
 }
 
 #[test]
-fn stop6() {
+fn a_server_is_stopped_through_a_registry() {
     // Through a registry.
     run(async |mut cx: Context| {
         let me = cx.pid();
@@ -74,7 +74,7 @@ fn stop6() {
 }
 
 #[test]
-fn stop9() {
+fn a_stop_tells_of_another_reason() {
     // The server ends with another reason: its terminate panics.
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
@@ -90,7 +90,7 @@ fn stop9() {
 }
 
 #[test]
-fn stop10() {
+fn a_stop_that_takes_too_long_leaves_nothing() {
     // The time is over before the server ended.
     run(async |mut cx: Context| {
         let stuck = Stuck::start(&mut cx, ()).await.unwrap();
@@ -132,7 +132,7 @@ impl GenServer for Stuck {
 }
 
 #[test]
-fn crash() {
+fn a_panic_is_the_reason_for_all() {
     run(async |mut cx: Context| {
         // In init: no terminate.
         let me = cx.pid();
@@ -188,7 +188,7 @@ fn exit_in_a_callback_is_its_reason() {
 }
 
 #[test]
-fn undef_in_terminate() {
+fn a_panic_in_terminate_is_the_reason() {
     // A crash in terminate is the reason of the end.
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;

@@ -1,12 +1,19 @@
-//! Cases of OTP's `gen_server_SUITE`, as behaviour, under their own names.
+//! Cases of OTP's `gen_server_SUITE` and of Elixir's `GenServer` under their own names, and what holds besides.
 
+mod behaving;
 mod calls;
 #[path = "../common/mod.rs"]
 mod common;
+mod elixir;
 mod ending;
+mod failing;
+mod loops;
 mod messages;
+mod names;
+mod requests;
 mod signals;
 mod starting;
+mod suite;
 
 use std::time::Duration;
 

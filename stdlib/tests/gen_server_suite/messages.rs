@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn cast() {
+fn casts_come_in_order_and_go_to_nobody_in_silence() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
         for text in ["a", "b", "c"] {
@@ -22,7 +22,7 @@ fn cast() {
 }
 
 #[test]
-fn info() {
+fn plain_messages_are_handled() {
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
         let pid = server.pid().unwrap();
@@ -34,7 +34,7 @@ fn info() {
 }
 
 #[test]
-fn undef_handle_info() {
+fn a_message_that_is_no_info_is_dropped() {
     // A message that is no Info is logged and dropped, and the server goes on.
     run(async |mut cx: Context| {
         let server = server(&mut cx, Start::Ok).await;
@@ -116,7 +116,7 @@ fn an_unknown_call_fails_at_once() {
 }
 
 #[test]
-fn continue_() {
+fn a_continue_comes_before_any_message() {
     run(async |mut cx: Context| {
         // From init, and from a continue: before any message, though one may be there already.
         let server = server(&mut cx, Start::Continue).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn start() {
+fn a_name_can_be_taken_once() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         // Anonymous.
@@ -140,7 +140,7 @@ fn start_timeout() {
 }
 
 #[test]
-fn otp_7669() {
+fn the_name_of_a_failed_start_is_free_at_once() {
     // A name is free as soon as a failed start has returned.
     run(async |mut cx: Context| {
         let me = cx.pid();

@@ -339,7 +339,8 @@ impl Context {
     }
 
     /// Answers a call: `{Ref, Reply}` through the call's alias. A caller that gave up gets
-    /// nothing. `gen:reply/2`.
+    /// nothing. Where the reference is an alias made by hand ([`Context::alias`], [`MonitorOptions::alias`]), the reply
+    /// is a message. `gen:reply/2`.
     ///
     /// # Errors
     /// [`SendError::Encode`] when the reply can't be serialised, [`SendError::TooLarge`] when it is over the VM's limit

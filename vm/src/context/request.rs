@@ -9,7 +9,8 @@
 //!    costs the same whatever else waits in the mailbox. If the request is over, it is dropped.
 //! 4. If the server ends first, its `DOWN` is the answer; if it is gone already, `noproc` is.
 //! 5. A caller that gives up removes the request and takes the monitor back.
-//! 6. A full mailbox refuses the request; or has it dropped later, and then answers so (`Kind::Refused`).
+//! 6. A caller that ends takes its monitors back; if it ends as it sends, behind the request.
+//! 7. A full mailbox refuses the request; or has it dropped later, and then answers so (`Kind::Refused`).
 
 use std::mem;
 use std::sync::Arc;
@@ -215,7 +216,13 @@ impl Context {
         }
         drop(state);
         let error = match self.post(to, None, parcel) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                if self.has_ended() {
+                    let demonitor = envelope::signal(Kind::Demonitor, self.pid, reference);
+                    self.core().signal(to, demonitor);
+                }
+                return Ok(());
+            }
             Err(Undelivered::Gone(_)) => CallError::Exit(ExitReason::noproc()),
             Err(Undelivered::Full(full)) => full.into(),
         };

@@ -62,6 +62,16 @@ impl SpawnOptions {
         self
     }
 
+    /// Whether a link was asked for.
+    pub const fn has_link(&self) -> bool {
+        self.link
+    }
+
+    /// Whether a monitor was asked for.
+    pub const fn has_monitor(&self) -> bool {
+        self.monitor.is_some()
+    }
+
     /// Trap exits from the first moment.
     pub fn trap_exit(mut self) -> Self {
         self.trap_exit = true;
@@ -389,7 +399,9 @@ fn spawn_body(
         core.watch_mailbox(pid, true);
     }
     match native {
-        None => slot.wake(),
+        None => {
+            slot.wake();
+        }
         Some(place) => slot.start_native(place),
     }
     // The maker may have ended meanwhile, if its Context is elsewhere; its end told nobody here.

@@ -27,7 +27,7 @@ use super::memory::CollectRequest;
 #[cfg(doc)]
 use super::memory::Waiters;
 use super::panics::quietly;
-use super::{Attention, Process, State};
+use super::{Attention, Process, Rare};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
@@ -137,23 +137,24 @@ impl Process {
         drop(waiters);
         quietly(pid, || drop(nobodys));
     }
+}
 
-    /// What links and monitors are not: whom it had suspended, and who waits for a collection.
-    pub(super) fn tell_of_rare(&self, core: &Core, pid: Pid, state: &State) {
-        let Some(rare) = state.rare.as_deref() else {
-            return;
-        };
+impl Rare {
+    /// At the end of its process, to those whom links and monitors do not tell: whom it had suspended, and who waits
+    /// for a collection.
+    #[cold]
+    pub(super) fn tell_of_an_end(&self, core: &Core, pid: Pid) {
         // Who learns of the end finds the suspended resumed.
-        for (&suspended, _) in rare.suspending.iter() {
+        for (&suspended, _) in self.suspending.iter() {
             core.signal(
                 suspended,
                 envelope::signal(Kind::Resume, pid, envelope::NO_REF),
             );
         }
-        let requests = rare.memory.as_deref().map(|memory| memory.requests());
+        let requests = self.memory.as_deref().map(|memory| memory.requests());
         let requests = requests.into_iter().flatten();
         let asked = requests.map(|request| (request.from, request.reference));
-        for (from, reference) in asked.chain(rare.rest_awaited.iter().copied()) {
+        for (from, reference) in asked.chain(self.rest_awaited.iter().copied()) {
             core.signal(from, envelope::down(pid, reference, &ExitReason::noproc()));
         }
     }

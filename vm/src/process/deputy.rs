@@ -6,8 +6,8 @@
 //! dirty native functions.
 //!
 //! # Protocol
-//! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then asks whether the
-//!    process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
+//! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then, unless it woke an
+//!    idle process by that, asks whether the process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
 //!    thread) looks into its mailbox afterwards, and does the same. One of the two sees the other.
 //! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same
 //!    hold: from here on the process does not exist for its own operations (`Process::was_ended`). It counts as a
@@ -124,7 +124,7 @@ fn act(core: &Core, index: u32) {
     CURRENT.set(Some((pid, NonNull::from(process))));
     if let Some(reason) = reason {
         core.scheduler.condemn(NonNull::from(&process.header));
-        let on_exit = process.leave(core, pid, &reason, || {});
+        let on_exit = process.leave(core, pid, &reason);
         process.part_is_over(core, pid);
         on_exit.call(pid, &reason);
     }

@@ -202,8 +202,11 @@ impl Process {
         let mut leftovers = Leftovers::default();
         let before = state.inbox.len();
         while let Some(parcel) = arrived.pop_front() {
-            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel) {
-                leftovers.remains().garbage.push_back(unwanted);
+            // Most signals have done what they came for, and go at once.
+            if let Some(unwanted) = self.take_in::<TRACED>(state, parcel)
+                && !unwanted.is_self_contained()
+            {
+                leftovers.discard(unwanted);
             }
         }
         if state.receiver.is_some() && (state.inbox.len() > before || state.answered) {
@@ -231,7 +234,13 @@ impl Process {
                 if TRACED && parcel.root().as_tuple().is_some() && awaits(state, reference) {
                     self.trace_received(state, &parcel);
                 }
-                return answer(state, reference, parcel);
+                // To nobody's request: a message, if it was asked for by an alias made by hand.
+                parcel = answer(state, reference, parcel)?;
+                let is_message = parcel.root().as_tuple().is_some();
+                let owner = self.pid().filter(|_| is_message);
+                if !owner.is_some_and(|owner| state.accepts(self.core(), owner, reference)) {
+                    return Some(parcel);
+                }
             }
             Kind::Refused => {
                 if let Some(request) = state.requests.get_mut(&reference) {
@@ -346,10 +355,13 @@ impl Process {
                 None => return answer(state, reference, parcel),
             },
             Kind::Resume => {
-                let suspenders = &mut state.rare().suspenders;
-                if suspenders.remove(&from).is_some() && suspenders.is_empty() {
+                if let Some(rare) = &mut state.rare
+                    && rare.suspenders.remove(&from).is_some()
+                    && rare.suspenders.is_empty()
+                {
                     self.forget(Attention::SUSPENDED);
                     self.wake();
+                    state.shed_rare();
                 }
                 return Some(parcel);
             }
@@ -398,9 +410,11 @@ impl Process {
     pub(super) fn doom(&self, state: &mut State, reason: ExitReason) {
         state.exit.get_or_insert(reason);
         self.note(Attention::DOOMED);
-        // The drain may be another thread's, that of a Context moved there or of who asks how long the mailbox is,
-        // while the slice that the signal woke has already found the mailbox empty.
-        self.wake();
+        if !self.pid().is_some_and(is_running) {
+            // The drain is another thread's, that of a Context moved there or of who asks how long the mailbox is,
+            // while the slice that the signal woke may have found the mailbox empty.
+            self.wake();
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 //! # Protocol
 //! 1. The reason is decided: the body returned, panicked or called `exit`, or a signal said so.
 //! 2. The body is dropped, as part of the process's own slice; a panic in a destructor is caught.
-//! 3. The process leaves every index, in this order: its timers (those that send to it as soon as its state is taken
-//!    out, step 5), its tables (to their heirs, or deleted), its name, its block on the schedulers, its place as system
-//!    monitor. Who finds its name gone may make a table of the same name. Until then others may take the name away from
-//!    it.
+//! 3. The process leaves every index, in this order: its tables (to their heirs, or deleted), its name, its block on
+//!    the schedulers, its place as system monitor. Who finds its name gone may make a table of the same name. Until
+//!    then others may take the name away from it. Most stand in none of these (`Rare`).
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
-//! 5. In the same hold its mailbox is closed. What still came in is answered with `noproc` or with the reason.
-//! 6. It is counted out, and only now is anybody told: links, and the holders of monitors.
+//! 5. In the same hold its mailbox is closed, and what it leaves behind taken out of its state. What still came in is
+//!    answered with `noproc` or with the reason.
+//! 6. Its timers end and its aliases, it is counted out, and only now is anybody told: links, and the holders of
+//!    monitors.
 //! 7. The slot may hold another process.
 //!
 //! A process that exits itself (`exit_process` with its own pid) is marked as ended before step 2, and so what its code
@@ -19,19 +20,25 @@
 //! whoever is through last sees to step 7.
 
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
-use otp_heap::Pid;
-use otp_scheduler::{name_long_slice, uncounted};
+use otp_heap::{Pid, Ref};
+use otp_scheduler::lock::MutexGuard;
+use otp_scheduler::{TimerKey, name_long_slice, uncounted};
 
 use super::panics::quietly;
 use super::strays::{answer_for_the_dead, answer_stray};
-use super::{Answer, Attention, Process, State};
+use super::{Answer, Attention, Process, Rare, Request, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
 use crate::exit_reason::ExitReason;
 use crate::host::OnExit;
+use crate::inbox::Inbox;
 use crate::mailbox::Queue;
+use crate::origin::Origin;
+use crate::small_map::SmallMap;
 use crate::trace::Event;
 
 impl Process {
@@ -62,22 +69,24 @@ impl Process {
         // From here on it may have no name any more.
         name_long_slice(|| self.task_name(pid));
 
-        let reason = {
-            let mut state = self.lock();
-            if self.is_claimed(&state, pid) {
-                None
-            } else {
-                state.claimed = true;
-                // Unless it exited itself, it is so already.
-                self.ended.store(0, Ordering::Release);
-                state.exit.take()
-            }
+        let mut state = self.lock();
+        if self.is_claimed(&state, pid) {
+            drop(state);
+            return self.part_is_over(core, pid);
+        }
+        // Unless it exited itself, it is so already.
+        self.ended.store(0, Ordering::Release);
+        let reason = state.exit.take().unwrap_or_else(ExitReason::killed);
+        let mut estate = if state.rare.is_none() {
+            // It stands in no index but that of pids.
+            self.depart(state)
+        } else {
+            state.claimed = true;
+            drop(state);
+            self.leave_indexes(core, pid, &reason)
         };
-        let Some(reason) = reason else {
-            self.part_is_over(core, pid);
-            return;
-        };
-        let on_exit = self.leave(core, pid, &reason, || core.processes.count_leaving());
+        let count = || core.processes.count_leaving();
+        let on_exit = self.settle(core, pid, &reason, &mut estate, count);
         core.processes.release(pid);
         core.processes.count_left();
         core.tell_of_an_end();
@@ -108,31 +117,28 @@ impl Process {
         }
     }
 
-    /// Steps 3 to 6, by who has claimed the end; `count` counts the process out, if that is done here.
-    pub(super) fn leave(
-        &self,
-        core: &Core,
-        pid: Pid,
-        reason: &ExitReason,
-        count: impl FnOnce(),
-    ) -> AtExit {
-        let (timer, (owns_tables, has_name, blocks, is_system_monitor)) = {
-            let mut state = self.lock();
+    /// Steps 3 to 6, by who has claimed the end from outside; the process stays counted.
+    pub(super) fn leave(&self, core: &Core, pid: Pid, reason: &ExitReason) -> AtExit {
+        let mut estate = self.leave_indexes(core, pid, reason);
+        self.settle(core, pid, reason, &mut estate, || {})
+    }
+
+    /// Steps 3 to 5.
+    #[cold]
+    fn leave_indexes(&self, core: &Core, pid: Pid, reason: &ExitReason) -> Estate {
+        let (owns_tables, has_name, blocks, is_system_monitor) = {
+            let state = self.lock();
             state.trace(core, pid, Event::Exit(reason));
             let rare = state.rare.as_deref();
-            let owned = rare.map_or((false, false, false, false), |rare| {
+            rare.map_or((false, false, false, false), |rare| {
                 (
                     rare.owns_tables,
                     rare.name.is_some(),
                     rare.blocks_schedulers,
                     rare.is_system_monitor,
                 )
-            });
-            (state.armed.take(), owned)
+            })
         };
-        if let Some((_, timer)) = timer {
-            uncounted(|| core.scheduler.cancel_timer(timer));
-        }
         if owns_tables {
             core.tables_of_the_dead(pid);
         }
@@ -145,26 +151,50 @@ impl Process {
                 state.trace(core, pid, Event::Unregister(name));
             }
         }
-
         if blocks {
             core.blockers.owner_died(core, pid);
         }
         if is_system_monitor {
             core.end_system_monitor_of(pid);
         }
+        self.depart(self.lock())
+    }
 
-        let mut state = State::default();
-        let late = {
-            let mut locked = self.lock();
-            self.serial.store(0, Ordering::Release);
-            // They stay, for who has to name a process that was ended and still runs.
-            (state.label, state.initial_call) = (locked.label, locked.initial_call);
-            mem::swap(&mut *locked, &mut state);
-            // Under the lock, as all who take something out.
-            self.mailbox.close()
-        };
+    /// Steps 4 and 5, under the lock, as all who take something out. The state is left as the slot's next process wants
+    /// it, but for what says how to call one that was ended and still runs.
+    #[inline]
+    fn depart(&self, mut state: MutexGuard<'_, State>) -> Estate {
+        self.serial.store(0, Ordering::Release);
+        state.exit = None;
+        (state.exiting, state.claimed, state.killed) = (false, false, false);
+        state.answered = false;
+        Estate {
+            late: self.mailbox.close(),
+            inbox: mem::take(&mut state.inbox),
+            links: mem::take(&mut state.links),
+            monitors: mem::take(&mut state.monitors),
+            monitored_by: mem::take(&mut state.monitored_by),
+            requests: mem::take(&mut state.requests),
+            receiver: state.receiver.take(),
+            armed: state.armed.take(),
+            origin: state.origin.take(),
+            rare: state.rare.take(),
+        }
+    }
 
-        if let Some(rare) = &mut state.rare {
+    /// Step 6; `count` counts the process out, if that is done here.
+    fn settle(
+        &self,
+        core: &Core,
+        pid: Pid,
+        reason: &ExitReason,
+        estate: &mut Estate,
+        count: impl FnOnce(),
+    ) -> AtExit {
+        if let Some((_, timer)) = estate.armed.take() {
+            uncounted(|| core.scheduler.cancel_timer(timer));
+        }
+        if let Some(rare) = &mut estate.rare {
             for (alias, _) in rare.aliases.drain() {
                 core.aliases.remove(alias);
             }
@@ -173,9 +203,9 @@ impl Process {
             core.timers_of_the_dead(references, |parcel| drop_quietly(pid, parcel));
         }
         count();
-        self.tell(core, pid, &mut state, late, reason);
-        let on_exit = state.rare.as_mut().and_then(|rare| rare.on_exit.take());
-        self.discard(pid, &mut state);
+        self.tell(core, pid, estate, reason);
+        let on_exit = estate.rare.as_mut().and_then(|rare| rare.on_exit.take());
+        estate.discard(pid);
         core.ended_with(reason);
         AtExit(on_exit)
     }
@@ -190,77 +220,118 @@ impl Process {
         }
     }
 
-    /// Step 6, and the answers of step 5.
-    fn tell(&self, core: &Core, pid: Pid, state: &mut State, mut late: Queue, reason: &ExitReason) {
-        // What came too late to be taken in. Whoever monitored or called while the process still stood learns why it
-        // ended. If a signal ended it, that came before the monitor, and nobody was there any more.
+    /// What step 6 says, and the answers of step 5.
+    fn tell(&self, core: &Core, pid: Pid, estate: &mut Estate, reason: &ExitReason) {
+        if !estate.late.is_empty() {
+            self.answer_late(core, pid, estate, reason);
+        }
+        let index_of = Pid::index;
+        estate.links.for_each_by_place(
+            |linked, ()| index_of(linked),
+            |linked, ()| {
+                otp_scheduler::tick(1);
+                core.signal(linked, envelope::exit(Kind::LinkExit, pid, reason));
+            },
+        );
+        estate.monitored_by.for_each_by_place(
+            |_, watcher| index_of(watcher),
+            |reference, watcher| {
+                otp_scheduler::tick(1);
+                core.signal(watcher, envelope::down(pid, reference, reason));
+            },
+        );
+        if let Some(rare) = &estate.rare {
+            rare.tell_of_an_end(core, pid);
+        }
+        if estate.monitors.is_empty() && estate.requests.is_empty() {
+            return;
+        }
+        let demonitor = |reference, watched| {
+            let demonitor = envelope::signal(Kind::Demonitor, pid, reference);
+            core.signal(watched, demonitor);
+        };
+        estate
+            .monitors
+            .for_each_by_place(|_, watched| index_of(watched), demonitor);
+        for (&reference, request) in estate.requests.iter() {
+            if request.is_monitored() {
+                demonitor(reference, request.to);
+            }
+        }
+    }
+
+    /// Answers what came too late to be taken in. Whoever monitored or called while the process still stood learns why
+    /// it ended. If a signal ended it, that came before the monitor, and nobody was there any more.
+    #[cold]
+    fn answer_late(&self, core: &Core, pid: Pid, estate: &mut Estate, reason: &ExitReason) {
         let noproc = ExitReason::noproc();
         let why_monitored = match self.attention().has(Attention::DOOMED) {
             true => &noproc,
             false => reason,
         };
-        while let Some(parcel) = late.pop_front() {
+        while let Some(parcel) = estate.late.pop_front() {
             let envelope = parcel.header();
             if envelope.to != pid.serial() {
                 answer_stray(core, pid.index(), envelope);
-            } else if envelope.kind != Kind::Link || !state.is_linked(envelope.from) {
+            } else if envelope.kind != Kind::Link || estate.links.get(&envelope.from).is_none() {
                 if envelope.kind == Kind::Unlink {
-                    state.links.remove(&envelope.from);
+                    estate.links.remove(&envelope.from);
                 }
                 answer_for_the_dead(core, pid, envelope, why_monitored, reason);
             }
-            // The other side of a link that stands is told below.
+            // The other side of a link that stands is told as all are.
             drop_quietly(pid, parcel);
         }
-        for (&linked, ()) in state.links.iter() {
-            otp_scheduler::tick(1);
-            core.signal(linked, envelope::exit(Kind::LinkExit, pid, reason));
-        }
-        for (&reference, &watcher) in state.monitored_by.iter() {
-            otp_scheduler::tick(1);
-            core.signal(watcher, envelope::down(pid, reference, reason));
-        }
-        self.tell_of_rare(core, pid, state);
-        if state.monitors.is_empty() && state.requests.is_empty() {
-            return;
-        }
-        let monitors = state.monitors.iter();
-        let requests = state.requests.iter();
-        let requests = requests.filter(|(_, request)| request.is_monitored());
-        let requests = requests.map(|(reference, request)| (reference, &request.to));
-        for (&reference, &watched) in monitors.chain(requests) {
-            let demonitor = envelope::signal(Kind::Demonitor, pid, reference);
-            core.signal(watched, demonitor);
-        }
     }
+}
 
+/// What a process leaves behind.
+#[derive(Debug)]
+struct Estate {
+    /// What came too late to be taken in.
+    late: Queue,
+    inbox: Inbox,
+    links: SmallMap<Pid, ()>,
+    monitors: SmallMap<Ref, Pid>,
+    monitored_by: SmallMap<Ref, Pid>,
+    requests: SmallMap<Ref, Request>,
+    receiver: Option<Waker>,
+    /// The timer of its deadline.
+    armed: Option<(u64, TimerKey)>,
+    #[expect(dead_code, reason = "dropped with the rest")]
+    origin: Option<Arc<Origin>>,
+    rare: Option<Box<Rare>>,
+}
+
+impl Estate {
     /// Drops what the process still held; natives in messages may run the program's code.
-    fn discard(&self, pid: Pid, state: &mut State) {
-        if !state.inbox.is_bare() {
-            let mut left = mem::take(&mut state.inbox).into_queue();
+    #[inline]
+    fn discard(&mut self, pid: Pid) {
+        if !self.inbox.is_bare() {
+            let mut left = mem::take(&mut self.inbox).into_queue();
             while let Some(parcel) = left.pop_front() {
                 drop_quietly(pid, parcel);
             }
         }
-        if let Some(receiver) = state.receiver.take() {
+        if let Some(receiver) = self.receiver.take() {
             // Somebody else may receive for the process, with its Context, and is to learn that
             // it ended.
             quietly(pid, || receiver.wake());
         }
-        if state.rare.is_some() {
-            for sender in state.take_waiting_senders().into_values() {
+        if let Some(mut rare) = self.rare.take() {
+            for sender in rare.take_waiting_senders().into_values() {
                 // It looks again, and finds nobody.
                 quietly(pid, || sender.wake());
             }
+            drop_quietly(pid, rare);
         }
-        if !state.requests.is_empty() {
-            for (_, request) in state.requests.drain() {
+        if !self.requests.is_empty() {
+            for (_, request) in self.requests.drain() {
                 if let Some(Answer::Reply(parcel)) = request.answer {
                     drop_quietly(pid, parcel);
                 }
             }
         }
-        quietly(pid, || *state = State::default());
     }
 }
 

@@ -44,6 +44,7 @@ impl Process {
             state.monitored_by.shrink();
             state.requests.shrink();
             state.inbox.shrink();
+            state.shed_rare();
             self.forget(Attention::TURNS);
             self.note(Attention::HIBERNATED);
             next

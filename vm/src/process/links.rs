@@ -47,6 +47,7 @@ impl State {
             && rare.unlinking.get(&pid).copied() == Some(number)
         {
             rare.unlinking.remove(&pid);
+            self.shed_rare();
         }
     }
 

@@ -18,6 +18,7 @@ mod monitors;
 mod notes;
 mod occupancy;
 mod panics;
+mod rare;
 mod run;
 mod strays;
 mod suspensions;
@@ -527,8 +528,8 @@ impl Process {
         unsafe { place.start(NonNull::from(&self.header)) }
     }
 
-    /// Makes the process run, now or again.
-    pub(crate) fn wake(&self) {
+    /// Makes the process run, now or again. True if it was idle, so that no thread is bound to it.
+    pub(crate) fn wake(&self) -> bool {
         // SAFETY: slots live as long as the VM, and a wake of another incarnation, or of a slot
         // that is vacant, is spurious at worst.
         unsafe { self.core().scheduler.wake(NonNull::from(&self.header)) }

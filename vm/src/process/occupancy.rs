@@ -24,7 +24,7 @@ use otp_heap::Pid;
 
 use super::drain::MailboxEvent;
 use super::panics::quietly;
-use super::{Attention, Leftovers, Process, State};
+use super::{Attention, Leftovers, Process, Rare, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind, Parcel};
 use crate::mailbox_limit::{MailboxFull, MailboxInfo, MailboxLimit, OLDEST_LOOKS, WhenFull};
@@ -118,11 +118,12 @@ impl State {
             occupancy.is_long = false;
         }
     }
+}
 
+impl Rare {
     /// At the end of a process: who waited for room there, and finds it gone.
     pub(super) fn take_waiting_senders(&mut self) -> BTreeMap<Ticket, Waker> {
-        let rare = self.rare.as_deref_mut();
-        let occupancy = rare.and_then(|rare| rare.occupancy.as_deref_mut());
+        let occupancy = self.occupancy.as_deref_mut();
         occupancy.map_or_else(BTreeMap::new, |occupancy| mem::take(&mut occupancy.waiting))
     }
 }

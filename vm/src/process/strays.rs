@@ -41,13 +41,15 @@ impl Process {
     #[cold]
     pub(crate) fn may_have_stray(&self, to: Pid) {
         let nudge = envelope::signal(Kind::Nudge, HOST, NO_REF);
-        match self.mailbox.push(nudge, to.serial()) {
+        let was_idle = match self.mailbox.push(nudge, to.serial()) {
             Push::First => self.wake(),
-            Push::Behind => {}
+            Push::Behind => false,
             // It has no destructors of the program's.
             Push::Closed(nudge) => return drop(nudge),
+        };
+        if !was_idle {
+            self.call_deputy_if_bound();
         }
-        self.call_deputy_if_bound();
     }
 
     /// Step 3, of what was taken out: what is the process's own, and the strays, answered, to be dropped outside of the

@@ -134,6 +134,7 @@ impl Process {
             if rare.marks.is_empty() {
                 rare.marks = Vec::new();
                 self.forget(Attention::TRACED);
+                state.shed_rare();
             }
         }
     }

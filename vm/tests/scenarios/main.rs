@@ -9,6 +9,7 @@
 mod erlang;
 mod model;
 mod ours;
+mod rules;
 mod scenario;
 mod search;
 
@@ -19,8 +20,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use model::{Broken, Grain, Rules};
 use ours::Stage;
+use rules::{Broken, Grain, Rules};
 use scenario::{End, Event, Observation, Program, Reason, Scenario, Step};
 use search::{Verdict, by, search};
 
@@ -56,6 +57,8 @@ struct Counts {
     at_once: usize,
     /// Seen on Erlang only: an exit signal to oneself acted later than at once.
     late: usize,
+    /// Seen on Erlang only: a second link to one who is gone told so before the news of the first came.
+    anew: usize,
 }
 
 impl AddAssign for Counts {
@@ -67,6 +70,7 @@ impl AddAssign for Counts {
         self.by_script += other.by_script;
         self.at_once += other.at_once;
         self.late += other.late;
+        self.anew += other.anew;
     }
 }
 
@@ -75,14 +79,15 @@ impl fmt::Display for Counts {
         write!(
             formatter,
             "{} scenarios, {} observations here, all allowed; {} on Erlang, {} of them here ({} by a script), {} that \
-             need two processes at once, {} with a late exit signal to oneself",
+             need two processes at once, {} with a late exit signal to oneself, {} with a second link to the dead",
             self.scenarios,
             self.ours,
             self.on_erlang,
             self.both,
             self.by_script,
             self.at_once,
-            self.late
+            self.late,
+            self.anew
         )
     }
 }
@@ -168,6 +173,14 @@ fn compare(
             acts_on_oneself: false,
             ..by(Grain::Signals)
         };
+        let anew = Rules {
+            links_anew: true,
+            ..by(Grain::Signals)
+        };
+        let both = Rules {
+            acts_on_oneself: false,
+            ..anew
+        };
         let is_allowed =
             |rules| matches!(search(scenario, observation, rules), Verdict::Allowed(_));
         if found {
@@ -180,6 +193,8 @@ fn compare(
             counts.at_once += 1;
         } else if is_allowed(late) {
             counts.late += 1;
+        } else if is_allowed(anew) || is_allowed(both) {
+            counts.anew += 1;
         } else {
             let what = "on Erlang, and the model does not allow it";
             return Err(failure(seed, what, observation, &ours.all()));
@@ -376,4 +391,34 @@ fn unlinks_that_cross_are_acknowledged() {
     let is_allowed = |seen, rules| matches!(search(&scenario, seen, rules), Verdict::Allowed(_));
     assert!(is_allowed(&told, rules) && !is_allowed(&untold, rules));
     assert!(is_allowed(&untold, unacknowledged) && !is_allowed(&told, unacknowledged));
+}
+
+/// As Erlang was seen to do it: the first link stands, and the exit signal that tells of the other's end is on its way.
+#[test]
+fn a_second_link_to_the_dead_may_be_told_so_first() {
+    let program = |steps: &[Step]| Program {
+        root: true,
+        steps: steps.to_vec(),
+    };
+    let ends_the_other = [Step::Link(0), Step::Signal(0, Reason::Oops), Step::Link(0)];
+    let scenario = Scenario {
+        programs: vec![program(&[]), program(&ends_the_other)],
+    };
+    let observation = |reason| {
+        let ended = |reason| (vec![Event::Started], End::Ended(reason));
+        Observation(vec![ended(Reason::Oops), ended(reason)])
+    };
+    let rules = by(Grain::Signals);
+    let anew = Rules {
+        links_anew: true,
+        ..rules
+    };
+    let is_allowed = |reason, rules| {
+        matches!(
+            search(&scenario, &observation(reason), rules),
+            Verdict::Allowed(_)
+        )
+    };
+    assert!(is_allowed(Reason::Oops, rules) && !is_allowed(Reason::Noproc, rules));
+    assert!(is_allowed(Reason::Oops, anew) && is_allowed(Reason::Noproc, anew));
 }

@@ -7,54 +7,10 @@
 
 use std::collections::VecDeque;
 
+use crate::rules::{Broken, Grain, Rules};
 use crate::scenario::{
     End, Event, MAX_PROCESSES, Mark, NAMES, Name, Observation, Reason, Scenario, Slot, Step,
 };
-
-/// In what order things happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grain {
-    /// As OTP promises: what one process sends to another arrives in the order sent, and that is all. It arrives at any
-    /// time, whatever others do meanwhile. Between the decision that a process ends and the end there is time, in which
-    /// it has its name.
-    Signals,
-    /// As on one scheduler: one process at a time runs. When it begins it takes in all that was sent to it. What it
-    /// sends is there at once, and its end is one step.
-    Slices,
-}
-
-/// A rule that is left out or turned around, to see that the comparison notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// Who unlinks does not wait for the other side to say that it knows.
-    UnlinkUnacknowledged,
-    /// The other side of a link is not told that it was taken back.
-    UnlinkUntold,
-    KillIsTrapped,
-    /// Who is killed ends with `kill`.
-    KilledByKill,
-    /// The exit signal of a link with the reason `kill` can't be trapped either.
-    LinkKills,
-    NormalEnds,
-    NormalEndsNotEvenOneself,
-    TrapsNothing,
-    NobodyIsLinked,
-    NobodyIsMonitored,
-    /// A monitor that comes too late is told the reason.
-    LateMonitorKnows,
-    DownAfterDemonitor,
-    FlushLeavesMessage,
-    NameStays,
-    TwoNames,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    pub grain: Grain,
-    /// An exit signal to oneself acts before the next step; else it only comes in order, as now and then on Erlang.
-    pub acts_on_oneself: bool,
-    pub broken: Option<Broken>,
-}
 
 /// Who sends what nobody sent: the news that nobody has a name.
 const NOBODY: Slot = MAX_PROCESSES as Slot;
@@ -647,7 +603,7 @@ impl<'a> Model<'a> {
                 child.life = Life::New;
                 child.watchers.push((mark, slot));
             }
-            Step::Link(other) => self.link(state, slot, other),
+            Step::Link(other) => self.link(state, slot, other)?,
             Step::Unlink(other) => self.unlink(state, slot, other),
             Step::Monitor(other, mark) => self.monitor(state, slot, Some(other), mark),
             Step::MonitorName(name, mark) => {
@@ -715,20 +671,31 @@ impl<'a> Model<'a> {
         self.tell(state, slot, event)
     }
 
-    fn link(&self, state: &mut State, slot: Slot, other: Slot) {
+    fn link(&self, state: &mut State, slot: Slot, other: Slot) -> Option<()> {
+        let is_gone = matches!(state.at(other).life, Life::Dead(_));
         let link = &mut state.at(slot).links[usize::from(other)];
-        if slot == other || *link == Link::Linked {
-            return;
+        let is_linked = *link == Link::Linked;
+        if slot != other && is_linked && is_gone && self.rules.links_anew {
+            if state.at(slot).traps {
+                self.send(state, other, slot, Kind::Nobody);
+                return Some(());
+            }
+            return self.end(state, slot, Reason::Noproc);
+        }
+        if slot == other || is_linked {
+            return Some(());
         }
         *link = Link::Linked;
-        if !matches!(state.at(other).life, Life::Dead(_)) {
-            return self.send(state, slot, other, Kind::Link);
+        if !is_gone {
+            self.send(state, slot, other, Kind::Link);
+            return Some(());
         }
         // No link is made. So no `unlink` takes the news back.
         state.at(slot).links[usize::from(other)] = Link::None;
         if !self.has_broken(Broken::NobodyIsLinked) {
             self.send(state, other, slot, Kind::Nobody);
         }
+        Some(())
     }
 
     fn unlink(&self, state: &mut State, slot: Slot, other: Slot) {

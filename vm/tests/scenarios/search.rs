@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use crate::model::{Grain, Model, Move, Rules, State};
+use crate::model::{Model, Move, State};
+use crate::rules::{Grain, Rules};
 use crate::scenario::{Observation, Scenario, Slot};
 
 /// A search gives up after so many states. Nearly all need less than a thousand; chosen so that the longest take some
@@ -68,6 +69,7 @@ pub fn by(grain: Grain) -> Rules {
     Rules {
         grain,
         acts_on_oneself: true,
+        links_anew: false,
         broken: None,
     }
 }

@@ -1,0 +1,383 @@
+//! A supervisor for as many children of one kind as there are schedulers, among which work is divided by a key: Elixir's
+//! `PartitionSupervisor`.
+//!
+//! One process that everybody asks is a bottleneck: a `DynamicSupervisor` that all sessions are started by, a server
+//! that counts for all. Here each partition is a process, and a key, any term, says which: an integer by its remainder,
+//! anything else by its hash ([`phash2`](otp_vm::Term::phash2_range)). The way from key to process is a look-up in a
+//! table, past every process.
+//!
+//! # The life of a partition supervisor
+//!
+//! 1. It is a [`Supervisor`] with a name, whose children have the numbers of their partitions as ids, from 0. It owns a
+//!    table of its own name, with the pid of each partition; each start of a child writes its row.
+//! 2. A partition that ended is restarted as flags and specification say. Until then its row has the former pid, and who
+//!    calls it is told `noproc`.
+//! 3. [`resize`](PartitionSupervisor::resize) ends the last partitions, or starts them again: there are never more than
+//!    at the start. A key may belong to another partition then: what a partition knew of a key stays behind.
+//!
+//! ```
+//! use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
+//! use otp_stdlib::prelude::*;
+//! use otp_vm::{Context, Vm};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vm = Vm::builder().schedulers(2).build()?;
+//! let counted = vm.run(async |mut cx: Context| {
+//!     let flags = PartitionFlags::new();
+//!     let sessions = PartitionSupervisor::<DynamicSupervisor>::start_link(&mut cx, "sessions", flags, |_partition| {
+//!         ChildSpec::supervisor("", |cx| DynamicSupervisor::start_link(cx, DynamicSupervisorFlags::new()))
+//!     });
+//!     let sessions = sessions.await.unwrap();
+//!     let session = ChildSpec::process("ada's", async |mut cx: Context| { cx.receive().await; });
+//!     let supervisor = sessions.server(&cx, "ada").unwrap();
+//!     supervisor.start_child(&mut cx, session).await.unwrap();
+//!     sessions.partitions(&cx)
+//! });
+//! assert_eq!(counted.wait()?, Some(2));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use otp_vm::{Atom, AtomError, Context, ExitReason, Pid, TableOptions, Timeout, to_term};
+use serde::Serialize;
+
+use crate::gen_server::{GenServer, ServerRef};
+use crate::proc_lib::{StartError, StopError};
+use crate::supervisor::{
+    ChildCounts, ChildError, ChildId, ChildInfo, ChildSpec, Supervise, Supervisor, SupervisorFlags,
+    SupervisorInit, SupervisorRef,
+};
+
+/// The key of the row that has the number of partitions; the others have theirs.
+const COUNT: Partitions = Partitions::Partitions;
+
+#[derive(Serialize)]
+enum Partitions {
+    Partitions,
+}
+
+/// How many partitions there are, and how they are supervised.
+#[derive(Clone, Debug)]
+pub struct PartitionFlags {
+    partitions: Option<usize>,
+    flags: SupervisorFlags,
+}
+
+impl PartitionFlags {
+    /// Elixir's defaults: a partition for each scheduler that is online, restarted alone, 3 restarts within 5 seconds.
+    pub fn new() -> Self {
+        Self {
+            partitions: None,
+            flags: SupervisorFlags::one_for_one(),
+        }
+    }
+
+    /// So many partitions; with none it does not start.
+    pub fn partitions(mut self, partitions: usize) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// At most `max_restarts` within `period`, over all partitions; one more ends the supervisor.
+    pub fn intensity(mut self, max_restarts: u32, period: Duration) -> Self {
+        self.flags = self.flags.intensity(max_restarts, period);
+        self
+    }
+
+    /// Supervised as these flags say: by another strategy, say. `auto_shutdown` is not for partitions: with it the
+    /// supervisor does not start.
+    pub fn flags(mut self, flags: SupervisorFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+}
+
+impl Default for PartitionFlags {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A partition supervisor by its name. Free to copy; resolved at each use, so it survives a restart.
+pub struct PartitionSupervisor<S> {
+    name: Atom,
+    server: PhantomData<fn(S)>,
+}
+
+/// Why a partition supervisor has not another number of partitions now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// It does not run.
+    #[error("the partition supervisor {0} does not run; start it first")]
+    NoProc(Atom),
+    /// It had never so many.
+    #[error(
+        "{wanted} partitions are more than the {most} that it was started with; start it with more"
+    )]
+    TooMany {
+        /// What was wanted.
+        wanted: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A partition did not end, or did not start.
+    #[error("a partition could not be ended or started: {0}")]
+    Child(#[from] ChildError),
+}
+
+type Child = dyn Fn(usize) -> ChildSpec + Send + Sync;
+
+/// The callback.
+struct Callback;
+
+/// What it gives the children by.
+struct Args {
+    name: Atom,
+    flags: PartitionFlags,
+    child: Arc<Child>,
+}
+
+#[derive(Serialize)]
+enum Wrong {
+    InvalidPartitions(usize),
+    InvalidAutoShutdown,
+    Table(String),
+}
+
+impl Supervise for Callback {
+    type Args = Args;
+
+    async fn init(args: &Args, cx: &mut Context) -> SupervisorInit {
+        let online = cx.vm().schedulers_online();
+        let partitions = args.flags.partitions.unwrap_or(online);
+        let invalid = |wrong: Wrong| SupervisorInit::Stop(ExitReason::new(&wrong));
+        if partitions == 0 {
+            return invalid(Wrong::InvalidPartitions(0));
+        }
+        if args.flags.flags.is_auto_shutdown() {
+            return invalid(Wrong::InvalidAutoShutdown);
+        }
+        if cx.table_by_atom(args.name).is_none() {
+            // Whoever resizes writes it as well.
+            let options = TableOptions::set().public().named();
+            let made = cx.table_new(args.name.as_str(), options);
+            let made = made.and_then(|table| table.insert(cx, &COUNT, &[partitions, partitions]));
+            if let Err(error) = made {
+                return invalid(Wrong::Table(error.to_string()));
+            }
+        }
+        let name = args.name;
+        let children = (0..partitions).map(|partition| {
+            let spec = (args.child)(partition).with_id(id_of(partition));
+            spec.noting(move |cx, pid| match cx.table_by_atom(name) {
+                Some(table) => table
+                    .insert(cx, &partition, &pid)
+                    .map_err(|error| StartError::Spawn(error.to_string())),
+                None => Err(StartError::Exit(ExitReason::noproc())),
+            })
+        });
+        SupervisorInit::Ok(args.flags.flags.clone(), children.collect())
+    }
+}
+
+/// A partition's number as the id of its child.
+fn id_of(partition: usize) -> ChildId {
+    match to_term(&partition) {
+        Ok(number) => ChildId::from(number),
+        Err(error) => unreachable!("a number could not be encoded: {error}"),
+    }
+}
+
+impl<S: GenServer> PartitionSupervisor<S> {
+    /// Starts a partition supervisor under this name, linked to the caller. `PartitionSupervisor.start_link/1`.
+    ///
+    /// `child` gives the specification of each partition, whose number it gets: what Elixir's `with_arguments` is for.
+    /// Ids in it are not looked at.
+    ///
+    /// # Errors
+    /// As any start of a supervisor; with no partition `{invalid_partitions, 0}`.
+    pub async fn start_link<F>(
+        cx: &mut Context,
+        name: &str,
+        flags: PartitionFlags,
+        child: F,
+    ) -> Result<Self, StartError>
+    where
+        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
+    {
+        Self::child(cx, name, flags, child)?.name(name).await?;
+        Self::named(name).map_err(bad_name)
+    }
+
+    /// The start as a child specification needs it, whose id is the supervisor's name.
+    /// `PartitionSupervisor.child_spec/1`.
+    pub fn child_spec<F>(name: &'static str, flags: PartitionFlags, child: F) -> ChildSpec
+    where
+        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
+    {
+        let child: Arc<Child> = Arc::new(child);
+        let start = ChildSpec::new(name, move |cx| {
+            let (flags, child) = (flags.clone(), Arc::clone(&child));
+            Box::pin(async move {
+                let started = Self::child(cx, name, flags, move |partition| child(partition))?;
+                match started.name(name).await?.pid() {
+                    Some(pid) => Ok(pid),
+                    None => unreachable!("a start gives a reference by pid"),
+                }
+            })
+        });
+        start.into_supervisor()
+    }
+
+    fn child<'a, F>(
+        cx: &'a mut Context,
+        name: &str,
+        flags: PartitionFlags,
+        child: F,
+    ) -> Result<crate::gen_server::Start<'a, Supervisor>, StartError>
+    where
+        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
+    {
+        let args = Args {
+            name: Atom::new(name).map_err(bad_name)?,
+            flags,
+            child: Arc::new(child),
+        };
+        Ok(Supervisor::start_link_with::<Callback>(cx, args))
+    }
+
+    /// A handle on the partition supervisor of this name, running or not.
+    ///
+    /// # Errors
+    /// When the text can't be an atom.
+    pub fn named(name: &str) -> Result<Self, AtomError> {
+        Ok(Self {
+            name: Atom::new(name)?,
+            server: PhantomData,
+        })
+    }
+
+    /// How many partitions there are; `None`: it does not run. `PartitionSupervisor.partitions/1`.
+    pub fn partitions(&self, cx: &Context) -> Option<usize> {
+        self.sizes(cx).map(|[now, _]| now)
+    }
+
+    /// How many there are, and how many there may be.
+    fn sizes(&self, cx: &Context) -> Option<[usize; 2]> {
+        cx.table_by_atom(self.name)?.lookup(cx, &COUNT).ok()?
+    }
+
+    /// The process that a key belongs to; `None`: the supervisor does not run, or has no partition, or the key is no
+    /// term. Elixir's `{:via, PartitionSupervisor, {Name, Key}}`.
+    pub fn whereis<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Option<Pid> {
+        let partitions = self.partitions(cx).filter(|&partitions| partitions > 0)? as u64;
+        let key = to_term(key).ok()?;
+        let partition = match key.root().as_i64() {
+            Some(number) => number.unsigned_abs() % partitions,
+            None => u64::from(key.root().phash2_range(partitions)),
+        };
+        cx.table_by_atom(self.name)?.lookup(cx, &partition).ok()?
+    }
+
+    /// A reference to the server that a key belongs to, as [`whereis`](Self::whereis) finds it now.
+    pub fn server<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Option<ServerRef<S>> {
+        self.whereis(cx, key).map(ServerRef::from_pid)
+    }
+
+    /// Ends the last partitions, or starts them again, and gives how many there were. There may be none.
+    /// `PartitionSupervisor.resize!/2`.
+    ///
+    /// Two that resize at once may leave partitions running to which no key leads, or a key without a process: have one
+    /// do it.
+    ///
+    /// # Errors
+    /// See [`ResizeError`].
+    pub async fn resize(&self, cx: &mut Context, partitions: usize) -> Result<usize, ResizeError> {
+        let no_proc = ResizeError::NoProc(self.name);
+        let (Some([before, most]), Some(table)) = (self.sizes(cx), cx.table_by_atom(self.name))
+        else {
+            return Err(no_proc);
+        };
+        if partitions > most {
+            let wanted = partitions;
+            return Err(ResizeError::TooMany { wanted, most });
+        }
+        let supervisor = self.supervisor();
+        let write = |cx: &Context| table.insert(cx, &COUNT, &[partitions, most]);
+        for partition in before..partitions {
+            match supervisor.restart_child(cx, id_of(partition)).await {
+                Ok(_) | Err(ChildError::Running) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // No key leads to those that are to end before they do, nor to those that start before they run.
+        write(cx).map_err(|_| no_proc)?;
+        for partition in partitions..before {
+            supervisor.terminate_child(cx, id_of(partition)).await?;
+        }
+        Ok(before)
+    }
+
+    fn supervisor(&self) -> SupervisorRef {
+        match SupervisorRef::from_name(self.name.as_str()) {
+            Ok(supervisor) => supervisor,
+            Err(error) => unreachable!("an atom's name is none: {error}"),
+        }
+    }
+
+    /// The partitions, by number: ids are those. `PartitionSupervisor.which_children/1`.
+    ///
+    /// # Errors
+    /// [`ChildError::Supervisor`].
+    pub async fn which_children(&self, cx: &mut Context) -> Result<Vec<ChildInfo>, ChildError> {
+        self.supervisor().which_children(cx).await
+    }
+
+    /// How many partitions there are, and how many of them run. `PartitionSupervisor.count_children/1`.
+    ///
+    /// # Errors
+    /// [`ChildError::Supervisor`].
+    pub async fn count_children(&self, cx: &mut Context) -> Result<ChildCounts, ChildError> {
+        self.supervisor().count_children(cx).await
+    }
+
+    /// Ends the supervisor and all partitions, and waits until it has. `PartitionSupervisor.stop/3`.
+    ///
+    /// # Errors
+    /// As [`ServerRef::stop`].
+    pub async fn stop(
+        &self,
+        cx: &mut Context,
+        reason: impl Into<ExitReason>,
+        after: impl Into<Timeout>,
+    ) -> Result<(), StopError> {
+        self.supervisor().stop(cx, reason, after).await
+    }
+}
+
+fn bad_name(error: AtomError) -> StartError {
+    StartError::BadName(error.to_string())
+}
+
+impl<S> Clone for PartitionSupervisor<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for PartitionSupervisor<S> {}
+
+impl<S> fmt::Debug for PartitionSupervisor<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("PartitionSupervisor")
+            .field(&self.name)
+            .finish()
+    }
+}

@@ -1,0 +1,8 @@
+use otp_stdlib::prelude::*;
+
+#[gen_server]
+struct Cache {
+    entries: u32,
+}
+
+fn main() {}
