@@ -408,7 +408,8 @@ impl Process {
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
         self.native_memory.store(0, Ordering::Relaxed);
-        self.attention.store(0, Ordering::Relaxed);
+        // Release: who sees it sees that the serial before is gone.
+        self.attention.store(0, Ordering::Release);
         self.header.set_priority(start.priority);
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
