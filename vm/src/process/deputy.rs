@@ -7,8 +7,9 @@
 //!
 //! # Protocol
 //! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then, unless it woke an
-//!    idle process by that, asks whether the process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
-//!    thread) looks into its mailbox afterwards, and does the same. One of the two sees the other.
+//!    idle process by that, asks whether the process is bound, and calls the deputy if it is. Whoever binds the process
+//!    (the scheduler goes on with another thread) looks into its mailbox afterwards, and does the same. One of the two
+//!    sees the other.
 //! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same
 //!    hold: from here on the process does not exist for its own operations (`Process::was_ended`). It counts as a
 //!    process until step 5, as it has a thread.
