@@ -113,6 +113,7 @@ mod encode;
 mod error;
 pub mod etf;
 mod external;
+mod free_blocks;
 mod hash;
 mod heap;
 mod key_hash;
@@ -146,6 +147,7 @@ pub use error::{
     AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError, HeapError, SnapshotError,
 };
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
+pub use free_blocks::{DEFAULT_PAGES_TAKEN_BACK, share_free_blocks};
 pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
     ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX,

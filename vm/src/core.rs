@@ -215,8 +215,14 @@ impl Core {
     pub(crate) fn push(&self, process: &Process, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_urgent = parcel.header().kind.care().is_urgent();
         let was_idle = match process.mailbox.push(parcel, to.serial()) {
-            Push::First => process.wake(),
-            Push::Behind => false,
+            Push::First => {
+                process.begin_backlog();
+                process.wake()
+            }
+            Push::Behind => {
+                process.charge_backlog();
+                false
+            }
             Push::Closed(parcel) => return Err(parcel),
         };
         // One that was idle takes the signal in as soon as it runs; and who binds it then looks for signals, too.

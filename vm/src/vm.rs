@@ -354,6 +354,7 @@ impl VmBuilder {
         }
         MonitorOfSystem::check_limit(self.system_monitor_queue)?;
         install_panic_hook();
+        otp_heap::share_free_blocks();
         let link = SchedulerLink::default();
         let scheduler = match self.simulated {
             Some(simulated) => simulated,

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{Foreign, LIMIT, down, expect, run};
@@ -45,6 +47,39 @@ fn messages_are_copies() {
             }
         );
     });
+}
+
+/// Each of the senders has as many turns as the receiver. If their sends cost nothing more, nearly all would pile up.
+#[test]
+fn a_receiver_keeps_up_with_many_senders() {
+    const SENDERS: u64 = 50;
+    const EACH: u64 = 2_000;
+    let vm = Vm::builder().schedulers(1).build().unwrap();
+    let unread = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&unread);
+    let most = vm.run(move |mut cx| async move {
+        let receiver = cx.pid();
+        for _ in 0..SENDERS {
+            let unread = Arc::clone(&counted);
+            let send = move |cx: Context| async move {
+                for number in 0..EACH {
+                    unread.fetch_add(1, Ordering::Relaxed);
+                    cx.send(receiver, &number).unwrap();
+                    cx.tick(0).await;
+                }
+            };
+            cx.spawn(send).unwrap();
+        }
+        let mut most = 0;
+        for _ in 0..SENDERS * EACH {
+            cx.receive().await;
+            most = most.max(counted.fetch_sub(1, Ordering::Relaxed));
+        }
+        most
+    });
+    let most = most.wait().unwrap();
+    assert!(most < SENDERS * EACH / 2, "{most} waited at once");
+    assert_eq!(unread.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What drivers do at random. Each deed ends when all that it began has ended, and has looked at what came of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -76,8 +75,9 @@ const BINARY_BYTES: usize = 10_000;
 pub(super) struct Driver {
     number: u64,
     members: Vec<Pid>,
-    /// What was sent to members since they last told their sums.
-    owed: HashMap<usize, u64>,
+    /// What was sent to each member since it last told its sum; None if that is nothing. As long from the beginning as
+    /// ever: a map that grows in each round would be most of what resident memory changes by.
+    owed: Vec<Option<u64>>,
     done: Deeds,
     /// Those that it does.
     chosen: Vec<usize>,
@@ -93,14 +93,12 @@ impl Driver {
         let mut driver = Self {
             number,
             members,
-            owed: HashMap::new(),
+            // Each has received once, and so has taken what memory that takes.
+            owed: vec![Some(0); count as usize],
             done: Deeds::default(),
             chosen,
         };
-        // Each has received once, and so has taken what memory that takes.
-        driver.owed = (0..count as usize).map(|index| (index, 0)).collect();
         driver.settle(cx).await;
-        driver.owed = HashMap::new();
         driver
     }
 
@@ -171,7 +169,7 @@ impl Driver {
         for _ in 0..32 {
             let (index, number) = (self.any(cx), cx.random());
             send(cx, self.members[index], &Note::Add(number));
-            let sum = self.owed.entry(index).or_default();
+            let sum = self.owed[index].get_or_insert(0);
             *sum = sum.wrapping_add(number);
         }
         cx.tick(0).await;
@@ -180,7 +178,10 @@ impl Driver {
 
     /// What members were sent is what they have received.
     async fn settle(&mut self, cx: &mut Context) {
-        for (index, owed) in std::mem::take(&mut self.owed) {
+        for index in 0..self.owed.len() {
+            let Some(owed) = self.owed[index].take() else {
+                continue;
+            };
             let tag = cx.make_ref();
             send(cx, self.members[index], &Note::Tell(cx.pid(), tag));
             let sum = told_number(cx, tag).await;
@@ -195,7 +196,7 @@ impl Driver {
         cx.exit_process(self.members[index], ExitReason::kill());
         let down = ended(cx, monitor).await;
         assert_eq!(down.reason, ExitReason::killed());
-        self.owed.remove(&index);
+        self.owed[index] = None;
         loop {
             match cx.spawn(member) {
                 Ok(pid) => {
@@ -275,7 +276,7 @@ impl Driver {
         let tag = cx.make_ref();
         send(cx, member, &Note::Tell(cx.pid(), tag));
         let sum = told_number(cx, tag).await;
-        let owed = self.owed.remove(&index).unwrap_or(0);
+        let owed = self.owed[index].take().unwrap_or(0);
         assert_eq!(sum, owed.wrapping_add((0..TRACED).sum()));
         let delivered = session.delivered(cx, member);
         expect(

@@ -76,7 +76,7 @@ impl Context {
                 parcel
             }
             None => {
-                let mut leftovers = process.drain(&mut state);
+                let mut leftovers = process.drain_for_next(&mut state);
                 let parcel = take_next(process, &mut state, &mut leftovers);
                 drop(state);
                 leftovers.finish();
@@ -182,7 +182,7 @@ fn receive_in(
     alarm: Option<&mut Alarm>,
     task: &mut task::Context<'_>,
 ) -> Poll<Option<Message>> {
-    let mut leftovers = cx.process().drain(&mut state);
+    let mut leftovers = cx.process().drain_for_next(&mut state);
     let ends = state.exit.is_some();
     let message = take_next(cx.process(), &mut state, &mut leftovers);
     let mut timed_out = false;

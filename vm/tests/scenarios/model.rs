@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::rules::{Broken, Grain, Rules};
+use crate::rules::{Broken, Grain, Liberty, Rules};
 use crate::scenario::{
     End, Event, MAX_PROCESSES, Mark, NAMES, Name, Observation, Reason, Scenario, Slot, Step,
 };
@@ -184,6 +184,10 @@ impl<'a> Model<'a> {
         self.rules.broken == Some(rule)
     }
 
+    fn takes(&self, liberty: Liberty) -> bool {
+        self.rules.liberties.contains(&liberty)
+    }
+
     fn is_sliced(&self) -> bool {
         self.rules.grain == Grain::Slices
     }
@@ -350,12 +354,21 @@ impl<'a> Model<'a> {
         Some(())
     }
 
+    /// Whether nothing that is sent to it now arrives.
+    fn is_gone(&self, state: &State, slot: Slot) -> bool {
+        match state.processes[usize::from(slot)].life {
+            Life::Dead(_) => true,
+            Life::Exiting(_) => self.takes(Liberty::GoneBeforeItsName),
+            _ => false,
+        }
+    }
+
     fn send(&self, state: &mut State, from: Slot, to: Slot, kind: Kind) {
         self.post(state, to, Signal::new(from, kind));
     }
 
     fn post(&self, state: &mut State, to: Slot, signal: Signal) {
-        if matches!(state.at(to).life, Life::Dead(_)) {
+        if self.is_gone(state, to) {
             return self.answer(state, to, signal, false);
         }
         let arriving = &mut state.at(to).arriving;
@@ -369,7 +382,7 @@ impl<'a> Model<'a> {
 
     /// For one who is dead; or ends just now, and tells others of that as well.
     fn answer(&self, state: &mut State, dead: Slot, signal: Signal, ends: bool) {
-        let Life::Dead(reason) = state.at(dead).life else {
+        let (Life::Dead(reason) | Life::Exiting(reason)) = state.at(dead).life else {
             return;
         };
         let answer = match signal.kind {
@@ -619,7 +632,7 @@ impl<'a> Model<'a> {
                 if other == slot && self.is_sliced() {
                     self.take_all(state, slot)?;
                 } else if other == slot {
-                    state.at(slot).awaits_itself = self.rules.acts_on_oneself;
+                    state.at(slot).awaits_itself = !self.takes(Liberty::LateToOneself);
                 }
             }
             Step::Exit(reason) => self.end(state, slot, reason)?,
@@ -672,10 +685,10 @@ impl<'a> Model<'a> {
     }
 
     fn link(&self, state: &mut State, slot: Slot, other: Slot) -> Option<()> {
-        let is_gone = matches!(state.at(other).life, Life::Dead(_));
+        let is_gone = self.is_gone(state, other);
         let link = &mut state.at(slot).links[usize::from(other)];
         let is_linked = *link == Link::Linked;
-        if slot != other && is_linked && is_gone && self.rules.links_anew {
+        if slot != other && is_linked && is_gone && self.takes(Liberty::LinksAnew) {
             if state.at(slot).traps {
                 self.send(state, other, slot, Kind::Nobody);
                 return Some(());

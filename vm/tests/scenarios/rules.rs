@@ -37,13 +37,40 @@ pub enum Broken {
     TwoNames,
 }
 
+/// What Erlang does now and then, and we never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liberty {
+    /// An exit signal to oneself only comes in order; else it acts before the next step.
+    LateToOneself,
+    /// Whoever links once more to one who is gone is told so at once, though the news of the first link is on its way;
+    /// else it waits for those.
+    LinksAnew,
+    /// Who ends is gone for links, monitors and messages while it still has its name; else it is gone for all of them
+    /// at once.
+    GoneBeforeItsName,
+}
+
+/// Sets of liberties, and what an observation that needs one is said to have. The fewer the earlier.
+pub const LIBERTIES: [(&[Liberty], &str); 4] = [
+    (
+        &[Liberty::LateToOneself],
+        "with a late exit signal to oneself",
+    ),
+    (&[Liberty::LinksAnew], "with a second link to the dead"),
+    (&[Liberty::GoneBeforeItsName], "with a name of the dead"),
+    (
+        &[
+            Liberty::LateToOneself,
+            Liberty::LinksAnew,
+            Liberty::GoneBeforeItsName,
+        ],
+        "with several of these",
+    ),
+];
+
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub grain: Grain,
-    /// An exit signal to oneself acts before the next step; else it only comes in order, as now and then on Erlang.
-    pub acts_on_oneself: bool,
-    /// Whoever links once more to one who is gone is told so at once, as on Erlang, though the news of the first link is
-    /// on its way; else it waits for those.
-    pub links_anew: bool,
+    pub liberties: &'static [Liberty],
     pub broken: Option<Broken>,
 }

@@ -68,8 +68,7 @@ pub fn search(scenario: &Scenario, observation: &Observation, rules: Rules) -> V
 pub fn by(grain: Grain) -> Rules {
     Rules {
         grain,
-        acts_on_oneself: true,
-        links_anew: false,
+        liberties: &[],
         broken: None,
     }
 }
