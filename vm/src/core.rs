@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_epoch as epoch;
 use otp_heap::{OwnedTerm, Pid, Ref};
 use otp_scheduler::lock::{Condvar, Mutex, section};
 use otp_scheduler::{Fire, Processors, Scheduler};
@@ -145,12 +144,13 @@ impl Core {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Serials of VMs start a million apart, so that a pid carried from one VM into another
         // is nobody's there, until a slot has been used that often.
-        let first_serial = if scheduler.is_simulated() {
+        let is_simulated = scheduler.is_simulated();
+        let first_serial = if is_simulated {
             scheduler.random() as u32
         } else {
             ((number - 1) as u32).wrapping_shl(20) | 1
         };
-        let time_offset = if scheduler.is_simulated() {
+        let time_offset = if is_simulated {
             SIMULATED_TIME_OFFSET
         } else {
             let system = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -161,7 +161,7 @@ impl Core {
         let core = Arc::new_cyclic(|this| Self {
             name: settings.name,
             scheduler,
-            processes: ProcessTable::new(settings.max_processes, first_serial),
+            processes: ProcessTable::new(settings.max_processes, first_serial, is_simulated),
             names: Names::default(),
             aliases: Aliases::default(),
             tables: Tables::new(settings.max_tables),
@@ -204,18 +204,17 @@ impl Core {
     /// is there. Messages of the program's go by [`Core::send`].
     pub(crate) fn deliver(&self, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let _section = section();
-        let _guard = epoch::pin();
         let Some(process) = self.processes.get(to) else {
             return Err(parcel);
         };
         self.push(process, to, parcel)
     }
 
-    /// The same for a process that was looked up, in the same epoch section.
+    /// The same for a process that was looked up. Its slot may have somebody else by now: `process/strays.rs`.
     #[inline]
     pub(crate) fn push(&self, process: &Process, to: Pid, parcel: Parcel) -> Result<(), Parcel> {
         let is_urgent = parcel.header().kind.care().is_urgent();
-        let was_idle = match process.mailbox.push(parcel) {
+        let was_idle = match process.mailbox.push(parcel, to.serial()) {
             Push::First => {
                 process.begin_backlog();
                 process.wake()
@@ -228,7 +227,10 @@ impl Core {
         };
         // One that was idle takes the signal in as soon as it runs; and who binds it then looks for signals, too.
         if is_urgent && !was_idle {
-            process.call_deputy_if_bound(to);
+            process.call_deputy_if_bound();
+        }
+        if !process.is(to) {
+            process.may_have_stray(to);
         }
         Ok(())
     }
@@ -238,10 +240,10 @@ impl Core {
         drop(self.deliver(to, parcel));
     }
 
-    /// Runs `look` on the control block of `pid`, if it is there, inside an epoch section.
+    /// Runs `look` on the control block of `pid`, if it is there. Meanwhile it may become that of another: what must
+    /// not be about anybody else compares again, under its lock.
     pub(crate) fn with_process<R>(&self, pid: Pid, look: impl FnOnce(&Process) -> R) -> Option<R> {
         let _section = section();
-        let _guard = epoch::pin();
         self.processes.get(pid).map(look)
     }
 

@@ -21,7 +21,12 @@ pub(crate) struct Envelope {
     /// The monitor, alias or request that it belongs to; 0 where there is none.
     pub(crate) reference: Ref,
     pub(crate) kind: Kind,
+    /// The serial of whom it was sent to, while it is in a mailbox: `process/strays.rs`.
+    pub(crate) to: u32,
 }
+
+// Each message has one.
+const _: () = assert!(size_of::<Envelope>() == 32);
 
 // SAFETY: `next` is only followed by the queue that owns the node, and a queue is owned by one
 // thread at a time or published by an atomic exchange.
@@ -67,6 +72,8 @@ pub(crate) enum Kind {
     LinkExit = 0o26,
     /// A question for `is_alive`, answered in its turn among the sender's signals.
     AliveRequest = 0o36,
+    /// A stray may lie before it: `process/strays.rs`. Is one itself.
+    Nudge = 0o46,
     /// The body is to rest until the sender resumes it, or ends; answered when it does.
     Suspend = 0o202,
     Resume = 0o212,
@@ -92,6 +99,8 @@ impl Care {
     const URGENT: usize = 4;
     /// All bits.
     const ALL: usize = Self::FILED | Self::SIGNAL | Self::URGENT;
+    /// Some of what was taken out of a mailbox was not for its owner; in no pointer.
+    const STRAYS: usize = Self::ALL + 1;
 
     pub(crate) const fn is_plain(self) -> bool {
         self.0 == 0
@@ -101,10 +110,19 @@ impl Care {
         self.0 & Self::SIGNAL != 0
     }
 
-    /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, and
-    /// the question whether it lives.
+    /// Signals that a process's deputy takes in, if the process itself is in native code: those that may end it, the
+    /// question whether it lives, and what has strays seen to.
     pub(crate) const fn is_urgent(self) -> bool {
         self.0 & Self::URGENT != 0
+    }
+
+    pub(crate) const fn has_strays(self) -> bool {
+        self.0 & Self::STRAYS != 0
+    }
+
+    /// The same, and whether there are strays.
+    pub(crate) const fn and_strays(self, are_there: bool) -> Self {
+        Self(self.0 | (are_there as usize * Self::STRAYS))
     }
 
     /// As it is kept in the lowest bits of a pointer to an envelope.
@@ -148,6 +166,7 @@ impl Envelope {
             from,
             reference,
             kind,
+            to: 0,
         }
     }
 }

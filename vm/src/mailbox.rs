@@ -8,6 +8,8 @@
 //! 2. The receiver takes the whole chain by one exchange and turns it around: first in, first out.
 //! 3. A dying receiver exchanges [`CLOSED`] for the chain. What it got, it answers; a sender that
 //!    comes later sees `CLOSED` and keeps its parcel. Nothing falls between the two.
+//! 4. Slots are used again, and so a sender that comes later still may find the mailbox of another process. Each parcel
+//!    says whom it is for; one that isn't for the receiver is a stray: `process/strays.rs`.
 //!
 //! A queue of Vyukov's kind would push by one exchange without a retry, but can't be closed in
 //! one step, and leaves a moment in which a pushed node isn't reachable yet.
@@ -52,8 +54,9 @@ impl Mailbox {
         self.head.store(ptr::null_mut(), Ordering::Release);
     }
 
-    /// Adds a parcel.
-    pub(crate) fn push(&self, parcel: Parcel) -> Push {
+    /// Adds a parcel for the process with the serial `to`.
+    pub(crate) fn push(&self, mut parcel: Parcel, to: u32) -> Push {
+        parcel.header_mut().to = to;
         let care = parcel.header().kind.care();
         let node = into_node(parcel);
         let mut head = self.head.load(Ordering::Relaxed);
@@ -93,27 +96,28 @@ impl Mailbox {
         Care::of_pointer(self.head.load(Ordering::Acquire)).has_signal()
     }
 
-    /// Takes everything, oldest first, and what it asks for; an exchange, even if nothing is there. Only the owner may
-    /// call it, while the mailbox is open.
+    /// Takes everything, oldest first, strays included, and what it asks for; an exchange, even if nothing is there.
+    /// Only the owner, who has that serial, may call it, while the mailbox is open.
     #[inline]
-    pub(crate) fn take(&self) -> (Queue, Care) {
+    pub(crate) fn take(&self, owner: u32) -> (Queue, Care) {
         let chain = self.head.swap(ptr::null_mut(), Ordering::AcqRel);
         debug_assert_ne!(chain, CLOSED);
         // SAFETY: the exchange made this thread the chain's only owner.
-        let queue = unsafe { Queue::from_chain(Care::strip(chain)) };
-        (queue, Care::of_pointer(chain))
+        let (queue, has_strays) = unsafe { Queue::from_chain(Care::strip(chain), owner) };
+        (queue, Care::of_pointer(chain).and_strays(has_strays))
     }
 
-    /// Takes the one message that is there, if it is one alone and no signal. Only the owner may call it.
+    /// Takes the one message that is there, if it is one alone, no signal and no stray. Only the owner may call it.
     #[inline]
-    pub(crate) fn take_lone(&self) -> Option<Parcel> {
+    pub(crate) fn take_lone(&self, owner: u32) -> Option<Parcel> {
         let head = self.head.load(Ordering::Acquire);
         let node = Care::strip(head);
         if node.is_null() || head == CLOSED || !Care::of_pointer(head).is_plain() {
             return None;
         }
-        // SAFETY: only the owner takes nodes out, so this one stays; its `next` is written no more.
-        if !unsafe { (*node).next }.is_null() {
+        // SAFETY: only the owner takes nodes out, so this one stays; it is written no more.
+        let (next, to) = unsafe { ((*node).next, (*node).to) };
+        if !next.is_null() || to != owner {
             return None;
         }
         let taken =
@@ -123,14 +127,14 @@ impl Mailbox {
         taken.is_ok().then(|| unsafe { from_node(node) })
     }
 
-    /// Closes the mailbox and takes what was in it, oldest first.
+    /// Closes the mailbox and takes what was in it, oldest first, strays included.
     pub(crate) fn close(&self) -> Queue {
         let chain = self.head.swap(CLOSED, Ordering::AcqRel);
         if chain == CLOSED {
             return Queue::default();
         }
         // SAFETY: as in `take`.
-        unsafe { Queue::from_chain(Care::strip(chain)) }
+        unsafe { Queue::from_chain(Care::strip(chain), 0) }.0
     }
 }
 
@@ -182,27 +186,29 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Takes a newest-first chain as an oldest-first queue.
+    /// Takes a newest-first chain as an oldest-first queue, and tells whether some of it is not for `owner`.
     ///
     /// # Safety
     /// The caller owns every node of the chain.
     #[inline]
-    unsafe fn from_chain(chain: *mut Envelope) -> Self {
+    unsafe fn from_chain(chain: *mut Envelope, owner: u32) -> (Self, bool) {
         let tail = chain;
         let mut head = ptr::null_mut();
         let mut next = chain;
         let mut len = 0;
+        let mut differences = 0;
         while !next.is_null() {
             let node = next;
             // SAFETY: a node of the chain, owned by the caller.
             unsafe {
                 next = (*node).next;
                 (*node).next = head;
+                differences |= (*node).to ^ owner;
             }
             head = node;
             len += 1;
         }
-        Self { head, tail, len }
+        (Self { head, tail, len }, differences != 0)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -338,6 +344,8 @@ mod tests {
     use super::*;
     use crate::envelope::{HOST, Kind, NO_REF, message, signal};
 
+    const OWNER: u32 = 1;
+
     fn number(parcel: &Parcel) -> i64 {
         parcel.root().as_i64().expect("an integer")
     }
@@ -351,16 +359,16 @@ mod tests {
         let mailbox = Mailbox::closed();
         mailbox.open();
         assert!(matches!(
-            mailbox.push(message(HOST, &1).unwrap()),
+            mailbox.push(message(HOST, &1).unwrap(), OWNER),
             Push::First
         ));
         assert!(matches!(
-            mailbox.push(message(HOST, &2).unwrap()),
+            mailbox.push(message(HOST, &2).unwrap(), OWNER),
             Push::Behind
         ));
-        assert_eq!(drain(mailbox.take().0), [1, 2]);
+        assert_eq!(drain(mailbox.take(OWNER).0), [1, 2]);
         assert!(matches!(
-            mailbox.push(message(HOST, &3).unwrap()),
+            mailbox.push(message(HOST, &3).unwrap(), OWNER),
             Push::First
         ));
         assert_eq!(drain(mailbox.close()), [3]);
@@ -369,7 +377,7 @@ mod tests {
     #[test]
     fn a_closed_mailbox_gives_the_parcel_back() {
         let mailbox = Mailbox::closed();
-        let Push::Closed(parcel) = mailbox.push(message(HOST, &7).unwrap()) else {
+        let Push::Closed(parcel) = mailbox.push(message(HOST, &7).unwrap(), OWNER) else {
             panic!("a closed mailbox took a parcel");
         };
         assert_eq!(number(&parcel), 7);
@@ -379,8 +387,8 @@ mod tests {
     fn the_first_signal_wakes_also_behind_messages() {
         let mailbox = Mailbox::closed();
         mailbox.open();
-        let message = || mailbox.push(message(HOST, &1).unwrap());
-        let link = || mailbox.push(signal(Kind::Link, HOST, NO_REF));
+        let message = || mailbox.push(message(HOST, &1).unwrap(), OWNER);
+        let link = || mailbox.push(signal(Kind::Link, HOST, NO_REF), OWNER);
         assert!(matches!(message(), Push::First));
         assert!(matches!(message(), Push::Behind));
         assert!(!mailbox.has_signal());
@@ -388,12 +396,12 @@ mod tests {
         assert!(mailbox.has_signal());
         assert!(matches!(link(), Push::Behind));
         assert!(matches!(message(), Push::Behind));
-        let (queue, care) = mailbox.take();
+        let (queue, care) = mailbox.take(OWNER);
         assert_eq!(queue.len(), 5);
         assert!(care.has_signal() && !care.is_plain());
         assert!(!mailbox.has_signal());
         assert!(matches!(message(), Push::First));
-        assert!(mailbox.take().1.is_plain());
+        assert!(mailbox.take(OWNER).1.is_plain());
     }
 
     #[test]
@@ -432,12 +440,12 @@ mod tests {
                 let mailbox = &mailbox;
                 scope.spawn(move || {
                     for number in 0..EACH {
-                        mailbox.push(message(HOST, &(sender * EACH + number)).unwrap());
+                        mailbox.push(message(HOST, &(sender * EACH + number)).unwrap(), OWNER);
                     }
                 });
             }
             while got.len() < (SENDERS * EACH) as usize {
-                got.extend(drain(mailbox.take().0));
+                got.extend(drain(mailbox.take(OWNER).0));
             }
         });
         for sender in 0..SENDERS {
@@ -460,6 +468,8 @@ mod loom_tests {
     use super::*;
     use crate::envelope::{HOST, message};
 
+    const OWNER: u32 = 1;
+
     /// Every parcel is taken by the owner or comes back to its sender, and whoever makes the
     /// mailbox non-empty is told to wake the owner.
     #[test]
@@ -472,8 +482,8 @@ mod loom_tests {
                 .map(|number| {
                     let mailbox = Arc::clone(&mailbox);
                     let wakes = std::sync::Arc::clone(&wakes);
-                    thread::spawn(
-                        move || match mailbox.push(message(HOST, &number).unwrap()) {
+                    thread::spawn(move || {
+                        match mailbox.push(message(HOST, &number).unwrap(), OWNER) {
                             Push::First => {
                                 wakes.fetch_add(1, StdOrdering::Relaxed);
                                 0
@@ -482,11 +492,11 @@ mod loom_tests {
                             Push::Closed(parcel) => {
                                 usize::from(parcel.root().as_i64() == Some(number))
                             }
-                        },
-                    )
+                        }
+                    })
                 })
                 .collect();
-            let taken = mailbox.take().0.len();
+            let taken = mailbox.take(OWNER).0.len();
             let rest = mailbox.close().len();
             let returned: usize = senders
                 .into_iter()
@@ -508,12 +518,14 @@ mod loom_tests {
             let sender = {
                 let mailbox = Arc::clone(&mailbox);
                 thread::spawn(move || {
-                    let first = matches!(mailbox.push(message(HOST, &1).unwrap()), Push::First);
-                    let second = matches!(mailbox.push(message(HOST, &2).unwrap()), Push::First);
+                    let first =
+                        matches!(mailbox.push(message(HOST, &1).unwrap(), OWNER), Push::First);
+                    let second =
+                        matches!(mailbox.push(message(HOST, &2).unwrap(), OWNER), Push::First);
                     (first, second)
                 })
             };
-            let early = mailbox.take().0.len();
+            let early = mailbox.take(OWNER).0.len();
             let (first, second) = sender.join().unwrap();
             assert!(first, "the first push finds the mailbox empty");
             assert_eq!(
@@ -521,7 +533,7 @@ mod loom_tests {
                 early == 1,
                 "the second does if and only if the owner drained in between"
             );
-            assert_eq!(early + mailbox.take().0.len(), 2);
+            assert_eq!(early + mailbox.take(OWNER).0.len(), 2);
         });
     }
 }

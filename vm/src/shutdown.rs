@@ -210,8 +210,11 @@ impl Drop for Unfinished {
 fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
     for &pid in &report.stuck {
         // No slice will end it any more: who waits for its result learns what all others would.
-        let on_exit =
-            core.with_process(pid, |process| process.lock().rare.as_mut()?.on_exit.take());
+        let on_exit = core.with_process(pid, |process| {
+            let mut state = process.lock();
+            let rare = state.rare.as_mut().filter(|_| process.is(pid))?;
+            rare.on_exit.take()
+        });
         if let Some(OnExit(on_exit)) = on_exit.flatten() {
             quietly(pid, || on_exit(&ExitReason::killed()));
         }

@@ -273,11 +273,7 @@ fn pids_references_random_numbers_and_the_order_of_tables_come_from_the_seed() {
         })
     };
     let one = run(1);
-    let again = {
-        // Epochs of the program stand still meanwhile; the slots of processes are used again all the same.
-        let _pin = crossbeam_epoch::pin();
-        run(1)
-    };
+    let again = run(1);
     let other = run(2);
     assert_eq!(one, again);
     assert!(

@@ -341,14 +341,14 @@ fn spawn_body(
             limit: core.processes.limit(),
         });
     };
+    let pid = Pid::from_parts(slot.index, serial);
     // After the count: shut-down closes the VM and then counts, so that one of the two sees the
     // other, and the threads never end before a process that was promised a run.
     if core.closed.load(Ordering::SeqCst) {
-        core.processes.release(slot.index, serial);
+        core.processes.release(pid);
         core.count_out();
         return Err(SpawnError::ShuttingDown);
     }
-    let pid = Pid::from_parts(slot.index, serial);
     let cx = Context::new(vm.for_process(), slot, pid);
     // The new process's, not its maker's; `ProcessInfo::memory` has it.
     let (body, body_bytes) = otp_scheduler::uncounted(|| make(cx));

@@ -7,8 +7,9 @@
 //!
 //! # Protocol
 //! 1. Who sends a signal that cannot wait ([`Care::is_urgent`]) first puts it into the mailbox, then, unless it woke an
-//!    idle process by that, asks whether the process is bound, and calls the deputy if it is. Whoever binds the process (the scheduler goes on with another
-//!    thread) looks into its mailbox afterwards, and does the same. One of the two sees the other.
+//!    idle process by that, asks whether the process is bound, and calls the deputy if it is. Whoever binds the process
+//!    (the scheduler goes on with another thread) looks into its mailbox afterwards, and does the same. One of the two
+//!    sees the other.
 //! 2. The deputy drains the mailbox under the process's lock. If the process is to end, it *claims* the end in the same
 //!    hold: from here on the process does not exist for its own operations (`Process::was_ended`). It counts as a
 //!    process until step 5, as it has a thread.
@@ -41,11 +42,11 @@ use crate::envelope::Care;
 impl Process {
     /// The first step, for who sent a signal that cannot wait.
     #[cold]
-    pub(crate) fn call_deputy_if_bound(&self, pid: Pid) {
+    pub(crate) fn call_deputy_if_bound(&self) {
         // Against a bound process's own look, see `Scheduler::bound_thread`.
         fence(Ordering::SeqCst);
         if self.header.activity() != Activity::Idle && self.bound_thread().is_some() {
-            self.call_deputy(pid);
+            self.call_deputy();
         }
     }
 
@@ -55,14 +56,14 @@ impl Process {
         self.core().scheduler.bound_thread(header)
     }
 
-    fn call_deputy(&self, pid: Pid) {
+    fn call_deputy(&self) {
         if self.deputy_called.swap(true, Ordering::AcqRel) {
             return;
         }
-        let core = self.core().weak();
+        let (core, index) = (self.core().weak(), self.index);
         let deputy = async move {
             if let Some(core) = core.upgrade() {
-                act(&core, pid);
+                act(&core, index);
             }
         };
         // Whatever the others want to do: who is told of the end may be what they wait for.
@@ -90,7 +91,7 @@ pub(super) unsafe fn bound(header: NonNull<Header>) {
         let core = process.core();
         core.system_monitor.is_bound(core, pid);
         if process.mailbox.has_signal() || process.attention().has(Attention::DOOMED) {
-            process.call_deputy(pid);
+            process.call_deputy();
         }
     } else if process.ended_pid().is_some() {
         // It drops what its body held, and nobody waits for it.
@@ -98,27 +99,27 @@ pub(super) unsafe fn bound(header: NonNull<Header>) {
     }
 }
 
-/// Steps 2 and 3.
-fn act(core: &Core, pid: Pid) {
-    // Without an epoch: the slot stays, and holds this incarnation if the claim succeeds, until both parts are over.
-    let Some(process) = core.processes.slot(pid.index()) else {
+/// Steps 2 and 3, for whoever is in the slot by now: one that calls a deputy later finds it called already. It holds
+/// this incarnation, if the claim succeeds, until both parts are over.
+fn act(core: &Core, index: u32) {
+    let Some(process) = core.processes.slot(index) else {
         return;
     };
     process.deputy_called.swap(false, Ordering::AcqRel);
     if process.bound_thread().is_none() {
         return;
     }
-    let (leftovers, reason) = {
+    let (pid, leftovers, reason) = {
         let mut state = process.lock();
-        if !process.is(pid) || state.claimed {
+        let Some(pid) = process.pid().filter(|_| !state.claimed) else {
             return;
-        }
+        };
         let leftovers = process.drain(&mut state);
         let ends = state.exit.is_some() && (!state.exiting || state.killed);
         if ends {
             process.claim(&mut state, pid);
         }
-        (leftovers, state.exit.clone().filter(|_| ends))
+        (pid, leftovers, state.exit.clone().filter(|_| ends))
     };
     // Panics of what the process was sent are told in its name.
     CURRENT.set(Some((pid, NonNull::from(process))));

@@ -5,6 +5,7 @@
 //! body's poll is over.
 
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use otp_heap::{Pid, Ref};
@@ -115,7 +116,7 @@ impl Process {
     #[inline]
     pub(crate) fn take_lone(&self, state: &State) -> Option<Parcel> {
         if self.attention().is_nothing() && state.inbox.is_bare() {
-            return self.mailbox.take_lone();
+            return self.mailbox.take_lone(self.serial.load(Ordering::Relaxed));
         }
         None
     }
@@ -139,7 +140,14 @@ impl Process {
         }
         // Before: a receive that finds the mailbox empty by this, without the lock, looks for the note afterwards.
         self.note(Attention::HOLDS);
-        let (arrived, care) = self.mailbox.take();
+        let owner = self.serial.load(Ordering::Relaxed);
+        let (arrived, care) = self.mailbox.take(owner);
+        if care.has_strays() {
+            let (own, strays) = self.without_strays(arrived, owner);
+            let mut leftovers = self.take_in_all(state, own);
+            leftovers.remains().garbage.append(strays);
+            return leftovers;
+        }
         if self.attention().has(Attention::WEIGHED) {
             return self.drain_weighed(state, arrived);
         }
@@ -154,9 +162,23 @@ impl Process {
     /// between the two. The caller holds the lock.
     pub(crate) fn take_in_own(&self, state: &mut State, signal: Parcel) -> Leftovers {
         self.note(Attention::HOLDS);
-        let (mut arrived, _) = self.mailbox.take();
-        arrived.push_back(signal);
-        self.sort_told(state, arrived)
+        let owner = self.serial.load(Ordering::Relaxed);
+        let (arrived, _) = self.mailbox.take(owner);
+        let (mut own, strays) = self.without_strays(arrived, owner);
+        own.push_back(signal);
+        let mut leftovers = self.sort_told(state, own);
+        if !strays.is_empty() {
+            leftovers.remains().garbage.append(strays);
+        }
+        leftovers
+    }
+
+    #[cold]
+    fn take_in_all(&self, state: &mut State, arrived: Queue) -> Leftovers {
+        match self.attention().has(Attention::WEIGHED) {
+            true => self.drain_weighed(state, arrived),
+            false => self.sort::<false>(state, arrived),
+        }
     }
 
     /// With a limit on what the process keeps, messages included, or where somebody wants to know of long mailboxes, or
@@ -364,6 +386,8 @@ impl Process {
                 self.note_asked();
                 return Some(parcel);
             }
+            // There are none but strays.
+            Kind::Nudge => return Some(parcel),
             Kind::AliveRequest => {
                 let pid = self.pid()?;
                 // An exit signal before the question counts: the process is as good as gone.

@@ -7,11 +7,11 @@
 //!    the schedulers, its place as system monitor. Who finds its name gone may make a table of the same name. Until
 //!    then others may take the name away from it. Most stand in none of these (`Rare`).
 //! 4. Its serial is cleared: from here on a look-up by its pid fails; and so does one by an alias of it.
-//! 5. Its mailbox is closed, and what it leaves behind taken out of its state. What still came in is answered with
-//!    `noproc` or with the reason.
+//! 5. In the same hold its mailbox is closed, and what it leaves behind taken out of its state. What still came in is
+//!    answered with `noproc` or with the reason.
 //! 6. Its timers end and its aliases, it is counted out, and only now is anybody told: links, and the holders of
 //!    monitors.
-//! 7. After the epoch the slot may hold another process.
+//! 7. The slot may hold another process.
 //!
 //! A process that exits itself (`exit_process` with its own pid) is marked as ended before step 2, and so what its code
 //! still does is discarded, whether it catches the unwinding or not.
@@ -24,13 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use crossbeam_epoch as epoch;
 use otp_heap::{Pid, Ref};
 use otp_scheduler::lock::MutexGuard;
 use otp_scheduler::{TimerKey, name_long_slice, uncounted};
 
-use super::links::{acknowledge_unlink, refuse_link};
 use super::panics::quietly;
+use super::strays::{answer_for_the_dead, answer_stray};
 use super::{Answer, Attention, Process, Rare, Request, State};
 use crate::core::Core;
 use crate::envelope::{self, Kind};
@@ -88,7 +87,7 @@ impl Process {
         };
         let count = || core.processes.count_leaving();
         let on_exit = self.settle(core, pid, &reason, &mut estate, count);
-        self.vacate(core, pid);
+        core.processes.release(pid);
         core.processes.count_left();
         core.tell_of_an_end();
         on_exit.call(pid, &reason);
@@ -216,35 +215,8 @@ impl Process {
         if self.half_gone.swap(true, Ordering::AcqRel) {
             self.half_gone.store(false, Ordering::Relaxed);
             self.ended.store(0, Ordering::Release);
-            self.vacate(core, pid);
+            core.processes.release(pid);
             core.count_out();
-        }
-    }
-
-    /// Step 7.
-    fn vacate(&self, core: &Core, pid: Pid) {
-        if core.scheduler.is_simulated() {
-            // Its one thread is in no epoch section here. And an epoch ends when all threads of the program let it,
-            // those of other simulations as well: that would decide which slot, and so which pid, the next process
-            // gets.
-            core.processes.release(self.index, pid.serial());
-        } else {
-            self.release_after_epoch(core, pid);
-        }
-    }
-
-    fn release_after_epoch(&self, core: &Core, pid: Pid) {
-        let weak = core.weak();
-        let index = self.index;
-        let _section = otp_scheduler::lock::section();
-        let guard = epoch::pin();
-        // SAFETY: the closure owns what it uses, and may run on any thread.
-        unsafe {
-            guard.defer_unchecked(move || {
-                if let Some(core) = weak.upgrade() {
-                    core.processes.release(index, pid.serial());
-                }
-            });
         }
     }
 
@@ -299,23 +271,15 @@ impl Process {
         };
         while let Some(parcel) = estate.late.pop_front() {
             let envelope = parcel.header();
-            let (from, reference) = (envelope.from, envelope.reference);
-            match envelope.kind {
-                // The other side of a link that stands is told as all are.
-                Kind::Link if estate.links.get(&from).is_none() => refuse_link(core, pid, from),
-                Kind::Unlink => {
-                    estate.links.remove(&from);
-                    acknowledge_unlink(core, pid, from, reference);
+            if envelope.to != pid.serial() {
+                answer_stray(core, pid.index(), envelope);
+            } else if envelope.kind != Kind::Link || estate.links.get(&envelope.from).is_none() {
+                if envelope.kind == Kind::Unlink {
+                    estate.links.remove(&envelope.from);
                 }
-                Kind::Monitor => core.signal(from, envelope::down(pid, reference, why_monitored)),
-                Kind::Call | Kind::AliveRequest => {
-                    core.signal(from, envelope::down(pid, reference, reason));
-                }
-                Kind::Suspend | Kind::Collect => {
-                    core.signal(from, envelope::down(pid, reference, &noproc));
-                }
-                _ => {}
+                answer_for_the_dead(core, pid, envelope, why_monitored, reason);
             }
+            // The other side of a link that stands is told as all are.
             drop_quietly(pid, parcel);
         }
     }

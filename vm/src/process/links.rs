@@ -60,7 +60,7 @@ impl State {
         self.links.get(&pid).is_some()
     }
 
-    fn is_unlinking(&self, pid: Pid) -> bool {
+    pub(super) fn is_unlinking(&self, pid: Pid) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| rare.unlinking.get(&pid).is_some())
     }

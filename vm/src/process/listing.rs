@@ -186,7 +186,9 @@ impl ProcessTable {
     fn alive_in(&self, index: u32) -> Option<Pid> {
         let slot = self.slot(index)?;
         let pid = slot.pid()?;
-        (!slot.attention().has(Attention::EXITING)).then_some(pid)
+        let is_alive = !slot.attention().has(Attention::EXITING);
+        // Else that may have been said of the slot's next process, and this one was about to end before the look.
+        (is_alive && slot.is(pid)).then_some(pid)
     }
 }
 

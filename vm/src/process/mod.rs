@@ -1,8 +1,8 @@
 //! A process: its control block, and the slots that control blocks live in.
 //!
 //! A control block lies in a slot that is never given back to the allocator while the VM lives,
-//! so a late look at it finds another incarnation, never foreign memory. What a late look may do
-//! is bounded by an epoch: see [`table`].
+//! so a late look at it finds another incarnation, never foreign memory. How a late look is told
+//! from one in time: see [`strays`].
 
 mod aborts;
 mod backlog;
@@ -21,6 +21,7 @@ mod occupancy;
 mod panics;
 mod rare;
 mod run;
+mod strays;
 mod suspensions;
 pub(crate) mod table;
 mod waker;
@@ -77,7 +78,8 @@ pub(crate) type Body = Pin<Box<dyn Future<Output = ExitReason> + Send>>;
 pub(crate) struct Process {
     /// First, so that the scheduler's pointer is the process's.
     header: Header,
-    /// The incarnation: a pid names this slot only while its serial is here. 0 while nobody is.
+    /// The incarnation: a pid names this slot only while its serial is here. 0 while nobody is. Changed under the lock,
+    /// in the hold in which the mailbox is opened or closed.
     serial: AtomicU32,
     /// The incarnation whose code runs on though it has ended: another thread has done that while its own is in native
     /// code, or it did so itself. 0 else. Set under the lock.
@@ -416,7 +418,8 @@ impl Process {
         unsafe { *self.body.get() = Some(body) };
         self.reductions.store(0, Ordering::Relaxed);
         self.native_memory.store(0, Ordering::Relaxed);
-        self.attention.store(0, Ordering::Relaxed);
+        // Release: who sees it sees that the serial before is gone.
+        self.attention.store(0, Ordering::Release);
         self.header.set_priority(start.priority);
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
@@ -460,7 +463,6 @@ impl Process {
         if let Some(reference) = monitor {
             state.monitored_by.insert(reference, start.parent);
         }
-        drop(state);
         if let Some(place) = native {
             // SAFETY: the slot is vacant: its last process, if there was one, is done; no slice of it runs, and it is
             // in no queue. The place is of the VM's one scheduler.
@@ -468,6 +470,7 @@ impl Process {
         }
         self.mailbox.open();
         self.serial.store(serial, Ordering::Release);
+        drop(state);
         if used_before && native.is_none() {
             // Last: from here on, a stale wake may run the process.
             // SAFETY: the last process of the slot is done, and the new one is wholly written.

@@ -362,7 +362,6 @@ impl Core {
     pub(crate) fn send(&self, to: Pid, parcel: Parcel) -> Result<(), Undelivered> {
         {
             let _section = otp_scheduler::lock::section();
-            let _guard = crossbeam_epoch::pin();
             let Some(process) = self.processes.get(to) else {
                 return Err(Undelivered::Gone(parcel));
             };
@@ -442,7 +441,7 @@ impl Core {
             let is_doomed = state.exit.is_some();
             drop(state);
             if is_doomed {
-                process.call_deputy_if_bound(to);
+                process.call_deputy_if_bound();
             }
             Some((admission, leftovers))
         });

@@ -2,13 +2,13 @@
 //!
 //! # Protocol
 //! 1. `allocate` hands a vacant slot to one spawner, with the serial of its next incarnation.
-//! 2. Whoever holds a pid looks its slot up inside an epoch section, and compares the serial.
-//!    While it stays in the section, it may push to the mailbox.
-//! 3. A dying process first clears the serial (look-ups fail), then closes its mailbox (pushes
-//!    by those who looked before fail), and gives the slot back *after the epoch*: when
-//!    everybody who saw the old serial has left the section. Only then may the slot hold a new
-//!    incarnation, and so a message for the dead never reaches the living.
+//! 2. Whoever holds a pid looks its slot up and compares the serial. What it does then may come late, to another
+//!    incarnation: `strays.rs` tells why that is no harm.
+//! 3. A dying process clears the serial (look-ups fail) and closes its mailbox (pushes by those who looked before
+//!    fail), and gives the slot back. It has a rest among the other vacant ones, and may then hold a new incarnation.
+//! 4. A slot has each serial once. When it has had all, it stays vacant.
 
+use std::collections::VecDeque;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -23,9 +23,15 @@ use crate::core::Core;
 /// Slots in a chunk: 256 control blocks are some 80 KiB, one call to the allocator.
 const CHUNK_SLOTS: usize = 256;
 
-/// Slots beyond twice the limit: one whose epoch isn't over yet can't be used again, and a thread
-/// that the kernel stops inside an epoch section holds it up for milliseconds.
+/// Slots beyond twice the limit: for processes that are counted out and not through yet, and in place of slots that
+/// have had all serials.
 const SPARE_SLOTS: usize = 1 << 16;
+
+/// A slot is used again when so many others are vacant; in a simulation at once. With none at rest, processes that come
+/// and go one by one would use up the serials of one slot in half an hour, and late wakes would find the next process
+/// more often. More would fall out of the caches: this many control blocks are 48 KiB. Chosen by feel.
+/// Few in this crate's own tests.
+const SLOTS_AT_REST: usize = if cfg!(test) { 2 } else { 128 };
 
 /// Most processes that a VM may be built for: the index of a pid has 28 bits. OTP's own limit.
 pub const MAX_PROCESSES: usize = 1 << 27;
@@ -50,6 +56,7 @@ pub(crate) struct ProcessTable {
     /// Slots in use, and in units of [`LEAVING`] those of them whose process is about to tell of its end.
     in_use: AtomicU64,
     limit: usize,
+    slots_at_rest: usize,
     /// How many found no room.
     pub(crate) refused: AtomicU64,
     first_serial: u32,
@@ -58,7 +65,7 @@ pub(crate) struct ProcessTable {
 /// Who may come into which slot.
 #[derive(Debug, Default)]
 pub(super) struct Vacancies {
-    free: Vec<Vacancy>,
+    free: VecDeque<Vacancy>,
     pub(super) notes: Notes,
 }
 
@@ -72,7 +79,7 @@ struct Vacancy {
 impl ProcessTable {
     /// Room for `limit` processes. Serials start at `first_serial`, so that the pids of two VMs
     /// in one program differ.
-    pub(crate) fn new(limit: usize, first_serial: u32) -> Self {
+    pub(crate) fn new(limit: usize, first_serial: u32, is_simulated: bool) -> Self {
         let slots = (limit.min(MAX_PROCESSES) * 2 + SPARE_SLOTS).min(INDEXES);
         let chunks = slots.div_ceil(CHUNK_SLOTS);
         Self {
@@ -84,6 +91,7 @@ impl ProcessTable {
             vacancies: Mutex::default(),
             in_use: AtomicU64::new(0),
             limit,
+            slots_at_rest: if is_simulated { 0 } else { SLOTS_AT_REST },
             refused: AtomicU64::new(0),
             first_serial: first_serial.max(1),
         }
@@ -122,7 +130,9 @@ impl ProcessTable {
             return None;
         }
         let mut vacancies = self.vacancies.lock();
-        if let Some(vacancy) = vacancies.free.pop() {
+        if vacancies.free.len() > self.slots_at_rest
+            && let Some(vacancy) = vacancies.free.pop_front()
+        {
             let pid = Pid::from_parts(vacancy.index, vacancy.serial);
             vacancies.notes.made(pid);
             drop(vacancies);
@@ -158,11 +168,13 @@ impl ProcessTable {
         Some((slot, self.first_serial))
     }
 
-    /// Gives a slot back. Only after the epoch in which its serial was cleared.
-    pub(crate) fn release(&self, index: u32, serial: u32) {
-        let serial = serial.wrapping_add(1).max(1);
-        let mut vacancies = self.vacancies.lock();
-        uncounted(|| vacancies.free.push(Vacancy { index, serial }));
+    /// Gives the slot back that `pid` was in.
+    pub(crate) fn release(&self, pid: Pid) {
+        let (index, serial) = (pid.index(), pid.serial().wrapping_add(1).max(1));
+        if serial != self.first_serial {
+            let mut vacancies = self.vacancies.lock();
+            uncounted(|| vacancies.free.push_back(Vacancy { index, serial }));
+        }
     }
 
     /// Counts a process out.
@@ -189,7 +201,8 @@ impl ProcessTable {
         unsafe { chunk.as_ref() }.map(|slots| &slots[index as usize % CHUNK_SLOTS])
     }
 
-    /// The slot of a live process. The caller is inside an epoch section, or runs as `pid`.
+    /// The slot of a live process. It is that for this moment only, unless the caller runs as `pid`, or has the slot's
+    /// lock.
     pub(crate) fn get(&self, pid: Pid) -> Option<&Process> {
         let slot = self.slot(pid.index())?;
         (pid.serial() != 0 && slot.is(pid)).then_some(slot)
@@ -244,5 +257,23 @@ impl Drop for ProcessTable {
                 drop(unsafe { Box::from_raw(chunk) });
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_has_each_serial_once() {
+        let table = ProcessTable::new(1, 5, true);
+        let next_after = |serial| {
+            table.release(Pid::from_parts(0, serial));
+            let vacancy = table.vacancies.lock().free.pop_back();
+            vacancy.map(|vacancy| vacancy.serial)
+        };
+        assert_eq!(next_after(5), Some(6));
+        assert_eq!(next_after(u32::MAX), Some(1), "0 is nobody's");
+        assert_eq!(next_after(4), None, "it has had all");
     }
 }
