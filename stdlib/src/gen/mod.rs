@@ -12,6 +12,7 @@
 //! | `from` | who waits for a reply | `from()`, `gen:reply/2` |
 //! | `request` | requests whose response comes later | `gen:send_request/3`, … |
 //! | `request_ids` | collections of those | `gen:reqids_new/0`, … |
+//! | `host` | calls and casts of a program outside of the VM | none |
 //! | `many` | the same to many servers | `gen_server:multi_call/4`, `abcast/3` |
 //!
 //! Behaviours bring the types of their messages, and re-export what their users need.
@@ -27,6 +28,7 @@
 mod call;
 mod client;
 mod from;
+mod host;
 mod many;
 mod name;
 mod parent;
@@ -40,6 +42,7 @@ pub use call::CALL_TIMEOUT;
 pub(crate) use call::{call, cast, exit_reason, stop};
 pub use client::Client;
 pub use from::From;
+pub(crate) use host::{host_call, host_cast};
 pub use many::{BadServer, MultiCall};
 pub(crate) use many::{abcast, multi_call};
 pub use name::Name;

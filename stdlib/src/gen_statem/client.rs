@@ -4,12 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{
-    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout,
+    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout, Vm,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::GenStatem;
+use super::{GenStatem, HostRef};
 use crate::r#gen::{self, RequestId, Target, Via};
 use crate::proc_lib::StopError;
 
@@ -29,6 +29,11 @@ impl<M> StatemRef<M> {
             target,
             machine: PhantomData,
         }
+    }
+
+    /// The same, for a program outside of the VM.
+    pub fn on<'vm>(&self, vm: &'vm Vm) -> HostRef<'vm, M> {
+        HostRef::new(vm, self.clone())
     }
 
     /// The machine with this pid. That it runs an `M` is taken on trust: one that does not will treat the messages as

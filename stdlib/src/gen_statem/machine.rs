@@ -149,7 +149,7 @@ fn begin<M: GenStatem>(cx: &mut Context, seed: Box<Seed<M>>) -> Beginning<'_, M>
     }
 }
 
-/// As a server's: see [its life](crate::gen_server#the-life-of-a-server), steps 2 and 3.
+/// As a server's: see [its life](mod@crate::gen_server#the-life-of-a-server), steps 2 and 3.
 async fn initialise<M: GenStatem>(cx: &mut Context, new: Box<New<M::Args>>) -> Begun<M> {
     let starter = Starter::receive(cx).await;
     let New {

@@ -13,8 +13,8 @@
 //! | [`code_change`](GenStatem::code_change) | when `sys` changes its version | `code_change/4` |
 //!
 //! A value of the type is the machine's *data*; its *state* is one of a type of its own, mostly an enum. The life of
-//! the process is [a server's](crate::gen_server#the-life-of-a-server), with events for messages; replies of one that
-//! stops are sent before `terminate`.
+//! the process is [a server's](mod@crate::gen_server#the-life-of-a-server), with events for messages; replies of one
+//! that stops are sent before `terminate`.
 //!
 //! What a type does not need of all that says `NoMessage`: `type Cast = NoMessage;`.
 //!
@@ -150,6 +150,7 @@
 mod client;
 mod enter_loop;
 mod event;
+mod host;
 mod machine;
 mod report;
 mod returns;
@@ -167,6 +168,7 @@ use serde::de::DeserializeOwned;
 pub use client::StatemRef;
 pub use enter_loop::{EnterLoop, enter_loop};
 pub use event::{Event, EventType, TimeoutType};
+pub use host::HostRef;
 pub use report::Terminated;
 pub use returns::{Enter, Init, Transition, When};
 pub use start::{Start, StatemProcess};

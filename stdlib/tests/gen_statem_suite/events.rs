@@ -300,6 +300,32 @@ fn a_machine_ends_in_order_with_its_vm() {
     assert_eq!(ended.try_recv().unwrap(), "shutdown");
 }
 
+#[test]
+fn a_program_outside_calls_and_casts() {
+    let vm = Vm::builder().schedulers(1).build().unwrap();
+    let keeper = super::names::DummyVia::default();
+    let via = keeper.clone();
+    let run = vm.run(async move |mut cx: Context| {
+        let gate = Gate::start(&mut cx, None).via(&via, "gate").await;
+        gate.unwrap()
+    });
+    let gate = run.wait().unwrap();
+    let by_via = StatemRef::<Gate>::via(&keeper, "gate").unwrap();
+    // It waits for the state in which it is answered.
+    let pass = gate.on(&vm).call(Request::Pass(7));
+    let early = gate.on(&vm).call_timeout(Request::Pass(8), ms(1)).wait();
+    assert!(matches!(early.unwrap(), Err(CallError::Timeout)));
+    for gate in [&gate, &by_via] {
+        gate.on(&vm).cast(1).unwrap();
+    }
+    let turned = by_via.on(&vm).call(Request::Turn(State::Open)).wait();
+    assert_eq!(turned.unwrap().unwrap(), []);
+    assert_eq!(pass.wait().unwrap().unwrap(), [7]);
+    let count = |seen: Vec<u32>| seen.iter().filter(|&&n| n == 1).count();
+    while count(gate.on(&vm).call(Request::Seen).wait().unwrap().unwrap()) < 2 {}
+    vm.shutdown(LIMIT).wait();
+}
+
 /// Tells a thread of its end.
 struct Drops(std::sync::mpsc::Sender<String>);
 
