@@ -270,7 +270,11 @@ impl<M: GenStatem> Machine<M> {
 
     async fn step(&mut self, cx: &mut Context, event: Event<M>) -> Handled {
         let transition = self.data.handle_event(&self.state, event, cx).await;
-        self.settle(cx, transition).await
+        match self.settle_plainly(cx, transition) {
+            Ok(handled) => handled,
+            // Boxed, so that the future of a plain message has no room for it.
+            Err(transition) => Box::pin(self.settle(cx, transition)).await,
+        }
     }
 
     async fn unknown(&mut self, cx: &mut Context, error: DecodeError) -> Handled {

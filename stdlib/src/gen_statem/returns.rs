@@ -115,6 +115,13 @@ impl<M: GenStatem> Actions<M> {
         }
     }
 
+    /// The one there is, or that there is none; nothing if there are several.
+    #[inline]
+    pub(super) fn only(&self) -> Option<Option<&Action<M>>> {
+        self.others.is_empty().then_some(self.first.as_ref())
+    }
+
+    #[inline]
     fn push(&mut self, action: Action<M>) {
         match self.first {
             None => self.first = Some(action),

@@ -65,6 +65,31 @@ impl<M: GenStatem> Machine<M> {
         Box::pin(self.settle(cx, Transition { kind, actions }))
     }
 
+    /// Does what most callbacks return, of a machine that has nothing waiting: to keep the state, and perhaps a reply.
+    /// Gives anything else back.
+    #[inline]
+    pub(super) fn settle_plainly(
+        &mut self,
+        cx: &Context,
+        transition: Transition<M>,
+    ) -> Result<Handled, Transition<M>> {
+        if self.rare.is_some() || !matches!(transition.kind, Kind::Keep) {
+            return Err(transition);
+        }
+        let replied = match transition.actions.only() {
+            Some(None) => Ok(()),
+            Some(Some(Action::Reply(from, reply))) => from.reply(cx, reply),
+            _ => return Err(transition),
+        };
+        Ok(match replied {
+            Ok(()) => {
+                self.current = None;
+                Ok(Wait::Plainly)
+            }
+            Err(error) => Err(bad_action("reply", &error)),
+        })
+    }
+
     /// Does what the current event's callback has returned.
     pub(super) async fn settle(&mut self, cx: &mut Context, transition: Transition<M>) -> Handled {
         let mut noted = Noted::new();
