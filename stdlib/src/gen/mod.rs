@@ -4,12 +4,15 @@
 //! | --- | --- | --- |
 //! | `name` | a name that a process takes: local, or by a [`Via`] | `emgr_name()` |
 //! | `via` | what else may keep names | `{via, Module, Name}` |
+//! | `parent` | whoever started a process that becomes a behaviour | `gen:get_parent/0` |
 //! | `start` | the builder of `start`, `start_link` and `start_monitor` | `gen:start/5,6` |
 //! | `target` | whom a request is for: pid, name, name and node, via | `server_ref()` |
 //! | `call` | calls, casts, and the reasons of those that exit by them | `gen:call/3,4` |
+//! | `client` | who had asked a process that failed | `client_info` of reports |
 //! | `from` | who waits for a reply | `from()`, `gen:reply/2` |
 //! | `request` | requests whose response comes later | `gen:send_request/3`, … |
 //! | `request_ids` | collections of those | `gen:reqids_new/0`, … |
+//! | `host` | calls and casts of a program outside of the VM | none |
 //! | `many` | the same to many servers | `gen_server:multi_call/4`, `abcast/3` |
 //!
 //! Behaviours bring the types of their messages, and re-export what their users need.
@@ -23,9 +26,12 @@
 //! reply: once the response came, or the request was abandoned, nothing else does.
 
 mod call;
+mod client;
 mod from;
+mod host;
 mod many;
 mod name;
+mod parent;
 mod request;
 mod request_ids;
 mod start;
@@ -34,10 +40,13 @@ mod via;
 
 pub use call::CALL_TIMEOUT;
 pub(crate) use call::{call, cast, exit_reason, stop};
+pub use client::Client;
 pub use from::From;
+pub(crate) use host::{host_call, host_cast};
 pub use many::{BadServer, MultiCall};
 pub(crate) use many::{abcast, multi_call};
 pub use name::Name;
+pub(crate) use parent::parent;
 pub(crate) use request::send_request;
 pub use request::{RequestId, ResponseTimeout};
 pub use request_ids::{DuplicateRequest, RequestIds, Response};

@@ -4,13 +4,12 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use otp_vm::{Ancestor, BoxFuture, Context, ExitReason, Pid, Timeout};
-use serde::Serialize;
+use otp_vm::{BoxFuture, Context, ExitReason, Timeout};
 
 use super::server_loop::{Server, life};
 use super::start::Seed;
 use super::{Action, GenServer};
-use crate::r#gen::Name;
+use crate::r#gen::{Name, parent};
 
 /// Makes the calling process a server with this state: await it, and end the body with the reason that it gives.
 ///
@@ -126,26 +125,6 @@ impl<S: GenServer> EnterLoop<S> {
         let server = Server::new(state, parent, name, hibernate_after);
         Ok((cx, Box::new(Seed::Entered(server, action))))
     }
-}
-
-/// Whoever started the process.
-fn parent(cx: &Context) -> Result<Pid, ExitReason> {
-    let origin = cx.origin();
-    let nearest = origin.and_then(|origin| origin.ancestors().first().copied());
-    match nearest {
-        Some(Ancestor::Pid(pid)) => Ok(pid),
-        Some(Ancestor::Name(name)) => cx
-            .whereis(name.as_str())
-            .ok_or_else(|| ExitReason::new(&NoParent::CouldNotFindRegisteredName)),
-        None => Err(ExitReason::new(&NoParent::ProcessWasNotStartedByProcLib)),
-    }
-}
-
-/// OTP's reasons.
-#[derive(Serialize)]
-enum NoParent {
-    ProcessWasNotStartedByProcLib,
-    CouldNotFindRegisteredName,
 }
 
 impl<S: GenServer> IntoFuture for EnterLoop<S> {

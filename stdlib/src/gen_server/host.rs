@@ -6,7 +6,7 @@ use otp_vm::{CallError, Run, SendError, Vm};
 use serde::de::DeserializeOwned;
 
 use super::{GenServer, ServerRef};
-use crate::r#gen::{self, Target};
+use crate::r#gen;
 
 /// A reference for a program outside of the VM: its calls are waited for on a plain thread
 /// ([`wait`](otp_vm::Run::wait)), or awaited in any async runtime. [`ServerRef::on`] gives it.
@@ -39,11 +39,8 @@ impl<S: GenServer> HostRef<'_, S> {
     where
         R: DeserializeOwned + Send + 'static,
     {
-        let (target, after) = (self.server.target().clone(), self.server.waits_for());
-        // Serialised here: that it can't be is told before a process is made.
-        let request = otp_vm::to_term(&request);
-        self.vm
-            .run(async move |mut cx| r#gen::call(&mut cx, &target, &request?, after).await)
+        let (target, after) = (self.server.target(), self.server.waits_for());
+        r#gen::host_call(self.vm, target, &request, after)
     }
 
     /// Sends a message and does not wait: [`ServerRef::cast`]. What is cast by a pid or a name arrives in the order it
@@ -52,18 +49,7 @@ impl<S: GenServer> HostRef<'_, S> {
     /// # Errors
     /// When the message can't be serialised.
     pub fn cast(&self, request: S::Cast) -> Result<(), SendError> {
-        match self.server.target() {
-            Target::Pid(pid) => self.vm.cast(*pid, &request),
-            Target::Name(name) => self.vm.cast(*name, &request),
-            Target::NameAt(name, node) => self.vm.cast((*name, *node), &request),
-            other => {
-                let (target, request) = (other.clone(), otp_vm::to_term(&request)?);
-                // A VM that takes no process more has nobody who would look the name up.
-                let cast = async move |cx| drop(r#gen::cast(&cx, &target, &request));
-                let _ = self.vm.spawn(cast);
-                Ok(())
-            }
-        }
+        r#gen::host_cast(self.vm, self.server.target(), &request)
     }
 }
 

@@ -186,13 +186,13 @@ pub use client::ServerRef;
 pub use enter_loop::{EnterLoop, enter_loop};
 pub use host::HostRef;
 pub use no_message::NoMessage;
-pub use report::{Client, NoHandleInfo, Terminated};
+pub use report::{NoHandleInfo, Terminated};
 pub use returns::{Action, Init, NoReply, Reply};
 pub use start::{ServerProcess, Start};
 pub use status::FormatStatus;
 
 pub use crate::r#gen::{
-    BadServer, CALL_TIMEOUT, DuplicateRequest, From, Monitored, MultiCall, Name, NameError,
+    BadServer, CALL_TIMEOUT, Client, DuplicateRequest, From, Monitored, MultiCall, Name, NameError,
     RequestId, RequestIds, Response, ResponseTimeout, Target, Via, ViaName,
 };
 pub use crate::proc_lib::StopError;

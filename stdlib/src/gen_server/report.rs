@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use otp_vm::{Atom, Context, ExitReason, Message, MessageKind, OwnedTerm, Pid};
+use otp_vm::{Context, ExitReason, Message, MessageKind, OwnedTerm, Pid};
 
 use super::{FormatStatus, GenServer};
-use crate::r#gen::Name;
+use crate::r#gen::{Client, Name};
 use crate::proc_lib::{EVENT_LIMIT_CHARS, Format};
 
 /// A server ended by a failure: the report with OTP's label `{gen_server, terminate}`. The handler that the VM was
@@ -29,18 +29,6 @@ pub struct Terminated {
     pub reason: OwnedTerm,
     /// Who had called it, if it was handling a call.
     pub client: Option<Client>,
-}
-
-/// The caller of a server that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Client {
-    /// The process.
-    pub pid: Pid,
-    /// Its registered name.
-    pub registered_name: Option<Atom>,
-    /// Whether it is alive still.
-    pub is_alive: bool,
 }
 
 /// A message came to a server that has nothing for it: the report with OTP's label `{gen_server, no_handle_info}`.
@@ -94,31 +82,6 @@ impl Terminated {
     }
 }
 
-impl Client {
-    fn of(cx: &Context, message: &Message) -> Option<Self> {
-        let MessageKind::Call { from, .. } = message.kind() else {
-            return None;
-        };
-        let info = cx.process_info(from.pid());
-        Some(Self {
-            pid: from.pid(),
-            is_alive: info.is_some(),
-            registered_name: info.and_then(|info| info.registered_name),
-        })
-    }
-
-    fn format(&self, format: &Format) -> String {
-        let who = match self.registered_name {
-            Some(name) => format.term(OwnedTerm::from(name).root()),
-            None => self.pid.to_string(),
-        };
-        match self.is_alive {
-            true => format!("Client {who}"),
-            false => format!("Client {who} is dead"),
-        }
-    }
-}
-
 impl NoHandleInfo {
     /// The report as text. `gen_server:format_log/2`.
     pub fn format(&self, format: Format) -> String {
@@ -154,7 +117,10 @@ pub(super) fn terminated<S: GenServer>(
     let info = cx.process_info(pid);
     let registered_name = info.as_ref().and_then(|info| info.registered_name);
     let label = info.as_ref().and_then(|info| info.label);
-    let client = message.as_ref().and_then(|message| Client::of(cx, message));
+    let client = message.as_ref().and_then(|message| match message.kind() {
+        MessageKind::Call { from, .. } => Some(Client::of(cx, from.pid())),
+        _ => None,
+    });
     let last_message = message.and_then(|message| message.to_term().ok());
     let status = FormatStatus::of(state, last_message, Some(reason.clone()));
     let report = Terminated {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::by_call;
 use super::id::ChildId;
 
-use crate::gen_server::{GenServer, Start};
+use crate::r#gen::{Behaviour, Start};
 use crate::proc_lib::StartError;
 use crate::unwind::Caught;
 
@@ -282,22 +282,23 @@ pub struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// A worker that is a [`GenServer`]: `start` is called at each start and restart.
+    /// A worker that is a server or a state machine, of whatever [`Behaviour`] the start is: `start` is called at each
+    /// start and restart.
     ///
     /// `ChildSpec::worker("cache", |cx| Cache::start_link(cx, Options::default()).name("cache"))`
-    pub fn worker<S, F>(id: impl Into<ChildId>, start: F) -> Self
+    pub fn worker<B, F>(id: impl Into<ChildId>, start: F) -> Self
     where
-        S: GenServer,
-        F: for<'a> Fn(&'a mut Context) -> Start<'a, S> + Send + Sync + 'static,
+        B: Behaviour,
+        F: for<'a> Fn(&'a mut Context) -> Start<'a, B> + Send + Sync + 'static,
     {
         Self::new(id, move |cx| Box::pin(start(cx).run()))
     }
 
     /// A supervisor: has all the time it takes to shut its children down.
-    pub fn supervisor<S, F>(id: impl Into<ChildId>, start: F) -> Self
+    pub fn supervisor<B, F>(id: impl Into<ChildId>, start: F) -> Self
     where
-        S: GenServer,
-        F: for<'a> Fn(&'a mut Context) -> Start<'a, S> + Send + Sync + 'static,
+        B: Behaviour,
+        F: for<'a> Fn(&'a mut Context) -> Start<'a, B> + Send + Sync + 'static,
     {
         Self {
             kind: ChildKind::Supervisor,
@@ -336,12 +337,12 @@ impl ChildSpec {
         Self::starting(id.into(), StartChild::Again(Arc::new(start)))
     }
 
-    /// A server that is started one time, so that what the closure captured can be moved into it:
+    /// A worker that is started one time, so that what the closure captured can be moved into it:
     /// an accepted socket. It is [`Temporary`](Restart::Temporary) and stays so.
-    pub fn once<S, F>(id: impl Into<ChildId>, start: F) -> Self
+    pub fn once<B, F>(id: impl Into<ChildId>, start: F) -> Self
     where
-        S: GenServer,
-        F: for<'a> FnOnce(&'a mut Context) -> Start<'a, S> + Send + 'static,
+        B: Behaviour,
+        F: for<'a> FnOnce(&'a mut Context) -> Start<'a, B> + Send + 'static,
     {
         Self::one_shot(id.into(), Box::new(move |cx| Box::pin(start(cx).run())))
     }

@@ -1,0 +1,215 @@
+//! The client's side: typed references, calls, casts, requests.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use otp_vm::{
+    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout, Vm,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{GenStatem, HostRef};
+use crate::r#gen::{self, RequestId, Target, Via};
+use crate::proc_lib::StopError;
+
+/// A typed reference to a state machine: by pid, by name, or through what else keeps names.
+///
+/// Cheap to clone, and a message may carry it. A name is resolved at each use, so a reference by name or registry
+/// survives a restart; one by pid names this incarnation only.
+pub struct StatemRef<M> {
+    target: Target,
+    machine: PhantomData<fn(M)>,
+}
+
+impl<M> StatemRef<M> {
+    /// Whatever the target names.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            machine: PhantomData,
+        }
+    }
+
+    /// The same, for a program outside of the VM.
+    pub fn on<'vm>(&self, vm: &'vm Vm) -> HostRef<'vm, M> {
+        HostRef::new(vm, self.clone())
+    }
+
+    /// The machine with this pid. That it runs an `M` is taken on trust: one that does not will treat the messages as
+    /// unknown.
+    pub fn from_pid(pid: Pid) -> Self {
+        Self::new(Target::Pid(pid))
+    }
+
+    /// Whichever machine has this name when the reference is used.
+    ///
+    /// # Errors
+    /// When the text can't be an atom: longer than 255 characters, or the table of atoms is full.
+    pub fn from_name(name: &str) -> Result<Self, AtomError> {
+        Ok(Self::new(Target::Name(Atom::new(name)?)))
+    }
+
+    /// The same, at a node. `{Name, Node}`.
+    ///
+    /// # Errors
+    /// As [`from_name`](Self::from_name).
+    pub fn from_name_at(name: &str, node: Atom) -> Result<Self, AtomError> {
+        Ok(Self::new(Target::NameAt(Atom::new(name)?, node)))
+    }
+
+    /// Whichever machine has this name when the reference is used, as `via` knows: a [`Registry`](crate::Registry), or
+    /// what else implements [`Via`]. `{via, Module, Name}`.
+    ///
+    /// # Errors
+    /// When the name can't be a term.
+    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
+        via.target(name).map(Self::new)
+    }
+
+    /// Whom the reference names, without the type.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The pid behind the reference now, if the name is taken. A reference by pid gives the pid, alive or not.
+    pub fn whereis(&self, cx: &Context) -> Option<Pid> {
+        self.target.whereis(cx)
+    }
+
+    /// The pid of a reference by pid, such as `start_link` gives.
+    pub fn pid(&self) -> Option<Pid> {
+        match self.target {
+            Target::Pid(pid) => Some(pid),
+            _ => None,
+        }
+    }
+}
+
+impl<M: GenStatem> StatemRef<M>
+where
+    M::Reply: DeserializeOwned,
+{
+    /// Sends a request and waits for the reply, for ever: a state machine may have it wait for another state.
+    /// `gen_statem:call/2`.
+    ///
+    /// Dropping the future gives the call up; the machine handles the request all the same.
+    ///
+    /// # Errors
+    /// [`CallError::Exit`] carries the reason with which the machine ended (`noproc`: there was none),
+    /// [`CallError::Decode`]: it is not an `M`, or does not know the request.
+    pub async fn call(&self, cx: &mut Context, request: M::Call) -> Result<M::Reply, CallError> {
+        self.call_timeout(cx, request, Timeout::Infinity).await
+    }
+
+    /// As [`call`](Self::call), for at most so long. `gen_statem:call/3`; all of its calls are clean: a late reply is
+    /// dropped.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`CallError::Timeout`].
+    pub async fn call_timeout(
+        &self,
+        cx: &mut Context,
+        request: M::Call,
+        after: impl Into<Timeout>,
+    ) -> Result<M::Reply, CallError> {
+        r#gen::call(cx, &self.target, &request, after.into()).await
+    }
+
+    /// As [`call_timeout`](Self::call_timeout) for who can't go on without the reply: **the caller exits** where that
+    /// gives an error, with OTP's reason, `{Reason, {gen_statem, call, [Machine, Request, Timeout]}}`.
+    pub async fn call_or_exit(
+        &self,
+        cx: &mut Context,
+        request: M::Call,
+        after: impl Into<Timeout>,
+    ) -> M::Reply {
+        let after = after.into();
+        match r#gen::call(cx, &self.target, &request, after).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                let call = ("gen_statem", "call");
+                let reason =
+                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
+                cx.exit(reason)
+            }
+        }
+    }
+
+    /// Sends a request and returns at once; the response comes as a message, and is fetched by what this gives, or by
+    /// a collection of those ([`RequestIds`](super::RequestIds)). `gen_statem:send_request/2`.
+    ///
+    /// That nobody is there is told by the response.
+    ///
+    /// # Errors
+    /// When the request can't be serialised, or the machine's mailbox refuses it.
+    pub fn send_request(
+        &self,
+        cx: &Context,
+        request: M::Call,
+    ) -> Result<RequestId<M::Reply>, SendError> {
+        r#gen::send_request(cx, &self.target, &request)
+    }
+}
+
+impl<M: GenStatem> StatemRef<M> {
+    /// Sends a message and does not wait. Silent if nobody is there. `gen_statem:cast/2`.
+    ///
+    /// # Errors
+    /// Only when the message can't be serialised.
+    pub fn cast(&self, cx: &Context, event: M::Cast) -> Result<(), SendError> {
+        r#gen::cast(cx, &self.target, &event)
+    }
+
+    /// Asks the machine to end with `reason`, and waits until it has. `gen_statem:stop/3`.
+    ///
+    /// The machine takes the request in its turn among the messages, and calls `terminate`.
+    ///
+    /// # Errors
+    /// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there), [`StopError::Timeout`] when
+    /// it did not end in time; the request stands.
+    pub async fn stop(
+        &self,
+        cx: &mut Context,
+        reason: impl Into<ExitReason>,
+        after: impl Into<Timeout>,
+    ) -> Result<(), StopError> {
+        r#gen::stop(cx, &self.target, reason.into(), after.into()).await
+    }
+}
+
+impl<M> Clone for StatemRef<M> {
+    fn clone(&self) -> Self {
+        Self::new(self.target.clone())
+    }
+}
+
+impl<M> fmt::Debug for StatemRef<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("StatemRef")
+            .field(&self.target)
+            .finish()
+    }
+}
+
+/// By whom they name.
+impl<M> PartialEq for StatemRef<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target
+    }
+}
+
+impl<M> Eq for StatemRef<M> {}
+
+impl<M> Serialize for StatemRef<M> {
+    fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        self.target.serialize(serializer)
+    }
+}
+
+impl<'de, M> Deserialize<'de> for StatemRef<M> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Target::deserialize(deserializer).map(Self::new)
+    }
+}

@@ -1,0 +1,321 @@
+//! A state machine process with typed states and events: OTP's `gen_statem`.
+//!
+//! # The callback contract
+//!
+//! | callback | runs | mirrors |
+//! | --- | --- | --- |
+//! | [`init`](GenStatem::init) | first, before `start` returns | `init/1` |
+//! | [`handle_event`](GenStatem::handle_event) | for each event | `handle_event/4`, `StateName/3` |
+//! | [`state_enter`](GenStatem::state_enter) | when a state is entered or repeated | the same, with `enter` |
+//! | [`handle_unknown`](GenStatem::handle_unknown) | for an event that does not decode | none: OTP's would crash |
+//! | [`terminate`](GenStatem::terminate) | last | `terminate/3` |
+//! | [`format_status`](GenStatem::format_status) | for a report of its end | `format_status/1` |
+//! | [`code_change`](GenStatem::code_change) | when `sys` changes its version | `code_change/4` |
+//!
+//! A value of the type is the machine's *data*; its *state* is one of a type of its own, mostly an enum. The life of
+//! the process is [a server's](mod@crate::gen_server#the-life-of-a-server), with events for messages; replies of one
+//! that stops are sent before `terminate`.
+//!
+//! What a type does not need of all that says `NoMessage`: `type Cast = NoMessage;`.
+//!
+//! # The two callback modes
+//!
+//! OTP has one handler for all states, or a function for each. Here it is one handler, whose `match` takes either way:
+//!
+//! ```ignore
+//! // By state and event at once: `handle_event_function`.
+//! match (state, event) {
+//!     (State::Closed, Event::Call(from, Call::Open)) => ...,
+//!     (State::Open, Event::StateTimeout(Tick)) => ...,
+//!     (_, Event::Call(from, Call::State)) => ...,      // in any state
+//! }
+//!
+//! // A function for each state: `state_functions`.
+//! match state {
+//!     State::Closed => self.closed(event, cx).await,
+//!     State::Open { since } => self.open(*since, event, cx).await,
+//! }
+//! ```
+//!
+//! To change, push and pop callback modules has no meaning here: a type has its callbacks for good. What they are used
+//! for in OTP, another set of handlers for a while, is a state that says which, or a `Box<dyn Handlers>` in the data.
+//!
+//! # The order of events
+//!
+//! An event is handled to the end before the next one is looked at. Then comes the first of
+//!
+//! 1. events inserted by [`next_event`](Transition::next_event), in their order: those of the last transition before
+//!    older ones;
+//! 2. if the state has changed, the events that were postponed, the oldest first; then what else was queued;
+//! 3. timeouts that are due at once (of time zero, or updated though they did not run), in the order of their start;
+//! 4. messages, timers among them, as they come.
+//!
+//! A change of the state is one to a state that is not equal (`PartialEq`). Before the next event
+//!
+//! * the event timeout is cancelled by any event, timeouts and internal ones too;
+//! * the state timeout is cancelled by a change of the state;
+//! * generic timeouts are cancelled by nothing.
+//!
+//! A timeout that was cancelled, or started anew, does not come: also if its time was over already.
+//!
+//! # Postponing
+//!
+//! An event that this state can't handle waits for the next: [`postpone`](Transition::postpone). Its caller waits as
+//! well, so calls have no time limit unless one is given ([`StatemRef::call`]). Postponed events are looked at again
+//! after each change of the state: a machine that postpones much and changes often works for it.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use otp_stdlib::gen_statem::{Enter, Event, From, GenStatem, Init, Transition};
+//! use otp_stdlib::prelude::NoMessage;
+//! use otp_vm::{Context, Vm};
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// A door that closes by itself.
+//! #[derive(Default)]
+//! struct Door {
+//!     times_opened: u32,
+//! }
+//!
+//! #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+//! enum State {
+//!     Closed,
+//!     Open,
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Call {
+//!     Open,
+//!     /// Answered when the door is closed.
+//!     AwaitClosed,
+//! }
+//!
+//! impl GenStatem for Door {
+//!     type Args = ();
+//!     type State = State;
+//!     type Call = Call;
+//!     type Reply = u32;
+//!     type Cast = NoMessage;
+//!     type Info = NoMessage;
+//!     type Internal = NoMessage;
+//!     /// What a timeout says; here they have nothing to say.
+//!     type Timeout = ();
+//!     type TimeoutName = NoMessage;
+//!
+//!     async fn init(_: (), _cx: &mut Context) -> Init<Self> {
+//!         Init::ok(State::Closed, Door::default())
+//!     }
+//!
+//!     async fn handle_event(&mut self, state: &State, event: Event<Self>, _cx: &mut Context) -> Transition<Self> {
+//!         match (state, event) {
+//!             (State::Closed, Event::Call(from, Call::Open)) => {
+//!                 self.times_opened += 1;
+//!                 Transition::next_state(State::Open).reply(from, self.times_opened)
+//!             }
+//!             (State::Open, Event::StateTimeout(())) => Transition::next_state(State::Closed),
+//!             (State::Closed, Event::Call(from, Call::AwaitClosed)) => {
+//!                 Transition::keep_state().reply(from, self.times_opened)
+//!             }
+//!             // Not now.
+//!             (_, _) => Transition::keep_state().postpone(),
+//!         }
+//!     }
+//!
+//!     async fn state_enter(&mut self, state: &State, _old: &State, _cx: &mut Context) -> Enter<Self> {
+//!         match state {
+//!             State::Open => Enter::keep_state().state_timeout(Duration::from_millis(10), ()),
+//!             State::Closed => Enter::keep_state(),
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vm = Vm::builder().schedulers(1).build()?;
+//! let opened = vm
+//!     .run(async |mut cx: Context| {
+//!         let door = Door::start_link(&mut cx, ()).name("door").await.expect("starts");
+//!         assert_eq!(door.call(&mut cx, Call::Open).await.expect("answers"), 1);
+//!         // Both wait until the door is closed.
+//!         assert_eq!(door.call(&mut cx, Call::Open).await.expect("answers"), 2);
+//!         door.call(&mut cx, Call::AwaitClosed).await.expect("answers")
+//!     })
+//!     .wait()?;
+//! assert_eq!(opened, 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod enter_loop;
+mod event;
+mod host;
+mod machine;
+mod report;
+mod returns;
+mod settle;
+mod start;
+mod status;
+mod timers;
+
+use std::hash::Hash;
+
+use otp_vm::{Context, DecodeError, ExitReason, OwnedTerm, Term};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use client::StatemRef;
+pub use enter_loop::{EnterLoop, enter_loop};
+pub use event::{Event, EventType, TimeoutType};
+pub use host::HostRef;
+pub use report::Terminated;
+pub use returns::{Enter, Init, Transition, When};
+pub use start::{Start, StatemProcess};
+pub use status::FormatStatus;
+
+pub use crate::r#gen::{
+    Client, DuplicateRequest, From, Monitored, Name, NameError, RequestId, RequestIds, Response,
+    ResponseTimeout, Target, Via, ViaName,
+};
+pub use crate::proc_lib::StopError;
+
+use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+
+/// The callbacks of a state machine, and the types of its states and events. The [module](self) has the contract.
+///
+/// Implement the callbacks as `async fn`. A value of the type is the machine's data.
+pub trait GenStatem: Sized + Send + 'static {
+    /// What `init` gets. Moved into the process, never serialised: a socket or a channel may be in it.
+    type Args: Send + 'static;
+    /// The state. Reports show it as a term.
+    type State: Clone + PartialEq + Serialize + Send + Sync + 'static;
+    /// A request of [`StatemRef::call`].
+    type Call: Serialize + DeserializeOwned + Send + 'static;
+    /// The reply to it.
+    type Reply: Serialize + Send + 'static;
+    /// A message of [`StatemRef::cast`].
+    type Cast: Serialize + DeserializeOwned + Send + 'static;
+    /// Any other message: as a server's [`Info`](crate::GenServer::Info).
+    type Info: DeserializeOwned + Send + 'static;
+    /// What the machine tells itself, by [`next_event`](Transition::next_event). It waits as a term.
+    type Internal: Serialize + DeserializeOwned + Send + 'static;
+    /// What a timeout says when it comes. It waits as a term.
+    type Timeout: Serialize + DeserializeOwned + Send + 'static;
+    /// The names of generic timeouts. Any type: a number of a request, say, where each has its own.
+    type TimeoutName: Clone + Eq + Hash + Serialize + Send + Sync + 'static;
+
+    /// Makes the data, and the first state. `start` and `start_link` return when it is done; then that state is
+    /// entered.
+    fn init(args: Self::Args, cx: &mut Context) -> impl Future<Output = Init<Self>> + Send;
+
+    /// Handles an event in a state. See [the two callback modes](self#the-two-callback-modes).
+    fn handle_event(
+        &mut self,
+        state: &Self::State,
+        event: Event<Self>,
+        cx: &mut Context,
+    ) -> impl Future<Output = Transition<Self>> + Send;
+
+    /// Runs when the state has changed from `old`, when it is repeated, and for the first state (which is `old` as
+    /// well); before any event. What it does stands at one place, however the state is reached. The state enter call of
+    /// OTP, which has to be asked for there; the default does nothing.
+    ///
+    /// If it fails the machine ends in the old state.
+    fn state_enter(
+        &mut self,
+        state: &Self::State,
+        old: &Self::State,
+        cx: &mut Context,
+    ) -> impl Future<Output = Enter<Self>> + Send {
+        let _ = (state, old, cx);
+        async { Enter::keep_state() }
+    }
+
+    /// Gets an event whose content does not decode: an unknown request, or a message that is no `Info`.
+    ///
+    /// The default logs a warning with the content, cut at 1 KiB. To an unknown *call* it replies `{bad_call, Text}`,
+    /// so that the caller fails at once with a decode error in place of its timeout.
+    fn handle_unknown(
+        &mut self,
+        state: &Self::State,
+        event_type: EventType<Self::TimeoutName>,
+        content: Term<'_>,
+        error: DecodeError,
+        cx: &mut Context,
+    ) -> impl Future<Output = Transition<Self>> + Send {
+        let _ = state;
+        tracing::warn!(
+            event = "gen_statem_unknown_event",
+            pid = %cx.pid(),
+            machine = std::any::type_name::<Self>(),
+            content = %content.display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+            %error,
+            "an event did not decode and was dropped"
+        );
+        if let EventType::Call(from) = event_type {
+            // The caller may be gone: a reply to nobody is not an error.
+            let _ = cx.reply(&from, &Unhandled::BadCall(error.to_string()));
+        }
+        async { Transition::keep_state() }
+    }
+
+    /// Runs last. The default does nothing.
+    fn terminate(
+        &mut self,
+        reason: &ExitReason,
+        state: &Self::State,
+        cx: &mut Context,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (reason, state, cx);
+        async {}
+    }
+
+    /// Says what reports, and later `sys`, show of the machine: to show the data as a term, and to keep secrets out.
+    /// The default shows the state, and the type of the data. A panic shows itself. `format_status/1`.
+    fn format_status(&self, state: &Self::State, status: FormatStatus) -> FormatStatus {
+        let _ = state;
+        status
+    }
+
+    /// Changes state and data to those of another version of the code, when `sys` is told so; it gives the version that
+    /// they are of, and whatever the upgrade brings. `code_change/4`.
+    ///
+    /// The default refuses with `undef`, so that a machine that has no such callback goes on with what it has.
+    ///
+    /// # Errors
+    /// The reason why it can't: state and data must be as they were then.
+    fn code_change(
+        &mut self,
+        state: &mut Self::State,
+        old_version: OwnedTerm,
+        extra: OwnedTerm,
+        cx: &mut Context,
+    ) -> impl Future<Output = Result<(), ExitReason>> + Send {
+        let _ = (state, old_version, extra, cx);
+        async { Err(ExitReason::from(otp_vm::atoms::UNDEF)) }
+    }
+
+    /// Starts the machine linked to the caller, who becomes its parent. Await the result, perhaps after
+    /// [`name`](Start::name). `gen_statem:start_link/3,4`.
+    fn start_link(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
+        Start::new(cx, args, true)
+    }
+
+    /// Starts the machine without a link and without a parent. `gen_statem:start/3,4`.
+    fn start(cx: &mut Context, args: Self::Args) -> Start<'_, Self> {
+        Start::new(cx, args, false)
+    }
+
+    /// Starts the machine without a link, and monitors it from before it runs: gives the reference and the monitor.
+    /// `gen_statem:start_monitor/3,4`.
+    fn start_monitor(cx: &mut Context, args: Self::Args) -> Start<'_, Self, Monitored> {
+        Start::new(cx, args, false).monitor()
+    }
+}
+
+/// What the caller of an unknown call gets.
+#[derive(Serialize)]
+enum Unhandled {
+    BadCall(String),
+}

@@ -1,0 +1,184 @@
+//! What becomes of an event when its callback has returned: state enter calls, actions, the order of what comes next.
+
+use otp_vm::{Context, ExitReason, OwnedTerm};
+
+use super::event::Queued;
+use super::machine::{Handled, Handling, Machine, Wait};
+use super::returns::{Action, Actions, Kind, SetTimeout, Transition, bad_action, bad_reply_action};
+use super::{EventType, GenStatem, TimeoutType};
+
+/// What the actions of a transition, and of the state enter calls on its way, leave to be done at its end.
+struct Noted<N> {
+    postpone: bool,
+    wait: Wait,
+    next_events: Vec<(EventType<N>, OwnedTerm)>,
+    timeouts: Vec<(TimeoutType<N>, SetTimeout)>,
+}
+
+impl<N> Noted<N> {
+    fn new() -> Self {
+        Self {
+            postpone: false,
+            wait: Wait::Plainly,
+            next_events: Vec::new(),
+            timeouts: Vec::new(),
+        }
+    }
+
+    /// Whether nothing is left to be done but to wait for a message.
+    fn is_plain(&self) -> bool {
+        !self.postpone && self.next_events.is_empty() && self.timeouts.is_empty()
+    }
+
+    /// Sends replies, and keeps the rest for the end.
+    fn act<M>(&mut self, cx: &Context, actions: Actions<M>) -> Result<(), ExitReason>
+    where
+        M: GenStatem<TimeoutName = N>,
+    {
+        for action in actions {
+            match action {
+                Action::Reply(from, reply) => from
+                    .reply(cx, &reply)
+                    // The caller would wait for nothing: it is to learn why.
+                    .map_err(|error| bad_action("reply", &error))?,
+                Action::Postpone => self.postpone = true,
+                Action::Hibernate => self.wait = Wait::Hibernated,
+                Action::NextEvent(event_type, content) => {
+                    self.next_events.push((event_type, content));
+                }
+                Action::Timeout(timeout, set) => self.timeouts.push((timeout, set)),
+                Action::Bad(reason) => return Err(reason),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: GenStatem> Machine<M> {
+    /// The first of all transitions: into the state that `init` gave.
+    pub(super) fn enter<'a>(
+        &'a mut self,
+        cx: &'a mut Context,
+        actions: Actions<M>,
+    ) -> Handling<'a> {
+        let kind = Kind::Repeat;
+        Box::pin(self.settle(cx, Transition { kind, actions }))
+    }
+
+    /// Does what most callbacks return, of a machine that has nothing waiting: to keep the state, and perhaps a reply.
+    /// Gives anything else back.
+    #[inline]
+    pub(super) fn settle_plainly(
+        &mut self,
+        cx: &Context,
+        transition: Transition<M>,
+    ) -> Result<Handled, Transition<M>> {
+        if self.rare.is_some() || !matches!(transition.kind, Kind::Keep) {
+            return Err(transition);
+        }
+        let replied = match transition.actions.only() {
+            Some(None) => Ok(()),
+            Some(Some(Action::Reply(from, reply))) => from.reply(cx, reply),
+            _ => return Err(transition),
+        };
+        Ok(match replied {
+            Ok(()) => {
+                self.current = None;
+                Ok(Wait::Plainly)
+            }
+            Err(error) => Err(bad_action("reply", &error)),
+        })
+    }
+
+    /// Does what the current event's callback has returned.
+    pub(super) async fn settle(&mut self, cx: &mut Context, transition: Transition<M>) -> Handled {
+        let mut noted = Noted::new();
+        let mut next = None;
+        let mut transition = transition;
+        loop {
+            let enters = match transition.kind {
+                Kind::Keep => false,
+                Kind::Repeat => true,
+                Kind::Next(state) => {
+                    let differs = state != self.state;
+                    next = Some(state);
+                    differs
+                }
+                Kind::Stop(reason) => {
+                    self.go_to(next);
+                    return Err(last_replies(cx, transition.actions).err().unwrap_or(reason));
+                }
+            };
+            if let Err(reason) = noted.act(cx, transition.actions) {
+                self.go_to(next);
+                return Err(reason);
+            }
+            if !enters {
+                break;
+            }
+            // The state is the old one until all went well, as in OTP: what fails meanwhile fails in there.
+            let state = next.as_ref().unwrap_or(&self.state);
+            transition = self.data.state_enter(state, &self.state, cx).await.0;
+        }
+        let changed = self.go_to(next);
+        if noted.is_plain() && self.rare.is_none() {
+            self.current = None;
+            return Ok(noted.wait);
+        }
+        self.arrange(cx, noted, changed).await
+    }
+
+    /// Whether it is another than before.
+    fn go_to(&mut self, next: Option<M::State>) -> bool {
+        let Some(next) = next else {
+            return false;
+        };
+        let changed = next != self.state;
+        self.state = next;
+        changed
+    }
+
+    /// Puts timeouts and events into their places.
+    async fn arrange(
+        &mut self,
+        cx: &mut Context,
+        noted: Noted<M::TimeoutName>,
+        changed: bool,
+    ) -> Handled {
+        let timers = &mut self.rare().timers;
+        if changed {
+            timers.cancel(cx, &TimeoutType::StateTimeout).await;
+        }
+        timers.cancel(cx, &TimeoutType::Timeout).await;
+        if !noted.timeouts.is_empty() {
+            let set = timers.set(cx, noted.timeouts).await;
+            set.map_err(|error| bad_action("timeout", &error))?;
+        }
+        let current = self.current.take();
+        let rare = self.rare();
+        if noted.postpone {
+            // None is there when the first state is entered: there is nothing to postpone.
+            rare.postponed.extend(current);
+        }
+        if changed {
+            while let Some(event) = rare.postponed.pop_back() {
+                rare.queue.push_front(event);
+            }
+        }
+        for (event_type, content) in noted.next_events.into_iter().rev() {
+            rare.queue.push_front(Queued::Own(event_type, content));
+        }
+        Ok(noted.wait)
+    }
+}
+
+/// The replies of one that ends. Its other actions have no meaning.
+fn last_replies<M: GenStatem>(cx: &Context, actions: Actions<M>) -> Result<(), ExitReason> {
+    for action in actions {
+        if let Action::Reply(from, reply) = action {
+            let replied = from.reply(cx, &reply);
+            replied.map_err(|error| bad_reply_action(&error))?;
+        }
+    }
+    Ok(())
+}

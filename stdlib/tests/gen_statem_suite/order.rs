@@ -1,0 +1,317 @@
+//! The order in which events are handled, and what a transition does on its way.
+
+use std::time::Duration;
+
+use otp_stdlib::gen_statem::{Enter, Event, GenStatem};
+use otp_vm::{BoxFuture, Context, ExitReason};
+
+use super::scripted::{
+    Data, Next, Said, Scripted, Word, call, flush, from_by_hand, gone, keep, start_link, surprise,
+    to,
+};
+use super::suite::{Answer, Args, Call, Cast, MODES, Suite, atom, check_stopped, simulated};
+use super::{common, suite};
+
+const ZERO: Duration = Duration::ZERO;
+
+/// Counts what it does, and tells it.
+fn entering(data: &mut Data, state: &str, old: &str, cx: &Context) -> Enter<Scripted> {
+    let n = data.n;
+    data.n += 1;
+    let told = format!("{n} enter {state} {old}");
+    let zero = |enter: Enter<Scripted>| {
+        enter
+            .timeout(ZERO, Word::N(n))
+            .state_timeout(ZERO, Word::N(n))
+    };
+    if state == "wait" && n < 5 {
+        let from = data.from.expect("a caller");
+        return zero(Enter::repeat_state().reply(from, format!("{n} enter {old}")));
+    }
+    cx.send(data.witness.expect("a witness"), &told).unwrap();
+    match state {
+        "wait" => zero(Enter::keep_state()),
+        _ => Enter::keep_state(),
+    }
+}
+
+fn enters<'a>(
+    data: &'a mut Data,
+    state: &'a str,
+    event: Said,
+    cx: &'a mut Context,
+) -> BoxFuture<'a, Next> {
+    let n = data.n;
+    let from_data = data.from.expect("a caller");
+    let witness = data.witness.expect("a witness");
+    data.n += 1;
+    Box::pin(async move {
+        match (state, event) {
+            ("start", Event::Internal(_)) => {
+                cx.send(witness, &format!("{n} internal start wait"))
+                    .unwrap();
+                keep()
+            }
+            (_, Event::Timeout(Word::N(m))) => keep().reply(from_data, format!("{n} timeout {m}")),
+            ("wait", Event::StateTimeout(Word::N(m))) => {
+                keep().reply(from_data, format!("{n} state_timeout {m}"))
+            }
+            ("start", Event::Call(from, Word::Repeat)) => {
+                Next::repeat_state().reply(from, format!("{n} repeat start"))
+            }
+            ("start", Event::Call(from, Word::Echo)) => to("wait")
+                .reply(from, format!("{n} echo start"))
+                .timeout(ZERO, Word::N(n)),
+            ("start", Event::Call(from, Word::Stop(reason))) => {
+                Next::stop(reason).reply(from, format!("{n} stop"))
+            }
+            ("wait", Event::Call(from, Word::Repeat)) => {
+                // OTP's keeps its data here.
+                data.n = n;
+                Next::repeat_state()
+                    .reply(from, format!("{n} repeat wait"))
+                    .timeout(ZERO, Word::N(n))
+            }
+            ("wait", Event::Call(from, Word::Echo)) => to("start")
+                .next_event(Event::Internal(Word::A))
+                .reply(from, format!("{n} echo wait")),
+            (state, event) => surprise(state, &event),
+        }
+    })
+}
+
+/// OTP's `state_enter`, but for what it asks `sys`.
+#[test]
+fn state_enter_calls() {
+    simulated(async |mut cx: Context| {
+        let data = Data {
+            n: 1,
+            witness: Some(cx.pid()),
+            from: Some(from_by_hand(&cx)),
+            ..Data::default()
+        };
+        let script = Scripted::new(data, enters).entering(entering);
+        let machine = start_link(&mut cx, script.init("start")).await;
+        assert_eq!(flush(&mut cx).await, ["1 enter start start"]);
+        assert_eq!(call(&mut cx, &machine, Word::Echo).await, "2 echo start");
+        let expected = [
+            "3 enter start",
+            "4 enter start",
+            "5 enter wait start",
+            "6 timeout 5",
+            "7 state_timeout 5",
+        ];
+        assert_eq!(flush(&mut cx).await, expected);
+        assert_eq!(call(&mut cx, &machine, Word::Repeat).await, "8 repeat wait");
+        let expected = ["8 enter wait wait", "9 timeout 8", "10 state_timeout 8"];
+        assert_eq!(flush(&mut cx).await, expected);
+        assert_eq!(call(&mut cx, &machine, Word::Echo).await, "11 echo wait");
+        let expected = ["12 enter start wait", "13 internal start wait"];
+        assert_eq!(flush(&mut cx).await, expected);
+        assert_eq!(
+            call(&mut cx, &machine, Word::Repeat).await,
+            "14 repeat start"
+        );
+        assert_eq!(flush(&mut cx).await, ["15 enter start start"]);
+        let bye = Word::Stop(atom("bye").into());
+        assert_eq!(call(&mut cx, &machine, bye).await, "16 stop");
+        assert_eq!(flush(&mut cx).await, ["EXIT bye"]);
+        gone(&mut cx, &machine).await;
+    });
+}
+
+fn buffers<'a>(
+    data: &'a mut Data,
+    state: &'a str,
+    event: Said,
+    _cx: &'a mut Context,
+) -> BoxFuture<'a, Next> {
+    Box::pin(async move {
+        match (state, event) {
+            // Handled in `buffer`.
+            ("start", Event::Cast(_)) => keep().postpone(),
+            ("start", Event::Call(from, Word::Buffer(tags))) => {
+                let reply = |n: usize| Word::Reply(tags[n], format!("ok{}", n + 3));
+                to("buffer")
+                    .next_event(Event::Internal(reply(0)))
+                    .next_event(Event::Internal(reply(1)))
+                    // It should not come: events are there that cancel it, inserted ones and postponed ones.
+                    .timeout(ZERO, reply(2))
+                    .reply(from, "ok".into())
+            }
+            (
+                "buffer",
+                Event::Internal(word @ Word::Reply(..))
+                | Event::Timeout(word @ Word::Reply(..))
+                | Event::Cast(word @ Word::Reply(..)),
+            ) => {
+                data.words.push(word);
+                keep()
+            }
+            ("buffer", Event::Call(from, Word::Stop(reason))) => {
+                let mut next = to("stop");
+                for word in data.words.drain(..) {
+                    if let Word::Reply(from, reply) = word {
+                        next = next.reply(from, reply);
+                    }
+                }
+                next.reply(from, "ok".into())
+                    .next_event(Event::Internal(Word::Stop(reason)))
+            }
+            ("stop", Event::Internal(Word::Stop(reason))) => Next::stop(reason),
+            (state, event) => surprise(state, &event),
+        }
+    })
+}
+
+#[test]
+fn event_order() {
+    simulated(async |mut cx: Context| {
+        let script = Scripted::new(Data::default(), buffers).init("start");
+        let machine = start_link(&mut cx, script).await;
+        let from = from_by_hand(&cx);
+        for ok in ["ok1", "ok2"] {
+            machine.cast(&cx, Word::Reply(from, ok.into())).unwrap();
+        }
+        let buffer = Word::Buffer(vec![from, from, from]);
+        assert_eq!(call(&mut cx, &machine, buffer).await, "ok");
+        let stop = Word::Stop(atom("reason").into());
+        assert_eq!(call(&mut cx, &machine, stop).await, "ok");
+        let expected = ["ok3", "ok4", "ok1", "ok2", "EXIT reason"];
+        assert_eq!(flush(&mut cx).await, expected);
+        gone(&mut cx, &machine).await;
+    });
+}
+
+/// Each state knows one event, and goes to the next state with it.
+fn each_type<'a>(
+    _data: &'a mut Data,
+    state: &'a str,
+    event: Said,
+    _cx: &'a mut Context,
+) -> BoxFuture<'a, Next> {
+    Box::pin(async move {
+        match (state, event) {
+            ("start1", Event::Internal(Word::N(0))) => to("start2"),
+            ("start2", Event::Call(from, word)) => to("state1")
+                .next_event(Event::Internal(Word::N(1)))
+                .next_event(Event::StateTimeout(Word::N(2)))
+                .next_event(Event::Timeout(Word::N(3)))
+                .next_event(Event::Info(Word::N(4)))
+                .next_event(Event::Cast(Word::N(5)))
+                .next_event(Event::GenericTimeout("6", Word::N(6)))
+                .next_event(Event::Call(from, word)),
+            ("state1", Event::Internal(Word::N(1))) => to("state2"),
+            ("state2", Event::StateTimeout(Word::N(2))) => to("state3"),
+            ("state3", Event::Timeout(Word::N(3))) => to("state4"),
+            ("state4", Event::Info(Word::N(4))) => to("state5"),
+            ("state5", Event::Cast(Word::N(5))) => to("state6"),
+            ("state6", Event::GenericTimeout("6", Word::N(6))) => to("state7"),
+            ("state7", Event::Call(from, Word::Stop(reason))) => {
+                Next::stop(reason).reply(from, "stopped".into())
+            }
+            (state, event) => surprise(state, &event),
+        }
+    })
+}
+
+#[test]
+fn event_types() {
+    simulated(async |mut cx: Context| {
+        let script = Scripted::new(Data::default(), each_type).init("start1");
+        let script = script.next_event(Event::Internal(Word::N(0)));
+        let machine = start_link(&mut cx, script).await;
+        let stop = Word::Stop(ExitReason::shutdown());
+        assert_eq!(call(&mut cx, &machine, stop).await, "stopped");
+        let reason = common::exit_of(&mut cx, machine.pid().unwrap()).await;
+        assert_eq!(reason, ExitReason::shutdown());
+        gone(&mut cx, &machine).await;
+    });
+}
+
+#[test]
+fn next_events() {
+    simulated(async |mut cx: Context| {
+        for mode in MODES {
+            let machine = suite::start(&mut cx, mode, Args::Ok).await;
+            machine.cast(&cx, Cast::NextEvent).unwrap();
+            match suite::call(&mut cx, &machine, Call::Get).await {
+                Answer::State(state, left) => {
+                    assert_eq!((state, left.as_str()), (suite::Name::NextEvents, ""));
+                }
+                other => panic!("the state: {other:?}"),
+            }
+            let normal = ExitReason::normal();
+            machine
+                .stop(&mut cx, normal.clone(), suite::SECOND)
+                .await
+                .unwrap();
+            assert!(!cx.is_alive(machine.pid().unwrap()).await);
+            let again = machine.stop(&mut cx, normal, suite::SECOND).await;
+            super::stopping::was_not_there(again);
+            check_stopped(&mut cx, &machine).await;
+        }
+    });
+}
+
+fn stops<'a>(
+    data: &'a mut Data,
+    state: &'a str,
+    event: Said,
+    _cx: &'a mut Context,
+) -> BoxFuture<'a, Next> {
+    Box::pin(async move {
+        match (state, event) {
+            ("start", Event::Cast(word @ Word::Reply(..))) => {
+                data.words.push(word);
+                to("wait")
+            }
+            ("wait", Event::Cast(Word::StopAndReply(from, second))) => {
+                let Some(Word::Reply(first_from, first)) = data.words.pop() else {
+                    panic!("nothing was kept");
+                };
+                Next::stop(atom("reason"))
+                    .reply(first_from, first)
+                    .reply(from, second)
+            }
+            (state, event) => surprise(state, &event),
+        }
+    })
+}
+
+#[test]
+fn stop_and_reply() {
+    simulated(async |mut cx: Context| {
+        let script = Scripted::new(Data::default(), stops).init("start");
+        let machine = start_link(&mut cx, script).await;
+        let from = from_by_hand(&cx);
+        machine
+            .cast(&cx, Word::Reply(from, "reply1".into()))
+            .unwrap();
+        let stop = Word::StopAndReply(from, "reply2".into());
+        machine.cast(&cx, stop).unwrap();
+        let expected = ["reply1", "reply2", "EXIT reason"];
+        assert_eq!(flush(&mut cx).await, expected);
+        gone(&mut cx, &machine).await;
+    });
+}
+
+#[test]
+fn shutdown() {
+    simulated(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let machine = suite::start_link(&mut cx, MODES[0], Args::Ok).await;
+        let pid = machine.pid().unwrap();
+        suite::do_func_test(&mut cx, &machine).await;
+        suite::do_sync_func_test(&mut cx, &machine).await;
+        let reason = ExitReason::new(&(atom("shutdown"), atom("reason")));
+        let stop = Call::StopWith(reason.clone());
+        assert_eq!(suite::call(&mut cx, &machine, stop).await, Answer::Stopped);
+        assert_eq!(suite::exit_of(&mut cx, pid).await, reason);
+        cx.trap_exit(false);
+        suite::is_noproc(machine.call(&mut cx, Call::Hej).await);
+        suite::verify_empty_msgq(&mut cx).await;
+        // What the type is called.
+        assert!(format!("{:?}", Suite::start(&mut cx, (MODES[0], Args::Ok))).contains("Suite"));
+    });
+}

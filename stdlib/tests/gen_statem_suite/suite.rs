@@ -1,0 +1,739 @@
+//! The state machine of OTP's suite, and the simulation that the cases run in: time is virtual.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use otp_stdlib::StartError;
+use otp_stdlib::gen_statem::{
+    Event, FormatStatus, From, GenStatem, Init, StatemRef, Terminated, Transition, When,
+};
+use otp_stdlib::proc_lib::{CrashReport, Format};
+use otp_vm::simulation::Simulation;
+use otp_vm::{Atom, CallError, Context, ExitReason, Message, Pid, Ref, Timeout, Vm};
+use serde::{Deserialize, Serialize};
+
+/// Each case runs in the orders of so many seeds.
+const SEEDS: u64 = 10;
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+pub const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+pub fn atom(name: &str) -> Atom {
+    Atom::new(name).expect("an atom")
+}
+
+/// The reports of a run, in order.
+#[derive(Debug)]
+pub enum Report {
+    Machine(Box<Shown>),
+    Crash(Box<CrashReport>),
+}
+
+/// What the report of a machine says, as text.
+#[derive(Debug)]
+pub struct Shown {
+    pub pid: Pid,
+    pub text: String,
+    pub queue: Vec<String>,
+    pub postponed: Vec<String>,
+    pub timeouts: Vec<String>,
+    pub state: String,
+    pub reason: String,
+    pub client: Option<Pid>,
+}
+
+impl Shown {
+    fn of(report: &Terminated) -> Self {
+        let texts = |terms: &[otp_vm::OwnedTerm]| terms.iter().map(ToString::to_string).collect();
+        Self {
+            pid: report.pid,
+            text: report.format(Format::new()),
+            queue: texts(&report.queue),
+            postponed: texts(&report.postponed),
+            timeouts: texts(&report.timeouts),
+            state: report.state.to_string(),
+            reason: report.reason.to_string(),
+            client: report.client.map(|client| client.pid),
+        }
+    }
+}
+
+pub type Reports = mpsc::Receiver<Report>;
+
+/// Runs `body` as a process of a simulated VM, under some seeds.
+pub fn simulate<B, F>(body: B)
+where
+    B: Fn(Context, Reports) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let explored = Simulation::builder().explore(0..SEEDS, |simulation| {
+        let (sender, reports) = mpsc::channel();
+        let vm = Vm::builder()
+            .simulate(simulation)
+            .report_handler(move |report| {
+                let report = if let Some(report) = report.downcast_ref::<Terminated>() {
+                    Report::Machine(Box::new(Shown::of(report)))
+                } else if let Some(report) = report.downcast_ref::<CrashReport>() {
+                    Report::Crash(Box::new(report.clone()))
+                } else {
+                    return;
+                };
+                // A case that is over wants no report any more.
+                let _ = sender.send(report);
+            })
+            .build()?;
+        let body = body.clone();
+        simulation.block_on(vm.run(move |cx| body(cx, reports)))??;
+        simulation.block_on(vm.shutdown(SECOND))?;
+        Ok(())
+    });
+    explored.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// As [`simulate`], for those that look at no report.
+pub fn simulated<B, F>(body: B)
+where
+    B: Fn(Context) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    simulate(move |cx, _| body(cx));
+}
+
+/// Whether OTP's case would have a function for each state, or one whose states are lists besides.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Mode {
+    StateFunctions,
+    HandleEventFunction,
+}
+
+/// The groups of OTP's suite run their cases in both.
+pub const MODES: [Mode; 2] = [Mode::StateFunctions, Mode::HandleEventFunction];
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Name {
+    Idle,
+    Timeout,
+    Timeout2,
+    WforConf,
+    Connected,
+    State0,
+    HiberIdle,
+    HiberWakeup,
+    NextEvents,
+}
+
+/// A name alone, or in a list, as the suite has them to test states that are no atoms.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum State {
+    Plain(Name),
+    Listed(Vec<Name>),
+}
+
+impl State {
+    pub fn name(&self) -> Name {
+        match self {
+            Self::Plain(name) => *name,
+            Self::Listed(names) => names[0],
+        }
+    }
+}
+
+/// The machine, by its data.
+pub struct Suite {
+    mode: Mode,
+    data: Data,
+}
+
+#[derive(Clone)]
+pub enum Data {
+    Text(&'static str),
+    /// Who asked for a timeout, and of how long.
+    Asked(From<Answer>, u64),
+    Timer(From<Answer>, Ref),
+    HiberTimer(Ref),
+    Left(Vec<&'static str>),
+    CrashTerminate,
+    /// `terminate` calls what is not there.
+    UndefInTerminate,
+    CrashInFormatStatus,
+}
+
+#[derive(Clone)]
+pub enum Args {
+    Ok,
+    Data(Data),
+    Ignore,
+    Stop,
+    Sleep,
+    Hiber,
+    HiberNow,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Call {
+    #[serde(rename = "alive?")]
+    Alive,
+    Hping,
+    StartHtimer(Pid, u64),
+    Connect,
+    BadReply,
+    BadEvent,
+    BadTimeout,
+    TooFar,
+    Panic,
+    DelayedAnswer(u64),
+    Timeout(u64),
+    Confirm,
+    Msg(Ref),
+    Disconnect,
+    Get,
+    GetCallbackMode,
+    Stop,
+    StopWith(ExitReason),
+    HibernateSync,
+    WakeupSync,
+    SnoozeSync,
+    Hej,
+}
+
+/// What does not serialise when it is told so.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub enum Fragile {
+    Ok,
+    Bad,
+}
+
+impl Serialize for Fragile {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ok => serializer.serialize_unit_variant("Fragile", 0, "ok"),
+            Self::Bad => Err(serde::ser::Error::custom("no term")),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    Yes,
+    Ok,
+    Accept,
+    Ack(Ref),
+    State(Name, String),
+    Stopped,
+    Delayed,
+    #[serde(rename = "eh?")]
+    Eh,
+    Hpong,
+    Hibernating,
+    GoodMorning,
+    PleaseJustFiveMore,
+    #[serde(rename = "alive!")]
+    Alive,
+    Mode(Mode),
+    Fragile(Fragile),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Cast {
+    #[serde(rename = "alive?")]
+    Alive(Pid),
+    Hping(Pid),
+    Connect(Pid),
+    Confirm,
+    Ping(Pid, Ref),
+    Msg(Pid, Ref),
+    Disconnect,
+    PostponeEvent,
+    Timeout(u64),
+    NextEvent,
+    Stop,
+    StopWith(ExitReason),
+    HibernateAsync,
+    WakeupAsync,
+    SnoozeAsync,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Info {
+    Hping(Pid),
+    HibernateLater,
+    HibernateNow,
+    Timeout(Ref, Atom),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Content {
+    Idle,
+    Zero,
+    ShouldBeCancelled,
+    Htimer(Pid),
+    Fragile(Fragile),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Internal {
+    Text(String),
+    Fragile(Fragile),
+}
+
+/// What the machine tells by a message of its own.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub enum Told {
+    Yes,
+    Accept,
+    Ack(Ref),
+    Pong(Ref),
+    Hpong(Pid),
+    HtimerTimeout(Pid),
+}
+
+fn tell(cx: &Context, whom: Pid, what: Told) {
+    cx.send(whom, &what).expect("a message");
+}
+
+type Next = Transition<Suite>;
+
+impl GenStatem for Suite {
+    type Args = (Mode, Args);
+    type State = State;
+    type Call = Call;
+    type Reply = Answer;
+    type Cast = Cast;
+    type Info = Info;
+    type Internal = Internal;
+    type Timeout = Content;
+    type TimeoutName = String;
+
+    async fn init((mode, args): (Mode, Args), cx: &mut Context) -> Init<Self> {
+        let sleeps = matches!(args, Args::HiberNow);
+        let (name, data) = match args {
+            Args::Ok => (Name::Idle, Data::Text("data")),
+            Args::Data(data) => (Name::Idle, data),
+            Args::Ignore => return Init::ignore(),
+            Args::Stop => return Init::stop(atom("stopped")),
+            Args::Sleep => {
+                cx.sleep(SECOND).await;
+                (Name::Idle, Data::Text("data"))
+            }
+            Args::Hiber | Args::HiberNow => (Name::HiberIdle, Data::Text("")),
+        };
+        let init = Init::ok(State::Plain(name), Suite { mode, data });
+        if sleeps { init.hibernate() } else { init }
+    }
+
+    async fn handle_event(
+        &mut self,
+        state: &State,
+        event: Event<Self>,
+        cx: &mut Context,
+    ) -> Transition<Self> {
+        if let Event::Call(from, Call::GetCallbackMode) = event {
+            return Next::keep_state().reply(from, Answer::Mode(self.mode));
+        }
+        match state.name() {
+            Name::Idle => self.idle(state, event, cx).await,
+            Name::Timeout => self.timeout(event, cx),
+            Name::Timeout2 => self.timeout2(event),
+            Name::WforConf => self.wfor_conf(state, event, cx),
+            Name::Connected => self.connected(state, event, cx),
+            Name::State0 => self
+                .common(state, event, cx)
+                .unwrap_or_else(|_| Next::keep_state()),
+            Name::HiberIdle => self.hiber_idle(state, event, cx),
+            Name::HiberWakeup => self.hiber_wakeup(state, event, cx),
+            Name::NextEvents => self.next_events(state, event, cx),
+        }
+    }
+
+    async fn terminate(&mut self, _reason: &ExitReason, _state: &State, cx: &mut Context) {
+        match self.data {
+            Data::CrashTerminate => cx.exit(ExitReason::new(&(atom("crash"), atom("terminate")))),
+            Data::UndefInTerminate => panic!("undef: terminate"),
+            _ => {}
+        }
+    }
+
+    fn format_status(&self, state: &State, mut status: FormatStatus) -> FormatStatus {
+        let formatted = atom("formatted");
+        status.set_state(&(formatted, state));
+        match self.data {
+            Data::Text(text) => status.set_data(&(formatted, text)),
+            Data::CrashTerminate => status.set_data(&(formatted, atom("crash_terminate"))),
+            Data::CrashInFormatStatus => panic!("crash, format_status"),
+            _ => {}
+        }
+        status
+    }
+}
+
+impl Suite {
+    fn next(&self, name: Name) -> Next {
+        Next::next_state(match self.mode {
+            Mode::StateFunctions => State::Plain(name),
+            Mode::HandleEventFunction => State::Listed(vec![name]),
+        })
+    }
+
+    async fn idle(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        let keep = Next::keep_state();
+        match event {
+            Event::Info(Info::Hping(pid)) | Event::Cast(Cast::Hping(pid)) => {
+                tell(cx, pid, Told::Hpong(cx.pid()));
+                keep
+            }
+            Event::Call(from, Call::Hping) => keep.reply(from, Answer::Hpong),
+            Event::Call(from, Call::StartHtimer(pid, after)) => keep
+                .reply(from, Answer::Ok)
+                .timeout(ms(after), Content::Htimer(pid)),
+            Event::Timeout(Content::Htimer(pid)) => {
+                tell(cx, pid, Told::HtimerTimeout(cx.pid()));
+                keep
+            }
+            Event::Cast(Cast::Connect(pid)) => {
+                tell(cx, pid, Told::Accept);
+                // A timeout that never comes.
+                self.next(Name::WforConf)
+                    .timeout(When::Infinity, Content::Zero)
+            }
+            Event::Call(from, Call::Connect) => {
+                from.reply(cx, &Answer::Accept).unwrap();
+                self.next(Name::WforConf)
+                    .timeout(Timeout::Infinity, Content::Zero)
+            }
+            Event::Call(from, Call::BadReply) => keep.reply(from, Answer::Fragile(Fragile::Bad)),
+            Event::Call(_, Call::BadEvent) => {
+                keep.next_event(Event::Internal(Internal::Fragile(Fragile::Bad)))
+            }
+            Event::Call(_, Call::BadTimeout) => {
+                keep.state_timeout(ms(4711), Content::Fragile(Fragile::Bad))
+            }
+            Event::Call(_, Call::TooFar) => keep.state_timeout(Duration::MAX, Content::Zero),
+            Event::Call(_, Call::Panic) => panic!("as told"),
+            Event::Call(from, Call::DelayedAnswer(after)) => {
+                cx.sleep(ms(after)).await;
+                from.reply(cx, &Answer::Delayed).unwrap();
+                keep
+            }
+            Event::Call(from, Call::Timeout(time)) => {
+                self.data = Data::Asked(from, time);
+                self.next(Name::Timeout)
+                    .timeout(at(cx, time), Content::Idle)
+            }
+            Event::Cast(Cast::Timeout(time)) => keep.timeout(at(cx, time), Content::Idle),
+            Event::Cast(Cast::PostponeEvent) => keep.postpone(),
+            Event::Cast(Cast::NextEvent) => {
+                self.data = Data::Left(vec!["a", "b", "c"]);
+                let event = |text: &str| Event::Internal(Internal::Text(text.into()));
+                self.next(Name::NextEvents)
+                    .next_event(event("a"))
+                    .next_event(event("b"))
+                    .next_event(event("c"))
+            }
+            event => match self.common(state, event, cx) {
+                Ok(next) => next,
+                Err(Event::Call(from, _)) => keep.reply(from, Answer::Eh),
+                Err(_) => Next::stop(atom("unexpected")),
+            },
+        }
+    }
+
+    fn timeout(&mut self, event: Event<Self>, cx: &mut Context) -> Next {
+        match (event, self.data.clone()) {
+            (Event::Timeout(Content::Idle), Data::Asked(from, time)) => {
+                let timer = cx.start_timer(ms(time), cx.pid(), &atom("ok")).unwrap();
+                self.data = Data::Timer(from, timer);
+                Next::keep_state().timeout(Duration::ZERO, Content::Zero)
+            }
+            (Event::Timeout(Content::Zero), Data::Timer(..)) => self
+                .next(Name::Timeout2)
+                .timeout(ms(1), Content::ShouldBeCancelled)
+                .postpone(),
+            _ => Next::keep_state(),
+        }
+    }
+
+    fn timeout2(&mut self, event: Event<Self>) -> Next {
+        match (event, self.data.clone()) {
+            (Event::Timeout(Content::Zero), _) => Next::keep_state(),
+            (Event::Timeout(_), _) => Next::stop(atom("should_be_cancelled")),
+            (Event::Info(Info::Timeout(timer, _)), Data::Timer(from, kept)) if timer == kept => {
+                self.data = Data::Text("state");
+                self.next(Name::Idle).reply(from, Answer::Ok)
+            }
+            _ => Next::keep_state(),
+        }
+    }
+
+    fn wfor_conf(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        match event {
+            Event::Call(from, Call::Confirm) => self.next(Name::Connected).reply(from, Answer::Yes),
+            Event::Cast(Cast::Ping(..)) => Next::keep_state().postpone(),
+            Event::Cast(Cast::Confirm) => self.next(Name::Connected),
+            event => match self.common(state, event, cx) {
+                Ok(next) => next,
+                Err(Event::Call(from, _)) => self.next(Name::Idle).reply(from, Answer::Eh),
+                Err(_) => Next::keep_state(),
+            },
+        }
+    }
+
+    fn connected(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        match event {
+            Event::Call(from, Call::Msg(msg)) => Next::keep_state().reply(from, Answer::Ack(msg)),
+            Event::Cast(Cast::Msg(from, msg)) => {
+                tell(cx, from, Told::Ack(msg));
+                Next::keep_state()
+            }
+            Event::Call(from, Call::Disconnect) => self.next(Name::Idle).reply(from, Answer::Yes),
+            Event::Cast(Cast::Disconnect) => self.next(Name::Idle),
+            Event::Cast(Cast::Ping(pid, tag)) => {
+                tell(cx, pid, Told::Pong(tag));
+                Next::keep_state()
+            }
+            event => match self.common(state, event, cx) {
+                Ok(next) => next,
+                Err(Event::Call(from, _)) => Next::keep_state().reply(from, Answer::Eh),
+                Err(_) => Next::keep_state(),
+            },
+        }
+    }
+
+    fn hiber_idle(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        match event {
+            Event::Call(from, Call::Alive) => Next::keep_state().reply(from, Answer::Alive),
+            Event::Call(from, Call::HibernateSync) => self
+                .next(Name::HiberWakeup)
+                .reply(from, Answer::Hibernating)
+                .hibernate(),
+            Event::Info(Info::HibernateLater) => {
+                let timer = cx.start_timer(ms(1000), cx.pid(), &atom("hibernate"));
+                self.data = Data::HiberTimer(timer.unwrap());
+                Next::keep_state()
+            }
+            Event::Info(Info::HibernateNow) => Next::keep_state().hibernate(),
+            Event::Info(Info::Timeout(timer, _)) if matches!(self.data, Data::HiberTimer(kept) if kept == timer) =>
+            {
+                self.data = Data::Text("");
+                Next::keep_state().hibernate()
+            }
+            Event::Cast(Cast::HibernateAsync) => self.next(Name::HiberWakeup).hibernate(),
+            event => self
+                .common(state, event, cx)
+                .unwrap_or_else(|_| Next::keep_state()),
+        }
+    }
+
+    fn hiber_wakeup(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        match event {
+            Event::Call(from, Call::WakeupSync) => {
+                self.next(Name::HiberIdle).reply(from, Answer::GoodMorning)
+            }
+            Event::Call(from, Call::SnoozeSync) => Next::keep_state()
+                .reply(from, Answer::PleaseJustFiveMore)
+                .hibernate(),
+            Event::Cast(Cast::WakeupAsync) => self.next(Name::HiberIdle),
+            Event::Cast(Cast::SnoozeAsync) => Next::keep_state().hibernate(),
+            event => self
+                .common(state, event, cx)
+                .unwrap_or_else(|_| Next::keep_state()),
+        }
+    }
+
+    fn next_events(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Next {
+        match (event, &mut self.data) {
+            (Event::Internal(Internal::Text(text)), Data::Left(left)) if left[0] == text => {
+                left.remove(0);
+                Next::keep_state()
+            }
+            (event, _) => self
+                .common(state, event, cx)
+                .unwrap_or_else(|_| Next::keep_state()),
+        }
+    }
+
+    /// What is the same in many states. Gives the event back if it is not.
+    fn common(
+        &mut self,
+        state: &State,
+        event: Event<Self>,
+        cx: &mut Context,
+    ) -> Result<Next, Event<Self>> {
+        Ok(match event {
+            Event::Call(from, Call::Get) => {
+                let data = match &self.data {
+                    Data::Text(text) => (*text).to_owned(),
+                    Data::Left(left) => left.concat(),
+                    _ => "something".to_owned(),
+                };
+                Next::keep_state().reply(from, Answer::State(state.name(), data))
+            }
+            Event::Call(from, Call::Stop) => {
+                Next::stop(ExitReason::normal()).reply(from, Answer::Stopped)
+            }
+            Event::Call(from, Call::StopWith(reason)) => {
+                Next::stop(reason).reply(from, Answer::Stopped)
+            }
+            Event::Cast(Cast::Stop) => Next::stop(ExitReason::normal()),
+            Event::Cast(Cast::StopWith(reason)) => Next::stop(reason),
+            Event::Call(from, Call::Alive) => Next::keep_state().reply(from, Answer::Yes),
+            Event::Cast(Cast::Alive(pid)) => {
+                tell(cx, pid, Told::Yes);
+                Next::keep_state()
+            }
+            event => return Err(event),
+        })
+    }
+}
+
+/// So many milliseconds from now, as a point in time.
+fn at(cx: &Context, after: u64) -> When {
+    When::At(cx.monotonic_time() + after * 1_000_000)
+}
+
+// What the cases do with it.
+
+pub type Machine = StatemRef<Suite>;
+
+pub async fn start(cx: &mut Context, mode: Mode, args: Args) -> Machine {
+    Suite::start(cx, (mode, args)).await.expect("it starts")
+}
+
+pub async fn start_link(cx: &mut Context, mode: Mode, args: Args) -> Machine {
+    Suite::start_link(cx, (mode, args))
+        .await
+        .expect("it starts")
+}
+
+pub async fn call(cx: &mut Context, machine: &Machine, request: Call) -> Answer {
+    machine.call(cx, request).await.expect("an answer")
+}
+
+pub async fn told(cx: &mut Context) -> Told {
+    let told = cx.receive_where(SECOND * 5, |message| message.decode().ok());
+    told.await.expect("the machine tells something")
+}
+
+pub async fn stop_it(cx: &mut Context, machine: &Machine) {
+    assert_eq!(call(cx, machine, Call::Stop).await, Answer::Stopped);
+    check_stopped(cx, machine).await;
+}
+
+pub async fn check_stopped(cx: &mut Context, machine: &Machine) {
+    let gone = machine.call(cx, Call::Hej).await;
+    assert!(matches!(gone, Err(CallError::Exit(_))), "{gone:?}");
+}
+
+pub fn is_noproc<T: std::fmt::Debug>(result: Result<T, CallError>) {
+    let Err(CallError::Exit(reason)) = &result else {
+        panic!("somebody is there: {result:?}");
+    };
+    assert_eq!(*reason, ExitReason::noproc());
+}
+
+pub fn already_started<T: std::fmt::Debug>(result: Result<T, StartError>, pid: Pid) {
+    assert_eq!(result.unwrap_err(), StartError::AlreadyStarted(pid));
+}
+
+/// Fails if anything is in the mailbox, or comes.
+pub async fn verify_empty_msgq(cx: &mut Context) {
+    let message: Option<Message> = cx.receive_timeout(ms(500)).await;
+    assert!(message.is_none(), "nothing was to come: {message:?}");
+}
+
+/// The `EXIT` of a linked process.
+pub async fn exit_of(cx: &mut Context, pid: Pid) -> ExitReason {
+    let exit = cx.receive_where(SECOND * 5, |message| {
+        message.exit().filter(|exit| exit.from == pid)
+    });
+    exit.await.expect("an EXIT").reason
+}
+
+/// The `DOWN` of a monitor.
+pub async fn down_of(cx: &mut Context, monitor: Ref) -> ExitReason {
+    let down = cx.receive_where(SECOND * 5, |message| {
+        message.down().filter(|down| down.reference == monitor)
+    });
+    down.await.expect("a DOWN").reason
+}
+
+async fn check_state(cx: &mut Context, machine: &Machine, name: Name) {
+    match call(cx, machine, Call::Get).await {
+        Answer::State(state, _) => assert_eq!(state, name),
+        other => panic!("the state: {other:?}"),
+    }
+}
+
+/// By casts and requests.
+pub async fn do_func_test(cx: &mut Context, machine: &Machine) {
+    let me = cx.pid();
+    let alive = || Cast::Alive(me);
+    machine.cast(cx, alive()).unwrap();
+    assert_eq!(told(cx).await, Told::Yes);
+    check_state(cx, machine, Name::Idle).await;
+    machine.cast(cx, Cast::Connect(me)).unwrap();
+    assert_eq!(told(cx).await, Told::Accept);
+    check_state(cx, machine, Name::WforConf).await;
+    let tag = cx.make_ref();
+    machine.cast(cx, Cast::Ping(me, tag)).unwrap();
+    machine.cast(cx, Cast::Confirm).unwrap();
+    assert_eq!(told(cx).await, Told::Pong(tag));
+    check_state(cx, machine, Name::Connected).await;
+    machine.cast(cx, alive()).unwrap();
+    assert_eq!(told(cx).await, Told::Yes);
+    for _ in 0..3 {
+        check_state(cx, machine, Name::Connected).await;
+        let msg = cx.make_ref();
+        machine.cast(cx, Cast::Msg(me, msg)).unwrap();
+        assert_eq!(told(cx).await, Told::Ack(msg));
+    }
+    machine.cast(cx, alive()).unwrap();
+    assert_eq!(told(cx).await, Told::Yes);
+    machine.cast(cx, Cast::Disconnect).unwrap();
+    check_state(cx, machine, Name::Idle).await;
+    machine.cast(cx, alive()).unwrap();
+    // It is not there yet: the machine has something else to do first.
+    let slow = machine.send_request(cx, Call::DelayedAnswer(1)).unwrap();
+    let first = machine.send_request(cx, Call::Alive).unwrap();
+    let early = first.wait_response(cx, Duration::ZERO).await;
+    assert!(matches!(early, Err(CallError::Timeout)), "{early:?}");
+    assert_eq!(told(cx).await, Told::Yes);
+    let answer = slow.wait_response(cx, Timeout::Infinity).await;
+    assert_eq!(answer.unwrap(), Answer::Delayed);
+    let answer = first.wait_response(cx, Timeout::Infinity).await;
+    assert_eq!(answer.unwrap(), Answer::Yes);
+    let second = machine.send_request(cx, Call::Alive).unwrap();
+    let message = cx.receive().await;
+    let message = first.check_response(message).unwrap_err();
+    let answer = second.check_response(message).expect("it is the response");
+    assert_eq!(answer.unwrap(), Answer::Yes);
+}
+
+/// By calls.
+pub async fn do_sync_func_test(cx: &mut Context, machine: &Machine) {
+    assert_eq!(call(cx, machine, Call::Alive).await, Answer::Yes);
+    check_state(cx, machine, Name::Idle).await;
+    assert_eq!(call(cx, machine, Call::Connect).await, Answer::Accept);
+    check_state(cx, machine, Name::WforConf).await;
+    let tag = cx.make_ref();
+    machine.cast(cx, Cast::Ping(cx.pid(), tag)).unwrap();
+    assert_eq!(call(cx, machine, Call::Confirm).await, Answer::Yes);
+    assert_eq!(told(cx).await, Told::Pong(tag));
+    check_state(cx, machine, Name::Connected).await;
+    assert_eq!(call(cx, machine, Call::Alive).await, Answer::Yes);
+    for _ in 0..3 {
+        check_state(cx, machine, Name::Connected).await;
+        let msg = cx.make_ref();
+        assert_eq!(call(cx, machine, Call::Msg(msg)).await, Answer::Ack(msg));
+    }
+    assert_eq!(call(cx, machine, Call::Alive).await, Answer::Yes);
+    assert_eq!(call(cx, machine, Call::Disconnect).await, Answer::Yes);
+    check_state(cx, machine, Name::Idle).await;
+    assert_eq!(call(cx, machine, Call::Alive).await, Answer::Yes);
+    assert_eq!(call(cx, machine, Call::Timeout(200)).await, Answer::Ok);
+    assert_eq!(call(cx, machine, Call::Alive).await, Answer::Yes);
+    check_state(cx, machine, Name::Idle).await;
+}
