@@ -58,7 +58,7 @@ use std::time::Duration;
 use otp_vm::{Arguments, ArgumentsError, Context, ExitReason, Native, Pid, Timeout};
 use serde::{Deserialize, Serialize};
 
-use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, ServerRef, Start};
+use crate::gen_server::{From, GenServer, Init, Name, NoMessage, NoReply, Reply, ServerRef, Start};
 use crate::proc_lib::StartError;
 use crate::supervisor::dynamics::{Dynamics, Ended};
 use crate::supervisor::report::{ReportContext, Reporter, reached_max_restart_intensity};
@@ -183,6 +183,17 @@ impl DynamicSupervisor {
     /// Await the result, perhaps after `name`.
     pub fn start_link(cx: &mut Context, flags: DynamicSupervisorFlags) -> Start<'_, Self> {
         <Self as GenServer>::start_link(cx, flags)
+    }
+
+    /// A dynamic supervisor as a child of another supervisor, without a name, with the id `DynamicSupervisor`.
+    /// `DynamicSupervisor.child_spec/1`.
+    pub fn child_spec(flags: DynamicSupervisorFlags) -> ChildSpec {
+        <Self as GenServer>::child_spec(flags).into_supervisor()
+    }
+
+    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    pub fn child_spec_named(name: Name, flags: DynamicSupervisorFlags) -> ChildSpec {
+        <Self as GenServer>::child_spec_named(name, flags).into_supervisor()
     }
 }
 

@@ -5,14 +5,15 @@ mod common;
 
 use std::time::Duration;
 
+use otp_stdlib::gen_server::Name;
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib;
 use otp_stdlib::supervisor::{Child, ChildError, SpecError};
 use otp_stdlib::{StartError, dynamic_supervisor::Request};
 use otp_vm::simulation::Simulation;
 use otp_vm::{
-    Arguments, Atom, Context, ExitReason, Function, FunctionError, Module, OwnedTerm, Pid, Timeout,
-    Vm,
+    Arguments, Atom, Context, ExitReason, Function, FunctionError, Module, OwnedTerm, Pid,
+    Priority, SpawnOptions, Timeout, Vm,
 };
 
 const SOON: Duration = Duration::from_millis(1);
@@ -132,6 +133,49 @@ fn can_be_supervised_directly() {
             .unwrap();
         let supervisor = DynamicSupervisorRef::from_name("dyn_sup_spec_test").unwrap();
         assert_eq!(supervisor.which_children(&mut cx).await, Ok(vec![]));
+    });
+}
+
+#[test]
+fn multiple_supervisors_can_be_supervised_and_identified_with_simple_child_spec() {
+    run(async |mut cx| {
+        let flags = DynamicSupervisorFlags::new;
+        let registry = Registry::<String, ()>::start_link(&mut cx, "dyn_sup_registry");
+        let registry = registry.await.unwrap();
+        let via_name = "via_name".to_owned();
+        let simple = Name::local("simple_name").unwrap();
+        let via = Name::via(&registry, &via_name).unwrap();
+        let children = vec![
+            DynamicSupervisor::child_spec_named(simple, flags()),
+            DynamicSupervisor::child_spec_named(via, flags()),
+        ];
+        assert_eq!(*children[0].id(), "simple_name");
+        assert_eq!(*children[1].id(), "via_name");
+        let one_for_one = SupervisorFlags::one_for_one();
+        let top = Supervisor::start_link(&mut cx, one_for_one, children);
+        let top = top.await.unwrap();
+        let nameless = DynamicSupervisor::child_spec(flags());
+        let nameless = top.start_child(&mut cx, nameless).await.unwrap();
+
+        let by_name = DynamicSupervisorRef::from_name("simple_name").unwrap();
+        let by_via = DynamicSupervisorRef::via(&registry, &via_name).unwrap();
+        for supervisor in [by_name, by_via, DynamicSupervisorRef::from_pid(nameless)] {
+            assert_eq!(supervisor.which_children(&mut cx).await, Ok(vec![]));
+        }
+        let again = DynamicSupervisor::child_spec(flags());
+        let again = top.start_child(&mut cx, again).await;
+        assert_eq!(again, Err(ChildError::AlreadyStarted(nameless)));
+    });
+}
+
+#[test]
+fn with_spawn_opt() {
+    run(async |mut cx| {
+        let options = SpawnOptions::new().priority(Priority::High);
+        let start = DynamicSupervisor::start_link(&mut cx, DynamicSupervisorFlags::new());
+        let supervisor = start.spawn_opt(options).await.unwrap();
+        let info = cx.process_info(supervisor.pid().unwrap()).unwrap();
+        assert_eq!(info.priority, Priority::High);
     });
 }
 

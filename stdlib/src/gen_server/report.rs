@@ -149,6 +149,7 @@ pub(super) fn terminated<S: GenServer>(
     name: Option<&Name>,
     message: Option<Message>,
     reason: &ExitReason,
+    log: Vec<OwnedTerm>,
 ) {
     let pid = cx.pid();
     let info = cx.process_info(pid);
@@ -156,7 +157,7 @@ pub(super) fn terminated<S: GenServer>(
     let label = info.as_ref().and_then(|info| info.label);
     let client = message.as_ref().and_then(|message| Client::of(cx, message));
     let last_message = message.and_then(|message| message.to_term().ok());
-    let status = FormatStatus::of(state, last_message, Some(reason.clone()));
+    let status = FormatStatus::of(state, last_message, Some(reason.clone()), log);
     let report = Terminated {
         pid,
         name: match (name, registered_name) {
