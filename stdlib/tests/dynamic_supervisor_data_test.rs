@@ -5,10 +5,12 @@ mod common;
 
 use std::time::Duration;
 
+use otp_stdlib::dynamic_supervisor::{DynamicInit, SuperviseDynamic};
 use otp_stdlib::gen_server::Name;
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib;
 use otp_stdlib::supervisor::{Child, ChildError, SpecError};
+use otp_stdlib::sys::{self, SysError};
 use otp_stdlib::{StartError, dynamic_supervisor::Request};
 use otp_vm::simulation::Simulation;
 use otp_vm::{
@@ -563,5 +565,103 @@ fn a_request_is_a_term() {
         let sent = otp_vm::to_term(&Request::CountChildren).unwrap();
         let answer: OwnedTerm = cx.call(supervisor, &sent, Timeout::Infinity).await.unwrap();
         assert!(answer.to_string().contains("specs => 0"), "{answer}");
+    });
+}
+
+/// What the callback gives next.
+#[derive(Clone)]
+enum Given {
+    Flags(DynamicSupervisorFlags),
+    Ignore,
+    Unknown,
+}
+
+/// The suite's `Simple`: what it is started with it gives.
+struct Simple;
+
+type Shared = std::sync::Arc<std::sync::Mutex<Given>>;
+
+impl SuperviseDynamic for Simple {
+    type Args = Shared;
+
+    async fn init(given: &Shared, _cx: &mut Context) -> DynamicInit {
+        match given.lock().expect("no panic").clone() {
+            Given::Flags(flags) => DynamicInit::Ok(flags),
+            Given::Ignore => DynamicInit::Ignore,
+            Given::Unknown => DynamicInit::Stop(ExitReason::from(Atom::new("unknown").unwrap())),
+        }
+    }
+}
+
+async fn simple(cx: &mut Context) -> (DynamicSupervisorRef, Shared) {
+    let given = Given::Flags(DynamicSupervisorFlags::new());
+    let shared = Shared::new(given.into());
+    let started = DynamicSupervisor::start_link_with::<Simple>(cx, Shared::clone(&shared));
+    (started.await.unwrap(), shared)
+}
+
+/// The suite's `fake_upgrade`.
+async fn fake_upgrade(
+    cx: &mut Context,
+    (supervisor, shared): &(DynamicSupervisorRef, Shared),
+    to: Given,
+) -> Result<(), SysError> {
+    sys::suspend(supervisor).call(cx).await.unwrap();
+    *shared.lock().unwrap() = to;
+    let module = Atom::new("gen_server").unwrap();
+    let changed = sys::change_code(supervisor, module, &123, "extra")
+        .call(cx)
+        .await;
+    sys::resume(supervisor).call(cx).await.unwrap();
+    changed
+}
+
+#[test]
+fn code_change_with_non_ok_init() {
+    run(async |mut cx| {
+        let simple = simple(&mut cx).await;
+        let refused = |text: &str| {
+            let term: OwnedTerm = text.parse().unwrap();
+            Err(SysError::Refused(ExitReason::from(term)))
+        };
+        let zero = DynamicSupervisorFlags::new().intensity(3, Duration::ZERO);
+        assert_eq!(
+            fake_upgrade(&mut cx, &simple, Given::Flags(zero)).await,
+            refused("{error,{supervisor_data,{invalid_period,0}}}")
+        );
+        assert_eq!(
+            fake_upgrade(&mut cx, &simple, Given::Unknown).await,
+            refused("{error,unknown}")
+        );
+        assert_eq!(fake_upgrade(&mut cx, &simple, Given::Ignore).await, Ok(()));
+        let counts = simple.0.count_children(&mut cx).await.unwrap();
+        assert_eq!(counts.active, 0, "it goes on");
+    });
+}
+
+#[test]
+fn code_change_with_ok_init() {
+    run(async |mut cx| {
+        let simple = simple(&mut cx).await;
+        let child = || {
+            ChildSpec::process("sleepy", async |mut cx: Context| {
+                cx.receive_where(Timeout::Infinity, |_| None::<()>).await;
+            })
+        };
+        let first = simple.0.start_child(&mut cx, child()).await.unwrap();
+        let one = DynamicSupervisorFlags::new().max_children(1);
+        let changed = fake_upgrade(&mut cx, &simple, Given::Flags(one)).await;
+        assert_eq!(changed, Ok(()));
+        let counts = simple.0.count_children(&mut cx).await.unwrap();
+        assert_eq!(counts.active, 1);
+        let more = simple.0.start_child(&mut cx, child()).await;
+        assert_eq!(more, Err(ChildError::MaxChildren(1)));
+        assert!(cx.vm().is_alive(first));
+        let state = sys::get_state(&simple.0)
+            .call(&mut cx)
+            .await
+            .unwrap()
+            .to_string();
+        assert!(state.contains("max_children => 1"), "{state}");
     });
 }

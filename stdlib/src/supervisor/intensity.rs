@@ -56,7 +56,7 @@ impl Intensity {
     }
 
     /// So many restarts within so many seconds.
-    pub(super) fn limits(&self) -> (usize, u64) {
+    pub(crate) fn limits(&self) -> (usize, u64) {
         (
             self.max_restarts,
             Duration::from_nanos(self.period_ns).as_secs(),
