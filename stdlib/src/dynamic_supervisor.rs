@@ -52,13 +52,15 @@
 //! # }
 //! ```
 
+mod callback;
+
 use std::fmt;
 use std::time::Duration;
 
-use otp_vm::{Arguments, ArgumentsError, Context, ExitReason, Native, Pid, Timeout};
+use otp_vm::{Arguments, ArgumentsError, Context, ExitReason, Native, OwnedTerm, Pid, Timeout};
 use serde::{Deserialize, Serialize};
 
-use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, ServerRef, Start};
+use crate::gen_server::{From, GenServer, Init, Name, NoMessage, NoReply, Reply, ServerRef, Start};
 use crate::proc_lib::StartError;
 use crate::supervisor::dynamics::{Dynamics, Ended};
 use crate::supervisor::report::{ReportContext, Reporter, reached_max_restart_intensity};
@@ -66,6 +68,10 @@ use crate::supervisor::{
     Child, ChildCounts, ChildError, ChildInfo, ChildSpec, Given, Info, Intensity, MAX_RESTARTS,
     MAX_SECONDS, confused, moved,
 };
+use crate::sys;
+
+use callback::Callback;
+pub use callback::{DynamicInit, SuperviseDynamic};
 
 /// A reference to a dynamic supervisor.
 pub type DynamicSupervisorRef = ServerRef<DynamicSupervisor>;
@@ -77,6 +83,8 @@ pub struct DynamicSupervisorFlags {
     period: Duration,
     max_children: u64,
     extra_arguments: Option<Arguments>,
+    /// Gives the others in their place.
+    callback: Option<Callback>,
 }
 
 impl DynamicSupervisorFlags {
@@ -87,6 +95,7 @@ impl DynamicSupervisorFlags {
             period: MAX_SECONDS,
             max_children: u64::MAX,
             extra_arguments: None,
+            callback: None,
         }
     }
 
@@ -132,6 +141,7 @@ pub struct DynamicSupervisor {
     intensity: Intensity,
     max_children: u64,
     extra_arguments: Option<Arguments>,
+    callback: Option<Callback>,
     reporter: Reporter,
     children: Dynamics,
 }
@@ -184,6 +194,17 @@ impl DynamicSupervisor {
     pub fn start_link(cx: &mut Context, flags: DynamicSupervisorFlags) -> Start<'_, Self> {
         <Self as GenServer>::start_link(cx, flags)
     }
+
+    /// A dynamic supervisor as a child of another supervisor, without a name, with the id `DynamicSupervisor`.
+    /// `DynamicSupervisor.child_spec/1`.
+    pub fn child_spec(flags: DynamicSupervisorFlags) -> ChildSpec {
+        <Self as GenServer>::child_spec(flags).into_supervisor()
+    }
+
+    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    pub fn child_spec_named(name: Name, flags: DynamicSupervisorFlags) -> ChildSpec {
+        <Self as GenServer>::child_spec_named(name, flags).into_supervisor()
+    }
 }
 
 impl fmt::Debug for DynamicSupervisor {
@@ -203,13 +224,22 @@ impl GenServer for DynamicSupervisor {
     type Info = Info;
     type Continue = NoMessage;
 
-    async fn init(flags: DynamicSupervisorFlags, cx: &mut Context) -> Init<Self> {
+    async fn init(mut flags: DynamicSupervisorFlags, cx: &mut Context) -> Init<Self> {
         cx.trap_exit(true);
+        let callback = flags.callback.take();
+        if let Some(callback) = &callback {
+            flags = match callback.init(cx).await {
+                DynamicInit::Ok(flags) => flags,
+                DynamicInit::Ignore => return Init::ignore(),
+                DynamicInit::Stop(reason) => return Init::stop(reason),
+            };
+        }
         match Intensity::new(flags.max_restarts, flags.period) {
             Ok(intensity) => Init::ok(Self {
                 intensity,
                 max_children: flags.max_children,
                 extra_arguments: flags.extra_arguments,
+                callback,
                 reporter: Reporter::new(cx),
                 children: Dynamics::default(),
             }),
@@ -262,6 +292,30 @@ impl GenServer for DynamicSupervisor {
             Ended::Restart(spec) => self.restart(pid, spec, cx).await,
             Ended::Stranger | Ended::Gone { .. } => NoReply::new(),
         }
+    }
+
+    /// The callback is called again: [`DynamicSupervisor::start_link_with`].
+    async fn code_change(
+        &mut self,
+        _old_version: OwnedTerm,
+        _extra: OwnedTerm,
+        cx: &mut Context,
+    ) -> Result<(), ExitReason> {
+        self.take_on(cx).await
+    }
+
+    fn system_get_state(&self) -> OwnedTerm {
+        #[derive(Serialize)]
+        struct State {
+            children: ChildCounts,
+            max_children: u64,
+            intensity: (usize, u64),
+        }
+        sys::term(&State {
+            children: self.children.count(),
+            max_children: self.max_children,
+            intensity: self.intensity.limits(),
+        })
     }
 
     async fn terminate(&mut self, _reason: &ExitReason, cx: &mut Context) {

@@ -71,7 +71,6 @@
 //!   [`terminate`](GenServer::terminate) sees it.
 //! * A child that traps exits and has [`Shutdown::Infinity`](supervisor::Shutdown::Infinity) may
 //!   keep its tree from ending for ever.
-//! * There is no `sys` (suspend, state inspection), and no code change but a supervisor's yet.
 //!
 //! # Where to begin
 //!
@@ -88,6 +87,7 @@
 //! | give a tree a start and a stop | [`application`] |
 //! | write a behaviour | [`gen`](mod@crate::gen), [`proc_lib`] |
 //! | keep names of servers in your own way | [`Via`] |
+//! | look into a running process, suspend it, trace it | [`sys`] |
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -104,6 +104,7 @@ pub mod registry;
 mod report;
 pub mod supervisor;
 pub mod supervisor_bridge;
+pub mod sys;
 pub mod task;
 mod unwind;
 

@@ -43,9 +43,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use otp_vm::{Atom, AtomError, Context, ExitReason, Pid, TableOptions, Timeout, to_term};
+use otp_vm::{
+    AtomError, Context, EncodeError, ExitReason, Pid, Table, TableOptions, Timeout, to_term,
+};
 use serde::Serialize;
 
+use crate::r#gen::{Name, Target, Via};
 use crate::gen_server::{GenServer, ServerRef};
 use crate::proc_lib::{StartError, StopError};
 use crate::supervisor::{
@@ -103,9 +106,9 @@ impl Default for PartitionFlags {
     }
 }
 
-/// A partition supervisor by its name. Free to copy; resolved at each use, so it survives a restart.
+/// A partition supervisor by its name, resolved at each use, so it survives a restart. Cheap to clone.
 pub struct PartitionSupervisor<S> {
-    name: Atom,
+    name: Name,
     server: PhantomData<fn(S)>,
 }
 
@@ -115,7 +118,7 @@ pub struct PartitionSupervisor<S> {
 pub enum ResizeError {
     /// It does not run.
     #[error("the partition supervisor {0} does not run; start it first")]
-    NoProc(Atom),
+    NoProc(String),
     /// It had never so many.
     #[error(
         "{wanted} partitions are more than the {most} that it was started with; start it with more"
@@ -138,7 +141,7 @@ struct Callback;
 
 /// What it gives the children by.
 struct Args {
-    name: Atom,
+    name: Name,
     flags: PartitionFlags,
     child: Arc<Child>,
 }
@@ -163,19 +166,24 @@ impl Supervise for Callback {
         if args.flags.flags.is_auto_shutdown() {
             return invalid(Wrong::InvalidAutoShutdown);
         }
-        if cx.table_by_atom(args.name).is_none() {
+        // There is one already when the code is changed.
+        if own_table(cx, &args.name).is_none() {
             // Whoever resizes writes it as well.
-            let options = TableOptions::set().public().named();
-            let made = cx.table_new(args.name.as_str(), options);
+            let options = TableOptions::set().public();
+            let made = match &args.name {
+                Name::Local(name) => cx.table_new(name.as_str(), options.named()),
+                _ => cx.table_new(TABLE, options),
+            };
             let made = made.and_then(|table| table.insert(cx, &COUNT, &[partitions, partitions]));
             if let Err(error) = made {
                 return invalid(Wrong::Table(error.to_string()));
             }
         }
-        let name = args.name;
         let children = (0..partitions).map(|partition| {
             let spec = (args.child)(partition).with_id(id_of(partition));
-            spec.noting(move |cx, pid| match cx.table_by_atom(name) {
+            let name = args.name.clone();
+            // It is the supervisor that notes.
+            spec.noting(move |cx, pid| match own_table(cx, &name) {
                 Some(table) => table
                     .insert(cx, &partition, &pid)
                     .map_err(|error| StartError::Spawn(error.to_string())),
@@ -184,6 +192,22 @@ impl Supervise for Callback {
         });
         SupervisorInit::Ok(args.flags.flags.clone(), children.collect())
     }
+}
+
+/// What the table of a supervisor without a local name is called, among those that the supervisor owns.
+const TABLE: &str = "partition_supervisor";
+
+/// The table of the partition supervisor with this name, which is the calling process.
+fn own_table(cx: &Context, name: &Name) -> Option<Table> {
+    match name {
+        Name::Local(name) => cx.table_by_atom(*name),
+        _ => table_of(cx, cx.pid()),
+    }
+}
+
+fn table_of(cx: &Context, supervisor: Pid) -> Option<Table> {
+    let mut tables = cx.vm().tables_of(supervisor).into_iter();
+    tables.find(|table| table.name().as_str() == TABLE)
 }
 
 /// A partition's number as the id of its child.
@@ -211,22 +235,73 @@ impl<S: GenServer> PartitionSupervisor<S> {
     where
         F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
     {
-        Self::child(cx, name, flags, child)?.name(name).await?;
-        Self::named(name).map_err(bad_name)
+        let name = Name::local(name).map_err(bad_name)?;
+        Self::start_link_named(cx, name, flags, child).await
+    }
+
+    /// As [`start_link`](Self::start_link), under a name of any kind: `{via, Module, Name}`.
+    ///
+    /// ```
+    /// use otp_stdlib::gen_server::Name;
+    /// use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
+    /// use otp_stdlib::prelude::*;
+    /// use otp_vm::{Context, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(async |mut cx: Context| {
+    ///     let trees = Registry::<String, ()>::start_link(&mut cx, "trees").await.unwrap();
+    ///     let name = Name::via(&trees, &"sessions".to_owned()).unwrap();
+    ///     let dynamic = |_partition| DynamicSupervisor::child_spec(DynamicSupervisorFlags::new());
+    ///     let flags = PartitionFlags::new().partitions(3);
+    ///     let started = PartitionSupervisor::<DynamicSupervisor>::start_link_named(&mut cx, name, flags, dynamic);
+    ///     started.await.unwrap();
+    ///     let sessions = PartitionSupervisor::<DynamicSupervisor>::via(&trees, &"sessions".to_owned());
+    ///     assert_eq!(sessions.unwrap().partitions(&cx), Some(3));
+    /// });
+    /// run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start_link`](Self::start_link).
+    pub async fn start_link_named<F>(
+        cx: &mut Context,
+        name: Name,
+        flags: PartitionFlags,
+        child: F,
+    ) -> Result<Self, StartError>
+    where
+        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
+    {
+        Self::child(cx, name.clone(), flags, Arc::new(child)).await?;
+        Ok(Self::of(name))
     }
 
     /// The start as a child specification needs it, whose id is the supervisor's name.
     /// `PartitionSupervisor.child_spec/1`.
+    ///
+    /// # Panics
+    /// When the name can't be an atom.
     pub fn child_spec<F>(name: &'static str, flags: PartitionFlags, child: F) -> ChildSpec
     where
         F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
     {
+        match Name::local(name) {
+            Ok(local) => Self::child_spec_named(local, flags, child).with_id(name),
+            Err(error) => panic!("{name:?} is no name for a partition supervisor: {error}"),
+        }
+    }
+
+    /// As [`child_spec`](Self::child_spec), for a name of any kind: the id is the name alone, without what keeps it.
+    pub fn child_spec_named<F>(name: Name, flags: PartitionFlags, child: F) -> ChildSpec
+    where
+        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
+    {
         let child: Arc<Child> = Arc::new(child);
-        let start = ChildSpec::new(name, move |cx| {
-            let (flags, child) = (flags.clone(), Arc::clone(&child));
+        let start = ChildSpec::new(ChildId::from(&name), move |cx| {
+            let (name, flags, child) = (name.clone(), flags.clone(), Arc::clone(&child));
             Box::pin(async move {
-                let started = Self::child(cx, name, flags, move |partition| child(partition))?;
-                match started.name(name).await?.pid() {
+                match Self::child(cx, name, flags, child).await?.pid() {
                     Some(pid) => Ok(pid),
                     None => unreachable!("a start gives a reference by pid"),
                 }
@@ -235,21 +310,25 @@ impl<S: GenServer> PartitionSupervisor<S> {
         start.into_supervisor()
     }
 
-    fn child<'a, F>(
-        cx: &'a mut Context,
-        name: &str,
+    fn child(
+        cx: &mut Context,
+        name: Name,
         flags: PartitionFlags,
-        child: F,
-    ) -> Result<crate::gen_server::Start<'a, Supervisor>, StartError>
-    where
-        F: Fn(usize) -> ChildSpec + Send + Sync + 'static,
-    {
+        child: Arc<Child>,
+    ) -> crate::gen_server::Start<'_, Supervisor> {
         let args = Args {
-            name: Atom::new(name).map_err(bad_name)?,
+            name: name.clone(),
             flags,
-            child: Arc::new(child),
+            child,
         };
-        Ok(Supervisor::start_link_with::<Callback>(cx, args))
+        Supervisor::start_link_with::<Callback>(cx, args).named(name)
+    }
+
+    fn of(name: Name) -> Self {
+        Self {
+            name,
+            server: PhantomData,
+        }
     }
 
     /// A handle on the partition supervisor of this name, running or not.
@@ -257,10 +336,22 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// # Errors
     /// When the text can't be an atom.
     pub fn named(name: &str) -> Result<Self, AtomError> {
-        Ok(Self {
-            name: Atom::new(name)?,
-            server: PhantomData,
-        })
+        Name::local(name).map(Self::of)
+    }
+
+    /// A handle on the partition supervisor of a name that `via` keeps. `{via, Module, Name}`.
+    ///
+    /// # Errors
+    /// When the name can't be a term.
+    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
+        Name::via(via, name).map(Self::of)
+    }
+
+    fn table(&self, cx: &Context) -> Option<Table> {
+        match &self.name {
+            Name::Local(name) => cx.table_by_atom(*name),
+            Name::Via(name) => table_of(cx, name.whereis(cx)?),
+        }
     }
 
     /// How many partitions there are; `None`: it does not run. `PartitionSupervisor.partitions/1`.
@@ -270,7 +361,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
 
     /// How many there are, and how many there may be.
     fn sizes(&self, cx: &Context) -> Option<[usize; 2]> {
-        cx.table_by_atom(self.name)?.lookup(cx, &COUNT).ok()?
+        self.table(cx)?.lookup(cx, &COUNT).ok()?
     }
 
     /// The process that a key belongs to; `None`: the supervisor does not run, or has no partition, or the key is no
@@ -282,7 +373,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
             Some(number) => number.unsigned_abs() % partitions,
             None => u64::from(key.root().phash2_range(partitions)),
         };
-        cx.table_by_atom(self.name)?.lookup(cx, &partition).ok()?
+        self.table(cx)?.lookup(cx, &partition).ok()?
     }
 
     /// A reference to the server that a key belongs to, as [`whereis`](Self::whereis) finds it now.
@@ -299,10 +390,9 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// # Errors
     /// See [`ResizeError`].
     pub async fn resize(&self, cx: &mut Context, partitions: usize) -> Result<usize, ResizeError> {
-        let no_proc = ResizeError::NoProc(self.name);
-        let (Some([before, most]), Some(table)) = (self.sizes(cx), cx.table_by_atom(self.name))
-        else {
-            return Err(no_proc);
+        let no_proc = || ResizeError::NoProc(self.name.to_term().to_string());
+        let (Some([before, most]), Some(table)) = (self.sizes(cx), self.table(cx)) else {
+            return Err(no_proc());
         };
         if partitions > most {
             let wanted = partitions;
@@ -317,7 +407,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
             }
         }
         // No key leads to those that are to end before they do, nor to those that start before they run.
-        write(cx).map_err(|_| no_proc)?;
+        write(cx).map_err(|_| no_proc())?;
         for partition in partitions..before {
             supervisor.terminate_child(cx, id_of(partition)).await?;
         }
@@ -325,10 +415,10 @@ impl<S: GenServer> PartitionSupervisor<S> {
     }
 
     fn supervisor(&self) -> SupervisorRef {
-        match SupervisorRef::from_name(self.name.as_str()) {
-            Ok(supervisor) => supervisor,
-            Err(error) => unreachable!("an atom's name is none: {error}"),
-        }
+        SupervisorRef::new(match &self.name {
+            Name::Local(name) => Target::Name(*name),
+            Name::Via(name) => Target::Via(name.clone()),
+        })
     }
 
     /// The partitions, by number: ids are those. `PartitionSupervisor.which_children/1`.
@@ -367,11 +457,12 @@ fn bad_name(error: AtomError) -> StartError {
 
 impl<S> Clone for PartitionSupervisor<S> {
     fn clone(&self) -> Self {
-        *self
+        Self {
+            name: self.name.clone(),
+            server: PhantomData,
+        }
     }
 }
-
-impl<S> Copy for PartitionSupervisor<S> {}
 
 impl<S> fmt::Debug for PartitionSupervisor<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

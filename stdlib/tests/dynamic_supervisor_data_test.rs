@@ -5,14 +5,17 @@ mod common;
 
 use std::time::Duration;
 
+use otp_stdlib::dynamic_supervisor::{DynamicInit, SuperviseDynamic};
+use otp_stdlib::gen_server::Name;
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib;
 use otp_stdlib::supervisor::{Child, ChildError, SpecError};
+use otp_stdlib::sys::{self, SysError};
 use otp_stdlib::{StartError, dynamic_supervisor::Request};
 use otp_vm::simulation::Simulation;
 use otp_vm::{
-    Arguments, Atom, Context, ExitReason, Function, FunctionError, Module, OwnedTerm, Pid, Timeout,
-    Vm,
+    Arguments, Atom, Context, ExitReason, Function, FunctionError, Module, OwnedTerm, Pid,
+    Priority, SpawnOptions, Timeout, Vm,
 };
 
 const SOON: Duration = Duration::from_millis(1);
@@ -132,6 +135,49 @@ fn can_be_supervised_directly() {
             .unwrap();
         let supervisor = DynamicSupervisorRef::from_name("dyn_sup_spec_test").unwrap();
         assert_eq!(supervisor.which_children(&mut cx).await, Ok(vec![]));
+    });
+}
+
+#[test]
+fn multiple_supervisors_can_be_supervised_and_identified_with_simple_child_spec() {
+    run(async |mut cx| {
+        let flags = DynamicSupervisorFlags::new;
+        let registry = Registry::<String, ()>::start_link(&mut cx, "dyn_sup_registry");
+        let registry = registry.await.unwrap();
+        let via_name = "via_name".to_owned();
+        let simple = Name::local("simple_name").unwrap();
+        let via = Name::via(&registry, &via_name).unwrap();
+        let children = vec![
+            DynamicSupervisor::child_spec_named(simple, flags()),
+            DynamicSupervisor::child_spec_named(via, flags()),
+        ];
+        assert_eq!(*children[0].id(), "simple_name");
+        assert_eq!(*children[1].id(), "via_name");
+        let one_for_one = SupervisorFlags::one_for_one();
+        let top = Supervisor::start_link(&mut cx, one_for_one, children);
+        let top = top.await.unwrap();
+        let nameless = DynamicSupervisor::child_spec(flags());
+        let nameless = top.start_child(&mut cx, nameless).await.unwrap();
+
+        let by_name = DynamicSupervisorRef::from_name("simple_name").unwrap();
+        let by_via = DynamicSupervisorRef::via(&registry, &via_name).unwrap();
+        for supervisor in [by_name, by_via, DynamicSupervisorRef::from_pid(nameless)] {
+            assert_eq!(supervisor.which_children(&mut cx).await, Ok(vec![]));
+        }
+        let again = DynamicSupervisor::child_spec(flags());
+        let again = top.start_child(&mut cx, again).await;
+        assert_eq!(again, Err(ChildError::AlreadyStarted(nameless)));
+    });
+}
+
+#[test]
+fn with_spawn_opt() {
+    run(async |mut cx| {
+        let options = SpawnOptions::new().priority(Priority::High);
+        let start = DynamicSupervisor::start_link(&mut cx, DynamicSupervisorFlags::new());
+        let supervisor = start.spawn_opt(options).await.unwrap();
+        let info = cx.process_info(supervisor.pid().unwrap()).unwrap();
+        assert_eq!(info.priority, Priority::High);
     });
 }
 
@@ -519,5 +565,103 @@ fn a_request_is_a_term() {
         let sent = otp_vm::to_term(&Request::CountChildren).unwrap();
         let answer: OwnedTerm = cx.call(supervisor, &sent, Timeout::Infinity).await.unwrap();
         assert!(answer.to_string().contains("specs => 0"), "{answer}");
+    });
+}
+
+/// What the callback gives next.
+#[derive(Clone)]
+enum Given {
+    Flags(DynamicSupervisorFlags),
+    Ignore,
+    Unknown,
+}
+
+/// The suite's `Simple`: what it is started with it gives.
+struct Simple;
+
+type Shared = std::sync::Arc<std::sync::Mutex<Given>>;
+
+impl SuperviseDynamic for Simple {
+    type Args = Shared;
+
+    async fn init(given: &Shared, _cx: &mut Context) -> DynamicInit {
+        match given.lock().expect("no panic").clone() {
+            Given::Flags(flags) => DynamicInit::Ok(flags),
+            Given::Ignore => DynamicInit::Ignore,
+            Given::Unknown => DynamicInit::Stop(ExitReason::from(Atom::new("unknown").unwrap())),
+        }
+    }
+}
+
+async fn simple(cx: &mut Context) -> (DynamicSupervisorRef, Shared) {
+    let given = Given::Flags(DynamicSupervisorFlags::new());
+    let shared = Shared::new(given.into());
+    let started = DynamicSupervisor::start_link_with::<Simple>(cx, Shared::clone(&shared));
+    (started.await.unwrap(), shared)
+}
+
+/// The suite's `fake_upgrade`.
+async fn fake_upgrade(
+    cx: &mut Context,
+    (supervisor, shared): &(DynamicSupervisorRef, Shared),
+    to: Given,
+) -> Result<(), SysError> {
+    sys::suspend(supervisor).call(cx).await.unwrap();
+    *shared.lock().unwrap() = to;
+    let module = Atom::new("gen_server").unwrap();
+    let changed = sys::change_code(supervisor, module, &123, "extra")
+        .call(cx)
+        .await;
+    sys::resume(supervisor).call(cx).await.unwrap();
+    changed
+}
+
+#[test]
+fn code_change_with_non_ok_init() {
+    run(async |mut cx| {
+        let simple = simple(&mut cx).await;
+        let refused = |text: &str| {
+            let term: OwnedTerm = text.parse().unwrap();
+            Err(SysError::Refused(ExitReason::from(term)))
+        };
+        let zero = DynamicSupervisorFlags::new().intensity(3, Duration::ZERO);
+        assert_eq!(
+            fake_upgrade(&mut cx, &simple, Given::Flags(zero)).await,
+            refused("{error,{supervisor_data,{invalid_period,0}}}")
+        );
+        assert_eq!(
+            fake_upgrade(&mut cx, &simple, Given::Unknown).await,
+            refused("{error,unknown}")
+        );
+        assert_eq!(fake_upgrade(&mut cx, &simple, Given::Ignore).await, Ok(()));
+        let counts = simple.0.count_children(&mut cx).await.unwrap();
+        assert_eq!(counts.active, 0, "it goes on");
+    });
+}
+
+#[test]
+fn code_change_with_ok_init() {
+    run(async |mut cx| {
+        let simple = simple(&mut cx).await;
+        let child = || {
+            ChildSpec::process("sleepy", async |mut cx: Context| {
+                cx.receive_where(Timeout::Infinity, |_| None::<()>).await;
+            })
+        };
+        let first = simple.0.start_child(&mut cx, child()).await.unwrap();
+        let one = DynamicSupervisorFlags::new().max_children(1);
+        let changed = fake_upgrade(&mut cx, &simple, Given::Flags(one)).await;
+        assert_eq!(changed, Ok(()));
+        let counts = simple.0.count_children(&mut cx).await.unwrap();
+        assert_eq!(counts.active, 1);
+        let more = simple.0.start_child(&mut cx, child()).await;
+        assert_eq!(more, Err(ChildError::MaxChildren(1)));
+        assert!(cx.vm().is_alive(first));
+        let state = sys::get_state(&simple.0)
+            .call(&mut cx)
+            .await
+            .unwrap()
+            .to_string();
+        assert!(state.contains("max_children => 1"), "{state}");
     });
 }

@@ -5,9 +5,10 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::*;
+use otp_stdlib::gen_server::Name;
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor, ResizeError};
 use otp_stdlib::prelude::*;
-use otp_stdlib::supervisor::{AutoShutdown, ChildCounts, ChildError, ChildKind};
+use otp_stdlib::supervisor::{AutoShutdown, ChildCounts, ChildError, ChildId, ChildKind};
 use otp_stdlib::{StartError, gen_server};
 use otp_vm::{Context, ExitReason};
 
@@ -68,6 +69,100 @@ fn uses_the_atom_name_as_id() {
         let spec = tree.get_childspec(&mut cx, "numbers").await.unwrap();
         assert_eq!(spec.kind, ChildKind::Supervisor);
         assert_eq!(Numbers::named("numbers").unwrap().partitions(&cx), Some(2));
+    });
+}
+
+/// A registry for names of partition supervisors.
+async fn names(cx: &mut Context) -> Registry<String, ()> {
+    Registry::start_link(cx, "names").await.unwrap()
+}
+
+fn key() -> String {
+    "the numbers".to_owned()
+}
+
+#[test]
+fn uses_the_via_value_as_id() {
+    run(async |mut cx: Context| {
+        let names = Registry::<(String, String), ()>::start_link(&mut cx, "names");
+        let names = names.await.unwrap();
+        let key = ("bar".to_owned(), "baz".to_owned());
+        let name = Name::via(&names, &key).unwrap();
+        let spec = Numbers::child_spec_named(name, PartitionFlags::new(), numbered);
+        assert_eq!(*spec.id(), ChildId::from(otp_vm::to_term(&key).unwrap()));
+        let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), vec![spec]);
+        let tree = tree.await.unwrap();
+        let spec = tree.which_children(&mut cx).await.unwrap();
+        assert_eq!(spec[0].kind, ChildKind::Supervisor);
+        assert_eq!(Numbers::via(&names, &key).unwrap().partitions(&cx), Some(2));
+    });
+}
+
+/// A partition supervisor with a via name, by that name.
+async fn numbers_via(cx: &mut Context) -> Numbers {
+    let names = names(cx).await;
+    let name = Name::via(&names, &key()).unwrap();
+    let started = Numbers::start_link_named(cx, name, PartitionFlags::new(), numbered);
+    started.await.unwrap();
+    Numbers::via(&names, &key()).unwrap()
+}
+
+#[test]
+fn on_success_with_via_name() {
+    run(async |mut cx: Context| {
+        let numbers = numbers_via(&mut cx).await;
+        assert_eq!(numbers.partitions(&cx), Some(cx.vm().schedulers_online()));
+        assert_eq!(number_of(&mut cx, &numbers, 0).await, 0);
+        assert_eq!(number_of(&mut cx, &numbers, 1).await, 1);
+        // A partition that is started again is found, and so is one after a change of their number.
+        let first = numbers.whereis(&cx, &0).unwrap();
+        cx.exit_process(first, ExitReason::kill());
+        ended(&mut cx, first).await;
+        while numbers.whereis(&cx, &0).is_none_or(|pid| pid == first) {
+            cx.yield_now().await;
+        }
+        assert_eq!(number_of(&mut cx, &numbers, 0).await, 0);
+        assert_eq!(numbers.resize(&mut cx, 1).await, Ok(2));
+        assert_eq!(numbers.whereis(&cx, &1), numbers.whereis(&cx, &0));
+    });
+}
+
+#[test]
+fn stop_with_via_tuple() {
+    run(async |mut cx: Context| {
+        let numbers = numbers_via(&mut cx).await;
+        let partition = numbers.whereis(&cx, &0).unwrap();
+        let stopped = numbers.stop(&mut cx, ExitReason::normal(), LIMIT).await;
+        stopped.unwrap();
+        assert!(!cx.vm().is_alive(partition));
+        assert_eq!(numbers.partitions(&cx), None);
+    });
+}
+
+#[test]
+fn raises_noproc_for_unknown_via_partition_supervisor() {
+    run(async |mut cx: Context| {
+        let unknown = Numbers::via(&names(&mut cx).await, &key()).unwrap();
+        assert_eq!(unknown.partitions(&cx), None);
+        let error = unknown.resize(&mut cx, 1).await.unwrap_err();
+        assert!(matches!(error, ResizeError::NoProc(_)), "{error}");
+        let error = unknown.count_children(&mut cx).await.unwrap_err();
+        let noproc = ChildError::Supervisor(ExitReason::noproc());
+        assert_eq!(error, noproc);
+    });
+}
+
+#[test]
+fn count_children_with_via_tuple() {
+    run(async |mut cx: Context| {
+        let numbers = numbers_via(&mut cx).await;
+        let counts = ChildCounts {
+            specs: 2,
+            active: 2,
+            supervisors: 0,
+            workers: 2,
+        };
+        assert_eq!(numbers.count_children(&mut cx).await, Ok(counts));
     });
 }
 

@@ -575,6 +575,24 @@ impl Vm {
         self.core.tables.by_name(Atom::existing(name)?)
     }
 
+    /// The tables that a process owns, in no order; none, if it is gone.
+    ///
+    /// ```
+    /// use otp_vm::{Context, TableOptions, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let names = vm.run(async |cx: Context| {
+    ///     let _table = cx.table_new("a_table", TableOptions::set()).unwrap();
+    ///     let tables = cx.vm().tables_of(cx.pid());
+    ///     tables.iter().map(|table| table.name().to_string()).collect::<Vec<_>>()
+    /// });
+    /// assert_eq!(names.wait()?, ["a_table"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tables_of(&self, pid: Pid) -> Vec<Table> {
+        self.core.tables.owned_by(pid)
+    }
+
     /// Number of schedulers that run processes. `system_info(schedulers_online)`.
     pub fn schedulers_online(&self) -> usize {
         self.core.scheduler.schedulers_online()

@@ -10,11 +10,13 @@ use syn::{
 use crate::handler::{self, Field, Handler, Kind, Output, Parameter};
 
 /// Callbacks of the trait that are taken as they are.
-const CALLBACKS: [&str; 4] = [
+const CALLBACKS: [&str; 6] = [
     "terminate",
     "handle_unknown",
     "code_change",
     "format_status",
+    "system_get_state",
+    "system_state",
 ];
 
 /// Callbacks that the attribute writes.

@@ -293,6 +293,10 @@ fn behaviour(server: &Server, names: &Names<'_>) -> TokenStream {
         dispatch(names, &continues, &names.r#continue, "handle_continue"),
     ];
     let callbacks = &server.callbacks;
+    let shows_itself = callbacks
+        .iter()
+        .any(|callback| callback.sig.ident == "system_get_state");
+    let get_state = (!shows_itself).then(|| get_state(names));
     let allowed = allowed();
     quote! {
         #allowed
@@ -307,6 +311,21 @@ fn behaviour(server: &Server, names: &Names<'_>) -> TokenStream {
             #init
             #(#dispatches)*
             #(#callbacks)*
+            #get_state
+        }
+    }
+}
+
+/// Shows the state as well as its type can: as a term, else as its `Debug`, else by its name. Which of the traits it has
+/// the look-up of the method finds out, by how many references it takes.
+fn get_state(names: &Names<'_>) -> TokenStream {
+    let library = names.library;
+    let private = quote!(#library::__private);
+    quote! {
+        fn system_get_state(&self) -> #private::OwnedTerm {
+            #[allow(unused_imports)]
+            use #private::{ShowByDebug as _, ShowByName as _, ShowByTerm as _};
+            (&&&#private::Shown(self)).show()
         }
     }
 }

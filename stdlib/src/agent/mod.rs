@@ -8,6 +8,7 @@
 //! | [`get_and_update`](Agent::get_and_update) | both | `get_and_update/3` |
 //! | [`cast`](Agent::cast) | as `update`, and nobody waits | `cast/2` |
 //! | [`stop`](Agent::stop) | | `stop/3` |
+//! | [`sys::change_code_by`](crate::sys::change_code_by) | one that makes another state, while the agent is suspended | `code_change/3` |
 //!
 //! # Protocol
 //!
@@ -65,11 +66,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use otp_vm::{
-    AtomError, CallError, Context, EncodeError, ExitReason, Native, Pid, SendError, Timeout,
+    AtomError, CallError, Context, EncodeError, ExitReason, Native, Pid, SendError, SpawnOptions,
+    Timeout,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::r#gen::Via;
+use crate::r#gen::{Target, Via};
 use crate::gen_server::{CALL_TIMEOUT, GenServer, ServerRef, Start};
 use crate::proc_lib::{StartError, StopError};
 use crate::supervisor::{ChildId, ChildSpec};
@@ -304,6 +306,12 @@ impl<S: Send + 'static> Agent<S> {
     }
 }
 
+impl<S> From<&Agent<S>> for Target {
+    fn from(agent: &Agent<S>) -> Self {
+        agent.server.target().clone()
+    }
+}
+
 impl<S> Clone for Agent<S> {
     fn clone(&self) -> Self {
         Self {
@@ -368,6 +376,32 @@ impl<'a, S: Send + 'static> StartAgent<'a, S> {
     /// What the process is called in lists and reports; `Agent` unless told otherwise.
     pub fn label(mut self, label: &'static str) -> Self {
         self.start = self.start.label(label);
+        self
+    }
+
+    /// How the agent's process is made: its priority, its heap, its mailbox. `{spawn_opt, Options}`.
+    ///
+    /// ```
+    /// # use otp_stdlib::prelude::*;
+    /// use otp_vm::{Context, Priority, SpawnOptions, Vm};
+    ///
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(async |mut cx: Context| {
+    /// let options = SpawnOptions::new().priority(Priority::High);
+    /// let agent = Agent::start_link(&mut cx, || 0).spawn_opt(options).await.unwrap();
+    /// # agent
+    /// # });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_opt(mut self, options: SpawnOptions) -> Self {
+        self.start = self.start.spawn_opt(options);
+        self
+    }
+
+    /// Hibernates the agent whenever nobody asked anything of it for so long. `{hibernate_after, Time}`.
+    pub fn hibernate_after(mut self, after: impl Into<Timeout>) -> Self {
+        self.start = self.start.hibernate_after(after);
         self
     }
 

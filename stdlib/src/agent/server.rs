@@ -73,6 +73,11 @@ impl<S: Send + 'static> GenServer for Server<S> {
         }
         NoReply::new()
     }
+
+    /// What functions of `sys` get is what the agent keeps.
+    fn system_state(&mut self) -> &mut dyn Any {
+        &mut self.state
+    }
 }
 
 impl<S> fmt::Debug for Server<S> {

@@ -132,6 +132,24 @@ impl Target {
     }
 }
 
+impl From<Pid> for Target {
+    fn from(pid: Pid) -> Self {
+        Self::Pid(pid)
+    }
+}
+
+impl From<Atom> for Target {
+    fn from(name: Atom) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<&Target> for Target {
+    fn from(target: &Target) -> Self {
+        target.clone()
+    }
+}
+
 fn via() -> OwnedTerm {
     #[derive(Serialize)]
     enum Tag {

@@ -269,6 +269,12 @@ impl<S: GenServer> ServerRef<S> {
     }
 }
 
+impl<S> From<&ServerRef<S>> for Target {
+    fn from(server: &ServerRef<S>) -> Self {
+        server.target.clone()
+    }
+}
+
 impl<S> Clone for ServerRef<S> {
     fn clone(&self) -> Self {
         Self {

@@ -11,7 +11,8 @@
 //! | [`handle_info`](GenServer::handle_info) | for any other message, and for the atom `timeout` | `handle_info/2` |
 //! | [`handle_unknown`](GenServer::handle_unknown) | for a message that does not decode | none: OTP's would crash |
 //! | [`terminate`](GenServer::terminate) | last, see below | `terminate/2` |
-//! | [`format_status`](GenServer::format_status) | for a report of its end | `format_status/1` |
+//! | [`format_status`](GenServer::format_status) | for a report of its end, and for `sys` | `format_status/1` |
+//! | [`system_get_state`](GenServer::system_get_state) | when `sys` asks for the state | `system_get_state/1` |
 //! | [`code_change`](GenServer::code_change) | when `sys` changes its version | `code_change/3` |
 //!
 //! Only `init` must be written. A server without casts says `type Cast = NoMessage;`, and so on.
@@ -177,6 +178,9 @@ mod returns;
 mod server_loop;
 mod start;
 mod status;
+mod system;
+
+use std::any::Any;
 
 use otp_vm::{Context, DecodeError, ExitReason, Message, MessageKind, OwnedTerm};
 use serde::Serialize;
@@ -197,7 +201,9 @@ pub use crate::r#gen::{
 };
 pub use crate::proc_lib::StopError;
 
+use crate::r#gen::short_name;
 use crate::report::{UNKNOWN_TEXT_LIMIT_BYTES, hint};
+use crate::supervisor::ChildSpec;
 
 /// The callbacks of a server, and the types of its messages. The [module](self) has the contract.
 ///
@@ -321,8 +327,9 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// Says what reports, and later `sys`, show of the server: to show the state as a term, and to keep secrets out of
-    /// state, message and reason. The default shows the type of the state. A panic shows itself. `format_status/1`.
+    /// Says what reports, and [`sys::get_status`](crate::sys::get_status), show of the server: to show the state as a term, and to keep secrets out of
+    /// state, message, reason and events. The default shows what [`system_get_state`](Self::system_get_state) gives. A panic
+    /// shows itself. `format_status/1`.
     ///
     /// ```
     /// # use otp_stdlib::prelude::*;
@@ -350,8 +357,21 @@ pub trait GenServer: Sized + Send + 'static {
         status
     }
 
-    /// Changes the state to that of another version of the code, when `sys` is told so; it gives the version that the
-    /// state is of, and whatever the upgrade brings. `code_change/3`.
+    /// The state as a term, for [`sys::get_state`](crate::sys::get_state), the status, events and reports. The default
+    /// gives the type's name, as a text. For a state that derives `Serialize`: `sys::term(self)`; the attribute
+    /// [`gen_server`](macro@crate::gen_server) does that by itself. `system_get_state/1`.
+    fn system_get_state(&self) -> OwnedTerm {
+        crate::sys::text(std::any::type_name::<Self>())
+    }
+
+    /// The state that functions of [`sys`](crate::sys) get, by its type: the server itself, unless it stands before
+    /// something else. `system_replace_state/2`.
+    fn system_state(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    /// Changes the state to that of another version of the code, when [`sys::change_code`](crate::sys::change_code)
+    /// says so; it gets the version that the state is of, and whatever the upgrade brings. `code_change/3`.
     ///
     /// The default refuses with `undef`, so that a server that has no such callback goes on with what it has.
     ///
@@ -363,8 +383,9 @@ pub trait GenServer: Sized + Send + 'static {
         extra: OwnedTerm,
         cx: &mut Context,
     ) -> impl Future<Output = Result<(), ExitReason>> + Send {
-        let _ = (old_version, extra, cx);
-        async { Err(ExitReason::from(otp_vm::atoms::UNDEF)) }
+        let _ = (old_version, extra);
+        // It is not there, which is more than a refusal.
+        async move { cx.exit(otp_vm::atoms::UNDEF) }
     }
 
     /// Starts the server linked to the caller, who becomes its parent. Await the result, perhaps
@@ -382,6 +403,53 @@ pub trait GenServer: Sized + Send + 'static {
     /// `gen_server:start_monitor/3,4`.
     fn start_monitor(cx: &mut Context, args: Self::Args) -> Start<'_, Self, Monitored> {
         Start::new(cx, args, false).monitor()
+    }
+
+    /// The server as a child of a supervisor, by its type's name as id, permanent, with 5 seconds to shut down.
+    /// Elixir's `child_spec/1`, which `use GenServer` writes; its options are methods of [`ChildSpec`].
+    ///
+    /// ```
+    /// use otp_stdlib::prelude::*;
+    /// use otp_vm::{Context, Vm};
+    ///
+    /// struct Cache;
+    ///
+    /// #[gen_server]
+    /// impl Cache {
+    ///     fn init(_size: usize) -> Self {
+    ///         Cache
+    ///     }
+    /// }
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(async |mut cx: Context| {
+    ///     let children = vec![
+    ///         Cache::child_spec(100),
+    ///         Cache::child_spec(10).with_id("small").restart(Restart::Transient),
+    ///     ];
+    ///     let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), children);
+    ///     tree.await.unwrap();
+    /// });
+    /// run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn child_spec(args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(short_name::<Self>(), move |cx| {
+            Self::start_link(cx, args.clone())
+        })
+    }
+
+    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    fn child_spec_named(name: Name, args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(&name.clone(), move |cx| {
+            Self::start_link(cx, args.clone()).named(name.clone())
+        })
     }
 }
 

@@ -112,6 +112,7 @@ pub(super) fn terminated<S: GenServer>(
     name: Option<&Name>,
     message: Option<Message>,
     reason: &ExitReason,
+    log: Vec<OwnedTerm>,
 ) {
     let pid = cx.pid();
     let info = cx.process_info(pid);
@@ -122,7 +123,7 @@ pub(super) fn terminated<S: GenServer>(
         _ => None,
     });
     let last_message = message.and_then(|message| message.to_term().ok());
-    let status = FormatStatus::of(state, last_message, Some(reason.clone()));
+    let status = FormatStatus::of(state, last_message, Some(reason.clone()), log);
     let report = Terminated {
         pid,
         name: match (name, registered_name) {

@@ -12,18 +12,20 @@ use otp_vm::{
 };
 
 use super::start::Seed;
+use super::system::{self, Watched};
 use super::{Action, From, GenServer, Init, NoReply, Reply, report};
 use crate::r#gen::{Name, New};
-use crate::proc_lib::{Refusal, Starter, hibernate, terminate_request};
+use crate::proc_lib::{Refusal, Starter, hibernate};
+use crate::sys::{Control, SystemMessage};
 use crate::unwind::{Caught, caught};
 
 /// A server between two messages.
 pub(super) struct Server<S: GenServer> {
-    state: S,
+    pub(super) state: S,
     /// Whose exit signal ends the server, whatever its callbacks would say.
-    parent: Pid,
+    pub(super) parent: Pid,
     /// The message that is being handled, for the report of a failure.
-    last: Option<Message>,
+    pub(super) last: Option<Message>,
     rare: Option<Box<Rare>>,
 }
 
@@ -55,32 +57,39 @@ impl<S: GenServer> Server<S> {
 }
 
 /// What a handler is called for.
-enum Event<S: GenServer> {
+pub(super) enum Event<S: GenServer> {
     Message(Message),
+    /// A system message, and what the server does when it goes on.
+    System(Box<(Message, Action<S>)>),
     Timeout,
     Continue(S::Continue),
 }
 
-/// Why the loop ended.
-struct Stop<S: GenServer> {
-    reason: ExitReason,
-    /// The reply that is due after `terminate`.
-    reply: Option<(From<S::Reply>, S::Reply)>,
+/// Why the loop is left.
+pub(super) enum Left<S: GenServer> {
+    /// The server ends.
+    Stop {
+        reason: ExitReason,
+        /// The reply that is due after `terminate`.
+        reply: Option<(From<S::Reply>, S::Reply)>,
+    },
+    /// `sys` asks something, and the server may come back, to do this.
+    System(Message, Action<S>),
 }
 
-impl<S: GenServer> Stop<S> {
-    fn new(reason: ExitReason) -> Box<Self> {
-        Box::new(Self {
+impl<S: GenServer> Left<S> {
+    pub(super) fn stop(reason: ExitReason) -> Box<Self> {
+        Box::new(Self::Stop {
             reason,
             reply: None,
         })
     }
 }
 
-type Handled<S> = Result<Action<S>, Box<Stop<S>>>;
-type Begun<S> = Result<(Server<S>, Action<S>), ExitReason>;
+pub(super) type Handled<S> = Result<Action<S>, Box<Left<S>>>;
+pub(super) type Begun<S> = Result<(Server<S>, Action<S>), ExitReason>;
 type Beginning<'a, S> = Pin<Box<dyn Future<Output = Begun<S>> + Send + 'a>>;
-type Handling<'a, S> = Pin<Box<dyn Future<Output = Handled<S>> + Send + 'a>>;
+pub(super) type Handling<'a, S> = Pin<Box<dyn Future<Output = Handled<S>> + Send + 'a>>;
 
 /// The body of a server's process, and of one that wakes from hibernation.
 pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> ExitReason {
@@ -112,15 +121,18 @@ pub(super) async fn life<S: GenServer>(mut cx: Context, seed: Box<Seed<S>>) -> E
             Action::Continue(argument) => Event::Continue(argument),
         };
         let handled = Caught(server.handle(&mut cx, event)).await;
-        match handled.unwrap_or_else(|reason| Err(Stop::new(reason))) {
+        match handled.unwrap_or_else(|reason| Err(Left::stop(reason))) {
             Ok(action) => next = action,
-            Err(stop) => return Box::pin(server.end(&mut cx, stop)).await,
+            Err(left) => match Box::pin(server.leave(&mut cx, left)).await {
+                Ok(back) => (server, next) = back,
+                Err(reason) => return reason,
+            },
         }
     }
 }
 
 /// A server's life after hibernation. Its type is named, since one life leads to the next.
-fn go_on<S: GenServer>(
+pub(super) fn go_on<S: GenServer>(
     cx: Context,
     seed: Box<Seed<S>>,
 ) -> Pin<Box<dyn Future<Output = ExitReason> + Send>> {
@@ -129,6 +141,10 @@ fn go_on<S: GenServer>(
 
 async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
     match cx.receive_timeout(after).await {
+        // It does not take the timeout off, which begins anew.
+        Some(message) if SystemMessage::is_in(&message) => {
+            Event::System(Box::new((message, Action::Timeout(after))))
+        }
         Some(message) => Event::Message(message),
         None => Event::Timeout,
     }
@@ -143,7 +159,16 @@ fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S>
         Seed::New(new) => Box::pin(initialise(cx, new)),
         Seed::Entered(server, action) => Box::pin(async { Ok((server, action)) }),
         // The message that woke it is there.
-        Seed::Awake(server) => Box::pin(async { Ok((server, Action::Wait)) }),
+        Seed::Awake(server) => Box::pin(async {
+            let message = cx.receive().await;
+            // A system message leaves it asleep.
+            let event = match SystemMessage::is_in(&message) {
+                true => Event::System(Box::new((message, Action::Hibernate))),
+                false => Event::Message(message),
+            };
+            server.turn(cx, event).await
+        }),
+        Seed::Watched(watched) => Box::pin(system::watch(cx, watched, None)),
     }
 }
 
@@ -193,7 +218,11 @@ async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> B
 impl<S: GenServer> Server<S> {
     /// What is to be done about an event, to be run under watch: all of it may be the program's code. Decoding the
     /// message, which is done here already, is as well.
-    fn handle<'a>(&'a mut self, cx: &'a mut Context, event: Event<S>) -> Handling<'a, S> {
+    pub(super) fn handle<'a>(
+        &'a mut self,
+        cx: &'a mut Context,
+        event: Event<S>,
+    ) -> Handling<'a, S> {
         caught(move || self.dispatch(cx, event)).unwrap_or_else(end)
     }
 
@@ -209,6 +238,10 @@ impl<S: GenServer> Server<S> {
                 last.replace(message);
                 handle_message(state, *parent, last, cx)
             }
+            Event::System(message) => Box::pin(async {
+                let (message, next) = *message;
+                Err(Box::new(Left::System(message, next)))
+            }),
             Event::Timeout => {
                 let timeout = OwnedTerm::from(atoms::TIMEOUT);
                 match from_term(timeout.root()) {
@@ -228,18 +261,57 @@ impl<S: GenServer> Server<S> {
         }
     }
 
+    /// Handles one event, and what comes of it, outside of the loop.
+    async fn turn(mut self, cx: &mut Context, event: Event<S>) -> Begun<S> {
+        let handled = Caught(self.handle(cx, event)).await;
+        match handled.unwrap_or_else(|reason| Err(Left::stop(reason))) {
+            Ok(action) => Ok((self, action)),
+            Err(left) => self.leave(cx, left).await,
+        }
+    }
+
+    /// Ends, or does what `sys` asks and comes back.
+    async fn leave(self, cx: &mut Context, left: Box<Left<S>>) -> Begun<S> {
+        match *left {
+            Left::Stop { reason, reply } => {
+                Err(self.end(cx, reason, reply, &mut Control::new(HOST)).await)
+            }
+            Left::System(message, next) => {
+                let watched = Watched::new(self, next);
+                system::watch(cx, watched, SystemMessage::of(&message)).await
+            }
+        }
+    }
+
+    /// What the server is called where the VM does not know its name.
+    pub(super) fn name(&self) -> Option<&Name> {
+        self.rare.as_ref().and_then(|rare| rare.name.as_ref())
+    }
+
+    /// How long it waits before it hibernates.
+    pub(super) fn hibernate_after(&self) -> Timeout {
+        let rare = self.rare.as_ref();
+        rare.map_or(Timeout::Infinity, |rare| rare.hibernate_after)
+    }
+
     /// Calls `terminate`, sends the reply that is due, and gives the reason to exit with.
-    async fn end(mut self, cx: &mut Context, stop: Box<Stop<S>>) -> ExitReason {
-        let Stop { reason, reply } = *stop;
+    pub(super) async fn end(
+        mut self,
+        cx: &mut Context,
+        reason: ExitReason,
+        reply: Option<(From<S::Reply>, S::Reply)>,
+        control: &mut Control,
+    ) -> ExitReason {
         let terminated = Caught(pin!(async { self.state.terminate(&reason, cx).await })).await;
         let reason = terminated.err().unwrap_or(reason);
+        let log = control.options().logged();
         if let Some((from, value)) = reply {
             // The caller may be gone, and the server is ending anyway.
-            let _ = from.reply(cx, &value);
+            let _ = system::reply(cx, &self, control, from, &value);
         }
         if reason.is_abnormal() {
-            let name = self.rare.as_ref().and_then(|rare| rare.name.as_ref());
-            report::terminated(cx, &self.state, name, self.last.take(), &reason);
+            let last = self.last.take();
+            report::terminated(cx, &self.state, self.name(), last, &reason, log);
         }
         reason
     }
@@ -272,12 +344,8 @@ fn handle_message<'a, S: GenServer>(
                 .exit()
                 .map_or_else(ExitReason::shutdown, |exit| exit.reason));
         }
-        _ => {
-            if let Some(reason) = terminate_request(message) {
-                return end(reason);
-            }
-            from_term::<S::Info>(message.term())
-        }
+        _ if SystemMessage::is_in(message) => return asked(last),
+        _ => from_term::<S::Info>(message.term()),
     };
     match (decoded, last.take()) {
         (Ok(info), message) => {
@@ -306,13 +374,13 @@ fn handle_call<'a, S: GenServer>(
                     Ok(action)
                 }
                 // The caller would wait for nothing: it is to learn why.
-                Err(error) => Err(Stop::new(bad_reply(&error))),
+                Err(error) => Err(Left::stop(bad_reply(&error))),
             },
             Reply::NoReply(action) => {
                 *last = None;
                 Ok(action)
             }
-            Reply::Stop(reason, reply) => Err(Box::new(Stop {
+            Reply::Stop(reason, reply) => Err(Box::new(Left::Stop {
                 reason,
                 reply: reply.map(|value| (from, value)),
             })),
@@ -352,19 +420,31 @@ fn let_go<S: GenServer>(last: &mut Last, handled: Handled<S>) -> Handled<S> {
     handled
 }
 
+/// A system message came to a server that waits for any.
+#[cold]
+fn asked<'a, S: GenServer>(last: &'a mut Last) -> Handling<'a, S> {
+    let message = last.take();
+    Box::pin(async move {
+        match message {
+            Some(message) => Err(Box::new(Left::System(message, Action::Wait))),
+            None => Ok(Action::Wait),
+        }
+    })
+}
+
 fn end<'a, S: GenServer>(reason: ExitReason) -> Handling<'a, S> {
-    Box::pin(async move { Err(Stop::new(reason)) })
+    Box::pin(async move { Err(Left::stop(reason)) })
 }
 
 fn no_reply<S: GenServer>(returned: NoReply<S>) -> Handled<S> {
     match returned {
         NoReply::NoReply(action) => Ok(action),
-        NoReply::Stop(reason) => Err(Stop::new(reason)),
+        NoReply::Stop(reason) => Err(Left::stop(reason)),
     }
 }
 
 /// `{bad_reply, Text}`: a reply that can't be a term.
-fn bad_reply(error: &dyn std::fmt::Display) -> ExitReason {
+pub(super) fn bad_reply(error: &dyn std::fmt::Display) -> ExitReason {
     match Atom::new("bad_reply") {
         Ok(tag) => ExitReason::new(&(tag, error.to_string())),
         Err(_) => ExitReason::from(atoms::BADARG),

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use otp_vm::{Context, ExitReason, Pid};
 
 use super::server_loop::{Server, life};
+use super::system::Watched;
 use super::{Action, GenServer, ServerRef};
 use crate::r#gen::{self, Behaviour, New, Unmonitored, short_name};
 
@@ -29,6 +30,8 @@ pub(super) enum Seed<S: GenServer> {
     Entered(Server<S>, Action<S>),
     /// One that has hibernated.
     Awake(Server<S>),
+    /// One that hibernated in the hands of `sys`.
+    Watched(Box<Watched<S>>),
 }
 
 impl<S: GenServer> Behaviour for ServerProcess<S> {

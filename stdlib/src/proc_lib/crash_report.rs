@@ -262,7 +262,7 @@ fn neighbours(vm: &Vm, of: &ProcessInfo) -> Vec<Neighbour> {
 
 /// The class of a reason that a body ended with. One that it returns may be that of a panic, too: behaviours catch the
 /// panics of their callbacks.
-pub(super) fn class_of(reason: &ExitReason) -> Class {
+pub(crate) fn class_of(reason: &ExitReason) -> Class {
     let term = reason.to_term();
     let tag = term
         .root()

@@ -40,6 +40,7 @@ use otp_vm::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crash_report::class_of;
 pub use crash_report::{
     Class, CrashReport, Dictionary, ErrorInfo, MAX_DICTIONARY, MAX_LINKS, MAX_MESSAGES,
     MAX_NEIGHBOURS, Neighbour,

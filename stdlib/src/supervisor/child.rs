@@ -382,8 +382,9 @@ impl ChildSpec {
         Ok(self)
     }
 
-    pub(crate) fn with_id(mut self, id: ChildId) -> Self {
-        self.id = id;
+    /// The same with another id: for several of a kind. Elixir's `Supervisor.child_spec(spec, id: …)`.
+    pub fn with_id(mut self, id: impl Into<ChildId>) -> Self {
+        self.id = id.into();
         self
     }
 

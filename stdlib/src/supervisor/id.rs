@@ -8,6 +8,8 @@ use std::sync::Arc;
 use otp_vm::{Atom, OwnedTerm, Pid, Term, View};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::r#gen::Name;
+
 /// A child's id, unique among the children of its supervisor: a text, or any other term.
 ///
 /// A text that the program holds (`"cache"`) travels as an atom, one made at run time as a binary, so that the table of
@@ -69,6 +71,16 @@ impl ChildId {
     fn other(term: OwnedTerm) -> Self {
         let text = term.root().display_limited(ID_TEXT_LIMIT_BYTES).to_string();
         Self(Repr::Term(Arc::new((text, term))))
+    }
+}
+
+/// The name alone, without what keeps it.
+impl From<&Name> for ChildId {
+    fn from(name: &Name) -> Self {
+        match name {
+            Name::Local(name) => Self::from(*name),
+            Name::Via(_) => Self::from(name.to_term()),
+        }
     }
 }
 

@@ -55,6 +55,14 @@ impl Intensity {
         self.times_ns.len()
     }
 
+    /// So many restarts within so many seconds.
+    pub(crate) fn limits(&self) -> (usize, u64) {
+        (
+            self.max_restarts,
+            Duration::from_nanos(self.period_ns).as_secs(),
+        )
+    }
+
     /// Another limit for the restarts that were.
     pub(crate) fn take_over(&mut self, other: Self) -> Self {
         Self {

@@ -103,7 +103,7 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
-use otp_vm::{Call, Context, DecodeError, ExitReason, Message, MessageKind, Pid};
+use otp_vm::{Call, Context, DecodeError, ExitReason, Message, MessageKind, OwnedTerm, Pid};
 use serde::{Deserialize, Serialize};
 
 pub use callback::{Supervise, SupervisorInit};
@@ -123,6 +123,7 @@ pub use report::{Offender, ReportContext, SupervisorReport};
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start};
 use crate::proc_lib::StartError;
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+use crate::sys;
 use back_off::BackOff;
 use callback::Callback;
 use children::{ChildState, Children, Place};
@@ -132,7 +133,7 @@ use simple::Simple;
 use wire::{Plain, request_of};
 
 /// Who is restarted together with a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Strategy {
     OneForOne,
     OneForAll,
@@ -141,7 +142,7 @@ enum Strategy {
 }
 
 /// Whether the supervisor ends by itself when significant children do. `auto_shutdown` of OTP 24.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum AutoShutdown {
     /// No. The default; then no child may be significant.
     #[default]
@@ -415,6 +416,43 @@ impl GenServer for Supervisor {
             // Somebody linked himself, or a child whose end was dealt with already.
             _ => NoReply::new(),
         }
+    }
+
+    /// The callback is called again: see [`SupervisorRef::code_change`].
+    async fn code_change(
+        &mut self,
+        _old_version: OwnedTerm,
+        _extra: OwnedTerm,
+        cx: &mut Context,
+    ) -> Result<(), ExitReason> {
+        let changed = Supervisor::code_change(self, cx).await;
+        changed.map_err(|error| match error {
+            ChildError::CodeChange(reason) => reason,
+            ChildError::Flags(error) => ExitReason::new(&error),
+            ChildError::Spec(error) => ExitReason::new(&error),
+            other => ExitReason::new(&other),
+        })
+    }
+
+    fn system_get_state(&self) -> OwnedTerm {
+        #[derive(Serialize)]
+        struct State<'a> {
+            strategy: Strategy,
+            children: Vec<ChildInfo>,
+            intensity: (usize, u64),
+            auto_shutdown: AutoShutdown,
+            module: Option<&'a str>,
+        }
+        sys::term(&State {
+            strategy: self.strategy,
+            children: match &self.simple {
+                Some(simple) => simple.children.which(),
+                None => self.children.which(),
+            },
+            intensity: self.intensity.limits(),
+            auto_shutdown: self.auto_shutdown,
+            module: self.callback.as_ref().map(|callback| callback.module),
+        })
     }
 
     async fn terminate(&mut self, _reason: &ExitReason, cx: &mut Context) {

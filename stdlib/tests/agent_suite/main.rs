@@ -12,7 +12,11 @@ use common::{LIMIT, down, ended};
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib::{StopError, translate_initial_call};
 use otp_stdlib::supervisor::Childspec;
-use otp_vm::{CallError, Context, ExitReason, InitialCall, Pid, RandomState, Timeout};
+use otp_stdlib::sys;
+use otp_vm::{
+    Atom, CallError, Context, ExitReason, InitialCall, Pid, Priority, RandomState, SpawnOptions,
+    Timeout,
+};
 use simulated::{no_message, simulated};
 
 type Map = HashMap<String, String, RandomState>;
@@ -226,5 +230,60 @@ fn a_reference_travels_in_a_message_and_by_a_registry() {
             .unwrap();
         assert_eq!(received, by_key);
         assert_eq!(received.get(&mut cx, |n| *n).await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn start_link_2_with_spawn_opt() {
+    simulated(|mut cx| async move {
+        let options = SpawnOptions::new().priority(Priority::High);
+        let agent = Agent::start_link(&mut cx, || 0).spawn_opt(options);
+        let pid = agent.await.unwrap().pid().expect("by pid");
+        let info = cx.process_info(pid).unwrap();
+        assert_eq!(info.priority, Priority::High);
+    });
+}
+
+/// An agent of an empty map, suspended.
+async fn suspended(cx: &mut Context) -> Agent<Map> {
+    let agent = Agent::start_link(cx, Map::default).await.unwrap();
+    sys::suspend(&agent).call(cx).await.unwrap();
+    agent
+}
+
+#[test]
+fn sys_change_code_4_with_mfa() {
+    simulated(|mut cx| async move {
+        let agent = suspended(&mut cx).await;
+        let module = Atom::new("agent_test").unwrap();
+        let change = sys::change_code_by(&agent, module, |map: &Map| {
+            let mut map = map.clone();
+            put(&mut map);
+            map
+        });
+        change.call(&mut cx).await.unwrap();
+        sys::resume(&agent).call(&mut cx).await.unwrap();
+        let value = agent.get(&mut cx, get).await.unwrap();
+        assert_eq!(value, Some("world".into()));
+        let stopped = agent.stop(&mut cx, ExitReason::normal(), None).await;
+        stopped.unwrap();
+    });
+}
+
+#[test]
+fn sys_change_code_4_with_raising_mfa() {
+    simulated(|mut cx| async move {
+        let agent = suspended(&mut cx).await;
+        let module = Atom::new("agent_test").unwrap();
+        let raises = |_: &Map| -> Map { panic!("error") };
+        let change = sys::change_code_by(&agent, module, raises);
+        let error = change.call(&mut cx).await.unwrap_err().to_string();
+        let raised = "{'EXIT',{panic,<<\"error\">>,";
+        assert!(error.contains(raised), "{error}");
+        sys::resume(&agent).call(&mut cx).await.unwrap();
+        let map = agent.get(&mut cx, Map::clone).await.unwrap();
+        assert_eq!(map, Map::default());
+        let stopped = agent.stop(&mut cx, ExitReason::normal(), None).await;
+        stopped.unwrap();
     });
 }

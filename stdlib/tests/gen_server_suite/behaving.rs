@@ -456,11 +456,11 @@ fn calling_self() {
 }
 
 #[test]
-fn hibernates_after_a_time_without_messages() {
-    // OTP's `auto_hibernate`, without `sys:get_state`.
+fn auto_hibernate() {
     simulated(async |mut cx: Context| {
         let me = cx.pid();
-        let start = Suite::start_link(&mut cx, Args::Ok).hibernate_after(ms(100));
+        let state = Args::State(super::suite::State::Shown("auto_hibernate_state"));
+        let start = Suite::start_link(&mut cx, state).hibernate_after(ms(100));
         let server = start.await.unwrap();
         let pid = server.pid().unwrap();
         let sleeps = |cx: &Context| cx.process_info(pid).expect("it lives").hibernated;
@@ -481,6 +481,11 @@ fn hibernates_after_a_time_without_messages() {
             cx.sleep(ms(90)).await;
             assert!(!sleeps(&cx), "not before its time");
             cx.sleep(ms(20)).await;
+            assert!(sleeps(&cx));
+            // It answers from its sleep, and goes on sleeping.
+            let state = sys::get_state(&server).call(&mut cx).await.unwrap();
+            assert_eq!(state.to_string(), "auto_hibernate_state");
+            cx.sleep(ms(1)).await;
             assert!(sleeps(&cx));
         }
         // A timeout of a callback's is another matter.

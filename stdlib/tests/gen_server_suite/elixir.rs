@@ -266,3 +266,51 @@ fn stop_3() {
             .unwrap();
     });
 }
+
+/// The test's server.
+struct Stack(Vec<String>);
+
+#[gen_server]
+impl Stack {
+    fn init(elements: Vec<String>) -> Self {
+        Stack(elements)
+    }
+
+    #[call]
+    fn pop(&mut self) -> Option<String> {
+        self.0.pop()
+    }
+}
+
+#[test]
+fn generates_child_spec_1() {
+    run(async |mut cx: Context| {
+        use otp_stdlib::supervisor::{ChildKind, Childspec};
+
+        async fn shown(cx: &mut Context, spec: ChildSpec) -> Childspec {
+            let id = spec.id().clone();
+            let flags = SupervisorFlags::one_for_one();
+            let tree = Supervisor::start_link(cx, flags, vec![spec]).await.unwrap();
+            tree.get_childspec(cx, id).await.unwrap()
+        }
+        let spec = shown(&mut cx, Stack::child_spec(vec!["hello".to_owned()])).await;
+        assert_eq!(spec.id, "Stack");
+        assert_eq!(spec.restart, Restart::Permanent);
+        assert_eq!(spec.shutdown, Shutdown::After(Duration::from_secs(5)));
+        assert_eq!(spec.kind, ChildKind::Worker);
+        let custom = Stack::child_spec(vec![])
+            .with_id("id")
+            .restart(Restart::Temporary)
+            .shutdown(Shutdown::Infinity);
+        let spec = shown(&mut cx, custom).await;
+        assert_eq!(spec.id, "id");
+        assert_eq!(spec.restart, Restart::Temporary);
+        assert_eq!(spec.shutdown, Shutdown::Infinity);
+        // Under a name, which is the id as well.
+        let name = otp_stdlib::gen_server::Name::local("stack").unwrap();
+        let spec = Stack::child_spec_named(name, vec![]);
+        assert_eq!(shown(&mut cx, spec).await.id, "stack");
+        let stack = ServerRef::<Stack>::from_name("stack").unwrap();
+        assert_eq!(stack.pop(&mut cx).await.unwrap(), None);
+    });
+}

@@ -8,7 +8,7 @@ use super::suite::{
 use super::*;
 
 /// The report of a server.
-fn reported(reports: &Reports) -> (Pid, Option<String>, String, String, Option<Pid>, String) {
+pub fn reported(reports: &Reports) -> (Pid, Option<String>, String, String, Option<Pid>, String) {
     match reports.try_recv() {
         Ok(Report::Server {
             pid,
@@ -17,12 +17,13 @@ fn reported(reports: &Reports) -> (Pid, Option<String>, String, String, Option<P
             state,
             reason,
             client,
+            ..
         }) => (pid, last_message, state, reason, client, text),
         other => panic!("the report of a server: {other:?}"),
     }
 }
 
-fn crash_reported(reports: &Reports, pid: Pid, reason: &str) {
+pub fn crash_reported(reports: &Reports, pid: Pid, reason: &str) {
     match reports.try_recv() {
         Ok(Report::Crash(report)) => {
             assert_eq!(report.pid, pid);
@@ -111,25 +112,6 @@ fn terminate_crash_format() {
         assert_eq!(state, "{formatted,crash_terminate}");
         assert_eq!(reason, "{crash,terminate}");
         crash_reported(&reports, pid, "{crash,terminate}");
-    });
-}
-
-#[test]
-fn a_crash_in_format_status_is_shown_for_the_state() {
-    // The second half of OTP's `crash_in_format_status`; the first is `sys:get_status`.
-    simulate(async |mut cx: Context, reports: Reports| {
-        cx.trap_exit(true);
-        let state = Args::State(State::CrashInFormatStatus);
-        let server = Suite::start_link(&mut cx, state).await.unwrap();
-        let pid = server.pid().unwrap();
-        server.call(&mut cx, Call::Stop).await.unwrap();
-        assert!(is(&exit_within(&mut cx, pid).await, "stopped"));
-        let (who, last, state, reason, client, _) = reported(&reports);
-        assert_eq!((who, client), (pid, Some(cx.pid())));
-        assert!(last.expect("the call").ends_with(",stop}"));
-        assert_eq!(state, "<<\"Suite::format_status crashed\">>");
-        assert_eq!(reason, "stopped");
-        crash_reported(&reports, pid, "stopped");
     });
 }
 

@@ -14,6 +14,7 @@ mod requests;
 mod signals;
 mod starting;
 mod suite;
+mod system;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use common::{LIMIT, down, exit_of, for_ever, reason, run};
 use otp_stdlib::StartError;
 use otp_stdlib::gen_server::{From, StopError};
 use otp_stdlib::prelude::*;
+use otp_stdlib::sys;
 use otp_vm::{Atom, CallError, Context, ExitReason, Pid, Ref, Timeout, Vm};
 use serde::{Deserialize, Serialize};
 

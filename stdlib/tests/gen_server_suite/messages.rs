@@ -244,6 +244,15 @@ fn hibernate() {
             server.cast(&cx, Cast::Note("x".into())).unwrap();
             notes.push("x".into());
         }
+        // Suspended and resumed it sleeps on, until it has something to do.
+        server.call(&mut cx, Call::ReplyHibernate).await.unwrap();
+        hibernated(&cx, &server).await;
+        sys::suspend(&server).call(&mut cx).await.unwrap();
+        hibernated(&cx, &server).await;
+        sys::resume(&server).call(&mut cx).await.unwrap();
+        assert_eq!(hibernated(&cx, &server).await.message_queue_len, 0);
+        assert_eq!(log(&mut cx, &server).await, notes);
+        assert!(awake(&cx).is_some());
         // What it left on its heap goes while it sleeps.
         server.cast(&cx, Cast::Litter).unwrap();
         log(&mut cx, &server).await;

@@ -7,7 +7,7 @@ use otp_stdlib::gen_server::{FormatStatus, From, NoHandleInfo, Terminated};
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib::CrashReport;
 use otp_vm::simulation::Simulation;
-use otp_vm::{Atom, Context, ExitReason, Message, Pid, Timeout, Vm};
+use otp_vm::{Atom, Context, ExitReason, Message, OwnedTerm, Pid, Timeout, Vm};
 use serde::{Deserialize, Serialize};
 
 /// Each case runs in the orders of so many seeds.
@@ -33,6 +33,7 @@ pub enum Report {
         state: String,
         reason: String,
         client: Option<Pid>,
+        log: Vec<String>,
     },
     NoHandleInfo(String),
     Crash(Box<CrashReport>),
@@ -60,6 +61,7 @@ where
                         state: text(&report.state),
                         reason: text(&report.reason),
                         client: report.client.map(|client| client.pid),
+                        log: report.log.iter().map(text).collect(),
                     }
                 } else if let Some(report) = report.downcast_ref::<NoHandleInfo>() {
                     let message = report.message.as_ref().map(text);
@@ -107,6 +109,8 @@ pub enum State {
     UndefInTerminate,
     /// `format_status` panics.
     CrashInFormatStatus,
+    /// It does so with what is no text.
+    ThrowInFormatStatus,
 }
 
 #[derive(Clone)]
@@ -343,9 +347,17 @@ impl GenServer for Suite {
                 status.set_state(&(atom("formatted"), atom("crash_terminate")));
             }
             State::CrashInFormatStatus => panic!("crash, format_status"),
+            State::ThrowInFormatStatus => std::panic::panic_any(("throw", "format_status")),
             _ => {}
         }
         status
+    }
+
+    fn system_get_state(&self) -> OwnedTerm {
+        match self.0 {
+            State::Shown(text) => atom(text).into(),
+            _ => atom("other").into(),
+        }
     }
 }
 

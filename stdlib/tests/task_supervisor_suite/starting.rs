@@ -241,3 +241,14 @@ fn a_task_does_not_begin_without_whom_it_works_for() {
         assert!(no_message(&mut cx).await);
     });
 }
+
+#[test]
+fn start_with_spawn_opt() {
+    simulated(|mut cx| async move {
+        let options = otp_vm::SpawnOptions::new().priority(otp_vm::Priority::High);
+        let tasks = TaskSupervisor::start_link(&mut cx, flags()).spawn_opt(options);
+        let pid = tasks.await.unwrap().pid().expect("by pid");
+        let info = cx.process_info(pid).unwrap();
+        assert_eq!(info.priority, otp_vm::Priority::High);
+    });
+}

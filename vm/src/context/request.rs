@@ -16,7 +16,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
-use otp_heap::{DecodeError, EncodeError, Pid, Ref, atoms, from_term};
+use otp_heap::{Atom, DecodeError, EncodeError, Pid, Ref, Term, atoms, from_term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -113,9 +113,46 @@ impl Context {
         M: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let (to, reference, parcel) = self.prepare(to.into(), request)?;
+        let (to, reference, parcel) = self.prepare(atoms::GEN_CALL, to.into(), request)?;
         let waiting = self.begin_request(to, reference, parcel, after.into())?;
         decode_reply(&waiting.answer().await?)
+    }
+
+    /// As [`Context::call`], by a protocol of one's own: the message is `{Label, {Pid, Ref}, Request}`, and `read` gets
+    /// the reply where it lies. `gen:call/4`, whose label OTP's `sys` has as `system`.
+    ///
+    /// ```
+    /// use otp_vm::{Atom, Context, ReplyTo, Vm};
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(async |mut cx: Context| {
+    ///     let echo = cx.spawn(async |mut cx: Context| {
+    ///         let (_label, from, word): (Atom, ReplyTo, String) = cx.receive().await.decode().unwrap();
+    ///         cx.reply(&from, &word).unwrap();
+    ///     });
+    ///     let label = Atom::new("echo").unwrap();
+    ///     cx.call_labelled(label, echo.unwrap(), "hello", None, |reply| reply.to_string()).await
+    /// });
+    /// assert_eq!(run.wait()??, "<<\"hello\">>");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Context::call`].
+    pub async fn call_labelled<M, T>(
+        &mut self,
+        label: Atom,
+        to: impl Into<Destination>,
+        request: &M,
+        after: impl Into<Timeout>,
+        read: impl FnOnce(Term<'_>) -> T + Send,
+    ) -> Result<T, CallError>
+    where
+        M: Serialize + ?Sized,
+    {
+        let (to, reference, parcel) = self.prepare(label, to.into(), request)?;
+        let waiting = self.begin_request(to, reference, parcel, after.into())?;
+        Ok(read(reply_in(&waiting.answer().await?)))
     }
 
     /// Sends a request, to look for its reply later. `gen_server:send_request/2`.
@@ -127,7 +164,7 @@ impl Context {
         to: impl Into<Destination>,
         request: &M,
     ) -> Result<RequestId, CallError> {
-        let (to, reference, parcel) = self.prepare(to.into(), request)?;
+        let (to, reference, parcel) = self.prepare(atoms::GEN_CALL, to.into(), request)?;
         self.file(to, reference, parcel, None)?;
         Ok(RequestId {
             core: Arc::clone(self.vm.core()),
@@ -159,8 +196,10 @@ impl Context {
         decode_reply(&waiting.answer().await?)
     }
 
+    #[inline]
     fn prepare<M: Serialize + ?Sized>(
         &self,
+        label: Atom,
         to: Destination,
         request: &M,
     ) -> Result<(Pid, Ref, Parcel), CallError> {
@@ -171,10 +210,7 @@ impl Context {
         };
         let reference = self.make_ref();
         let envelope = Envelope::new(Kind::Call, self.pid, reference);
-        let parcel = otp_heap::to_block(
-            envelope,
-            &(atoms::GEN_CALL, ReplyTo(self.pid, reference), request),
-        )?;
+        let parcel = otp_heap::to_block(envelope, &(label, ReplyTo(self.pid, reference), request))?;
         let parcel = self.core().sized(parcel)?;
         Ok((to, reference, parcel))
     }
@@ -234,13 +270,15 @@ impl Context {
 }
 
 fn decode_reply<R: DeserializeOwned>(reply: &Parcel) -> Result<R, CallError> {
-    // The reply is `{Ref, Reply}`.
-    let value = reply
-        .root()
-        .as_tuple()
+    Ok(from_term(reply_in(reply))?)
+}
+
+/// What is replied in `{Ref, Reply}`.
+fn reply_in(reply: &Parcel) -> Term<'_> {
+    let tuple = reply.root().as_tuple();
+    tuple
         .and_then(|tuple| tuple.get(1))
-        .unwrap_or_else(|| reply.root());
-    Ok(from_term(value)?)
+        .unwrap_or_else(|| reply.root())
 }
 
 /// A request whose answer is awaited; dropping it gives the request up.
