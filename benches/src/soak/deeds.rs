@@ -59,6 +59,9 @@ const KIN_MAX: u64 = 8;
 /// Nothing is waited for longer: then a message is lost.
 const LOST: Duration = Duration::from_secs(30);
 
+/// It is waited for in so many turns: a machine that stands still for long uses up one of them.
+const TURNS: u32 = 30;
+
 /// The limit of those who go over it.
 const HEAP_WORDS: usize = 10_000;
 
@@ -281,6 +284,7 @@ impl Driver {
         let delivered = session.delivered(cx, member);
         expect(
             cx,
+            "trace_delivered",
             move |message| term_match!(message.term(), {trace_delivered, (member), (delivered)}),
         )
         .await;
@@ -454,7 +458,7 @@ fn room<T>(spawned: Result<T, SpawnError>) -> Option<T> {
 }
 
 async fn ended(cx: &mut Context, monitor: Ref) -> Down {
-    expect(cx, move |message| {
+    expect(cx, "the end of a process", move |message| {
         message.down().filter(|down| down.reference == monitor)
     })
     .await
@@ -464,12 +468,28 @@ async fn ended(cx: &mut Context, monitor: Ref) -> Down {
 async fn told_number(cx: &mut Context, tag: Ref) -> u64 {
     expect(
         cx,
+        "a number",
         move |message| term_match!(message.term(), {(tag), number: u64}),
     )
     .await
 }
 
-async fn expect<T>(cx: &mut Context, select: impl FnMut(&Message) -> Option<T> + Send) -> T {
-    let found = cx.receive_where(Timeout::After(LOST), select).await;
-    found.unwrap_or_else(|| panic!("nothing came within {LOST:?}: a message is lost"))
+/// What `select` finds; one that comes at last, after nothing came in time, is told from one that never comes.
+async fn expect<T>(
+    cx: &mut Context,
+    what: &str,
+    mut select: impl FnMut(&Message) -> Option<T> + Send,
+) -> T {
+    let began = Instant::now();
+    for turn in 0..2 * TURNS {
+        let found = cx.receive_where(LOST / TURNS, &mut select).await;
+        let waited = began.elapsed();
+        match found {
+            Some(found) if turn < TURNS => return found,
+            Some(_) => panic!("{what} came after {waited:?} only: who sends it was kept waiting"),
+            None => {}
+        }
+    }
+    let waited = began.elapsed();
+    panic!("nothing of {what} came within {waited:?}: a message is lost")
 }
