@@ -13,12 +13,7 @@
 use std::ffi::{c_int, c_long};
 use std::sync::Once;
 
-/// Pages of 64 KiB that a thread has of one size of blocks, from which on it takes none of its own back. Pages that it
-/// takes because it needs blocks don't count against it. Bodies of 100,000 processes that are replaced by chance, without
-/// an end, take as much room as at first with 2 and, nearly, with 16; with 64 half as much again.
-///
-/// The environment's `MIMALLOC_PAGE_MAX_RECLAIM` goes before.
-pub const DEFAULT_PAGES_TAKEN_BACK: u16 = 16;
+use crate::limits::DEFAULT_PAGES_TAKEN_BACK;
 
 /// Its number among mimalloc's options.
 const PAGE_MAX_RECLAIM: c_int = 41;

@@ -147,12 +147,12 @@ pub use error::{
     AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError, HeapError, SnapshotError,
 };
 pub use external::{Bits, Export, ExternalPid, ExternalPort, ExternalRef};
-pub use free_blocks::{DEFAULT_PAGES_TAKEN_BACK, share_free_blocks};
+pub use free_blocks::share_free_blocks;
 pub use heap::{Collection, Heap, HeapBuilder, OnHeap, Root};
 pub use limits::{
-    ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT, DEPTH_MAX,
-    FLAT_MAP_PAIRS_MAX, HEAP_BINARY_BYTES_MAX, PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX,
-    PARSE_INTEGER_DIGITS_MAX,
+    ATOM_CHARACTERS_MAX, ATOM_LIMIT_MAX, BLOCK_WORDS_MAX, DEFAULT_ATOM_LIMIT,
+    DEFAULT_PAGES_TAKEN_BACK, DEPTH_MAX, FLAT_MAP_PAIRS_MAX, HEAP_BINARY_BYTES_MAX,
+    PARSE_BINARY_BYTES_MAX, PARSE_DEPTH_MAX, PARSE_INTEGER_DIGITS_MAX,
 };
 #[doc(hidden)]
 pub use macros::support as __macros;

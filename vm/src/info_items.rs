@@ -3,8 +3,7 @@
 use otp_heap::{Builder, OwnedTerm, atoms};
 
 use crate::info::SystemInfo;
-use crate::message_queue::MessageQueueData;
-use crate::named_items::{atom, finish, named_items};
+use crate::named_items::{atom, named_items, one};
 use crate::vm::Vm;
 
 named_items! {
@@ -68,9 +67,7 @@ impl Vm {
     /// ```
     pub fn system_info_item(&self, item: SystemInfoItem) -> OwnedTerm {
         let info = self.system_info();
-        let mut builder = Builder::new();
-        value(&mut builder, self, item, &info);
-        finish(builder)
+        one(|builder| value(builder, self, item, &info))
     }
 }
 
@@ -89,10 +86,7 @@ fn value(builder: &mut Builder<()>, vm: &Vm, item: SystemInfoItem, info: &System
             return;
         }
         SystemInfoItem::MessageQueueData => {
-            builder.atom(atom(match info.message_queue_data {
-                MessageQueueData::OnHeap => "on_heap",
-                MessageQueueData::OffHeap => "off_heap",
-            }));
+            builder.atom(atom(info.message_queue_data.name()));
             return;
         }
         SystemInfoItem::MultiScheduling => {

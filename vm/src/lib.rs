@@ -48,8 +48,8 @@
 //! `docs/processes.md` has the table. Those of the VM are set by [`VmBuilder`]: processes, timers, tables, modules, the
 //! size of a message ([`VmBuilder::max_message_size`]). A process has a limit on what it keeps ([`MaxHeapSize`]) and on
 //! how many messages wait for it ([`MailboxLimit`]) only where one is set, for it ([`SpawnOptions::mailbox_limit`],
-//! [`Context::set_mailbox_limit`]) or for all ([`VmBuilder::mailbox_limit`]). Who would rather wait for room than get an
-//! error sends with [`Context::send_wait`].
+//! [`Context::set_mailbox_limit`]) or for all ([`VmBuilder::mailbox_limit`]). Who would rather wait for room than get
+//! an error sends with [`Context::send_wait`].
 //!
 //! # Time
 //! Whoever gives a span of time gives a [`Duration`](std::time::Duration), and gets one. Points in time are nanoseconds

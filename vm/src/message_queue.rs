@@ -16,6 +16,16 @@ pub enum MessageQueueData {
     OffHeap,
 }
 
+impl MessageQueueData {
+    /// OTP's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnHeap => "on_heap",
+            Self::OffHeap => "off_heap",
+        }
+    }
+}
+
 impl VmBuilder {
     /// What processes begin with that are not told otherwise; by default [`MessageQueueData::OnHeap`]. `erl +hmqd`.
     pub fn message_queue_data(mut self, data: MessageQueueData) -> Self {

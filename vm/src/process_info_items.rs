@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::destination::NODE;
 use crate::max_heap_size::MaxHeapSize;
 use crate::message::Monitored;
-use crate::message_queue::MessageQueueData;
 use crate::named_items::{atom, figure, finish, named_items};
 use crate::process_info::{HeapInfo, ProcessInfo, Status, look};
 use crate::vm::Vm;
@@ -214,11 +213,7 @@ fn pair(builder: &mut Builder<()>, item: InfoItem, info: &ProcessInfo, messages:
             builder.integer(info.memory as i128);
         }
         InfoItem::MessageQueueData => {
-            let data = match info.heap.message_queue_data {
-                MessageQueueData::OnHeap => "on_heap",
-                MessageQueueData::OffHeap => "off_heap",
-            };
-            builder.atom(atom(data));
+            builder.atom(atom(info.heap.message_queue_data.name()));
         }
         InfoItem::Suspending => {
             for &(pid, active, outstanding) in &info.suspending {

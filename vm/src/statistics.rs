@@ -33,8 +33,8 @@ pub struct Statistics {
     /// Time since the VM was built. `statistics(wall_clock)`.
     pub wall_clock: Duration,
     /// Processes that are ready to run, by queue and priority: one entry for each scheduler, then the common queue, of
-    /// those that were woken from outside. `statistics(run_queue_lengths)`. In a simulation, which has a queue of its own,
-    /// all are 0.
+    /// those that were woken from outside. `statistics(run_queue_lengths)`. In a simulation, which has a queue of its
+    /// own, all are 0.
     pub run_queue_lengths: Vec<RunQueueLengths>,
     /// Processes that are ready or run, by queue, as above; those with a thread of their own, since they don't give
     /// way, are in the last. `statistics(active_tasks)`. A scheduler that looks for work counts as running some.

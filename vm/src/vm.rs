@@ -266,8 +266,8 @@ impl VmBuilder {
     }
 
     /// Has `handler` called with each report: of a crash, say; by default nobody is. It downcasts to the types of
-    /// reports that it knows: `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether or not there is a
-    /// handler.
+    /// reports that it knows: `otp_stdlib::proc_lib::CrashReport`. A report is an event of `tracing` as well, whether
+    /// or not there is a handler.
     ///
     /// It is called in the process that the report is of, or in the one that makes it; without a lock of the VM's. A
     /// panic of it is logged, and ends nobody. It should hold no [`Vm`], which would keep that up.
@@ -299,8 +299,9 @@ impl VmBuilder {
         self
     }
 
-    /// Has the VM run in a simulation, instead of on threads of its own, as it does by default: when the simulation runs, on the thread that
-    /// runs it, in virtual time, in an order that the seed decides. What concerns threads is without effect then.
+    /// Has the VM run in a simulation, instead of on threads of its own, as it does by default: when the simulation
+    /// runs, on the thread that runs it, in virtual time, in an order that the seed decides. What concerns threads is
+    /// without effect then.
     ///
     /// [`Run`] and [`Shutdown`] are for [`Simulation::block_on`]; their `wait` runs nothing. The simulation ends what
     /// processes there are when it is dropped. Several VMs may share one. Messages from other threads, and processes

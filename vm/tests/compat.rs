@@ -1,6 +1,6 @@
-//! docs/compat says of each case of OTP's and Elixir's suites what became of it. Here that is held against the tests, of
-//! whichever crate: a case that holds has a test with its name in the file that is named, and docs/COMPAT.md has the
-//! sums.
+//! docs/compat says of each case of OTP's and Elixir's suites what became of it. Here that is held against the tests,
+//! of whichever crate: a case that holds has a test with its name in the file that is named, and docs/COMPAT.md has
+//! the sums.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,7 +4,8 @@
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use super::{Fixed, Shape, Space, allocated};
+use super::allocation::allocated;
+use super::{Fixed, Shape, Space};
 use crate::limits::SCRATCH_WORDS;
 use crate::off_heap;
 use crate::word::Word;

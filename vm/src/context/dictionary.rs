@@ -231,6 +231,22 @@ impl Context {
 
     /// The keys that have this value (`=:=`), in no order. `get_keys/1`.
     ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(|cx| async move {
+    /// for (key, value) in [("a", 1), ("b", 2), ("c", 1)] {
+    ///     cx.put(key, &value)?;
+    /// }
+    /// let mut keys: Vec<String> = cx.get_keys_of(&1)?.iter().map(|key| key.root().to_string()).collect();
+    /// keys.sort();
+    /// assert_eq!(keys, [r#"<<"a">>"#, r#"<<"c">>"#]);
+    /// # Ok::<(), otp_vm::DictionaryError>(())
+    /// # });
+    /// # run.wait()??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`DictionaryError::Encode`] for the value.
     pub fn get_keys_of<V: Serialize + ?Sized>(

@@ -181,11 +181,8 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
             match begun {
                 Begun::Over => return,
                 Begun::Runs => {
-                    let sleep = core
-                        .scheduler
-                        .sleep_until(core.scheduler.now() + nanos(patience));
                     drop(core);
-                    sleep.await;
+                    otp_scheduler::sleep(patience).await;
                     patience = (patience * 2).min(PATIENCE_MAX);
                 }
                 Begun::Held(mut held) => {
@@ -210,10 +207,6 @@ pub(crate) fn collect_for(core: &Core, pid: Pid, priority: Priority) {
         }
     };
     drop(core.scheduler.spawn_at(priority, help));
-}
-
-fn nanos(duration: Duration) -> u64 {
-    duration.as_nanos() as u64
 }
 
 /// What the task found.

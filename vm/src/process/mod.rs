@@ -5,6 +5,7 @@
 //! from one in time: see [`strays`].
 
 mod aborts;
+mod attention;
 mod backlog;
 pub(crate) mod body;
 pub(crate) mod collect;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
-use otp_heap::{Atom, OwnedTerm, Pid, Ref};
+use otp_heap::{Atom, Pid, Ref};
 use otp_scheduler::lock::{Mutex, MutexGuard};
 use otp_scheduler::{Activity, Header, NativePlace, Priority, TaskName, TimerKey};
 
@@ -52,16 +53,17 @@ use crate::process_info::Status;
 use crate::small_map::SmallMap;
 use crate::trace::Mark;
 
+pub(crate) use attention::Attention;
 pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use notes::Note;
-use occupancy::Occupancy;
 pub(crate) use occupancy::{Ticket, Undelivered, Waits};
 pub(crate) use panics::{
     ExitPayload, handler_returns, install_panic_hook, is_running, quietly, reason_of_panic, report,
 };
+pub(crate) use rare::Rare;
 use run::VTABLE;
 pub(crate) use run::{end_of_native, reductions_here, reductions_of_slice, waits_in_vain_again};
 pub(crate) use suspensions::{SuspendOutcome, Suspension};
@@ -126,72 +128,6 @@ impl std::fmt::Debug for Process {
     }
 }
 
-/// What of the state a slice or a receive would have to look at under the lock; nearly always nothing, and then neither
-/// takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attention(u16);
-
-impl Attention {
-    /// `State::exit` is set.
-    pub(crate) const DOOMED: Self = Self(1);
-    /// `State::exiting` is set.
-    pub(crate) const EXITING: Self = Self(2);
-    /// There may be messages in `State::inbox`.
-    pub(crate) const HOLDS: Self = Self(4);
-    /// A receive has waited with a waker that is not the process's own: slices take in messages for it, too.
-    pub(crate) const FOREIGN: Self = Self(8);
-    /// `Rare::next_body` is set.
-    pub(crate) const TURNS: Self = Self(16);
-    /// The body waits for a message to be polled.
-    pub(crate) const HIBERNATED: Self = Self(32);
-    /// Others have suspended it: its slices take in signals and leave the body alone.
-    pub(crate) const SUSPENDED: Self = Self(64);
-    /// Its heap is being collected by somebody else: the same.
-    pub(crate) const HELD: Self = Self(128);
-    /// Others wait for what it does before or after it next runs: a collection of its heap, or that it rests.
-    pub(crate) const ASKED: Self = Self(256);
-    /// It has a limit on what it keeps.
-    pub(crate) const LIMITED: Self = Self(512);
-    /// `Rare::marks` has some: see `trace`.
-    pub(crate) const TRACED: Self = Self(1024);
-    /// Somebody is to be told, or woken, when messages leave its mailbox.
-    pub(crate) const COUNTED: Self = Self(2048);
-    /// The system's monitor wants to know when its mailbox is long.
-    pub(crate) const LENGTHY: Self = Self(4096);
-    /// What comes into its mailbox is looked at.
-    pub(crate) const WEIGHED: Self = Self(Self::LIMITED.0 | Self::LENGTHY.0 | Self::TRACED.0);
-    /// What a receive has to see to, though nothing has come.
-    pub(crate) const BESIDE_MESSAGES: Self =
-        Self(!(Self::LIMITED.0 | Self::COUNTED.0 | Self::LENGTHY.0));
-    /// The body is not to run.
-    pub(crate) const RESTS: Self = Self(Self::SUSPENDED.0 | Self::HELD.0);
-    /// What a slice looks at once the body has given way.
-    pub(crate) const AFTER: Self =
-        Self(Self::DOOMED.0 | Self::TURNS.0 | Self::ASKED.0 | Self::TRACED.0);
-    /// For these a slice takes in what waits before it runs the body.
-    pub(crate) const UNUSUAL: Self =
-        Self(Self::FOREIGN.0 | Self::SUSPENDED.0 | Self::HELD.0 | Self::ASKED.0 | Self::TRACED.0);
-    /// What a slice looks at before it runs the body.
-    pub(crate) const BEFORE: Self = Self(Self::UNUSUAL.0 | Self::DOOMED.0 | Self::HIBERNATED.0);
-    /// What a send looks at: one that was ended is doomed.
-    pub(crate) const WATCHED: Self = Self(Self::DOOMED.0 | Self::TRACED.0);
-
-    #[inline]
-    pub(crate) fn is_nothing(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    pub(crate) fn is_only(self, other: Self) -> bool {
-        self == other
-    }
-
-    #[inline]
-    pub(crate) const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
 // A million of them idle are what the memory of a VM goes into: what few need lies in `Rare`.
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Process>() <= 384);
@@ -240,48 +176,6 @@ pub(crate) struct State {
     pub(crate) initial_call: Option<TypeName>,
     pub(crate) body_bytes: u32,
     pub(crate) message_queue_data: MessageQueueData,
-}
-
-/// Parts of the state that few processes need.
-#[derive(Debug, Default)]
-pub(crate) struct Rare {
-    pub(crate) name: Option<Atom>,
-    pub(crate) owns_tables: bool,
-    /// It has blocked the other schedulers.
-    pub(crate) blocks_schedulers: bool,
-    /// Links that this process takes back, and under what number: `links`.
-    unlinking: SmallMap<Pid, Ref>,
-    /// Monitors that it holds by name or with a tag.
-    pub(crate) extras: SmallMap<Ref, Extras>,
-    /// Its active aliases.
-    aliases: SmallMap<Ref, AliasLife>,
-    /// Timers that send to this process, and go with it.
-    pub(crate) timers: SmallMap<Ref, ()>,
-    /// What it goes on with after hibernation.
-    pub(crate) next_body: Option<NextBody>,
-    /// What those that it starts share.
-    pub(crate) child_origin: Option<Arc<Origin>>,
-    /// Who traces it.
-    pub(crate) marks: Vec<Mark>,
-    /// Called when everybody has been told.
-    pub(crate) on_exit: Option<OnExit>,
-    /// What it keeps as terms, and its limit.
-    pub(crate) memory: Option<Box<Memory>>,
-    /// None: the VM's.
-    pub(crate) group_leader: Option<Pid>,
-    /// Who has suspended it.
-    pub(crate) suspenders: SmallMap<Pid, ()>,
-    /// Whom it has suspended.
-    pub(crate) suspending: SmallMap<Pid, Suspension>,
-    /// What the messages about suspensions say that it waits for.
-    suspend_tags: SmallMap<Ref, Arc<OwnedTerm>>,
-    /// Who waits until it rests.
-    pub(crate) rest_awaited: Vec<(Pid, Ref)>,
-    pub(crate) is_native: bool,
-    /// It gets the events of the system's monitor.
-    pub(crate) is_system_monitor: bool,
-    /// The limit on its mailbox, and so on.
-    occupancy: Option<Box<Occupancy>>,
 }
 
 /// A request whose reply is awaited.
@@ -346,25 +240,6 @@ impl Process {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    #[inline]
-    pub(crate) fn attention(&self) -> Attention {
-        Attention(self.attention.load(Ordering::Acquire))
-    }
-
-    /// Under the lock.
-    #[inline]
-    pub(crate) fn note(&self, what: Attention) {
-        let noted = self.attention.load(Ordering::Relaxed);
-        self.attention.store(noted | what.0, Ordering::Release);
-    }
-
-    /// Under the lock: the opposite.
-    #[inline]
-    pub(crate) fn forget(&self, what: Attention) {
-        let noted = self.attention.load(Ordering::Relaxed);
-        self.attention.store(noted & !what.0, Ordering::Release);
     }
 
     /// The incarnation that lives here now, if any.
@@ -597,10 +472,6 @@ impl Default for Start {
 }
 
 impl State {
-    pub(crate) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
     pub(crate) fn name(&self) -> Option<Atom> {
         self.rare.as_ref().and_then(|rare| rare.name)
     }
@@ -618,12 +489,6 @@ mod tests {
     use otp_scheduler::{REDUCTIONS_PER_SLICE, checkpoint};
 
     use crate::{Context, Vm};
-
-    /// An idle process pays for each word.
-    #[test]
-    fn a_control_block_has_384_bytes_at_most() {
-        assert!(size_of::<super::Process>() <= 384);
-    }
 
     /// Gives way all the time, and is always ready.
     async fn wants_to_run(cx: Context) {

@@ -1,12 +1,68 @@
-//! When a process needs nothing any more that few processes need, it gives the room of it back.
+//! What few processes need of the state.
 //!
-//! Looked at where others make a process need such a thing for a while (a trace, a suspension, a link taken back), and
-//! where it hibernates; not where a process itself comes and goes (timers, aliases): it would pay for the room each
-//! time.
+//! When a process needs nothing of it any more, it gives the room back. That is looked at where others make a process
+//! need such a thing for a while (a trace, a suspension, a link taken back), and where it hibernates; not where a
+//! process itself comes and goes (timers, aliases): it would pay for the room each time.
 
-use super::{Rare, State};
+use std::sync::Arc;
+
+use otp_heap::{Atom, OwnedTerm, Pid, Ref};
+
+use super::memory::Memory;
+use super::occupancy::Occupancy;
+use super::{AliasLife, Extras, NextBody, State, Suspension};
+use crate::host::OnExit;
+use crate::origin::Origin;
+use crate::small_map::SmallMap;
+use crate::trace::Mark;
+
+/// Parts of the state that few processes need.
+#[derive(Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) name: Option<Atom>,
+    pub(crate) owns_tables: bool,
+    /// It has blocked the other schedulers.
+    pub(crate) blocks_schedulers: bool,
+    /// Links that this process takes back, and under what number: `links`.
+    pub(super) unlinking: SmallMap<Pid, Ref>,
+    /// Monitors that it holds by name or with a tag.
+    pub(crate) extras: SmallMap<Ref, Extras>,
+    /// Its active aliases.
+    pub(super) aliases: SmallMap<Ref, AliasLife>,
+    /// Timers that send to this process, and go with it.
+    pub(crate) timers: SmallMap<Ref, ()>,
+    /// What it goes on with after hibernation.
+    pub(crate) next_body: Option<NextBody>,
+    /// What those that it starts share.
+    pub(crate) child_origin: Option<Arc<Origin>>,
+    /// Who traces it.
+    pub(crate) marks: Vec<Mark>,
+    /// Called when everybody has been told.
+    pub(crate) on_exit: Option<OnExit>,
+    /// What it keeps as terms, and its limit.
+    pub(crate) memory: Option<Box<Memory>>,
+    /// None: the VM's.
+    pub(crate) group_leader: Option<Pid>,
+    /// Who has suspended it.
+    pub(crate) suspenders: SmallMap<Pid, ()>,
+    /// Whom it has suspended.
+    pub(crate) suspending: SmallMap<Pid, Suspension>,
+    /// What the messages about suspensions say that it waits for.
+    pub(super) suspend_tags: SmallMap<Ref, Arc<OwnedTerm>>,
+    /// Who waits until it rests.
+    pub(crate) rest_awaited: Vec<(Pid, Ref)>,
+    pub(crate) is_native: bool,
+    /// It gets the events of the system's monitor.
+    pub(crate) is_system_monitor: bool,
+    /// The limit on its mailbox, and so on.
+    pub(super) occupancy: Option<Box<Occupancy>>,
+}
 
 impl State {
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     pub(crate) fn shed_rare(&mut self) {
         if self.rare.as_deref().is_some_and(Rare::is_empty) {
             self.rare = None;

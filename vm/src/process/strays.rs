@@ -1,8 +1,8 @@
 //! What was sent to one process and came into the mailbox of another.
 //!
-//! Slots are used again at once, and who looked a pid up holds nothing meanwhile: no count, no lock, no place in an
-//! epoch. Between its look-up and its push the process may end, and another begin in the same slot. Such a *stray* is
-//! told from what is the other's own, and comes to the same end as if it had found the mailbox closed.
+//! Who looked a pid up holds nothing. Between its look-up and its push the process may end, and another begin in the
+//! same slot. Such a *stray* is told from what is the other's own, and comes to the same end as if it had found the
+//! mailbox closed.
 //!
 //! # Protocol
 //! 1. A sender finds the pid's serial in the slot, writes it into its parcel, and pushes.

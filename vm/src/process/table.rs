@@ -20,7 +20,7 @@ use super::Process;
 use super::listing::Notes;
 use crate::core::Core;
 
-/// Slots in a chunk: 256 control blocks are some 80 KiB, one call to the allocator.
+/// Slots in a chunk: 256 control blocks are some 96 KiB, one call to the allocator.
 const CHUNK_SLOTS: usize = 256;
 
 /// Slots beyond twice the limit: for processes that are counted out and not through yet, and in place of slots that

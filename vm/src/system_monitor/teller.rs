@@ -214,12 +214,7 @@ async fn tell_all(core: Weak<Core>) {
 async fn sweep_mailboxes(core: Weak<Core>, sweep: u64) {
     let mut wait = SWEEP_INTERVAL;
     loop {
-        let sleep = {
-            let Some(core) = core.upgrade() else { return };
-            let until = core.scheduler.now() + wait.as_nanos() as u64;
-            core.scheduler.sleep_until(until)
-        };
-        sleep.await;
+        otp_scheduler::sleep(wait).await;
         let Some(core) = core.upgrade() else { return };
         let monitor = &core.system_monitor;
         if !monitor.watches_mailboxes() || monitor.sweep.load(Ordering::Relaxed) != sweep {
