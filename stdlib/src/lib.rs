@@ -1,4 +1,4 @@
-//! The behaviours of OTP as a native library: servers, supervisors, registries, tasks.
+//! The behaviours of OTP as a native library: servers, event managers, supervisors, registries, tasks.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -78,6 +78,7 @@
 //! | to | use |
 //! | --- | --- |
 //! | keep state that many ask for | [`gen_server`](mod@gen_server) |
+//! | hand news to handlers that come and go | [`gen_event`] |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
 //! | divide work among as many processes as schedulers | [`partition_supervisor`] |
@@ -95,6 +96,7 @@ pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
 pub mod r#gen;
+pub mod gen_event;
 pub mod gen_server;
 pub mod partition_supervisor;
 pub mod proc_lib;
@@ -109,6 +111,7 @@ pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use r#gen::{NameError, Via};
+pub use gen_event::{EventHandler, EventManager, EventManagerRef};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use otp_stdlib_macros::gen_server;
 pub use partition_supervisor::PartitionSupervisor;
@@ -126,6 +129,7 @@ pub mod prelude {
     };
     // `From` stays behind its module's name: the standard trait has it.
     pub use crate::StartError;
+    pub use crate::gen_event::{self, EventHandler, EventManager, EventManagerRef};
     pub use crate::gen_server::{self, GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
     pub use crate::registry::Registry;
     pub use crate::supervisor::{
