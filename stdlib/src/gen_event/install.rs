@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::{Answer, Event, EventHandler, FormatStatus, Handler, HandlerId, Init, Next, Terminate};
 
-/// A handler to be made: its id, and the arguments of its `init`. Made where it will live, in the manager's process: its
-/// type and its arguments get there by moving, as a [native resource](otp_vm::Native), and need be no terms.
+/// A handler to be made: its id, and the arguments of its `init`.
+///
+/// It is made where it will live, in the manager's process. Type and arguments get there by moving, as a
+/// [native resource](otp_vm::Native), and need be no terms.
 pub struct Install<E> {
     pub(super) id: HandlerId,
     pub(super) make: Make<E>,

@@ -27,8 +27,8 @@
 //! Requests are typed by the handler: [`Handler`] has its type, [`HandlerId`] hasn't. What any process sends as
 //! `{notify, Event}` is an event; one that is none of the type goes to `handle_unknown` of every handler.
 //!
-//! A handler is made in the manager's process, of arguments that are moved there: a file or a channel may be among them.
-//! So handlers are added by processes of the same VM.
+//! A handler is made in the manager's process, of arguments that are moved there: a file or a channel may be among
+//! them. So handlers are added by processes of the same VM.
 //!
 //! # The life of a handler
 //!
@@ -46,21 +46,23 @@
 //! 4. Whoever supervises it ([`add_sup_handler`](EventManagerRef::add_sup_handler)) is told by a [`GenEventExit`].
 //!
 //! **After a panic** `terminate` is called with the state as the panic left it, as that of a
-//! [server](crate::gen_server#the-life-of-a-server) is. A panic in `terminate`, or when the state is dropped, is logged.
+//! [server](crate::gen_server#the-life-of-a-server) is. A panic in `terminate`, or when the state is dropped, is
+//! logged.
 //!
 //! # Where this differs from OTP
 //!
 //! * A request is `{'$gen_call', From, Request}` to the manager, and the reply to a call of a handler
 //!   `{ok, Reply}` or `{error, Reason}`: OTP can't tell the manager's error from a reply of the same shape.
 //! * A message that a handler has no type for is a warning; OTP's handler fails, unless it has no `handle_info` at all.
-//! * A handler that takes the place of another by that one's own wish may hibernate the manager; OTP's would be lost.
+//! * A handler that takes the place of another by that one's own wish may hibernate the manager; OTP's would be
+//!   lost.
 //! * An exit signal of the host program ends a manager, as its parent's does.
 //!
 //! # When not to use it
 //!
-//! Handlers share a process and wait for each other. If each is to work at its own pace, or to crash by itself, they are
-//! processes, and whoever has news sends it to them: keep their pids in a [`Registry`](crate::Registry). A manager is
-//! right for small things that belong to one stream of news: counts, logs, alarms.
+//! Handlers share a process and wait for each other. If each is to work at its own pace, or to crash by itself, they
+//! are processes, and whoever has news sends it to them: keep their pids in a [`Registry`](crate::Registry). A manager
+//! is right for small things that belong to one stream of news: counts, logs, alarms.
 //!
 //! # Example
 //!
@@ -175,8 +177,8 @@ pub trait EventHandler: Sized + Send + 'static {
     /// [`GenServer::Info`](crate::gen_server::GenServer::Info). Every handler gets each of them.
     type Info: DeserializeOwned + Send + 'static;
 
-    /// By what a manager knows handlers of this type: the module's name, in OTP. The type's name without its path, unless
-    /// told otherwise; two types with the same name are the same to a manager.
+    /// By what a manager knows handlers of this type: the module's name, in OTP. The type's name without its path,
+    /// unless told otherwise; two types with the same name are the same to a manager.
     fn module() -> &'static str {
         short_name::<Self>()
     }
@@ -203,8 +205,8 @@ pub trait EventHandler: Sized + Send + 'static {
         cx: &mut Context,
     ) -> impl Future<Output = Next<Self::Event>> + Send;
 
-    /// Answers a call to this handler. There is no replying later: the caller waits for the manager, which waits for the
-    /// handler.
+    /// Answers a call to this handler. There is no replying later: the caller waits for the manager, which waits for
+    /// the handler.
     ///
     /// The default fails with `{bad_call, Request}`: the handler is taken out.
     fn handle_call(

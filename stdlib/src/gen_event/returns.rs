@@ -55,8 +55,8 @@ pub enum Next<E> {
     /// `{ok, State, hibernate}`: it stays, and the manager hibernates when all handlers had the event, until its next
     /// message.
     Hibernate,
-    /// `{swap_handler, Args1, State, Handler2, Args2}`: another one takes its place. `terminate` gets the arguments, and
-    /// what it gives goes to [`init_swapped`](super::EventHandler::init_swapped) of the other.
+    /// `{swap_handler, Args1, State, Handler2, Args2}`: another one takes its place. `terminate` gets the arguments,
+    /// and what it gives goes to [`init_swapped`](super::EventHandler::init_swapped) of the other.
     Swap(OwnedTerm, Install<E>),
     /// `remove_handler`.
     Remove,

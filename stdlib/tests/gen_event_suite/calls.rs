@@ -112,7 +112,7 @@ fn call() {
                     false => manager.add_handler(cx, with.clone(), args).await,
                 };
                 added.unwrap();
-                assert_eq!(which(cx, manager).await, [id.clone()]);
+                assert_eq!(which(cx, manager).await, [id.as_str()]);
             };
             if round > 0 {
                 adds(cx).await;

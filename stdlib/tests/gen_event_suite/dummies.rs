@@ -12,6 +12,7 @@ use super::{atom, ms};
 pub type To = Option<u32>;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Event {
     Event(Pid),
     SwapEvent(To),
@@ -24,6 +25,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Info {
     Info(Pid),
     SwapInfo(To),
@@ -39,6 +41,7 @@ pub enum Info {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the words of OTP's suite")]
 pub enum Call {
     Hejsan,
     SwapCall(To),
