@@ -1,4 +1,4 @@
-//! The behaviours of OTP as a native library: servers, state machines, supervisors, registries, tasks.
+//! The behaviours of OTP as a native library: servers, state machines, event managers, supervisors, registries, tasks.
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -78,6 +78,7 @@
 //! | --- | --- |
 //! | keep state that many ask for | [`gen_server`](mod@gen_server) |
 //! | go from state to state, by events and timeouts | [`gen_statem`] |
+//! | hand news to handlers that come and go | [`gen_event`] |
 //! | start, watch and restart a fixed set of processes | [`supervisor`] |
 //! | the same for processes that come and go | [`dynamic_supervisor`] |
 //! | divide work among as many processes as schedulers | [`partition_supervisor`] |
@@ -96,6 +97,7 @@ pub mod agent;
 pub mod application;
 pub mod dynamic_supervisor;
 pub mod r#gen;
+pub mod gen_event;
 pub mod gen_server;
 pub mod gen_statem;
 pub mod partition_supervisor;
@@ -112,6 +114,7 @@ pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
 pub use r#gen::{NameError, Via};
+pub use gen_event::{EventHandler, EventManager, EventManagerRef};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use gen_statem::{GenStatem, StatemRef};
 pub use otp_stdlib_macros::gen_server;
@@ -130,6 +133,7 @@ pub mod prelude {
     };
     // `From` stays behind its module's name: the standard trait has it.
     pub use crate::StartError;
+    pub use crate::gen_event::{self, EventHandler, EventManager, EventManagerRef};
     pub use crate::gen_server::{self, GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
     pub use crate::gen_statem::{self, GenStatem, StatemRef};
     pub use crate::registry::Registry;

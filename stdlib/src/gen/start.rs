@@ -92,13 +92,14 @@ impl<'a, B: Behaviour> Start<'a, B> {
     }
 
     /// Monitors the process from before it runs: the start gives `(reference, monitor)`.
-    /// `gen_server:start_monitor/3,4`. A start that fails leaves no `DOWN` behind.
+    /// `gen_server:start_monitor/3,4`. A start that fails leaves no `DOWN` behind. The caller is the process's parent, as
+    /// in OTP, linked or not.
     pub fn monitor(self) -> Start<'a, B, Monitored> {
         Start {
             cx: self.cx,
             args: self.args,
             options: self.options,
-            linked: self.linked,
+            linked: true,
             name: self.name,
             hibernate_after: self.hibernate_after,
             monitored: PhantomData,

@@ -1,0 +1,251 @@
+//! The manager's process: start, loop, end.
+
+use std::pin::Pin;
+
+use otp_vm::{
+    Context, ExitReason, HOST, Message, MessageKind, Native, Pid, ReplyTo, SendError, Term,
+    Timeout, atoms, from_term,
+};
+use serde::Serialize;
+
+use super::handlers::Handlers;
+use super::install::{Bad, Happened, How, Make};
+use super::wire::{Done, New as NewHandler, Request, notified};
+use super::{Event, HandlerError, Install, report};
+use crate::r#gen::New;
+use crate::proc_lib::{Starter, hibernate, terminate_request};
+use crate::unwind::caught;
+
+/// A manager between two messages.
+pub(super) struct Manager<E> {
+    handlers: Handlers<E>,
+    /// Whose exit signal ends the manager.
+    parent: Pid,
+    hibernate_after: Timeout,
+}
+
+/// What a manager's body starts from.
+pub(super) enum Seed<E> {
+    New(Box<New<()>>),
+    /// One that has hibernated.
+    Awake(Manager<E>),
+}
+
+/// What comes after a message.
+enum Turn {
+    Wait,
+    Hibernate,
+    End(ExitReason),
+}
+
+impl Turn {
+    fn after(hibernate: bool) -> Self {
+        match hibernate {
+            true => Self::Hibernate,
+            false => Self::Wait,
+        }
+    }
+}
+
+/// The body of a manager's process, and of one that wakes from hibernation.
+pub(super) async fn life<E: Event>(mut cx: Context, seed: Seed<E>) -> ExitReason {
+    let mut manager = match seed {
+        Seed::New(new) => match initialise(&mut cx, *new).await {
+            Ok(manager) => manager,
+            Err(reason) => return reason,
+        },
+        // The message that woke it is there.
+        Seed::Awake(manager) => manager,
+    };
+    loop {
+        let turn = match cx.receive_timeout(manager.hibernate_after).await {
+            Some(message) => manager.turn(message, &mut cx).await,
+            None => Turn::Hibernate,
+        };
+        match turn {
+            Turn::Wait => {}
+            Turn::Hibernate => hibernate(&mut cx, move |cx| go_on(cx, manager)).await,
+            Turn::End(reason) => return manager.end(reason, &mut cx).await,
+        }
+    }
+}
+
+/// A manager's life after hibernation. Its type is named, since one life leads to the next.
+fn go_on<E: Event>(
+    cx: Context,
+    manager: Manager<E>,
+) -> Pin<Box<dyn Future<Output = ExitReason> + Send>> {
+    Box::pin(life(cx, Seed::Awake(manager)))
+}
+
+async fn initialise<E: Event>(cx: &mut Context, new: New<()>) -> Result<Manager<E>, ExitReason> {
+    // It has to outlive those who supervise its handlers.
+    cx.trap_exit(true);
+    let starter = Starter::receive(cx).await;
+    if let Some(name) = &new.name
+        && let Err(refusal) = name.register(cx).await
+    {
+        starter.init_fail(cx, refusal);
+        return Err(ExitReason::normal());
+    }
+    let manager = Manager {
+        handlers: Handlers::new(new.name),
+        parent: if new.linked { starter.parent() } else { HOST },
+        hibernate_after: new.hibernate_after,
+    };
+    starter.init_ack(cx);
+    Ok(manager)
+}
+
+impl<E: Event> Manager<E> {
+    async fn turn(&mut self, message: Message, cx: &mut Context) -> Turn {
+        match message.kind() {
+            MessageKind::Call { from, request } => {
+                if let Some(request) = Request::of(request) {
+                    return self.answer(from, request, &message, cx).await;
+                }
+            }
+            MessageKind::Exit { from, .. } => {
+                let exit = message.exit();
+                let reason = exit.map_or_else(ExitReason::shutdown, |exit| exit.reason);
+                // The host program stands above all parents: a VM that shuts down ends in order.
+                if from == self.parent || from == HOST {
+                    return Turn::End(reason);
+                }
+                self.handlers.supervisor_ended(from, &reason, cx).await;
+                self.handlers.handle(Happened::Info(&message), cx).await;
+                return Turn::Wait;
+            }
+            MessageKind::Other(term) => {
+                if let Some(reason) = system_request(&message) {
+                    return Turn::End(reason);
+                }
+                if let Some(event) = notified(term) {
+                    return Turn::after(self.notify(event, &message, cx).await);
+                }
+            }
+            _ => {}
+        }
+        Turn::after(self.handlers.handle(Happened::Info(&message), cx).await)
+    }
+
+    /// Hands an event to all handlers. Gives whether to hibernate.
+    async fn notify(&mut self, event: Term<'_>, message: &Message, cx: &mut Context) -> bool {
+        let decoded = match caught(|| from_term::<E>(event)) {
+            Ok(decoded) => decoded,
+            Err(reason) => {
+                report::event_failed(cx, event, &reason);
+                return false;
+            }
+        };
+        let decoded = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                let unknown = Happened::Unknown(message, &error);
+                return self.handlers.handle(unknown, cx).await;
+            }
+        };
+        let happened = Happened::Event(&decoded, event);
+        let hibernate = self.handlers.handle(happened, cx).await;
+        if let Err(reason) = caught(|| drop(decoded)) {
+            report::event_failed(cx, event, &reason);
+        }
+        hibernate
+    }
+
+    async fn answer(
+        &mut self,
+        from: ReplyTo,
+        request: Request<'_>,
+        message: &Message,
+        cx: &mut Context,
+    ) -> Turn {
+        let handlers = &mut self.handlers;
+        let hibernate = match request {
+            Request::SyncNotify(event) => {
+                let hibernate = self.notify(event, message, cx).await;
+                reply(cx, from, &Done::Ok);
+                hibernate
+            }
+            Request::Call(id, request) => {
+                let (hibernate, answer) = handlers.call(&id, request, cx).await;
+                reply(cx, from, &answer);
+                hibernate
+            }
+            Request::Add(new) => {
+                let supervisor = new.supervisor;
+                let added = match install(new) {
+                    Ok(Install { id, make }) => {
+                        handlers.add(id, make, How::Added, supervisor, cx).await
+                    }
+                    Err(error) => Err(error),
+                };
+                done(cx, from, added)
+            }
+            Request::Delete(id, args) => {
+                let deleted = handlers.delete(&id, args, cx).await;
+                reply(cx, from, &deleted);
+                false
+            }
+            Request::Swap(old, args, new) => {
+                let supervisor = new.supervisor;
+                let swapped = match install(new) {
+                    Ok(install) => handlers.swap(&old, args, install, supervisor, cx).await,
+                    Err(error) => Err(error),
+                };
+                done(cx, from, swapped)
+            }
+            Request::WhichHandlers => {
+                reply(cx, from, &handlers.ids());
+                false
+            }
+            Request::GetModules => {
+                let ids = handlers.ids();
+                let mut modules: Vec<_> = ids.iter().map(|id| id.module()).collect();
+                modules.sort_unstable_by_key(|module| module.as_str());
+                modules.dedup();
+                reply(cx, from, &modules);
+                false
+            }
+        };
+        Turn::after(hibernate)
+    }
+
+    /// Ends the handlers. Who supervised one is told by a message, and not by its link besides.
+    async fn end(mut self, reason: ExitReason, cx: &mut Context) -> ExitReason {
+        let supervisors = self.handlers.supervisors();
+        self.handlers.stop(cx).await;
+        let others = supervisors.into_iter().filter(|&pid| pid != self.parent);
+        others.for_each(|supervisor| cx.unlink(supervisor));
+        reason
+    }
+}
+
+/// The one place for the messages of `sys`: the reason, if it is to end.
+fn system_request(message: &Message) -> Option<ExitReason> {
+    terminate_request(message)
+}
+
+fn install<E: Event>(new: NewHandler<'_>) -> Result<Install<E>, HandlerError> {
+    let bad = |text: &str| HandlerError::Error(ExitReason::new(&Bad::Args(text.to_owned())));
+    let make = from_term::<Native<Make<E>>>(new.make).map_err(|error| bad(&error.to_string()))?;
+    let make = make.into_inner().ok_or_else(|| bad("it is gone"))?;
+    Ok(Install { id: new.id, make })
+}
+
+fn done(cx: &Context, from: ReplyTo, done: Result<bool, HandlerError>) -> bool {
+    let (hibernate, answer) = match done {
+        Ok(hibernate) => (hibernate, Done::Ok),
+        Err(error) => (false, Done::Error(error)),
+    };
+    reply(cx, from, &answer);
+    hibernate
+}
+
+/// Who asked may be gone; one who gets nothing that can be sent learns that.
+fn reply<T: Serialize>(cx: &Context, from: ReplyTo, answer: &T) {
+    if let Err(SendError::Encode(error)) = cx.reply(&from, answer) {
+        let reason = Bad::Reply(error.to_string());
+        let _ = cx.reply(&from, &(atoms::ERROR, reason));
+    }
+}
