@@ -42,6 +42,10 @@ use crate::promise::Promise;
 use crate::slot::{self, Slot};
 use crate::task::{JoinError, JoinHandle, Joined, panicked};
 
+mod lanes;
+
+use lanes::Lanes;
+
 /// Threads of a blocking pool at most, unless set: each waits for a disk or a peer, and more than so many make neither
 /// faster. A thread costs a stack, 2 MiB of address space and some 20 KiB of memory.
 pub const DEFAULT_BLOCKING_THREADS: usize = 64;
@@ -308,46 +312,6 @@ struct State {
     tickets: u64,
 }
 
-/// The closures in the queue, by priority.
-#[derive(Default)]
-struct Lanes {
-    /// Of priority max and high: before all others.
-    high: VecDeque<Box<dyn Job>>,
-    normal: VecDeque<Box<dyn Job>>,
-    /// After so many of the others, one of these.
-    low: VecDeque<Box<dyn Job>>,
-    /// Since the last low one.
-    turns: u32,
-}
-
-/// While others wait a low closure gets each eighth turn, as OTP has it for processes in dirty native functions.
-const TURNS_BEFORE_LOW: u32 = 7;
-
-impl Lanes {
-    fn push(&mut self, priority: Priority, job: Box<dyn Job>) {
-        let lane = match priority {
-            Priority::Max | Priority::High => &mut self.high,
-            Priority::Normal => &mut self.normal,
-            Priority::Low => &mut self.low,
-        };
-        lane.push_back(job);
-    }
-
-    fn pop(&mut self) -> Option<Box<dyn Job>> {
-        if let Some(job) = self.high.pop_front() {
-            return Some(job);
-        }
-        if self.normal.is_empty() || self.turns >= TURNS_BEFORE_LOW {
-            self.turns = 0;
-            if let Some(job) = self.low.pop_front() {
-                return Some(job);
-            }
-        }
-        self.turns += 1;
-        self.normal.pop_front()
-    }
-}
-
 /// Of the task that asks.
 fn priority_here() -> Priority {
     slot::current()
@@ -586,9 +550,8 @@ impl Pool {
 
     /// After `close`: drops what no thread came for.
     pub(crate) fn clear(&self) {
-        let lanes = std::mem::take(&mut self.state.lock().lanes);
-        let left = [lanes.high, lanes.normal, lanes.low];
-        left.into_iter().flatten().for_each(drop_quietly);
+        let left = std::mem::take(&mut self.state.lock().lanes);
+        left.into_rest().for_each(drop_quietly);
     }
 
     /// Numbers of the threads that are there, the calling one apart.
@@ -667,41 +630,4 @@ fn live(core: &Arc<Core>, number: usize) {
     }
     pool.state.lock().threads.retain(|&(one, _)| one != number);
     core.thread_ended();
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use std::sync::mpsc::{Sender, channel};
-
-    use super::*;
-
-    struct Tells(Sender<Priority>, Priority);
-
-    impl Job for Tells {
-        fn run(self: Box<Self>) {
-            self.0.send(self.1).unwrap();
-        }
-    }
-
-    #[test]
-    fn high_closures_go_first_and_low_ones_each_eighth_turn() {
-        use Priority::{High, Low, Max, Normal};
-
-        let (out, told) = channel();
-        let mut lanes = Lanes::default();
-        for priority in [Low, Normal].repeat(10).into_iter().chain([High, Max]) {
-            lanes.push(priority, Box::new(Tells(out.clone(), priority)));
-        }
-        while let Some(job) = lanes.pop() {
-            job.run();
-        }
-        let mut order: Vec<Priority> = told.try_iter().collect();
-        let rest = order.split_off(2);
-        assert_eq!(order, [High, Max]);
-        let first_low = rest.iter().position(|&one| one == Low).unwrap();
-        assert_eq!(first_low, TURNS_BEFORE_LOW as usize);
-        assert_eq!(rest[first_low + 1..first_low + 4], [Normal; 3]);
-        // Nothing else waits any more.
-        assert_eq!(rest[first_low + 4..], [Low; 9]);
-    }
 }
