@@ -4,7 +4,7 @@ use clap::Args;
 use otp_stdlib::gen_server::{GenServer, ServerRef};
 
 use crate::echo::Echo;
-use crate::harness::{BenchError, Settings, at_once, each_of, ns_each, per_second};
+use crate::harness::{BenchError, MEMBERS_MAX, Settings, at_once, each_of, ns_each, per_second};
 use crate::report::Report;
 
 /// A call to a gen_server, until its reply
@@ -17,7 +17,7 @@ pub struct Call {
     #[arg(long, default_value_t = 1)]
     pub clients: u64,
     /// Servers; the clients are spread over them
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub servers: u64,
 }
 

@@ -14,6 +14,9 @@ use crate::report::Report;
 /// Most processes of a workload's VM: as many as the Erlang programs are run with (`+P 4000000`).
 const MAX_PROCESSES: usize = 4_000_000;
 
+/// The most members that a workload may be asked for: its driver and helpers find room beside them.
+pub(crate) const MEMBERS_MAX: u64 = 3_500_000;
+
 /// How long a workload's processes, once killed, may take to be gone. A million of them take a
 /// second or two.
 const END_LIMIT: Duration = Duration::from_secs(60);

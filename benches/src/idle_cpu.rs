@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use otp_vm::Context;
 
-use crate::harness::{BenchError, SETTLE, Settings, seconds};
+use crate::harness::{BenchError, MEMBERS_MAX, SETTLE, Settings, seconds};
 use crate::proc_fs::{context_switches, cpu_seconds};
 use crate::report::Report;
 
@@ -13,7 +13,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct IdleCpu {
     /// Processes that wait: half of them sleep for a day, the others wait for a message
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// How long to look, in seconds; the kernel's clock has steps of 10 ms
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]

@@ -7,7 +7,7 @@ use otp_stdlib::gen_server::{GenServer, ServerRef};
 use otp_vm::{Context, Pid};
 
 use crate::echo::Echo;
-use crate::harness::{BenchError, SETTLE, Settings, ms, ns_each};
+use crate::harness::{BenchError, MEMBERS_MAX, SETTLE, Settings, ms, ns_each};
 use crate::proc_fs::resident_bytes;
 use crate::report::Report;
 
@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct IdleMemory {
     /// Processes
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// What kind of process
     #[arg(long, value_enum, default_value_t = IdleKind::Process)]

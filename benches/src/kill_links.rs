@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use otp_vm::{ExitReason, atoms};
 
-use crate::harness::{BenchError, SETTLE, Settings, ms};
+use crate::harness::{BenchError, MEMBERS_MAX, SETTLE, Settings, ms};
 use crate::idle;
 use crate::report::Report;
 
@@ -13,7 +13,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct KillLinks {
     /// Linked processes
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use otp_vm::{Context, Pid, atoms};
 
-use crate::harness::{BenchError, SETTLE, Settings, ms};
+use crate::harness::{BenchError, MEMBERS_MAX, SETTLE, Settings, ms};
 use crate::idle;
 use crate::report::Report;
 
@@ -15,7 +15,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct KillMonitors {
     /// Monitors
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// Who has set them
     #[arg(long, value_enum, default_value_t = WatcherKind::Many)]

@@ -6,14 +6,14 @@ use clap::Args;
 use otp_vm::{Context, Pid};
 use serde::{Deserialize, Serialize};
 
-use crate::harness::{BenchError, SETTLE, Settings, ns_each};
+use crate::harness::{BenchError, MEMBERS_MAX, SETTLE, Settings, ns_each};
 use crate::report::Report;
 
 /// A token goes round a ring of processes
 #[derive(Debug, Clone, Args)]
 pub struct Ring {
     /// Processes in the ring
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// Rounds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]

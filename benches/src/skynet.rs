@@ -6,14 +6,14 @@ use std::time::Instant;
 use clap::Args;
 use otp_vm::{Context, Pid};
 
-use crate::harness::{BenchError, Settings, ms};
+use crate::harness::{BenchError, MEMBERS_MAX, Settings, ms};
 use crate::report::Report;
 
 /// A tree of processes, ten under each, sums up the numbers of its leaves
 #[derive(Debug, Clone, Args)]
 pub struct Skynet {
     /// Leaves; rounded down to a power of ten
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
 }
 

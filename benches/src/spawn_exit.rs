@@ -3,7 +3,7 @@
 use clap::Args;
 use otp_vm::Context;
 
-use crate::harness::{BenchError, Settings, at_once, each_of, ns_each};
+use crate::harness::{BenchError, MEMBERS_MAX, Settings, at_once, each_of, ns_each};
 use crate::report::Report;
 
 /// Make processes that end at once, and see them end: `spawn_monitor` until `DOWN`
@@ -13,7 +13,7 @@ pub struct SpawnExit {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
     /// Processes that a spawner makes before it waits for their ends
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub wave: u64,
     /// Processes that do so at once
     #[arg(long, default_value_t = 2)]

@@ -9,7 +9,7 @@ use otp_stdlib::supervisor::{ChildSpec, Restart};
 
 use crate::echo::Echo;
 use crate::harness::{
-    BenchError, Settings, at_once, each_of, ms, ns_each, per_second, stop_supervisor,
+    BenchError, MEMBERS_MAX, Settings, at_once, each_of, ms, ns_each, per_second, stop_supervisor,
 };
 use crate::report::Report;
 
@@ -17,7 +17,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct StartChild {
     /// Children, all clients together
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// Processes that ask for children
     #[arg(long, default_value_t = 1)]

@@ -14,7 +14,7 @@ use crate::report::Report;
 #[derive(Debug, Clone, Args)]
 pub struct Timers {
     /// Timers; one of two is cancelled
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(2..=otp_vm::DEFAULT_MAX_TIMERS as u64))]
     pub n: u64,
     /// The shortest time, in ms: long enough that none fires while others are started
     #[arg(long, default_value_t = 1_000)]

@@ -50,11 +50,5 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     } else {
         report.to_string()
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::from(exit_code::DONE),
-        Err(error) => {
-            eprintln!("otp-vm bench: the figures could not be printed: {error}");
-            ExitCode::from(exit_code::FAILED)
-        }
-    }
+    crate::printed(io::stdout().write_all(text.as_bytes()), exit_code::DONE)
 }

@@ -26,7 +26,7 @@ mod run;
 mod runnable;
 
 use std::env::{self, VarError};
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,8 +61,8 @@ pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
     match matches.subcommand() {
         Some(("run", matches)) => run_module(&modules, matches),
         Some(("modules", _)) => {
-            list(&modules);
-            ExitCode::from(exit_code::DONE)
+            let mut out = io::stdout().lock();
+            printed(list(&modules, &mut out), exit_code::DONE)
         }
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("clap asks for one of the commands"),
@@ -149,26 +149,40 @@ fn binary_name() -> String {
 
 /// Help and version are no errors; a wrong command line is.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A closed pipe is the reader's business.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() {
+    let code = if error.use_stderr() {
         exit_code::USAGE
     } else {
         exit_code::DONE
-    })
+    };
+    printed(error.print(), code)
 }
 
-fn list(modules: &[Runnable]) {
+/// The exit code after output: `code`, unless it could not be written, to a disk that is full, say. A reader that is
+/// gone has read what it wanted.
+fn printed(output: io::Result<()>, code: u8) -> ExitCode {
+    match output {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            // Nothing is left to tell who has no standard error either.
+            let _ = writeln!(
+                io::stderr(),
+                "otp-vm: the output could not be written: {error}"
+            );
+            ExitCode::from(exit_code::FAILED)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+fn list(modules: &[Runnable], out: &mut impl Write) -> io::Result<()> {
     let width = modules
         .iter()
         .map(|module| module.name().len())
         .max()
         .unwrap_or(0);
-    let mut out = std::io::stdout().lock();
     for module in modules {
-        // A closed pipe is the reader's business.
-        let _ = writeln!(out, "{:width$}  {}", module.name(), module.about());
+        writeln!(out, "{:width$}  {}", module.name(), module.about())?;
     }
+    out.flush()
 }
 
 /// Logs what `RUST_LOG` says, or `default` where it is not set. One that says nothing known is no default: who looks
@@ -181,7 +195,7 @@ fn log_to_stderr(default: &str) -> Result<(), String> {
         Err(VarError::NotPresent) => EnvFilter::new(default),
         Err(error) => return Err(format!("RUST_LOG: {error}; {hint}")),
     };
-    let stderr = std::io::stderr;
+    let stderr = io::stderr;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)

@@ -47,6 +47,8 @@ enum End {
     Alone(ExitReason),
     /// It never started.
     NotStarted(ExitReason),
+    /// Its function does not take what the command line gives; the log says why not.
+    Refused,
 }
 
 /// Runs one module. All of them are loaded: each may call the others by name.
@@ -111,6 +113,10 @@ pub(crate) fn run(
             tracing::error!(module = name, %reason, "the module did not start");
             exit_code::NOT_STARTED
         }
+        Ok(End::Refused) => {
+            tracing::error!(module = name, "the module does not take these words");
+            exit_code::USAGE
+        }
         Err(error) => {
             tracing::error!(module = name, %error, "the root process failed");
             exit_code::FAILED
@@ -129,14 +135,20 @@ async fn root(
     cx.trap_exit(true);
     // Without a thread that watches signals, nobody asks.
     let _ = ready.send(cx.pid());
+    let refusal = beginning.refusal();
     let top = match beginning.begin(cx).await {
         Ok(top) => top,
+        Err(reason) if reason == refusal => return End::Refused,
         Err(reason) => return End::NotStarted(reason),
     };
     let waited = next_exit(cx, top, Timeout::Infinity).await;
     let (from, reason) = waited.expect("no time limit was given");
     if from == top {
-        return End::Alone(reason);
+        return if reason == refusal {
+            End::Refused
+        } else {
+            End::Alone(reason)
+        };
     }
     let asked = Instant::now();
     cx.exit_process(top, ExitReason::shutdown());

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
-use otp_vm::{Arguments, Call, Context, ExitReason, Module, Pid, SpawnOptions, from_term};
+use otp_vm::{
+    ApplyError, Arguments, Call, Context, ExitReason, Module, Pid, SpawnOptions, from_term,
+};
 use serde::Serialize;
 
 /// A process module for `otp-vm run`: one that exports `run` or `start`, and how a command line becomes its arguments.
 ///
-/// - `run` is a process: it runs until it returns, and its exit reason decides the binary's exit code.
+/// - `run` is a process: it runs until it returns, and its exit reason decides the binary's exit code. What it gives is
+///   dropped, an `Err` as well: one that fails says so by [`Context::exit`].
 /// - `start` starts a tree, whose top is linked with the caller, and gives that: `Result<Pid, ExitReason>`. At the end
 ///   it is sent `shutdown` and waited for. If there is a `run` as well, that is called.
 ///
 /// By itself, a module gets the words behind its name as arguments, each a text: `otp-vm run greet Ann` calls
-/// `greet:run/1`. Like this any [`Module`] is one, and [`main`](crate::main) takes it as it is:
+/// `greet:run/1`. Words that don't decode as the types of these arguments are a wrong command line, exit code 2: so one
+/// that wants a number takes a text and parses it, or reads options. Like this any [`Module`] is one, and
+/// [`main`](crate::main) takes it as it is:
 ///
 /// ```no_run
 /// use otp_vm::{Context, module};
@@ -197,6 +202,14 @@ enum Way {
 }
 
 impl Beginning {
+    /// With what a process ends, or a start, whose function does not take these arguments.
+    pub(crate) fn refusal(&self) -> ExitReason {
+        ExitReason::from(ApplyError::FunctionClause {
+            call: Box::new(self.call.clone()),
+            error: serde::de::Error::custom("the reason doesn't tell"),
+        })
+    }
+
     /// Makes the call, and gives the topmost process, which is linked with the caller.
     pub(crate) async fn begin(self, cx: &mut Context) -> Result<Pid, ExitReason> {
         let mfa = self.call.mfa();

@@ -58,6 +58,11 @@ fn a_wrong_command_line_is_exit_code_2_with_a_hint() {
         &["bench", "fairness", "--seconds", "0"],
         &["bench", "fairness", "--seconds", "nan"],
         &["bench", "idle_cpu", "--seconds", "inf"],
+        &["bench", "ring", "--n", "9999999999"],
+        &["bench", "call", "--servers", "9999999999"],
+        &["bench", "timers", "--n", "9999999999"],
+        &["bench", "soak", "--n", "18446744073709551615"],
+        &["bench", "fairness", "--hogs", "9999999999"],
         &[],
     ] {
         let output = otp_vm(arguments);
@@ -138,6 +143,29 @@ fn a_list_that_nobody_reads_is_no_crash() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_exit_code_1_with_the_cause() {
+    for arguments in [
+        &["modules"][..],
+        &["--help"],
+        &["bench", "pingpong", "--n", "10"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+            .args(arguments)
+            .stdout(full.unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let error = text(&output.stderr);
+        assert!(
+            error.starts_with("otp-vm: the output could not be written: No space left")
+                && error.lines().count() == 1,
+            "{arguments:?}: {error}"
+        );
+    }
 }
 
 #[test]

@@ -50,6 +50,24 @@ module! {
 }
 
 module! {
+    /// Wants a number, and words are texts.
+    pub mod number {
+        pub async fn run(_cx: &mut Context, n: u32) {
+            println!("got {n}");
+        }
+    }
+}
+
+module! {
+    /// The same with a tree.
+    pub mod tree {
+        pub async fn start(_cx: &mut Context, n: u32) {
+            println!("got {n}");
+        }
+    }
+}
+
+module! {
     /// Ignores every wish to end.
     pub mod stubborn {
         pub async fn run(cx: &mut Context) {
@@ -63,7 +81,7 @@ module! {
 }
 
 fn main() -> std::process::ExitCode {
-    otp_vm_cli::main(modules![greet, host: Options, wrong, stubborn])
+    otp_vm_cli::main(modules![greet, host: Options, wrong, number, tree, stubborn])
 }
 "#;
 
@@ -163,6 +181,13 @@ fn has_the_same_binary_with_its_own_module() {
         let arity = words.len() - 1;
         assert!(error.contains(&format!("export run/{arity}")), "{error}");
         assert!(error.contains("exports run/"), "{error}");
+    }
+    // Words that don't decode are a wrong command line, too.
+    for (module, function) in [("number", "number:run/1"), ("tree", "tree:start/1")] {
+        let (code, said, error) = run(&[module, "7"]);
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{error}");
+        let refused = format!("{function} does not take these arguments");
+        assert!(error.contains(&refused), "{error}");
     }
     // Options are read by their type, and modules call each other by name.
     let (code, said, _) = run(&["host", "--times", "2"]);

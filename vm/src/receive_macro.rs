@@ -6,7 +6,8 @@
 /// The patterns are those of [`term_match!`](crate::term_match!), each a bracket (`{…}`, `[…]`, `(value)`), a literal,
 /// an atom, `_`, or `name: Type`. What a pattern binds may borrow from the message, for as long as the arm lasts. Arms
 /// are tried in order for each message; an arm may await, return, and use the `Context`. With `after` the last arm is
-/// run when no message came in time ([`Timeout`](crate::Timeout) or a `Duration`; zero: only look).
+/// run when no message came in time ([`Timeout`](crate::Timeout) or a `Duration`; zero: only look). There are no
+/// guards: what depends on more than a pattern is for [`Context::receive_where`](crate::Context::receive_where).
 ///
 /// Dropping it while it waits loses nothing: it is [`Context::receive_matching`](crate::Context::receive_matching).
 ///

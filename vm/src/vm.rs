@@ -628,6 +628,23 @@ impl Vm {
     ///
     /// It begins at once and goes on whether or not the result is awaited. A second call gives
     /// the same result.
+    ///
+    /// ```
+    /// use otp_vm::{SpawnOptions, Vm};
+    /// use std::time::Duration;
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// vm.spawn_opt(SpawnOptions::new().trap_exit(), |mut cx| async move {
+    ///     loop {
+    ///         // `shutdown` comes as a message, and is passed over.
+    ///         cx.receive().await;
+    ///     }
+    /// })?;
+    /// let report = vm.shutdown(Duration::from_millis(10)).wait().unwrap();
+    /// assert!(!report.is_orderly());
+    /// assert_eq!((report.ended, report.killed), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown(&self, limit: Duration) -> Shutdown {
         shutdown::begin(&self.core, limit)
     }

@@ -36,7 +36,7 @@ use log::Log;
 #[derive(Debug, Clone, Args)]
 pub struct Fairness {
     /// Processes that loop without end
-    #[arg(long, visible_alias = "n", default_value_t = 100)]
+    #[arg(long, visible_alias = "n", default_value_t = 100, value_parser = hogs)]
     pub hogs: usize,
     /// What their loop is made of
     #[arg(long, value_enum, default_value_t = HogKind::Tick)]
@@ -47,6 +47,17 @@ pub struct Fairness {
     /// Priority of the ticker, the caller and its server
     #[arg(long, value_enum, default_value_t = Level::Normal)]
     pub priority: Level,
+}
+
+/// The most hogs: each has a plain thread to be compared with.
+const HOGS_MAX: usize = 10_000;
+
+/// Parses how many hogs there are.
+fn hogs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(hogs) if hogs <= HOGS_MAX => Ok(hogs),
+        _ => Err(format!("a number from 0 to {HOGS_MAX} is wanted")),
+    }
 }
 
 /// What a hog's loop is made of. Each turn is a step of a linear congruential generator.

@@ -32,7 +32,7 @@ use deeds::{Deeds, Driver};
 #[derive(Debug, Clone, Args)]
 pub struct Soak {
     /// Processes that are alive all the time
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=MEMBERS_MAX))]
     pub n: u64,
     /// Processes that do the deeds
     #[arg(long, default_value_t = 8)]
@@ -47,6 +47,9 @@ pub struct Soak {
     #[arg(long, value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(deeds::NAMES))]
     pub deeds: Vec<String>,
 }
+
+/// The most members: so many drivers again, and some besides, a VM has room for.
+const MEMBERS_MAX: u64 = otp_vm::MAX_PROCESSES as u64 / 2 - SPARE_PROCESSES as u64;
 
 /// Processes beyond the members, at most: deeds that want more are refused.
 const SPARE_PROCESSES: usize = 2000;

@@ -77,6 +77,21 @@ impl Context {
     ///
     /// A process past its `max_heap_size` ends here, by unwinding, with reason `killed`.
     ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|cx| async move {
+    ///     assert!(cx.put("tries", &1).unwrap().is_none());
+    ///     let before = cx.put("tries", &2).unwrap().unwrap();
+    ///     assert_eq!(before.to_string(), "1");
+    ///     let tries: Option<u32> = cx.get("tries").unwrap();
+    ///     cx.erase("tries").unwrap();
+    ///     (tries, cx.get_keys().len())
+    /// });
+    /// assert_eq!(run.wait()?, (Some(2), 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`DictionaryError::Encode`] and [`DictionaryError::Native`]; then nothing was changed.
     pub fn put<K, V>(&self, key: &K, value: &V) -> Result<Option<OwnedTerm>, DictionaryError>

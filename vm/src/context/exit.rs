@@ -86,6 +86,19 @@ impl Context {
 
     /// Whether exit signals arrive as messages `{'EXIT', Pid, Reason}` instead of ending the
     /// process. Gives what was set before. `process_flag(trap_exit, Bool)`.
+    ///
+    /// ```
+    /// # use otp_vm::{ExitReason, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     cx.trap_exit(true);
+    ///     let child = cx.spawn_link(|cx| async move { cx.exit("broken") }).unwrap();
+    ///     let exit = cx.receive().await.exit().unwrap();
+    ///     (exit.from == child, exit.reason)
+    /// });
+    /// assert_eq!(run.wait()?, (true, ExitReason::from("broken")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn trap_exit(&self, trap: bool) -> bool {
         self.state()
             .is_some_and(|mut state| mem::replace(&mut state.trap_exit, trap))

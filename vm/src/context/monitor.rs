@@ -194,6 +194,19 @@ impl Context {
 
     /// As [`Context::demonitor`], and takes a message of it that has arrived out of the mailbox: afterwards there is
     /// none, and none arrives. `demonitor(Ref, [flush, info])`.
+    ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|cx| async move {
+    ///     let nobody = cx.monitor("nobody_has_this_name");
+    ///     // Its message is there at once.
+    ///     let before = cx.message_queue_len();
+    ///     (before, cx.demonitor_flush(nobody), cx.message_queue_len())
+    /// });
+    /// assert_eq!(run.wait()?, (1, false, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn demonitor_flush(&self, reference: Ref) -> bool {
         if self.demonitor(reference) {
             return true;

@@ -101,6 +101,30 @@ impl Context {
     ///
     /// Dropping the future gives the call up, as a timeout does.
     ///
+    /// ```
+    /// # use otp_vm::{CallError, MessageKind, Vm, from_term};
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let server = cx.spawn(|mut cx| async move {
+    ///         let message = cx.receive().await;
+    ///         if let MessageKind::Call { from, request } = message.kind() {
+    ///             let n: u64 = from_term(request).unwrap();
+    ///             cx.reply(&from, &(2 * n)).unwrap();
+    ///         }
+    ///     }).unwrap();
+    ///     let limit = Duration::from_secs(5);
+    ///     let doubled = cx.call::<_, u64>(server, &21, limit).await;
+    ///     // It has ended after the one call.
+    ///     let again = cx.call::<_, u64>(server, &21, limit).await;
+    ///     (doubled.unwrap(), again.unwrap_err())
+    /// });
+    /// let (doubled, error) = run.wait()?;
+    /// assert_eq!(doubled, 42);
+    /// assert!(matches!(error, CallError::Exit(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`CallError`]: a server that ends, or isn't there, answers with its exit reason.
     pub async fn call<M, R>(
@@ -156,6 +180,30 @@ impl Context {
     }
 
     /// Sends a request, to look for its reply later. `gen_server:send_request/2`.
+    ///
+    /// ```
+    /// # use otp_vm::{Context, MessageKind, Vm};
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let echo = |mut cx: Context| async move {
+    ///         let message = cx.receive().await;
+    ///         if let MessageKind::Call { from, request } = message.kind() {
+    ///             cx.reply(&from, &request).unwrap();
+    ///         }
+    ///     };
+    ///     let (one, other) = (cx.spawn(echo).unwrap(), cx.spawn(echo).unwrap());
+    ///     // Both work at the same time.
+    ///     let first = cx.send_request(one, "a").unwrap();
+    ///     let second = cx.send_request(other, "b").unwrap();
+    ///     let limit = Duration::from_secs(5);
+    ///     let second: String = cx.receive_response(second, limit).await.unwrap();
+    ///     let first: String = cx.receive_response(first, limit).await.unwrap();
+    ///     first + &second
+    /// });
+    /// assert_eq!(run.wait()?, "ab");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`Context::call`].

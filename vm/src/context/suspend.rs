@@ -96,6 +96,24 @@ impl Context {
     /// and does nothing, if this process suspends it already and the options say so. Dropping the future leaves it to
     /// the process when it is suspended.
     ///
+    /// ```
+    /// # use otp_vm::{Status, SuspendOptions, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let busy = cx.spawn(|cx| async move {
+    ///         loop {
+    ///             cx.yield_now().await;
+    ///         }
+    ///     }).unwrap();
+    ///     cx.suspend_process(busy, SuspendOptions::new()).await.unwrap();
+    ///     let status = cx.process_info(busy).unwrap().status;
+    ///     cx.resume_process(busy).unwrap();
+    ///     status
+    /// });
+    /// assert_eq!(run.wait()?, Status::Suspended);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`SuspendError`].
     pub async fn suspend_process(

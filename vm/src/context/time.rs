@@ -306,6 +306,21 @@ impl Context {
     /// message; the interval ends with the process that had it in the beginning, and before its first message if nobody
     /// had.
     ///
+    /// ```
+    /// # use otp_vm::Vm;
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let beats = cx.send_interval(Duration::from_millis(1), cx.pid(), "beat").unwrap();
+    ///     for _ in 0..3 {
+    ///         assert_eq!(cx.receive().await.decode(), Ok("beat"));
+    ///     }
+    ///     cx.cancel_interval(&beats).is_some()
+    /// });
+    /// assert!(run.wait()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`IntervalError::Zero`]; [`IntervalError::Encode`] when the message can't be serialised, or
     /// has a native resource, of which there is only one.

@@ -105,6 +105,22 @@ impl Context {
 
     /// Takes a timer back, from any process; gives the time that was left. None: it has fired, and its message is in
     /// the receiver's mailbox or was received; or it went with its receiver, or never was. `erlang:cancel_timer/1`.
+    ///
+    /// ```
+    /// # use otp_vm::{Ref, Vm};
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(|mut cx| async move {
+    ///     let late = cx.send_after(Duration::from_secs(60), cx.pid(), "late").unwrap();
+    ///     assert!(cx.cancel_timer(late).unwrap() <= Duration::from_secs(60));
+    ///     assert_eq!(cx.cancel_timer(late), None);
+    ///     let soon = cx.start_timer(Duration::from_millis(1), cx.pid(), "soon").unwrap();
+    ///     let (_, timer, text): (String, Ref, String) = cx.receive().await.decode().unwrap();
+    ///     (timer == soon, text)
+    /// });
+    /// assert_eq!(run.wait()?, (true, "soon".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel_timer(&self, timer: TimerRef) -> Option<Duration> {
         let at = self.core().cancel_timer(timer)?;
         Some(self.left(at))
