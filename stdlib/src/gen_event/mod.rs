@@ -46,7 +46,7 @@
 //! 4. Whoever supervises it ([`add_sup_handler`](EventManagerRef::add_sup_handler)) is told by a [`GenEventExit`].
 //!
 //! **After a panic** `terminate` is called with the state as the panic left it, as that of a
-//! [server](crate::gen_server#the-life-of-a-server) is. A panic in `terminate`, or when the state is dropped, is
+//! [server](mod@crate::gen_server#the-life-of-a-server) is. A panic in `terminate`, or when the state is dropped, is
 //! logged.
 //!
 //! # Where this differs from OTP
