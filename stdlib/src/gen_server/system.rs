@@ -5,10 +5,9 @@ use std::any::Any;
 use std::pin::pin;
 
 use otp_vm::{
-    BoxFuture, Context, ExitReason, HOST, MessageKind, Native, OwnedTerm, Term, View, atoms,
-    from_term, to_term,
+    BoxFuture, Context, ExitReason, HOST, MessageKind, OwnedTerm, atoms, from_term, to_term,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::server_loop::{Begun, Event, Handled, Left, Server, bad_reply, go_on};
 use super::start::Seed;
@@ -284,13 +283,7 @@ pub(super) fn reply<S: GenServer>(
     }
     let value = to_term(value).map_err(|error| bad_reply(&error))?;
     let to = from.reply_to();
-    let (sent, value) = match value.has_natives() {
-        false => (cx.reply(&to, &value), value),
-        true => (
-            cx.reply(&to, &Moved(value.root())),
-            sys::text("a native resource can't be shown"),
-        ),
-    };
+    let (sent, value) = sys::reply_and_show(cx, &to, value);
     let (to, state) = (sys::term(&from.pid()), shown(server));
     control.debug(cx, server, || SystemEvent::Out(value, to, state));
     sent.map_err(|error| bad_reply(&error))
@@ -300,36 +293,4 @@ pub(super) fn reply<S: GenServer>(
 fn shown<S: GenServer>(server: &Server<S>) -> OwnedTerm {
     let state = caught(|| server.state.system_get_state());
     state.unwrap_or_else(|_| sys::text("system_get_state crashed"))
-}
-
-/// A term whose native resources move on.
-struct Moved<'a>(Term<'a>);
-
-impl Serialize for Moved<'_> {
-    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        use serde::ser::{SerializeMap, SerializeTuple};
-
-        let Self(term) = *self;
-        match term.view() {
-            View::Native => match from_term::<Native>(term) {
-                Ok(native) => native.serialize(serializer),
-                Err(error) => Err(serde::ser::Error::custom(error)),
-            },
-            View::Tuple(tuple) => {
-                let mut elements = serializer.serialize_tuple(tuple.len())?;
-                let mut each = tuple.iter();
-                each.try_for_each(|element| elements.serialize_element(&Moved(element)))?;
-                elements.end()
-            }
-            View::Cons(_) => serializer.collect_seq(term.list_iter().map(Moved)),
-            View::Map(map) => {
-                let mut pairs = serializer.serialize_map(Some(map.len()))?;
-                for (key, value) in map {
-                    pairs.serialize_entry(&Moved(key), &Moved(value))?;
-                }
-                pairs.end()
-            }
-            _ => term.serialize(serializer),
-        }
-    }
 }

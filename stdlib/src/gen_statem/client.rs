@@ -178,6 +178,12 @@ impl<M: GenStatem> StatemRef<M> {
     }
 }
 
+impl<M> From<&StatemRef<M>> for Target {
+    fn from(machine: &StatemRef<M>) -> Self {
+        machine.target.clone()
+    }
+}
+
 impl<M> Clone for StatemRef<M> {
     fn clone(&self) -> Self {
         Self::new(self.target.clone())

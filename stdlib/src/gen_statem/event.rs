@@ -6,6 +6,7 @@ use otp_vm::{DecodeError, EncodeError, MessageKind, OwnedTerm, ReplyTo, Term, fr
 use serde::Serialize;
 
 use super::{From, GenStatem};
+use crate::sys;
 
 /// An event, as [`handle_event`](GenStatem::handle_event) gets it: its type, and its content. The first two arguments
 /// of OTP's state functions.
@@ -148,8 +149,11 @@ impl<N: Clone + Serialize> Queued<N> {
         }
     }
 
-    /// `{Type, Content}`, for reports; undefined in place of what can't be copied.
+    /// `{Type, Content}`, for reports and for `sys`. A content that can't be copied, since it holds a native resource,
+    /// is told by a text in its place.
     pub(super) fn to_term(&self) -> OwnedTerm {
-        to_term(&self.halves()).unwrap_or_else(|_| OwnedTerm::from(otp_vm::atoms::UNDEFINED))
+        let (event_type, content) = self.halves();
+        let copied = to_term(&(&event_type, content));
+        copied.unwrap_or_else(|error| sys::term(&(event_type, error.to_string())))
     }
 }

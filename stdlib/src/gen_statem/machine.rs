@@ -1,7 +1,8 @@
 //! The process behind a state machine: start, loop, end.
 //!
 //! As a server's, the loop's future holds the data, the state, the parent and no more; callbacks' futures are boxed and
-//! exist only while they run. What becomes of an event when its callback has returned is in `settle`.
+//! exist only while they run. What becomes of an event when its callback has returned is in `settle`, what `sys` asks
+//! in `system`.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -13,18 +14,20 @@ use otp_vm::{
 use super::event::Queued;
 use super::returns::{Actions, InitKind};
 use super::start::Seed;
+use super::system;
 use super::timers::Timers;
 use super::{Event, EventType, From, GenStatem, report};
 use crate::r#gen::{Name, New};
-use crate::proc_lib::{Refusal, Starter, hibernate, terminate_request};
+use crate::proc_lib::{Refusal, Starter, hibernate};
+use crate::sys::{Control, SystemMessage};
 use crate::unwind::{Caught, caught};
 
 /// A state machine between two events.
 pub(super) struct Machine<M: GenStatem> {
-    pub(super) data: M,
-    pub(super) state: M::State,
+    /// In one place, for functions of `sys` get both.
+    pub(super) state_data: (M::State, M),
     /// Whose exit signal ends the machine, whatever its callbacks would say.
-    parent: Pid,
+    pub(super) parent: Pid,
     /// The event that is being handled.
     pub(super) current: Option<Queued<M::TimeoutName>>,
     pub(super) rare: Option<Box<Rare<M::TimeoutName>>>,
@@ -41,6 +44,10 @@ pub(super) struct Rare<N> {
     /// Those put off to the next change of the state, the oldest first.
     pub(super) postponed: VecDeque<Queued<N>>,
     pub(super) timers: Timers<N>,
+    /// Whether the event that is handled next was not looked at before.
+    is_new: bool,
+    /// What `sys` keeps of a machine that is suspended, or has debug options.
+    pub(super) control: Option<Box<Control>>,
 }
 
 impl<N> Rare<N> {
@@ -51,7 +58,19 @@ impl<N> Rare<N> {
             queue: VecDeque::new(),
             postponed: VecDeque::new(),
             timers: Timers::new(),
+            is_new: true,
+            control: None,
         })
+    }
+
+    /// Whether there is nothing in it.
+    fn is_plain(&self) -> bool {
+        self.name.is_none()
+            && self.hibernate_after == Timeout::Infinity
+            && self.queue.is_empty()
+            && self.postponed.is_empty()
+            && self.timers.is_empty()
+            && self.control.is_none()
     }
 }
 
@@ -66,8 +85,7 @@ impl<M: GenStatem> Machine<M> {
         let name = name.filter(|name| !matches!(name, Name::Local(_)));
         let is_plain = name.is_none() && hibernate_after == Timeout::Infinity;
         Self {
-            data,
-            state,
+            state_data: (state, data),
             parent,
             current: None,
             rare: (!is_plain).then(|| Rare::new(name, hibernate_after)),
@@ -78,6 +96,13 @@ impl<M: GenStatem> Machine<M> {
         self.rare
             .get_or_insert_with(|| Rare::new(None, Timeout::Infinity))
     }
+
+    /// Lets go what it does not need any more.
+    pub(super) fn tidy(&mut self) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_plain()) {
+            self.rare = None;
+        }
+    }
 }
 
 /// What the machine does when an event is settled.
@@ -85,12 +110,24 @@ impl<M: GenStatem> Machine<M> {
 pub(super) enum Wait {
     Plainly,
     Hibernated,
+    /// Nothing yet: the current event is a system message, and what was done before it stays as it is.
+    Asked,
+}
+
+/// What it begins with.
+pub(super) enum First<M: GenStatem> {
+    /// It enters its first state.
+    Enter(Actions<M>),
+    /// A message is there, and is the current event.
+    Handle,
+    /// It goes on to wait.
+    Wait(Wait),
 }
 
 /// Or why it ends.
 pub(super) type Handled = Result<Wait, ExitReason>;
 pub(super) type Handling<'a> = Pin<Box<dyn Future<Output = Handled> + Send + 'a>>;
-type Begun<M> = Result<(Machine<M>, Option<Actions<M>>), ExitReason>;
+type Begun<M> = Result<(Machine<M>, First<M>), ExitReason>;
 type Beginning<'a, M> = Pin<Box<dyn Future<Output = Begun<M>> + Send + 'a>>;
 
 /// The body of a machine's process, and of one that wakes from hibernation.
@@ -100,31 +137,49 @@ pub(super) async fn life<M: GenStatem>(mut cx: Context, seed: Box<Seed<M>>) -> E
         Err(reason) => return reason,
     };
     let mut handled = match first {
-        Some(actions) => Caught(machine.enter(&mut cx, actions)).await,
-        None => Ok(Ok(Wait::Plainly)),
+        First::Enter(actions) => Caught(machine.enter(&mut cx, actions)).await,
+        First::Handle => Caught(machine.handle(&mut cx)).await,
+        First::Wait(wait) => Ok(Ok(wait)),
     };
     loop {
         let wait = match handled.unwrap_or_else(Err) {
+            Ok(Wait::Asked) => {
+                let back = Box::pin(system::asked(&mut cx, machine, Wait::Plainly)).await;
+                match back {
+                    Ok((back, wait)) => {
+                        machine = back;
+                        wait
+                    }
+                    Err(reason) => return reason,
+                }
+            }
             Ok(wait) => wait,
             Err(reason) => return Box::pin(machine.end(&mut cx, reason)).await,
         };
         if !machine.next_queued() {
             let message = match (wait, machine.hibernate_after()) {
-                (Wait::Plainly, Timeout::Infinity) => cx.receive().await,
-                (Wait::Plainly, after) => match Box::pin(cx.receive_timeout(after)).await {
+                (Wait::Hibernated, _) => {
+                    let seed = Seed::Awake(machine, Wait::Hibernated);
+                    Box::pin(sleep(&mut cx, seed)).await
+                }
+                (_, Timeout::Infinity) => cx.receive().await,
+                (_, after) => match Box::pin(cx.receive_timeout(after)).await {
                     Some(message) => message,
-                    None => Box::pin(sleep(&mut cx, machine)).await,
+                    None => {
+                        let seed = Seed::Awake(machine, Wait::Plainly);
+                        Box::pin(sleep(&mut cx, seed)).await
+                    }
                 },
-                (Wait::Hibernated, _) => Box::pin(sleep(&mut cx, machine)).await,
             };
-            machine.current = Some(Queued::Message(message));
+            machine.receive(message);
         }
         handled = Caught(machine.handle(&mut cx)).await;
     }
 }
 
-async fn sleep<M: GenStatem>(cx: &mut Context, machine: Machine<M>) -> ! {
-    let seed = Box::new(Seed::Awake(machine));
+/// Goes on with this when a message is there.
+pub(super) async fn sleep<M: GenStatem>(cx: &mut Context, seed: Seed<M>) -> ! {
+    let seed = Box::new(seed);
     hibernate(cx, move |cx| go_on(cx, seed)).await
 }
 
@@ -143,10 +198,25 @@ fn go_on<M: GenStatem>(
 fn begin<M: GenStatem>(cx: &mut Context, seed: Box<Seed<M>>) -> Beginning<'_, M> {
     match *seed {
         Seed::New(new) => Box::pin(initialise(cx, new)),
-        Seed::Entered(machine, actions) => Box::pin(async { Ok((machine, Some(actions))) }),
-        // The message that woke it is there.
-        Seed::Awake(machine) => Box::pin(async { Ok((machine, None)) }),
+        Seed::Entered(machine, actions) => Box::pin(async { Ok((machine, First::Enter(actions))) }),
+        Seed::Awake(machine, wait) => Box::pin(wake(cx, machine, wait)),
+        Seed::Suspended(machine) => Box::pin(async {
+            let back = system::watch(cx, machine, Wait::Hibernated, None).await?;
+            Ok((back.0, First::Wait(back.1)))
+        }),
     }
+}
+
+/// Takes the message that woke it. A system message does not change what the machine waited in.
+async fn wake<M: GenStatem>(cx: &mut Context, mut machine: Machine<M>, wait: Wait) -> Begun<M> {
+    let message = cx.receive().await;
+    let is_asked = SystemMessage::is_in(&message);
+    machine.receive(message);
+    if !is_asked {
+        return Ok((machine, First::Handle));
+    }
+    let (machine, wait) = system::asked(cx, machine, wait).await?;
+    Ok((machine, First::Wait(wait)))
 }
 
 /// As a server's: see [its life](mod@crate::gen_server#the-life-of-a-server), steps 2 and 3.
@@ -171,7 +241,7 @@ async fn initialise<M: GenStatem>(cx: &mut Context, new: Box<New<M::Args>>) -> B
     if let InitKind::Ok(state, data, actions) = init {
         starter.init_ack(cx);
         let machine = Machine::new(state, data, parent, name, hibernate_after);
-        return Ok((machine, Some(actions)));
+        return Ok((machine, First::Enter(actions)));
     }
     // The name is free when the starter learns of it, whoever keeps it.
     if let Some(name) = name {
@@ -200,6 +270,14 @@ impl<M: GenStatem> Machine<M> {
             .map_or(Timeout::Infinity, |rare| rare.hibernate_after)
     }
 
+    #[inline]
+    fn receive(&mut self, message: Message) {
+        self.current = Some(Queued::Message(message));
+        if let Some(rare) = &mut self.rare {
+            rare.is_new = true;
+        }
+    }
+
     /// Takes the next event that is no message yet to be received: those that were inserted or postponed, then the
     /// timeouts that are due.
     #[inline]
@@ -207,7 +285,9 @@ impl<M: GenStatem> Machine<M> {
         let Some(rare) = &mut self.rare else {
             return false;
         };
-        let next = rare.queue.pop_front().or_else(|| {
+        let next = rare.queue.pop_front();
+        rare.is_new = next.is_none();
+        let next = next.or_else(|| {
             let (timeout, content) = rare.timers.next_due()?;
             Some(Queued::Own(EventType::Timeout(timeout), content))
         });
@@ -216,6 +296,14 @@ impl<M: GenStatem> Machine<M> {
             self.current = next;
         }
         found
+    }
+
+    /// Tells an event that was not there before.
+    #[inline]
+    fn tell_new(&mut self, cx: &Context) {
+        if self.rare.as_ref().is_some_and(|rare| rare.is_new) {
+            self.tell_in(cx);
+        }
     }
 
     /// What is to be done about the current event, to be run under watch: all of it may be the program's code. Decoding
@@ -232,6 +320,7 @@ impl<M: GenStatem> Machine<M> {
                 }
                 MessageKind::Cast(request) => from_term(request).map(Event::Cast),
                 _ => match special(message, self.parent, &mut self.rare) {
+                    Some(Special::System) => return Box::pin(async { Ok(Wait::Asked) }),
                     None => from_term(message.term()).map(Event::Info),
                     Some(Special::End(reason)) => {
                         // As in OTP, it is no event.
@@ -247,6 +336,7 @@ impl<M: GenStatem> Machine<M> {
             },
             Some(Queued::Own(event_type, content)) => {
                 let decoded = Event::decode(event_type, content.root());
+                self.tell_new(cx);
                 // No receive comes in between: a machine that always goes on would keep its scheduler, and not notice a
                 // kill.
                 return match decoded {
@@ -262,6 +352,7 @@ impl<M: GenStatem> Machine<M> {
             }
             None => return Box::pin(async { Ok(Wait::Plainly) }),
         };
+        self.tell_new(cx);
         match decoded {
             Ok(event) => Box::pin(self.step(cx, event)),
             Err(error) => Box::pin(self.unknown(cx, error)),
@@ -269,7 +360,8 @@ impl<M: GenStatem> Machine<M> {
     }
 
     async fn step(&mut self, cx: &mut Context, event: Event<M>) -> Handled {
-        let transition = self.data.handle_event(&self.state, event, cx).await;
+        let (state, data) = &mut self.state_data;
+        let transition = data.handle_event(state, event, cx).await;
         match self.settle_plainly(cx, transition) {
             Ok(handled) => handled,
             // Boxed, so that the future of a plain message has no room for it.
@@ -279,8 +371,7 @@ impl<M: GenStatem> Machine<M> {
 
     async fn unknown(&mut self, cx: &mut Context, error: DecodeError) -> Handled {
         let Self {
-            data,
-            state,
+            state_data: (state, data),
             current,
             ..
         } = self;
@@ -295,14 +386,17 @@ impl<M: GenStatem> Machine<M> {
     }
 
     /// Calls `terminate`, and gives the reason to exit with.
-    async fn end(mut self, cx: &mut Context, reason: ExitReason) -> ExitReason {
+    pub(super) async fn end(mut self, cx: &mut Context, reason: ExitReason) -> ExitReason {
+        let (state, data) = &mut self.state_data;
         let terminated = Caught(pin!(async {
-            self.data.terminate(&reason, &self.state, cx).await;
+            data.terminate(&reason, state, cx).await;
         }))
         .await;
         let reason = terminated.err().unwrap_or(reason);
         if reason.is_abnormal() {
             report::terminated(cx, &self, &reason);
+        } else {
+            self.tell_end(cx, &reason);
         }
         reason
     }
@@ -312,9 +406,10 @@ impl<M: GenStatem> Machine<M> {
 enum Special<N> {
     End(ExitReason),
     Timeout(EventType<N>, otp_vm::OwnedTerm),
+    System,
 }
 
-/// What the machine does about a message itself. The one place for messages of `sys`.
+/// What the machine does about a message itself.
 fn special<N>(message: &Message, parent: Pid, rare: &mut Option<Box<Rare<N>>>) -> Option<Special<N>>
 where
     N: Clone + Eq + std::hash::Hash + serde::Serialize,
@@ -329,7 +424,7 @@ where
     {
         return Some(Special::Timeout(EventType::Timeout(timeout), content));
     }
-    terminate_request(message).map(Special::End)
+    SystemMessage::is_in(message).then_some(Special::System)
 }
 
 pub(super) fn end<'a>(reason: ExitReason) -> Handling<'a> {

@@ -9,7 +9,8 @@
 //! | [`state_enter`](GenStatem::state_enter) | when a state is entered or repeated | the same, with `enter` |
 //! | [`handle_unknown`](GenStatem::handle_unknown) | for an event that does not decode | none: OTP's would crash |
 //! | [`terminate`](GenStatem::terminate) | last | `terminate/3` |
-//! | [`format_status`](GenStatem::format_status) | for a report of its end | `format_status/1` |
+//! | [`format_status`](GenStatem::format_status) | for a report of its end, and for `sys` | `format_status/1` |
+//! | [`system_get_data`](GenStatem::system_get_data) | when `sys` asks for the state and the data | none: data is a term |
 //! | [`code_change`](GenStatem::code_change) | when `sys` changes its version | `code_change/4` |
 //!
 //! A value of the type is the machine's *data*; its *state* is one of a type of its own, mostly an enum. The life of
@@ -63,6 +64,23 @@
 //! An event that this state can't handle waits for the next: [`postpone`](Transition::postpone). Its caller waits as
 //! well, so calls have no time limit unless one is given ([`StatemRef::call`]). Postponed events are looked at again
 //! after each change of the state: a machine that postpones much and changes often works for it.
+//!
+//! # System messages
+//!
+//! A machine answers [`sys`](crate::sys), as OTP's. Its state is the pair of state and data there: `{State, Data}` as a
+//! term, `(State, Self)` for functions.
+//!
+//! ```ignore
+//! sys::replace_state(&door, |(_, door): &(State, Door)| (State::Closed, Door { times_opened: door.times_opened }));
+//! ```
+//!
+//! What is replaced that way is no transition: no state is entered, and what was postponed waits on. Timeouts run on
+//! while the machine is suspended; what they say comes when it is resumed. One that hibernated hibernates on.
+//!
+//! Its events are OTP's, each a [`SystemEvent::Other`](crate::sys::SystemEvent::Other): `{in, Event, State}`,
+//! `{out, Reply, From}`, `{consume, Event, State, NextState}`, `{postpone, Event, State, NextState}`,
+//! `{start_timer, {TimeoutType, Milliseconds, Content, Options}, State}` and, when it ends well,
+//! `{terminate, Reason, State}`.
 //!
 //! # Example
 //!
@@ -157,6 +175,7 @@ mod returns;
 mod settle;
 mod start;
 mod status;
+mod system;
 mod timers;
 
 use std::hash::Hash;
@@ -271,17 +290,25 @@ pub trait GenStatem: Sized + Send + 'static {
         async {}
     }
 
-    /// Says what reports, and later `sys`, show of the machine: to show the data as a term, and to keep secrets out.
-    /// The default shows the state, and the type of the data. A panic shows itself. `format_status/1`.
+    /// Says what reports, and [`sys::get_status`](crate::sys::get_status), show of the machine: to show the data as a
+    /// term, and to keep secrets out of state, data and events. The default shows the state, and what
+    /// [`system_get_data`](Self::system_get_data) gives. A panic shows itself. `format_status/1`.
     fn format_status(&self, state: &Self::State, status: FormatStatus) -> FormatStatus {
         let _ = state;
         status
     }
 
-    /// Changes state and data to those of another version of the code, when `sys` is told so; it gives the version that
-    /// they are of, and whatever the upgrade brings. `code_change/4`.
+    /// The data as a term, for [`sys::get_state`](crate::sys::get_state), the status and reports. The default gives the
+    /// type's name, as a text. For data that derives `Serialize`: `sys::term(self)`.
+    fn system_get_data(&self) -> OwnedTerm {
+        crate::sys::text(std::any::type_name::<Self>())
+    }
+
+    /// Changes state and data to those of another version of the code, when
+    /// [`sys::change_code`](crate::sys::change_code) says so; it gets the version that they are of, and whatever the
+    /// upgrade brings. `code_change/4`. No state is entered by that, whatever the state is after it.
     ///
-    /// The default refuses with `undef`, so that a machine that has no such callback goes on with what it has.
+    /// The default is none: the change is refused with `{'EXIT', undef}`, and the machine goes on with what it has.
     ///
     /// # Errors
     /// The reason why it can't: state and data must be as they were then.
@@ -292,8 +319,8 @@ pub trait GenStatem: Sized + Send + 'static {
         extra: OwnedTerm,
         cx: &mut Context,
     ) -> impl Future<Output = Result<(), ExitReason>> + Send {
-        let _ = (state, old_version, extra, cx);
-        async { Err(ExitReason::from(otp_vm::atoms::UNDEF)) }
+        let _ = (state, old_version, extra);
+        async { cx.exit(otp_vm::atoms::UNDEF) }
     }
 
     /// Starts the machine linked to the caller, who becomes its parent. Await the result, perhaps after

@@ -108,7 +108,7 @@ pub(super) fn terminated<M: GenStatem>(cx: &Context, machine: &Machine<M>, reaso
     let undefined = || OwnedTerm::from(otp_vm::atoms::UNDEFINED);
     let name = machine.rare.as_ref().and_then(|rare| rare.name.as_ref());
     let caller = machine.current.as_ref().map(|event| event.halves().0);
-    let status = FormatStatus::of(machine, Some(reason.clone()));
+    let status = FormatStatus::of(machine, Some(reason.clone()), machine.logged());
     let report = Terminated {
         pid,
         name: match (name, registered_name) {

@@ -29,29 +29,6 @@ impl<N> Noted<N> {
     fn is_plain(&self) -> bool {
         !self.postpone && self.next_events.is_empty() && self.timeouts.is_empty()
     }
-
-    /// Sends replies, and keeps the rest for the end.
-    fn act<M>(&mut self, cx: &Context, actions: Actions<M>) -> Result<(), ExitReason>
-    where
-        M: GenStatem<TimeoutName = N>,
-    {
-        for action in actions {
-            match action {
-                Action::Reply(from, reply) => from
-                    .reply(cx, &reply)
-                    // The caller would wait for nothing: it is to learn why.
-                    .map_err(|error| bad_action("reply", &error))?,
-                Action::Postpone => self.postpone = true,
-                Action::Hibernate => self.wait = Wait::Hibernated,
-                Action::NextEvent(event_type, content) => {
-                    self.next_events.push((event_type, content));
-                }
-                Action::Timeout(timeout, set) => self.timeouts.push((timeout, set)),
-                Action::Bad(reason) => return Err(reason),
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<M: GenStatem> Machine<M> {
@@ -100,16 +77,17 @@ impl<M: GenStatem> Machine<M> {
                 Kind::Keep => false,
                 Kind::Repeat => true,
                 Kind::Next(state) => {
-                    let differs = state != self.state;
+                    let differs = state != self.state_data.0;
                     next = Some(state);
                     differs
                 }
                 Kind::Stop(reason) => {
                     self.go_to(next);
-                    return Err(last_replies(cx, transition.actions).err().unwrap_or(reason));
+                    let replied = self.last_replies(cx, transition.actions);
+                    return Err(replied.err().unwrap_or(reason));
                 }
             };
-            if let Err(reason) = noted.act(cx, transition.actions) {
+            if let Err(reason) = self.act(cx, &mut noted, transition.actions, next.as_ref()) {
                 self.go_to(next);
                 return Err(reason);
             }
@@ -117,9 +95,12 @@ impl<M: GenStatem> Machine<M> {
                 break;
             }
             // The state is the old one until all went well, as in OTP: what fails meanwhile fails in there.
-            let state = next.as_ref().unwrap_or(&self.state);
-            transition = self.data.state_enter(state, &self.state, cx).await.0;
+            let (old, data) = &mut self.state_data;
+            let old = &*old;
+            let state = next.as_ref().unwrap_or(old);
+            transition = data.state_enter(state, old, cx).await.0;
         }
+        self.tell_settled(cx, noted.postpone, next.as_ref());
         let changed = self.go_to(next);
         if noted.is_plain() && self.rare.is_none() {
             self.current = None;
@@ -128,13 +109,51 @@ impl<M: GenStatem> Machine<M> {
         self.arrange(cx, noted, changed).await
     }
 
+    /// Sends replies, and notes the rest for the end.
+    fn act(
+        &mut self,
+        cx: &Context,
+        noted: &mut Noted<M::TimeoutName>,
+        actions: Actions<M>,
+        next: Option<&M::State>,
+    ) -> Result<(), ExitReason> {
+        for action in actions {
+            match action {
+                Action::Reply(from, reply) => self
+                    .reply(cx, from, &reply)
+                    // The caller would wait for nothing: it is to learn why.
+                    .map_err(|error| bad_action("reply", &error))?,
+                Action::Postpone => noted.postpone = true,
+                Action::Hibernate => noted.wait = Wait::Hibernated,
+                Action::NextEvent(event_type, content) => {
+                    self.tell_next_event(cx, &event_type, &content, next);
+                    noted.next_events.push((event_type, content));
+                }
+                Action::Timeout(timeout, set) => noted.timeouts.push((timeout, set)),
+                Action::Bad(reason) => return Err(reason),
+            }
+        }
+        Ok(())
+    }
+
+    /// The replies of one that ends. Its other actions have no meaning.
+    fn last_replies(&mut self, cx: &Context, actions: Actions<M>) -> Result<(), ExitReason> {
+        for action in actions {
+            if let Action::Reply(from, reply) = action {
+                let replied = self.reply(cx, from, &reply);
+                replied.map_err(|error| bad_reply_action(&error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether it is another than before.
     fn go_to(&mut self, next: Option<M::State>) -> bool {
         let Some(next) = next else {
             return false;
         };
-        let changed = next != self.state;
-        self.state = next;
+        let changed = next != self.state_data.0;
+        self.state_data.0 = next;
         changed
     }
 
@@ -145,6 +164,7 @@ impl<M: GenStatem> Machine<M> {
         noted: Noted<M::TimeoutName>,
         changed: bool,
     ) -> Handled {
+        self.tell_timeouts(cx, &noted.timeouts);
         let timers = &mut self.rare().timers;
         if changed {
             timers.cancel(cx, &TimeoutType::StateTimeout).await;
@@ -170,15 +190,4 @@ impl<M: GenStatem> Machine<M> {
         }
         Ok(noted.wait)
     }
-}
-
-/// The replies of one that ends. Its other actions have no meaning.
-fn last_replies<M: GenStatem>(cx: &Context, actions: Actions<M>) -> Result<(), ExitReason> {
-    for action in actions {
-        if let Action::Reply(from, reply) = action {
-            let replied = from.reply(cx, &reply);
-            replied.map_err(|error| bad_reply_action(&error))?;
-        }
-    }
-    Ok(())
 }

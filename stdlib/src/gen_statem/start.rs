@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use otp_vm::{Context, ExitReason, Pid};
 
-use super::machine::{Machine, life};
+use super::machine::{Machine, Wait, life};
 use super::returns::Actions;
 use super::{GenStatem, StatemRef};
 use crate::r#gen::{self, Behaviour, New, Unmonitored, short_name};
@@ -28,8 +28,11 @@ pub(super) enum Seed<M: GenStatem> {
     New(Box<New<M::Args>>),
     /// One that was another process, with what it does first.
     Entered(Machine<M>, Actions<M>),
-    /// One that has hibernated.
-    Awake(Machine<M>),
+    /// One that has hibernated, and what it waited in: it hibernates on after a system message if it was told to, not
+    /// if it had just waited long enough.
+    Awake(Machine<M>, Wait),
+    /// One that hibernated and is suspended.
+    Suspended(Machine<M>),
 }
 
 impl<M: GenStatem> Behaviour for StatemProcess<M> {

@@ -42,6 +42,14 @@ impl<N> Timers<N> {
             due: VecDeque::new(),
         }
     }
+
+    /// Whether none runs or is due.
+    pub(super) fn is_empty(&self) -> bool {
+        let generic = self.generic.as_ref();
+        self.event.is_none()
+            && self.state.is_none()
+            && generic.is_none_or(|generic| generic.timers.is_empty())
+    }
 }
 
 /// The reference of `{timeout, Ref, _}`.

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use otp_vm::{Context, OwnedTerm, Pid, atoms, to_term};
 use serde::Serialize;
 
-use super::event::SystemEvent;
+use super::event::{Direction, SystemEvent};
 use crate::unwind::caught;
 
 /// How many events a log keeps unless told otherwise: OTP's 10.
@@ -99,10 +99,10 @@ impl Debug {
             seen.is_ok_and(|flow| flow.is_continue())
         });
         if let Some(counts) = &mut self.statistics {
-            match event {
-                SystemEvent::In(_) => counts.messages_in += 1,
-                SystemEvent::Out(..) => counts.messages_out += 1,
-                _ => {}
+            match event.direction() {
+                Some(Direction::In) => counts.messages_in += 1,
+                Some(Direction::Out) => counts.messages_out += 1,
+                None => {}
             }
         }
         if !self.trace && self.log.is_none() && self.file.is_none() {

@@ -17,11 +17,32 @@ pub enum SystemEvent {
     NoReply(OwnedTerm),
     /// `continue`: what a callback had put off is handled next. It is moved and need not be a term, so it is not shown.
     Continue,
-    /// Any other, of a behaviour or of a process of one's own.
+    /// Any other, of a behaviour or of a process of one's own: all those of a
+    /// [`gen_statem`](mod@crate::gen_statem#system-messages). One whose tag is `in` or `out` counts for the statistics.
     Other(OwnedTerm),
 }
 
+/// Which way a message goes.
+pub(super) enum Direction {
+    In,
+    Out,
+}
+
 impl SystemEvent {
+    /// What statistics count: as in OTP, by the tags `in` and `out`.
+    pub(super) fn direction(&self) -> Option<Direction> {
+        match self {
+            Self::In(_) => Some(Direction::In),
+            Self::Out(..) => Some(Direction::Out),
+            Self::NoReply(_) | Self::Continue => None,
+            Self::Other(event) => match event.root().as_tuple()?.get(0)?.as_atom()?.as_str() {
+                "in" => Some(Direction::In),
+                "out" => Some(Direction::Out),
+                _ => None,
+            },
+        }
+    }
+
     /// `{in, Msg}`. One that can't be copied, since it holds a native resource, is told by a text in its place.
     pub fn of_message(message: &Message) -> Self {
         Self::In(copy(message.to_term()))

@@ -1,7 +1,7 @@
 //! Looking into a running process, and having it wait: OTP's `sys`.
 //!
-//! Each process of a behaviour takes *system messages*: servers, supervisors, agents, tasks' supervisors, and whatever
-//! implements [`System`]. They are handled between two messages, so a process that is busy, or that awaits something
+//! Each process of a behaviour takes *system messages*: servers, state machines, supervisors, agents, tasks'
+//! supervisors, and whatever implements [`System`]. They are handled between two messages, so a process that is busy, or that awaits something
 //! in a callback, answers when it is done.
 //!
 //! | function | what it does |
@@ -65,7 +65,8 @@
 //! and leaves the process alone. [`get_state`] gives a term. A server of the attribute
 //! [`gen_server`](macro@crate::gen_server) whose type derives `Serialize` shows itself; one that derives `Debug` shows
 //! that, as a text; any other shows its type's name. By hand a server says
-//! [`system_get_state`](crate::GenServer::system_get_state). What must not be seen, `format_status` hides from the
+//! [`system_get_state`](crate::GenServer::system_get_state). The state of a state machine is
+//! [a pair](mod@crate::gen_statem#system-messages). What must not be seen, `format_status` hides from the
 //! status and from reports; but whoever can ask for the state sees it, as in OTP.
 //!
 //! # Costs
@@ -143,6 +144,7 @@ mod client;
 mod debug;
 mod event;
 mod handle;
+mod reply;
 mod status;
 mod wire;
 
@@ -158,6 +160,7 @@ pub use debug::{Debug, DebugFunction, LOG_EVENTS, MAX_DEBUG_FUNCTIONS, MAX_LOG_E
 pub use event::SystemEvent;
 pub use handle::{Control, Next, Shown, SysState, System, handle_system_msg};
 pub(crate) use handle::{name_of, suspended};
+pub(crate) use reply::reply_and_show;
 pub use status::{Statistics, Status};
 pub use wire::SystemMessage;
 

@@ -14,7 +14,7 @@ use super::suite::{
 };
 
 /// The next report, which is of a machine.
-fn reported(reports: &Reports) -> Shown {
+pub fn reported(reports: &Reports) -> Shown {
     match reports.try_recv().expect("a report") {
         Report::Machine(shown) => *shown,
         other => panic!("not of a machine: {other:?}"),
@@ -22,7 +22,7 @@ fn reported(reports: &Reports) -> Shown {
 }
 
 /// The next one, which is of its crash.
-fn crash_reported(reports: &Reports, pid: Pid) {
+pub fn crash_reported(reports: &Reports, pid: Pid) {
     match reports.try_recv().expect("a report") {
         Report::Crash(crash) => assert_eq!(crash.pid, pid),
         other => panic!("not of a crash: {other:?}"),
@@ -87,23 +87,6 @@ fn terminate_crash_format() {
             crash_reported(&reports, pid);
             verify_empty_msgq(&mut cx).await;
         }
-    });
-}
-
-#[test]
-fn a_report_shows_what_waited() {
-    // The report of OTP's `format_all_status`; the rest of the case is `sys`.
-    simulate(async |mut cx: Context, reports: Reports| {
-        cx.trap_exit(true);
-        let machine = start(&mut cx, MODES[0], Args::Ok).await;
-        machine.cast(&cx, Cast::PostponeEvent).unwrap();
-        machine.cast(&cx, Cast::Timeout(100_000)).unwrap();
-        assert!(machine.call(&mut cx, Call::Panic).await.is_err());
-        let shown = reported(&reports);
-        assert_eq!(shown.postponed, ["{cast,postpone_event}"]);
-        assert_eq!(shown.timeouts, ["{timeout,idle}"]);
-        assert!(shown.queue[0].ends_with(",panic}"), "{:?}", shown.queue);
-        assert!(shown.reason.contains("as told"), "{}", shown.reason);
     });
 }
 
@@ -373,7 +356,7 @@ fn the_caller_of_one_that_failed_is_in_its_report() {
         down_of(&mut cx, monitor).await;
         let shown = reports.try_iter().find_map(|report| match report {
             Report::Machine(shown) => Some(shown),
-            Report::Crash(_) => None,
+            _ => None,
         });
         let text = shown.expect("a report").text;
         assert!(

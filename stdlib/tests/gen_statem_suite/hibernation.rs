@@ -1,6 +1,7 @@
 //! Machines that sleep.
 
 use otp_stdlib::gen_statem::GenStatem;
+use otp_stdlib::sys;
 use otp_vm::{Context, ExitReason};
 
 use super::suite::{
@@ -16,12 +17,12 @@ fn is_hibernated(cx: &Context, machine: &Machine) -> bool {
     info.expect("it lives").hibernated
 }
 
-async fn hibernates(cx: &Context, machine: &Machine) {
+pub async fn hibernates(cx: &Context, machine: &Machine) {
     cx.sleep(SOON).await;
     assert!(is_hibernated(cx, machine));
 }
 
-async fn is_awake(cx: &Context, machine: &Machine) {
+pub async fn is_awake(cx: &Context, machine: &Machine) {
     cx.sleep(SOON).await;
     assert!(!is_hibernated(cx, machine));
 }
@@ -53,9 +54,8 @@ async fn sleeps(cx: &mut Context, machine: &Machine) {
     }
 }
 
-/// OTP's `hibernate`, but for the part where it is suspended.
 #[test]
-fn hibernates_as_told() {
+fn hibernate() {
     simulated(async |mut cx: Context| {
         cx.trap_exit(true);
         let machine = start_link(&mut cx, MODES[0], Args::HiberNow).await;
@@ -84,6 +84,10 @@ fn hibernates_as_told() {
             call(&mut cx, &machine, Call::HibernateSync).await,
             Answer::Hibernating
         );
+        hibernates(&cx, &machine).await;
+        sys::suspend(&machine).call(&mut cx).await.unwrap();
+        hibernates(&cx, &machine).await;
+        sys::resume(&machine).call(&mut cx).await.unwrap();
         hibernates(&cx, &machine).await;
         cx.sleep(SECOND).await;
         hibernates(&cx, &machine).await;

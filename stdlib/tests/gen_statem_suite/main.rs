@@ -16,4 +16,5 @@ mod scripted;
 mod starting;
 mod stopping;
 mod suite;
+mod system;
 mod timeouts;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use otp_stdlib::gen_statem::{Enter, Event, GenStatem};
-use otp_vm::{BoxFuture, Context, ExitReason};
+use otp_stdlib::sys;
+use otp_vm::{BoxFuture, Context, ExitReason, Pid};
 
 use super::scripted::{
-    Data, Next, Said, Scripted, Word, call, flush, from_by_hand, gone, keep, start_link, surprise,
-    to,
+    Data, Machine, Next, Said, Scripted, Word, call, flush, from_by_hand, gone, keep, start_link,
+    surprise, to,
 };
 use super::suite::{Answer, Args, Call, Cast, MODES, Suite, atom, check_stopped, simulated};
 use super::{common, suite};
@@ -80,10 +81,9 @@ fn enters<'a>(
     })
 }
 
-/// OTP's `state_enter`, but for what it asks `sys`.
 #[test]
-fn state_enter_calls() {
-    simulated(async |mut cx: Context| {
+fn state_enter() {
+    suite::simulate(async |mut cx: Context, reports: suite::Reports| {
         let data = Data {
             n: 1,
             witness: Some(cx.pid()),
@@ -92,6 +92,8 @@ fn state_enter_calls() {
         };
         let script = Scripted::new(data, enters).entering(entering);
         let machine = start_link(&mut cx, script.init("start")).await;
+        sys::log(&machine, false).call(&mut cx).await.unwrap();
+        sys::log(&machine, true).call(&mut cx).await.unwrap();
         assert_eq!(flush(&mut cx).await, ["1 enter start start"]);
         assert_eq!(call(&mut cx, &machine, Word::Echo).await, "2 echo start");
         let expected = [
@@ -102,6 +104,8 @@ fn state_enter_calls() {
             "7 state_timeout 5",
         ];
         assert_eq!(flush(&mut cx).await, expected);
+        let state = sys::get_state(&machine).call(&mut cx).await.unwrap();
+        assert_eq!(state.to_string(), "{wait,8}");
         assert_eq!(call(&mut cx, &machine, Word::Repeat).await, "8 repeat wait");
         let expected = ["8 enter wait wait", "9 timeout 8", "10 state_timeout 8"];
         assert_eq!(flush(&mut cx).await, expected);
@@ -113,11 +117,68 @@ fn state_enter_calls() {
             "14 repeat start"
         );
         assert_eq!(flush(&mut cx).await, ["15 enter start start"]);
+        assert_logged(&mut cx, &machine).await;
+        sys::print_log(&machine).call(&mut cx).await.unwrap();
+        assert_printed(cx.pid(), &machine, &reports);
         let bye = Word::Stop(atom("bye").into());
         assert_eq!(call(&mut cx, &machine, bye).await, "16 stop");
         assert_eq!(flush(&mut cx).await, ["EXIT bye"]);
         gone(&mut cx, &machine).await;
     });
+}
+
+/// The last ten events, which are Erlang's.
+async fn assert_logged(cx: &mut Context, machine: &Machine) {
+    let log = sys::get_log(machine).call(cx).await.unwrap();
+    let me = cx.pid();
+    let expected = [
+        format!("{{out,<<\"10 state_timeout 8\">>,{{{me},"),
+        "{consume,{state_timeout,{'N',8}},wait,wait}".to_owned(),
+        format!("{{in,{{{{call,{{{me},"),
+        "{in,{internal,'A'},start}".to_owned(),
+        format!("{{out,<<\"11 echo wait\">>,{{{me},"),
+        format!("{{consume,{{{{call,{{{me},"),
+        "{consume,{internal,'A'},start,start}".to_owned(),
+        format!("{{in,{{{{call,{{{me},"),
+        format!("{{out,<<\"14 repeat start\">>,{{{me},"),
+        format!("{{consume,{{{{call,{{{me},"),
+    ];
+    assert_eq!(log.len(), expected.len(), "{log:?}");
+    for (event, expected) in log.iter().zip(&expected) {
+        assert!(
+            event.to_string().starts_with(expected),
+            "{event} {expected}"
+        );
+    }
+    assert!(log[2].to_string().ends_with("},echo},wait}"), "{}", log[2]);
+    assert!(log[5].to_string().ends_with("},echo},wait,start}"));
+    assert!(log[9].to_string().ends_with("},repeat},start,start}"));
+}
+
+/// The same, printed.
+fn assert_printed(me: Pid, machine: &Machine, reports: &suite::Reports) {
+    let lines: Vec<String> = reports
+        .try_iter()
+        .map(|report| match report {
+            suite::Report::Line(line) => line,
+            other => panic!("a line: {other:?}"),
+        })
+        .collect();
+    let expected = [
+        format!("send <<\"10 state_timeout 8\">> to {me}"),
+        "consume state_timeout {'N',8} in state wait".to_owned(),
+        format!("receive call echo from {me} in state wait"),
+        "receive internal 'A' in state start".to_owned(),
+        format!("send <<\"11 echo wait\">> to {me}"),
+        format!("consume call echo from {me} in state wait => start"),
+        "consume internal 'A' in state start".to_owned(),
+        format!("receive call repeat from {me} in state start"),
+        format!("send <<\"14 repeat start\">> to {me}"),
+        format!("consume call repeat from {me} in state start"),
+    ];
+    let pid = machine.pid().unwrap();
+    let expected = expected.map(|line| format!("*DBG* {pid} {line}"));
+    assert_eq!(lines, expected);
 }
 
 fn buffers<'a>(

@@ -1,8 +1,10 @@
 //! A machine that is a function: of OTP's cases that bring a machine of their own.
 
 use otp_stdlib::gen_statem::{Enter, Event, From, GenStatem, Init, StatemRef, Transition};
+use otp_stdlib::sys;
 use otp_vm::{
-    Atom, BoxFuture, CallError, Context, ExitReason, Message, Pid, Ref, Timeout, from_term, to_term,
+    Atom, BoxFuture, CallError, Context, ExitReason, Message, OwnedTerm, Pid, Ref, Timeout,
+    from_term, to_term,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,10 @@ impl GenStatem for Scripted {
         cx: &mut Context,
     ) -> Transition<Self> {
         (self.handler)(&mut self.data, state.as_str(), event, cx).await
+    }
+
+    fn system_get_data(&self) -> OwnedTerm {
+        sys::term(&self.data.n)
     }
 
     async fn state_enter(&mut self, state: &Atom, old: &Atom, cx: &mut Context) -> Enter<Self> {

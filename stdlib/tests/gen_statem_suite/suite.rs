@@ -8,8 +8,11 @@ use otp_stdlib::gen_statem::{
     Event, FormatStatus, From, GenStatem, Init, StatemRef, Terminated, Transition, When,
 };
 use otp_stdlib::proc_lib::{CrashReport, Format};
+use otp_stdlib::sys::{self, Traced};
 use otp_vm::simulation::Simulation;
-use otp_vm::{Atom, CallError, Context, ExitReason, Message, Pid, Ref, Timeout, Vm};
+use otp_vm::{
+    Atom, CallError, Context, ExitReason, Message, OwnedTerm, Pid, Ref, Timeout, Vm, from_term,
+};
 use serde::{Deserialize, Serialize};
 
 /// Each case runs in the orders of so many seeds.
@@ -30,6 +33,8 @@ pub fn atom(name: &str) -> Atom {
 pub enum Report {
     Machine(Box<Shown>),
     Crash(Box<CrashReport>),
+    /// A line of a trace, or of a log that was printed.
+    Line(String),
 }
 
 /// What the report of a machine says, as text.
@@ -43,6 +48,7 @@ pub struct Shown {
     pub state: String,
     pub reason: String,
     pub client: Option<Pid>,
+    pub log: Vec<String>,
 }
 
 impl Shown {
@@ -57,6 +63,7 @@ impl Shown {
             state: report.state.to_string(),
             reason: report.reason.to_string(),
             client: report.client.map(|client| client.pid),
+            log: texts(&report.log),
         }
     }
 }
@@ -78,6 +85,8 @@ where
                     Report::Machine(Box::new(Shown::of(report)))
                 } else if let Some(report) = report.downcast_ref::<CrashReport>() {
                     Report::Crash(Box::new(report.clone()))
+                } else if let Some(Traced { text, .. }) = report.downcast_ref() {
+                    Report::Line(text.clone())
                 } else {
                     return;
                 };
@@ -144,8 +153,8 @@ impl State {
 
 /// The machine, by its data.
 pub struct Suite {
-    mode: Mode,
-    data: Data,
+    pub mode: Mode,
+    pub data: Data,
 }
 
 #[derive(Clone)]
@@ -160,6 +169,32 @@ pub enum Data {
     /// `terminate` calls what is not there.
     UndefInTerminate,
     CrashInFormatStatus,
+    Pid(Pid),
+    /// Once the code was changed: from which version, what was there before, and to what.
+    Changed(String, String, Mode),
+    /// All that is shown is wrapped in its name.
+    Wraps,
+}
+
+impl Data {
+    fn shown(&self) -> OwnedTerm {
+        match self {
+            Self::Text(text) => sys::term(text),
+            Self::Pid(pid) => sys::term(pid),
+            Self::Changed(version, before, mode) => sys::term(&(version, before, mode)),
+            Self::Wraps => sys::term(&atom("wraps")),
+            _ => sys::term("something"),
+        }
+    }
+}
+
+/// `{Name, Term}`.
+fn wrapped(name: &str, term: &OwnedTerm) -> OwnedTerm {
+    sys::term(&(atom(name), term))
+}
+
+fn all_wrapped(name: &str, terms: &[OwnedTerm]) -> Vec<OwnedTerm> {
+    terms.iter().map(|term| wrapped(name, term)).collect()
 }
 
 #[derive(Clone)]
@@ -357,7 +392,43 @@ impl GenStatem for Suite {
         }
     }
 
+    fn system_get_data(&self) -> OwnedTerm {
+        self.data.shown()
+    }
+
+    async fn code_change(
+        &mut self,
+        _state: &mut State,
+        old_version: OwnedTerm,
+        extra: OwnedTerm,
+        _cx: &mut Context,
+    ) -> Result<(), ExitReason> {
+        let mode = from_term(extra.root()).map_err(|_| ExitReason::from(atom("bad_mode")))?;
+        let before = self.data.shown().to_string();
+        self.data = Data::Changed(old_version.to_string(), before, mode);
+        self.mode = mode;
+        Ok(())
+    }
+
     fn format_status(&self, state: &State, mut status: FormatStatus) -> FormatStatus {
+        if let Data::Wraps = self.data {
+            status.state = wrapped("state", &status.state);
+            status.data = wrapped("data", &status.data);
+            status.queue = all_wrapped("queue", &status.queue);
+            status.postponed = all_wrapped("postponed", &status.postponed);
+            status.timeouts = all_wrapped("timeouts", &status.timeouts);
+            status.log = all_wrapped("log", &status.log);
+            let reason = status
+                .reason
+                .map(|reason| wrapped("reason", &reason.to_term()));
+            status.reason = reason.map(ExitReason::from);
+            return status;
+        }
+        if status.reason.is_none() {
+            status.set_state(&atom("format_status_called"));
+            status.set_data(&atom("format_data"));
+            return status;
+        }
         let formatted = atom("formatted");
         status.set_state(&(formatted, state));
         match self.data {

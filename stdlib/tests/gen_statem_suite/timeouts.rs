@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use otp_stdlib::gen_statem::{Event, TimeoutType, When};
+use otp_stdlib::sys;
 use otp_vm::{BoxFuture, Context, ExitReason};
 
 use super::scripted::{
     Data, Next, Said, Scripted, Word, call, gone, keep, start_link, surprise, to,
 };
-use super::suite::{SECOND, exit_of, ms, simulated, verify_empty_msgq};
+use super::suite::{SECOND, atom, exit_of, ms, simulated, verify_empty_msgq};
 
 const ZERO: Duration = Duration::ZERO;
 
@@ -133,13 +134,17 @@ fn updates<'a>(
     })
 }
 
-/// OTP's `timeout_cancel_and_update`, but for what it asks `sys`.
 #[test]
-fn timeouts_are_cancelled_and_updated() {
+fn timeout_cancel_and_update() {
     simulated(async |mut cx: Context| {
         let script = Scripted::new(Data::default(), updates).init("start");
         let machine = start_link(&mut cx, script).await;
         assert_eq!(call(&mut cx, &machine, Word::Test).await, "ok");
+        let status = sys::get_status(&machine).call(&mut cx).await.unwrap();
+        assert_eq!(status.pid, machine.pid().unwrap());
+        assert_eq!(status.module, atom("gen_statem"));
+        let timeouts = status.data("Time-outs").expect("they are shown");
+        assert_eq!(timeouts.to_string(), "{1,[{timeout,{'N',3}}]}");
         let stop = Word::Stop(ExitReason::normal());
         assert_eq!(call(&mut cx, &machine, stop).await, "ok");
         let reason = exit_of(&mut cx, machine.pid().unwrap()).await;
