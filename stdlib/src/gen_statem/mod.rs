@@ -68,11 +68,7 @@
 //! # System messages
 //!
 //! A machine answers [`sys`](crate::sys), as OTP's. Its state is the pair of state and data there: `{State, Data}` as a
-//! term, `(State, Self)` for functions.
-//!
-//! ```ignore
-//! sys::replace_state(&door, |(_, door): &(State, Door)| (State::Closed, Door { times_opened: door.times_opened }));
-//! ```
+//! term, `(State, Self)` for functions; the example below has both.
 //!
 //! What is replaced that way is no transition: no state is entered, and what was postponed waits on. Timeouts run on
 //! while the machine is suspended; what they say comes when it is resumed. One that hibernated hibernates on.
@@ -88,6 +84,7 @@
 //! use std::time::Duration;
 //! use otp_stdlib::gen_statem::{Enter, Event, From, GenStatem, Init, Transition};
 //! use otp_stdlib::prelude::NoMessage;
+//! use otp_stdlib::sys;
 //! use otp_vm::{Context, Vm};
 //! use serde::{Deserialize, Serialize};
 //!
@@ -157,7 +154,12 @@
 //!         assert_eq!(door.call(&mut cx, Call::Open).await.expect("answers"), 1);
 //!         // Both wait until the door is closed.
 //!         assert_eq!(door.call(&mut cx, Call::Open).await.expect("answers"), 2);
-//!         door.call(&mut cx, Call::AwaitClosed).await.expect("answers")
+//!         door.call(&mut cx, Call::AwaitClosed).await.expect("answers");
+//!         // Looked into from outside.
+//!         let state = sys::get_state(&door).call(&mut cx).await.expect("answers");
+//!         assert!(state.to_string().starts_with("{closed,"));
+//!         let count = |(_, door): &(State, Door)| door.times_opened;
+//!         sys::inspect(&door, count).call(&mut cx).await.expect("answers")
 //!     })
 //!     .wait()?;
 //! assert_eq!(opened, 2);
