@@ -7,6 +7,7 @@
 //! | `parent` | whoever started a process that becomes a behaviour | `gen:get_parent/0` |
 //! | `start` | the builder of `start`, `start_link` and `start_monitor` | `gen:start/5,6` |
 //! | `target` | whom a request is for: pid, name, name and node, via | `server_ref()` |
+//! | `reference` | what typed references of all behaviours can do | `server_ref()` |
 //! | `call` | calls, casts, and the reasons of those that exit by them | `gen:call/3,4` |
 //! | `client` | who had asked a process that failed | `client_info` of reports |
 //! | `from` | who waits for a reply | `from()`, `gen:reply/2` |
@@ -32,6 +33,7 @@ mod host;
 mod many;
 mod name;
 mod parent;
+mod reference;
 mod request;
 mod request_ids;
 mod start;
@@ -47,6 +49,7 @@ pub use many::{BadServer, MultiCall};
 pub(crate) use many::{abcast, multi_call};
 pub use name::Name;
 pub(crate) use parent::parent;
+pub(crate) use reference::reference;
 pub(crate) use request::send_request;
 pub use request::{RequestId, ResponseTimeout};
 pub use request_ids::{DuplicateRequest, RequestIds, Response};

@@ -3,16 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use otp_vm::{
-    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Native, OwnedTerm, Pid,
-    SendError, Timeout,
-};
+use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, SendError, Timeout};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::wire::{Done, Tag};
 use super::{Event, EventHandler, Handler, HandlerError, HandlerId, Install, ManagerError};
-use crate::r#gen::{self, CALL_TIMEOUT, RequestId, Target, Via};
+use crate::r#gen::{self, CALL_TIMEOUT, RequestId, Target};
 use crate::proc_lib::StopError;
 
 /// A reference to a manager of events `E`: by pid, by name, or through what else keeps names. OTP's `emgr_ref()`.
@@ -35,52 +32,7 @@ impl<E> EventManagerRef<E> {
         }
     }
 
-    /// The manager with this pid. That it manages events `E` is taken on trust.
-    pub fn from_pid(pid: Pid) -> Self {
-        Self::new(Target::Pid(pid))
-    }
-
-    /// Whichever manager has this name when the reference is used.
-    ///
-    /// # Errors
-    /// When the text can't be an atom: longer than 255 characters, or the table of atoms is full.
-    pub fn from_name(name: &str) -> Result<Self, AtomError> {
-        Ok(Self::new(Target::Name(Atom::new(name)?)))
-    }
-
-    /// The same, at a node. `{Name, Node}`.
-    ///
-    /// # Errors
-    /// As [`from_name`](Self::from_name).
-    pub fn from_name_at(name: &str, node: Atom) -> Result<Self, AtomError> {
-        Ok(Self::new(Target::NameAt(Atom::new(name)?, node)))
-    }
-
-    /// Whichever manager has this name when the reference is used, as `via` knows. `{via, Module, Name}`.
-    ///
-    /// # Errors
-    /// When the name can't be a term.
-    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
-        via.target(name).map(Self::new)
-    }
-
-    /// Whom the reference names, without the type.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// The pid behind the reference now, if the name is taken. A reference by pid gives the pid, alive or not.
-    pub fn whereis(&self, cx: &Context) -> Option<Pid> {
-        self.target.whereis(cx)
-    }
-
-    /// The pid of a reference by pid, such as a start gives.
-    pub fn pid(&self) -> Option<Pid> {
-        match self.target {
-            Target::Pid(pid) => Some(pid),
-            _ => None,
-        }
-    }
+    r#gen::reference!("manager");
 
     async fn ask<M: Serialize, R: DeserializeOwned>(
         &self,

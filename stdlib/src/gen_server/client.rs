@@ -3,14 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use otp_vm::{
-    Atom, AtomError, CallError, Context, EncodeError, ExitReason, Pid, SendError, Timeout, Vm,
-};
+use otp_vm::{CallError, Context, ExitReason, SendError, Timeout, Vm};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{GenServer, HostRef};
-use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target, Via};
+use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target};
 use crate::proc_lib::StopError;
 
 /// A typed reference to a server: by pid, by name, or through what else keeps names.
@@ -56,55 +54,7 @@ impl<S> ServerRef<S> {
         HostRef::new(vm, self.clone())
     }
 
-    /// The server with this pid. That it runs an `S` is taken on trust: one that does not will
-    /// treat the messages as unknown.
-    pub fn from_pid(pid: Pid) -> Self {
-        Self::new(Target::Pid(pid))
-    }
-
-    /// Whichever server has this name when the reference is used.
-    ///
-    /// # Errors
-    /// When the text can't be an atom: longer than 255 characters, or the table of atoms is full.
-    pub fn from_name(name: &str) -> Result<Self, AtomError> {
-        Ok(Self::new(Target::Name(Atom::new(name)?)))
-    }
-
-    /// The same, at a node. `{Name, Node}`.
-    ///
-    /// # Errors
-    /// As [`from_name`](Self::from_name).
-    pub fn from_name_at(name: &str, node: Atom) -> Result<Self, AtomError> {
-        Ok(Self::new(Target::NameAt(Atom::new(name)?, node)))
-    }
-
-    /// Whichever server has this name when the reference is used, as `via` knows: a
-    /// [`Registry`](crate::Registry), or what else implements [`Via`]. `{via, Module, Name}`.
-    ///
-    /// # Errors
-    /// When the name can't be a term.
-    pub fn via<V: Via>(via: &V, name: &V::Name) -> Result<Self, EncodeError> {
-        via.target(name).map(Self::new)
-    }
-
-    /// Whom the reference names, without the type.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// The pid behind the reference now, if the name is taken. `GenServer.whereis/1`. A reference
-    /// by pid gives the pid, alive or not.
-    pub fn whereis(&self, cx: &Context) -> Option<Pid> {
-        self.target.whereis(cx)
-    }
-
-    /// The pid of a reference by pid, such as `start_link` gives.
-    pub fn pid(&self) -> Option<Pid> {
-        match self.target {
-            Target::Pid(pid) => Some(pid),
-            _ => None,
-        }
-    }
+    r#gen::reference!("server");
 }
 
 impl<S: GenServer> ServerRef<S>

@@ -5,10 +5,9 @@ use std::time::Duration;
 use otp_stdlib::gen_statem::GenStatem;
 use otp_vm::{CallError, Context, ExitReason};
 
-use super::suite::{
-    Answer, Args, Call, MODES, Mode, SECOND, Suite, exit_of, ms, simulated, start_link,
-    verify_empty_msgq,
-};
+use super::deeds::{exit_of, start_link, verify_empty_msgq};
+use super::stage::{SECOND, ms, simulated};
+use super::suite::{Answer, Args, Call, MODES, Mode, Suite};
 
 /// A late reply does not come, whatever OTP's case says of the call.
 async fn times_out(cx: &mut Context, mode: Mode, name: &str, ok: (u64, u64), late: (u64, u64)) {

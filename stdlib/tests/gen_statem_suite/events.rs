@@ -9,9 +9,9 @@ use otp_vm::{CallError, Context, DecodeError, ExitReason, Timeout, Vm};
 use serde::{Deserialize, Serialize};
 
 use super::common::{self, LIMIT, run};
-use super::suite::{
-    Answer, Args, Call, MODES, SECOND, Suite, atom, call, down_of, ms, simulated, start,
-};
+use super::deeds::{call, down_of, start};
+use super::stage::{SECOND, atom, ms, simulated};
+use super::suite::{Answer, Args, Call, MODES, Suite};
 
 /// Counts what was put off until it is open.
 struct Gate {

@@ -8,10 +8,9 @@ use otp_stdlib::proc_lib::Format;
 use otp_vm::{CallError, Context, ExitReason, OwnedTerm, Pid, Timeout, Vm, to_term};
 
 use super::common::{LIMIT, down};
-use super::suite::{
-    Args, Call, Cast, Data, MODES, Report, Reports, Shown, Suite, down_of, exit_of, simulate,
-    simulated, start, start_link, stop_it, verify_empty_msgq,
-};
+use super::deeds::{down_of, exit_of, start, start_link, stop_it, verify_empty_msgq};
+use super::stage::{Report, Reports, Shown, simulate, simulated};
+use super::suite::{Args, Call, Cast, Data, MODES, Suite};
 
 /// The next report, which is of a machine.
 pub fn reported(reports: &Reports) -> Shown {
@@ -214,7 +213,7 @@ impl GenStatem for Elaborate {
     fn format_status(&self, _: &(), mut status: FormatStatus) -> FormatStatus {
         let term = |term: &dyn Fn() -> OwnedTerm| vec![term()];
         let shown = || to_term(&list()).unwrap();
-        let atom = super::suite::atom;
+        let atom = super::stage::atom;
         status.set_state(&list());
         status.set_data(&atom("data"));
         status.queue.clear();

@@ -4,10 +4,9 @@ use otp_stdlib::gen_statem::GenStatem;
 use otp_stdlib::sys;
 use otp_vm::{Context, ExitReason};
 
-use super::suite::{
-    Answer, Args, Call, Cast, Info, MODES, Machine, SECOND, Suite, Told, call, exit_of, ms,
-    simulated, start_link, stop_it, told, verify_empty_msgq,
-};
+use super::deeds::{Machine, call, exit_of, start_link, stop_it, told, verify_empty_msgq};
+use super::stage::{SECOND, ms, simulated};
+use super::suite::{Answer, Args, Call, Cast, Info, MODES, Suite, Told};
 
 /// Longer than any slice of a simulation is.
 const SOON: std::time::Duration = ms(10);

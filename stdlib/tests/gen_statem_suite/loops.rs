@@ -4,9 +4,10 @@ use otp_stdlib::gen_statem::{Enter, Init, Name, StatemRef, enter_loop};
 use otp_stdlib::proc_lib::{self, Starter};
 use otp_vm::{Context, ExitReason, Pid};
 
+use super::deeds::{exit_of, verify_empty_msgq};
 use super::names::DummyVia;
 use super::scripted::{self, Data, Said, Scripted, Word};
-use super::suite::{atom, exit_of, simulated, verify_empty_msgq};
+use super::stage::{atom, simulated};
 
 fn script<'a>(
     _data: &'a mut Data,

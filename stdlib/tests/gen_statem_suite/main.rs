@@ -3,6 +3,7 @@
 mod abnormal;
 #[path = "../common/mod.rs"]
 mod common;
+mod deeds;
 mod events;
 mod failing;
 mod hibernation;
@@ -13,6 +14,7 @@ mod names;
 mod order;
 mod requests;
 mod scripted;
+mod stage;
 mod starting;
 mod stopping;
 mod suite;

@@ -6,12 +6,14 @@ use otp_stdlib::gen_statem::{Enter, Event, GenStatem};
 use otp_stdlib::sys;
 use otp_vm::{BoxFuture, Context, ExitReason, Pid};
 
+use super::deeds::check_stopped;
 use super::scripted::{
     Data, Machine, Next, Said, Scripted, Word, call, flush, from_by_hand, gone, keep, start_link,
     surprise, to,
 };
-use super::suite::{Answer, Args, Call, Cast, MODES, Suite, atom, check_stopped, simulated};
-use super::{common, suite};
+use super::stage::{atom, simulated};
+use super::suite::{Answer, Args, Call, Cast, MODES, Suite};
+use super::{common, deeds, stage, suite};
 
 const ZERO: Duration = Duration::ZERO;
 
@@ -83,7 +85,7 @@ fn enters<'a>(
 
 #[test]
 fn state_enter() {
-    suite::simulate(async |mut cx: Context, reports: suite::Reports| {
+    stage::simulate(async |mut cx: Context, reports: stage::Reports| {
         let data = Data {
             n: 1,
             witness: Some(cx.pid()),
@@ -156,11 +158,11 @@ async fn assert_logged(cx: &mut Context, machine: &Machine) {
 }
 
 /// The same, printed.
-fn assert_printed(me: Pid, machine: &Machine, reports: &suite::Reports) {
+fn assert_printed(me: Pid, machine: &Machine, reports: &stage::Reports) {
     let lines: Vec<String> = reports
         .try_iter()
         .map(|report| match report {
-            suite::Report::Line(line) => line,
+            stage::Report::Line(line) => line,
             other => panic!("a line: {other:?}"),
         })
         .collect();
@@ -294,9 +296,9 @@ fn event_types() {
 fn next_events() {
     simulated(async |mut cx: Context| {
         for mode in MODES {
-            let machine = suite::start(&mut cx, mode, Args::Ok).await;
+            let machine = deeds::start(&mut cx, mode, Args::Ok).await;
             machine.cast(&cx, Cast::NextEvent).unwrap();
-            match suite::call(&mut cx, &machine, Call::Get).await {
+            match deeds::call(&mut cx, &machine, Call::Get).await {
                 Answer::State(state, left) => {
                     assert_eq!((state, left.as_str()), (suite::Name::NextEvents, ""));
                 }
@@ -304,11 +306,11 @@ fn next_events() {
             }
             let normal = ExitReason::normal();
             machine
-                .stop(&mut cx, normal.clone(), suite::SECOND)
+                .stop(&mut cx, normal.clone(), stage::SECOND)
                 .await
                 .unwrap();
             assert!(!cx.is_alive(machine.pid().unwrap()).await);
-            let again = machine.stop(&mut cx, normal, suite::SECOND).await;
+            let again = machine.stop(&mut cx, normal, stage::SECOND).await;
             super::stopping::was_not_there(again);
             check_stopped(&mut cx, &machine).await;
         }
@@ -361,17 +363,17 @@ fn stop_and_reply() {
 fn shutdown() {
     simulated(async |mut cx: Context| {
         cx.trap_exit(true);
-        let machine = suite::start_link(&mut cx, MODES[0], Args::Ok).await;
+        let machine = deeds::start_link(&mut cx, MODES[0], Args::Ok).await;
         let pid = machine.pid().unwrap();
-        suite::do_func_test(&mut cx, &machine).await;
-        suite::do_sync_func_test(&mut cx, &machine).await;
+        deeds::do_func_test(&mut cx, &machine).await;
+        deeds::do_sync_func_test(&mut cx, &machine).await;
         let reason = ExitReason::new(&(atom("shutdown"), atom("reason")));
         let stop = Call::StopWith(reason.clone());
-        assert_eq!(suite::call(&mut cx, &machine, stop).await, Answer::Stopped);
-        assert_eq!(suite::exit_of(&mut cx, pid).await, reason);
+        assert_eq!(deeds::call(&mut cx, &machine, stop).await, Answer::Stopped);
+        assert_eq!(deeds::exit_of(&mut cx, pid).await, reason);
         cx.trap_exit(false);
-        suite::is_noproc(machine.call(&mut cx, Call::Hej).await);
-        suite::verify_empty_msgq(&mut cx).await;
+        deeds::is_noproc(machine.call(&mut cx, Call::Hej).await);
+        deeds::verify_empty_msgq(&mut cx).await;
         // What the type is called.
         assert!(format!("{:?}", Suite::start(&mut cx, (MODES[0], Args::Ok))).contains("Suite"));
     });

@@ -3,7 +3,9 @@
 use otp_stdlib::gen_statem::{DuplicateRequest, From, RequestIds, Response, ResponseTimeout};
 use otp_vm::{CallError, Context, ExitReason, Ref, Timeout};
 
-use super::suite::{Answer, Args, Call, MODES, Machine, call, check_stopped, ms, simulated, start};
+use super::deeds::{Machine, call, check_stopped, start};
+use super::stage::{ms, simulated};
+use super::suite::{Answer, Args, Call, MODES};
 
 type Ids = RequestIds<&'static str, Answer>;
 

@@ -8,7 +8,8 @@ use otp_vm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::suite::{atom, is_noproc, ms};
+use super::deeds::is_noproc;
+use super::stage::{atom, ms};
 
 /// All that they say to each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

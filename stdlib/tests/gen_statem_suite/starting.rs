@@ -4,12 +4,13 @@ use otp_stdlib::StartError;
 use otp_stdlib::gen_statem::{GenStatem, Name, StatemRef};
 use otp_vm::{Context, ExitReason};
 
-use super::names::DummyVia;
-use super::suite::{
-    Answer, Args, Call, MODES, Machine, Suite, already_started, atom, call, check_stopped,
-    do_func_test, do_sync_func_test, down_of, ms, simulated, start, start_link, stop_it,
-    verify_empty_msgq,
+use super::deeds::{
+    Machine, already_started, call, check_stopped, do_func_test, do_sync_func_test, down_of, start,
+    start_link, stop_it, verify_empty_msgq,
 };
+use super::names::DummyVia;
+use super::stage::{atom, ms, simulated};
+use super::suite::{Answer, Args, Call, MODES, Suite};
 
 async fn does_all(cx: &mut Context, machine: &Machine) {
     do_func_test(cx, machine).await;

@@ -3,8 +3,10 @@
 use otp_stdlib::gen_statem::{GenStatem, StatemRef, StopError};
 use otp_vm::{Atom, Context, ExitReason, Timeout};
 
+use super::deeds::{Machine, start};
 use super::names::DummyVia;
-use super::suite::{Args, MODES, Machine, SECOND, Suite, atom, simulated, start};
+use super::stage::{SECOND, atom, simulated};
+use super::suite::{Args, MODES, Suite};
 
 /// As `gen_statem:stop/1`.
 async fn stop(cx: &mut Context, machine: &Machine) -> Result<(), StopError> {
@@ -38,7 +40,7 @@ fn stop2() {
             let stopped = machine.stop(&mut cx, atom("other_reason"), Timeout::Infinity);
             assert_eq!(stopped.await, Ok(()));
             assert!(!cx.is_alive(machine.pid().unwrap()).await);
-            let reason = super::suite::down_of(&mut cx, monitor).await;
+            let reason = super::deeds::down_of(&mut cx, monitor).await;
             assert_eq!(reason, atom("other_reason").into());
         }
     });

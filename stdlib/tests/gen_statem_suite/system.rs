@@ -7,14 +7,14 @@ use otp_stdlib::prelude::{NoMessage, Registry};
 use otp_stdlib::sys::{self, SysError, SysState};
 use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, Pid, atoms};
 
+use super::deeds::{
+    Machine, call, down_of, exit_of, start, start_link, stop_it, told, verify_empty_msgq,
+};
 use super::failing::{crash_reported, reported};
 use super::hibernation::{hibernates, is_awake};
 use super::names::DummyVia;
-use super::suite::{
-    Answer, Args, Call, Cast, Data, MODES, Machine, Mode, Name, Report, Reports, SECOND, State,
-    Suite, Told, atom, call, down_of, exit_of, ms, simulate, simulated, start, start_link, stop_it,
-    told, verify_empty_msgq,
-};
+use super::stage::{Report, Reports, SECOND, atom, ms, simulate, simulated};
+use super::suite::{Answer, Args, Call, Cast, Data, MODES, Mode, Name, State, Suite, Told};
 
 /// The state and data, as functions of `sys` get them.
 type Pair = (State, Suite);

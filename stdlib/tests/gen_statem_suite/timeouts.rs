@@ -6,10 +6,11 @@ use otp_stdlib::gen_statem::{Event, TimeoutType, When};
 use otp_stdlib::sys;
 use otp_vm::{BoxFuture, Context, ExitReason};
 
+use super::deeds::{exit_of, verify_empty_msgq};
 use super::scripted::{
     Data, Next, Said, Scripted, Word, call, gone, keep, start_link, surprise, to,
 };
-use super::suite::{SECOND, atom, exit_of, ms, simulated, verify_empty_msgq};
+use super::stage::{SECOND, atom, ms, simulated};
 
 const ZERO: Duration = Duration::ZERO;
 
