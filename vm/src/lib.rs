@@ -181,9 +181,9 @@ pub use otp_scheduler::{
 pub use otp_scheduler_macros::reductions_vm as reductions;
 
 pub use context::{
-    AliasMode, CallError, Context, DEFAULT_MAX_SUSPENSIONS, DictionaryError, Due, IntervalError,
-    IntervalRef, MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark, ReceiveWhere,
-    RequestId, SendWait, SendWaitError, Sleep, SpawnError, SpawnOptions, SpawnReply,
+    AliasMode, CallError, Calling, Context, DEFAULT_MAX_SUSPENSIONS, DictionaryError, Due,
+    IntervalError, IntervalRef, MonitorOptions, NativeContext, ProcessHeap, Receive, ReceiveMark,
+    ReceiveWhere, RequestId, SendWait, SendWaitError, Sleep, SpawnError, SpawnOptions, SpawnReply,
     SpawnRequestOptions, Spawned, SuspendError, SuspendOptions, Tick, Timeout, TimerRef,
 };
 pub use destination::{Destination, SendError};

@@ -107,17 +107,21 @@ impl Mailbox {
         (queue, Care::of_pointer(chain).and_strays(has_strays))
     }
 
-    /// Takes the one message that is there, if it is one alone, no signal and no stray. Only the owner may call it.
+    /// Takes what is there, if it is one parcel alone, no signal, no stray, and wanted. Only the owner may call it.
     #[inline]
-    pub(crate) fn take_lone(&self, owner: u32) -> Option<Parcel> {
+    pub(crate) fn take_lone(
+        &self,
+        owner: u32,
+        is_wanted: impl FnOnce(&Envelope) -> bool,
+    ) -> Option<Parcel> {
         let head = self.head.load(Ordering::Acquire);
         let node = Care::strip(head);
-        if node.is_null() || head == CLOSED || !Care::of_pointer(head).is_plain() {
+        if node.is_null() || head == CLOSED || Care::of_pointer(head).has_signal() {
             return None;
         }
         // SAFETY: only the owner takes nodes out, so this one stays; it is written no more.
-        let (next, to) = unsafe { ((*node).next, (*node).to) };
-        if !next.is_null() || to != owner {
+        let envelope = unsafe { &*node };
+        if !envelope.next.is_null() || envelope.to != owner || !is_wanted(envelope) {
             return None;
         }
         let taken =

@@ -10,6 +10,10 @@ use hashbrown::HashMap;
 /// come again. Some 8 KiB; chosen by feel.
 const KEPT_CAPACITY_MAX: usize = 448;
 
+/// Entries that a map has room for when it becomes one; one that never had more is nothing again once it is empty. What
+/// a table of hashes of the smallest size has room for.
+const FEW: usize = 3;
+
 /// Keys to values, without order.
 #[derive(Debug, Default)]
 pub(crate) enum SmallMap<K, V> {
@@ -32,7 +36,7 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
                 let Self::One(first, old) = std::mem::take(self) else {
                     unreachable!()
                 };
-                let mut map = HashMap::with_capacity_and_hasher(4, FixedState::default());
+                let mut map = HashMap::with_capacity_and_hasher(FEW, FixedState::default());
                 map.insert(first, old);
                 map.insert(key, value);
                 *self = Self::Many(Box::new(map));
@@ -57,6 +61,11 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
             }
             Self::Many(map) => {
                 let value = map.remove(key);
+                // One that was many once, for a moment, is one alone again and again.
+                if map.is_empty() && map.capacity() <= FEW {
+                    *self = Self::Empty;
+                    return value;
+                }
                 // Seldom enough that each removal pays little for it.
                 if map.capacity() > KEPT_CAPACITY_MAX && map.len() < map.capacity() / 8 {
                     map.shrink_to_fit();
@@ -170,6 +179,21 @@ mod tests {
         assert_eq!(map.iter().collect::<Vec<_>>(), [(&2, &"c")]);
         assert_eq!(map.remove(&2), Some("c"));
         assert_eq!(map.iter().count(), 0);
+    }
+
+    #[test]
+    fn few_are_nothing_once_they_are_gone() {
+        let mut map = SmallMap::default();
+        for number in 0..FEW {
+            map.insert(number, ());
+        }
+        assert!(map.heap_bytes() > 0);
+        for number in 0..FEW {
+            map.remove(&number);
+        }
+        assert_eq!(map.heap_bytes(), 0);
+        map.insert(1, ());
+        assert_eq!(map.heap_bytes(), 0);
     }
 
     #[test]

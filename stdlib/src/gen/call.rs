@@ -12,17 +12,17 @@ use crate::proc_lib::{self, StopError};
 /// How long a call waits unless told otherwise: OTP's 5 seconds.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `gen:call/4`.
+/// `gen:call/4`. References give this very future: each layer of async is polled, and its result moved, at each call.
 pub(crate) async fn call<M: Serialize, R: DeserializeOwned>(
     cx: &mut Context,
     target: &Target,
-    request: &M,
+    request: M,
     after: Timeout,
 ) -> Result<R, CallError> {
     if let Some(node) = target.other_node(cx) {
         return Err(CallError::Exit(Target::node_down(node)));
     }
-    cx.call(target.resolve(cx), request, after).await
+    cx.begin_call(target.resolve(cx), &request, after)?.await
 }
 
 /// `gen_server:cast/2`: nobody is no error.
@@ -103,5 +103,21 @@ impl<M: Serialize + ?Sized> Serialize for Arguments<'_, M> {
         list.serialize_element(request)?;
         list.serialize_element(after)?;
         list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// It is gone while the reply is waited for: a request need only be `Send`.
+    #[test]
+    fn a_request_may_be_of_use_to_one_thread_only() {
+        fn check<'a>(cx: &'a mut Context, target: &'a Target) -> impl Future + Send + 'a {
+            call::<_, u32>(cx, target, Cell::new(1), Timeout::Infinity)
+        }
+        let _ = check;
     }
 }

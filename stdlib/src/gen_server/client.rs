@@ -70,21 +70,25 @@ where
     /// [`CallError::Exit`] carries the reason with which the server ended (`noproc`: there was
     /// none), [`CallError::Timeout`] that it took too long. A late reply is dropped.
     /// [`CallError::Decode`]: the server is not an `S`, or does not know the request.
-    pub async fn call(&self, cx: &mut Context, request: S::Call) -> Result<S::Reply, CallError> {
-        self.request(cx, request).await
+    pub fn call(
+        &self,
+        cx: &mut Context,
+        request: S::Call,
+    ) -> impl Future<Output = Result<S::Reply, CallError>> + Send {
+        self.request(cx, request)
     }
 
     /// As [`call`](Self::call), with a time of the caller's. `gen_server:call/3`.
     ///
     /// # Errors
     /// As [`call`](Self::call).
-    pub async fn call_timeout(
+    pub fn call_timeout(
         &self,
         cx: &mut Context,
         request: S::Call,
         after: impl Into<Timeout>,
-    ) -> Result<S::Reply, CallError> {
-        r#gen::call(cx, &self.target, &request, after.into()).await
+    ) -> impl Future<Output = Result<S::Reply, CallError>> + Send {
+        r#gen::call(cx, &self.target, request, after.into())
     }
 
     /// As [`call_timeout`](Self::call_timeout) for who can't go on without the reply: **the caller exits** where that
@@ -173,12 +177,12 @@ where
 impl<S: GenServer> ServerRef<S> {
     /// What the client functions of [`gen_server`](macro@crate::gen_server) call: each knows the type of its reply.
     #[doc(hidden)]
-    pub async fn request<R: DeserializeOwned>(
+    pub fn request<R: DeserializeOwned>(
         &self,
         cx: &mut Context,
         request: S::Call,
-    ) -> Result<R, CallError> {
-        r#gen::call(cx, &self.target, &request, self.call_timeout).await
+    ) -> impl Future<Output = Result<R, CallError>> + Send {
+        r#gen::call(cx, &self.target, request, self.call_timeout)
     }
 
     /// Sends a message and does not wait. Silent if nobody is there. `gen_server:cast/2`.

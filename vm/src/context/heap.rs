@@ -153,7 +153,7 @@ impl Context {
             return false;
         };
         collect_for(self.core(), pid, priority);
-        waiting.answer().await.is_ok()
+        waiting.await.is_ok()
     }
 
     /// As [`Context::garbage_collect_process`], without waiting: the message `{garbage_collect, Id, Bool}` comes when

@@ -52,7 +52,7 @@ pub use monitor::{AliasMode, MonitorOptions};
 pub use native::NativeContext;
 pub(crate) use receive::poll_receive_of_host;
 pub use receive::{Receive, Timeout};
-pub use request::{CallError, RequestId};
+pub use request::{CallError, Calling, RequestId};
 pub use selective::{ReceiveMark, ReceiveWhere};
 pub use send_wait::{SendWait, SendWaitError};
 pub use spawn::{SpawnError, SpawnOptions, Spawned};
@@ -413,7 +413,7 @@ impl Context {
         let reference = self.make_ref();
         let question = envelope::signal(Kind::AliveRequest, self.pid, reference);
         match self.begin_request(pid, reference, question, Timeout::Infinity) {
-            Ok(waiting) => waiting.answer().await.is_ok(),
+            Ok(waiting) => waiting.await.is_ok(),
             Err(_) => false,
         }
     }

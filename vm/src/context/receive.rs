@@ -70,7 +70,7 @@ impl Context {
     fn next_message(&self) -> Option<Message> {
         let process = self.process();
         let mut state = self.state_here()?;
-        let parcel = match process.take_lone(&state) {
+        let parcel = match process.take_lone(&mut state) {
             Some(parcel) => {
                 drop(state);
                 parcel

@@ -12,7 +12,10 @@
 //! 6. A caller that ends takes its monitors back; if it ends as it sends, behind the request.
 //! 7. A full mailbox refuses the request; or has it dropped later, and then answers so (`Kind::Refused`).
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
 
@@ -137,9 +140,52 @@ impl Context {
         M: Serialize + ?Sized,
         R: DeserializeOwned,
     {
+        self.begin_call(to, request, after)?.await
+    }
+
+    /// The first half of [`Context::call`]: sends the request, and gives the future of its reply. That has nothing of
+    /// the request, which may be gone or of no use to another thread while it waits.
+    ///
+    /// ```
+    /// # use otp_vm::{Context, MessageKind, Vm};
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(async |mut cx: Context| {
+    ///     let echo = cx.spawn(async |mut cx: Context| {
+    ///         let message = cx.receive().await;
+    ///         if let MessageKind::Call { from, request } = message.kind() {
+    ///             cx.reply(&from, &request).unwrap();
+    ///         }
+    ///     });
+    ///     let reply = {
+    ///         let request = String::from("hello");
+    ///         cx.begin_call::<_, String>(echo.unwrap(), &request, Duration::from_secs(5))?
+    ///     };
+    ///     reply.await
+    /// });
+    /// assert_eq!(run.wait()??, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Context::call`]: those of the request; those of the reply come with the future.
+    #[inline]
+    pub fn begin_call<M, R>(
+        &mut self,
+        to: impl Into<Destination>,
+        request: &M,
+        after: impl Into<Timeout>,
+    ) -> Result<Calling<'_, R>, CallError>
+    where
+        M: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
         let (to, reference, parcel) = self.prepare(atoms::GEN_CALL, to.into(), request)?;
         let waiting = self.begin_request(to, reference, parcel, after.into())?;
-        decode_reply(&waiting.answer().await?)
+        Ok(Calling {
+            waiting,
+            reply: PhantomData,
+        })
     }
 
     /// As [`Context::call`], by a protocol of one's own: the message is `{Label, {Pid, Ref}, Request}`, and `read` gets
@@ -176,7 +222,7 @@ impl Context {
     {
         let (to, reference, parcel) = self.prepare(label, to.into(), request)?;
         let waiting = self.begin_request(to, reference, parcel, after.into())?;
-        Ok(read(reply_in(&waiting.answer().await?)))
+        Ok(read(reply_in(&waiting.await?)))
     }
 
     /// Sends a request, to look for its reply later. `gen_server:send_request/2`.
@@ -241,7 +287,7 @@ impl Context {
             is_fresh: false,
             is_answered: false,
         };
-        decode_reply(&waiting.answer().await?)
+        decode_reply(&waiting.await?)
     }
 
     #[inline]
@@ -329,6 +375,32 @@ fn reply_in(reply: &Parcel) -> Term<'_> {
         .unwrap_or_else(|| reply.root())
 }
 
+/// A call whose reply is awaited: see [`Context::begin_call`]. Dropping it gives the call up.
+#[must_use = "a reply does not come until it is awaited"]
+pub struct Calling<'cx, R> {
+    waiting: Waiting<'cx>,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<R: DeserializeOwned> Future for Calling<'_, R> {
+    type Output = Result<R, CallError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let reply = ready!(Pin::new(&mut self.waiting).poll(task))?;
+        Poll::Ready(decode_reply(&reply))
+    }
+}
+
+impl<R> fmt::Debug for Calling<'_, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Calling")
+            .field("reference", &self.waiting.reference)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A request whose answer is awaited; dropping it gives the request up.
 pub(super) struct Waiting<'cx> {
     cx: &'cx Context,
@@ -340,31 +412,34 @@ pub(super) struct Waiting<'cx> {
     is_answered: bool,
 }
 
-impl Waiting<'_> {
-    pub(super) async fn answer(mut self) -> Result<Parcel, CallError> {
-        std::future::poll_fn(move |task| self.poll(task)).await
-    }
+impl Future for Waiting<'_> {
+    type Output = Result<Parcel, CallError>;
 
-    fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Result<Parcel, CallError>> {
+    fn poll(mut self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
         // Fresh for this poll, whether it gets on or not: while the caller is queued its timer may fire, and tells it
         // nothing that it would not come by.
-        let is_fresh = mem::take(&mut self.is_fresh);
+        let is_fresh = mem::take(&mut this.is_fresh);
         ready!(otp_scheduler::poll_proceed(task));
-        if is_fresh && own_waker_matches(self.cx.process(), task.waker()) && self.cx.finds_nothing()
-        {
-            return Poll::Pending;
+        if own_waker_matches(this.cx.process(), task.waker()) {
+            if is_fresh && this.cx.finds_nothing() {
+                return Poll::Pending;
+            }
+            if let Some(reply) = this.lone_reply() {
+                return Poll::Ready(Ok(reply));
+            }
         }
-        let mut waiter = Waiter::new(self.cx, task);
-        self.alarm.arm_foreign(self.cx, task);
-        let Some(mut state) = self.cx.waiting_state() else {
-            return self.cx.wait_in_vain(task);
+        let mut waiter = Waiter::new(this.cx, task);
+        this.alarm.arm_foreign(this.cx, task);
+        let Some(mut state) = this.cx.waiting_state() else {
+            return this.cx.wait_in_vain(task);
         };
-        let leftovers = self.cx.process().drain(&mut state);
+        let leftovers = this.cx.process().drain(&mut state);
         let ends = state.exit.is_some();
         let answer = if ends {
             Poll::Pending
         } else {
-            match state.requests.get_mut(&self.reference) {
+            match state.requests.get_mut(&this.reference) {
                 Some(request) => request
                     .answer
                     .take()
@@ -375,35 +450,54 @@ impl Waiting<'_> {
         let mut timed_out = false;
         match &answer {
             Poll::Ready(_) => {
-                self.is_answered = true;
-                drop(state.requests.remove(&self.reference));
+                this.is_answered = true;
+                drop(state.requests.remove(&this.reference));
             }
             Poll::Pending => {
-                waiter.wait(self.cx, &mut state);
-                timed_out = !ends && self.alarm.poll(self.cx, &mut state, task).is_ready();
+                waiter.wait(this.cx, &mut state);
+                timed_out = !ends && this.alarm.poll(this.cx, &mut state, task).is_ready();
             }
         }
         drop(state);
         leftovers.finish();
         if ends {
-            return self.cx.wait_in_vain(task);
+            return this.cx.wait_in_vain(task);
         }
         if timed_out {
-            self.cx.trace_timeout();
+            this.cx.trace_timeout();
             return Poll::Ready(Err(CallError::Timeout));
         }
         answer.map(|(to, answer)| match answer {
             Answer::Down(reason) => Err(CallError::Exit(reason)),
             Answer::Refused(full) => Err(full.into()),
-            Answer::Reply(parcel) => {
-                // Another process replied in the server's place: the monitor still stands there.
-                if parcel.header().from != to {
-                    let demonitor = envelope::signal(Kind::Demonitor, self.cx.pid, self.reference);
-                    self.cx.core().signal(to, demonitor);
-                }
-                Ok(parcel)
-            }
+            Answer::Reply(reply) => Ok(this.replied(to, reply)),
         })
+    }
+}
+
+impl Waiting<'_> {
+    /// The reply, if there is nothing else: all that nearly every call waits for.
+    #[inline]
+    fn lone_reply(&mut self) -> Option<Parcel> {
+        let mut state = self.cx.state_here()?;
+        let taken = self
+            .cx
+            .process()
+            .take_lone_reply(&mut state, self.reference);
+        drop(state);
+        let (to, reply) = taken?;
+        self.is_answered = true;
+        Some(self.replied(to, reply))
+    }
+
+    #[inline]
+    fn replied(&self, to: Pid, reply: Parcel) -> Parcel {
+        // Another process replied in the server's place: the monitor still stands there.
+        if reply.header().from != to {
+            let demonitor = envelope::signal(Kind::Demonitor, self.cx.pid, self.reference);
+            self.cx.core().signal(to, demonitor);
+        }
+        reply
     }
 }
 

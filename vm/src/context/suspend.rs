@@ -136,7 +136,7 @@ impl Context {
             false => match self.begin_request(pid, reference, suspend, Timeout::Infinity) {
                 Ok(waiting) => {
                     self.resume_if_ended(pid);
-                    waiting.answer().await.is_ok()
+                    waiting.await.is_ok()
                 }
                 Err(_) => false,
             },

@@ -111,14 +111,51 @@ impl Remains {
 }
 
 impl Process {
-    /// For the process's own receive: the message that waits alone, if nothing else is to be seen to. It need not pass
-    /// through the inbox. The caller holds the lock.
+    /// For the process's own receive: the message or call that waits alone, if nothing else is to be seen to. It need
+    /// not pass through the inbox. The caller holds the lock.
     #[inline]
-    pub(crate) fn take_lone(&self, state: &State) -> Option<Parcel> {
-        if self.attention().is_nothing() && state.inbox.is_bare() {
-            return self.mailbox.take_lone(self.serial.load(Ordering::Relaxed));
+    pub(crate) fn take_lone(&self, state: &mut State) -> Option<Parcel> {
+        if !self.attention().is_nothing() || !state.inbox.is_bare() {
+            return None;
         }
-        None
+        let owner = self.serial.load(Ordering::Relaxed);
+        let parcel = self.mailbox.take_lone(owner, |envelope| {
+            envelope.kind.care().is_plain() || envelope.kind == Kind::Call
+        })?;
+        let Envelope {
+            kind,
+            from,
+            reference,
+            ..
+        } = *parcel.header();
+        if kind == Kind::Call {
+            state.monitored_by.insert(reference, from);
+        }
+        Some(parcel)
+    }
+
+    /// For a wait for one reply: that, if it waits alone and nothing else is to be seen to; and who was asked. It need
+    /// not be filed with its request, which is over. The caller holds the lock.
+    #[inline]
+    pub(crate) fn take_lone_reply(
+        &self,
+        state: &mut State,
+        reference: Ref,
+    ) -> Option<(Pid, Parcel)> {
+        let attention = self.attention();
+        if !attention.is_nothing() && !attention.is_only(Attention::HOLDS) {
+            return None;
+        }
+        let request = state.requests.get(&reference)?;
+        if request.answer.is_some() {
+            return None;
+        }
+        let owner = self.serial.load(Ordering::Relaxed);
+        let reply = self.mailbox.take_lone(owner, |envelope| {
+            envelope.kind == Kind::Reply && envelope.reference == reference
+        })?;
+        let request = state.requests.remove(&reference)?;
+        Some((request.to, reply))
     }
 
     /// For the process's own receive of its oldest message: takes in what waits, unless that is another message for
