@@ -109,6 +109,7 @@ pub mod supervisor_bridge;
 pub mod sys;
 pub mod task;
 mod unwind;
+mod vm_made;
 
 pub use agent::Agent;
 pub use application::Application;

@@ -1,12 +1,12 @@
 //! Collections of sent requests, each with a label: whichever is answered first is handled first.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use otp_vm::{CallError, Context, Message, RandomState, Ref};
+use otp_vm::{CallError, Context, Message, Ref};
 use serde::de::DeserializeOwned;
 
 use super::request::{RequestId, ResponseTimeout, reference_of, response};
+use crate::vm_made::MapByVmMade;
 
 /// Requests that one process sent and whose responses it still wants, each with a label of the program's. OTP's
 /// `request_id_collection()`; all of one collection have replies of one type.
@@ -64,7 +64,7 @@ use super::request::{RequestId, ResponseTimeout, reference_of, response};
 /// ```
 pub struct RequestIds<L, R> {
     // By a state that a simulation decides: its order is that of `to_list`.
-    requests: HashMap<Ref, (RequestId<R>, L), RandomState>,
+    requests: MapByVmMade<Ref, (RequestId<R>, L)>,
 }
 
 /// What became of a collection's requests.
@@ -88,7 +88,7 @@ impl<L, R> RequestIds<L, R> {
     /// An empty collection. `gen_server:reqids_new/0`.
     pub fn new() -> Self {
         Self {
-            requests: HashMap::default(),
+            requests: MapByVmMade::default(),
         }
     }
 

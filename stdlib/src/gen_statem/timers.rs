@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::TimeoutType;
 use super::returns::{SetTimeout, When};
+use crate::vm_made::MapByVmMade;
 
 /// What runs, and what is due.
 pub(super) struct Timers<N> {
@@ -30,7 +31,7 @@ struct Timer {
 
 struct Generic<N> {
     timers: HashMap<N, Timer, RandomState>,
-    names: HashMap<Ref, N, RandomState>,
+    names: MapByVmMade<Ref, N>,
 }
 
 impl<N> Timers<N> {
@@ -221,7 +222,7 @@ impl<N: Clone + Eq + Hash + Serialize> Timers<N> {
         self.generic.get_or_insert_with(|| {
             Box::new(Generic {
                 timers: HashMap::default(),
-                names: HashMap::default(),
+                names: MapByVmMade::default(),
             })
         })
     }

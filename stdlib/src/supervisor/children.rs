@@ -7,6 +7,7 @@ use otp_vm::Pid;
 use super::child::{ChildKind, ChildSpec};
 use super::id::ChildId;
 use super::{ChildCounts, ChildInfo};
+use crate::vm_made::MapByVmMade;
 
 /// A child's place in the order of starts; never reused.
 pub(super) type Place = u64;
@@ -35,7 +36,7 @@ pub(super) enum ChildState {
 pub(super) struct Children {
     in_order: BTreeMap<Place, Child>,
     by_id: HashMap<ChildId, Place>,
-    by_pid: HashMap<Pid, Place>,
+    by_pid: MapByVmMade<Pid, Place>,
     next: Place,
 }
 

@@ -1,21 +1,20 @@
 //! Children without an order among them, known by their pids: those of a `DynamicSupervisor`, and those of a supervisor
 //! whose strategy is `simple_one_for_one`.
 
-use std::collections::HashMap;
-
-use otp_vm::{Context, ExitReason, Pid, RandomState};
+use otp_vm::{Context, ExitReason, Pid};
 
 use super::child::{ChildKind, ChildSpec, Restart, Started};
 use super::client::{ChildCounts, ChildInfo};
 use super::report::{Offender, ReportContext, Reporter};
 use super::shutdown::{Ending, shut_down, shut_down_all};
 use crate::proc_lib::StartError;
+use crate::vm_made::MapByVmMade;
 
 /// The children, by pid. One that is to be tried again keeps the pid of its process before.
 #[derive(Default)]
 pub(crate) struct Dynamics {
     // By a state that a simulation decides: its order is that of the shut-down.
-    children: HashMap<Pid, Dynamic, RandomState>,
+    children: MapByVmMade<Pid, Dynamic>,
 }
 
 struct Dynamic {

@@ -7,13 +7,14 @@
 //!    end that it caused as one to restart. If `DOWN` says `noproc` the child was dead before the
 //!    monitor came; then that `EXIT` has the true reason.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Pid, RandomState, Timeout};
+use otp_vm::{Context, ExitReason, Pid, Timeout};
 
 use super::child::{ChildSpec, Restart, Shutdown};
 use crate::proc_lib::{await_down, unlink_flush};
+use crate::vm_made::MapByVmMade;
 
 /// Ends a child and waits for its end.
 ///
@@ -86,7 +87,8 @@ pub(crate) async fn shut_down_all(cx: &mut Context, children: Vec<Ending>) -> Ve
     let mut failures: Vec<Failure> = Vec::new();
     let begun_ns = cx.monotonic_time();
     // By a state that a simulation decides: its order is that of the kills.
-    let mut waited_for = HashMap::with_capacity_and_hasher(children.len(), RandomState::new());
+    let mut waited_for = MapByVmMade::default();
+    waited_for.reserve(children.len());
     let mut limits = BTreeSet::new();
     for child in children {
         let monitor = cx.monitor(child.pid);

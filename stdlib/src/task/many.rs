@@ -1,14 +1,14 @@
 //! Waiting for many tasks at once.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use otp_vm::{Context, ExitReason, Message, Pid, RandomState, Ref, Timeout};
+use otp_vm::{Context, ExitReason, Message, Pid, Ref, Timeout};
 
 use super::failure::{self, Function, Pair, nodedown};
 use super::news::{News, news};
 use super::{AWAIT_TIMEOUT, Task, TaskResult, limit};
 use crate::supervisor::Shutdown;
+use crate::vm_made::MapByVmMade;
 
 /// Most tasks that are named in the reason of an owner that waited for many in vain: a reason is copied to all who are
 /// linked. Chosen by feel.
@@ -71,14 +71,14 @@ impl Default for YieldMany {
 
 /// Which of the tasks are waited for, by their references.
 struct Awaited {
-    places: HashMap<Ref, usize, RandomState>,
+    places: MapByVmMade<Ref, usize>,
     /// Until when, by the VM's clock in nanoseconds.
     deadline: Option<u64>,
 }
 
 impl Awaited {
     fn new<T: Send + 'static>(cx: &Context, tasks: &[Task<T>], after: Timeout) -> Self {
-        let mut places = HashMap::default();
+        let mut places = MapByVmMade::default();
         for (place, task) in tasks.iter().enumerate() {
             task.check_owner(cx);
             places.insert(task.reference, place);

@@ -16,17 +16,17 @@
 //!    make of them: the consumer and all tasks get the reason as an exit signal. A link itself would outlive a stream
 //!    that is dropped, where nobody can take it back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use otp_vm::{
-    Context, ExitReason, HOST, Message, MessageKind, Native, Pid, RandomState, Ref, ReplyTo,
-    Timeout, from_term,
+    Context, ExitReason, HOST, Message, MessageKind, Native, Pid, Ref, ReplyTo, Timeout, from_term,
 };
 use serde::{Deserialize, Serialize};
 
 use super::supervised;
 use crate::supervisor::{BoxFuture, ChildError};
+use crate::vm_made::MapByVmMade;
 
 /// Starts a task, and gives its process.
 pub(super) type Job =
@@ -77,7 +77,7 @@ struct Running {
 
 struct Monitor {
     plan: Plan,
-    running: HashMap<Ref, Running, RandomState>,
+    running: MapByVmMade<Ref, Running>,
     /// When each task's time is over, by the VM's clock in nanoseconds; the earliest first, since all have the same.
     deadlines: VecDeque<(u64, Ref)>,
     events: VecDeque<(u64, Fate)>,
@@ -93,7 +93,7 @@ pub(super) async fn monitor(mut cx: Context, plan: Plan) -> ExitReason {
     let consumer = cx.monitor(plan.consumer);
     let mut monitor = Monitor {
         plan,
-        running: HashMap::default(),
+        running: MapByVmMade::default(),
         deadlines: VecDeque::new(),
         events: VecDeque::new(),
         acknowledged: 0,
