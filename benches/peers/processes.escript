@@ -2,26 +2,48 @@
 %% -*- erlang -*-
 %%! +P 4000000
 %% What processes and messages cost on the BEAM, beside the workloads of `otp-vm bench` of the same names: one line of
-%% text a figure. With arguments, only the workloads that they name.
+%% text a figure. With arguments, only the workloads that they name, `NAME` or `NAME=N`.
 -mode(compile).
 
-main(Names) ->
+main(Arguments) ->
     logger:set_primary_config(level, none),
     Workloads = [
-        {"spawn_exit", fun spawn_exit/0},
-        {"pingpong", fun pingpong/0},
-        {"ring", fun ring/0},
-        {"fan_in", fun fan_in/0},
-        {"selective_receive", fun selective_receive/0},
-        {"kill_links", fun kill_links/0},
-        {"kill_monitors", fun kill_monitors/0},
-        {"idle_memory", fun idle_memory/0}
+        {"spawn_exit", 1000000, fun spawn_exit/1},
+        {"pingpong", 2000000, fun pingpong/1},
+        {"ring", 1000000, fun ring/1},
+        {"fan_in", 5000000, fun fan_in/1},
+        {"selective_receive", 200000, fun selective_receive/1},
+        {"kill_links", 100000, fun kill_links/1},
+        {"kill_monitors", 100000, fun kill_monitors/1},
+        {"idle_memory", 1000000, fun idle_memory/1}
     ],
-    [alone(Run) || {Name, Run} <- Workloads, Names =:= [] orelse lists:member(Name, Names)].
+    Named = [string:split(Argument, "=") || Argument <- Arguments],
+    [known(Name, Workloads) || [Name | _] <- Named],
+    [
+        alone(Run, n(Default, Size))
+     || {Name, Default, Run} <- Workloads, Size <- sizes(Name, Named)
+    ].
+
+known(Name, Workloads) ->
+    case lists:keymember(Name, 1, Workloads) of
+        true ->
+            ok;
+        false ->
+            Names = lists:join(", ", [element(1, Workload) || Workload <- Workloads]),
+            io:format(standard_error, "there is no workload ~ts; there are ~ts~n", [Name, Names]),
+            halt(2)
+    end.
+
+%% One for each time that it is named.
+sizes(_, []) -> [[]];
+sizes(Name, Named) -> [Size || [Same | Size] <- Named, Same =:= Name].
+
+n(Default, []) -> Default;
+n(_, [Size]) -> list_to_integer(Size).
 
 %% Each in a process of its own, so that none works with the heap of another.
-alone(Run) ->
-    {Pid, Ref} = spawn_monitor(Run),
+alone(Run, N) ->
+    {Pid, Ref} = spawn_monitor(fun() -> Run(N) end),
     receive
         {'DOWN', Ref, process, Pid, normal} -> ok;
         {'DOWN', Ref, process, Pid, Reason} -> exit(Reason)
@@ -36,10 +58,11 @@ nanoseconds(Fun) ->
     erlang:monotonic_time(nanosecond) - Start.
 
 %% Two spawners, waves of 10,000.
-spawn_exit() ->
-    waves(100000),
-    Time = nanoseconds(fun() -> at_once(2, fun() -> waves(500000) end) end),
-    figure("spawn_exit", "ns", Time / 1000000).
+spawn_exit(N) ->
+    waves(min(N, 100000)),
+    Each = N div 2,
+    Time = nanoseconds(fun() -> at_once(2, fun() -> waves(Each) end) end),
+    figure("spawn_exit", "ns", Time / (2 * Each)).
 
 waves(0) ->
     ok;
@@ -63,10 +86,10 @@ at_once(Count, Fun) ->
      || Ref <- Refs
     ].
 
-pingpong() ->
-    ping(100000),
-    Time = nanoseconds(fun() -> ping(2000000) end),
-    figure("pingpong", "ns", Time / 2000000).
+pingpong(N) ->
+    ping(min(N, 100000)),
+    Time = nanoseconds(fun() -> ping(N) end),
+    figure("pingpong", "ns", Time / N).
 
 ping(Rounds) ->
     Partner = spawn_link(fun pong/0),
@@ -89,13 +112,15 @@ pong() ->
             pong()
     end.
 
-ring() ->
+%% Rounds of a thousand hops.
+ring(N) ->
+    Rounds = (N + 999) div 1000,
     First = lists:foldl(
         fun(_, Next) -> spawn_link(fun() -> pass(Next) end) end, self(), lists:seq(2, 1000)
     ),
     timer:sleep(50),
-    Time = nanoseconds(fun() -> round(First, 1000) end),
-    figure("ring", "ns a hop", Time / 1000000).
+    Time = nanoseconds(fun() -> round(First, Rounds) end),
+    figure("ring", "ns a hop", Time / (Rounds * 1000)).
 
 round(_, 0) ->
     ok;
@@ -112,14 +137,15 @@ pass(Next) ->
             pass(Next)
     end.
 
-%% A hundred senders, five million messages.
-fan_in() ->
+%% A hundred senders.
+fan_in(N) ->
     Driver = self(),
-    Receiver = spawn_link(fun() -> count(Driver, 5000000) end),
+    Each = N div 100,
+    Receiver = spawn_link(fun() -> count(Driver, Each * 100) end),
     Senders = [
         spawn_link(fun() ->
             receive
-                go -> send(Receiver, 50000)
+                go -> send(Receiver, Each)
             end
         end)
      || _ <- lists:seq(1, 100)
@@ -131,7 +157,7 @@ fan_in() ->
             done -> ok
         end
     end),
-    figure("fan_in", "ns a message", Time / 5000000).
+    figure("fan_in", "ns a message", Time / (Each * 100)).
 
 count(Driver, 0) ->
     Driver ! done;
@@ -146,14 +172,14 @@ send(Receiver, N) ->
     Receiver ! {msg, N},
     send(Receiver, N - 1).
 
-selective_receive() ->
+selective_receive(N) ->
     Server = spawn_link(fun serve/0),
-    Requests = fun(N) -> nanoseconds(fun() -> requests(Server, N) end) / N end,
-    Requests(20000),
-    figure("selective_receive/empty", "ns", Requests(200000)),
+    Requests = fun(Count) -> nanoseconds(fun() -> requests(Server, Count) end) / Count end,
+    Requests(min(N, 20000)),
+    figure("selective_receive/empty", "ns", Requests(N)),
     [self() ! ok || _ <- lists:seq(1, 1000000)],
     timer:sleep(50),
-    figure("selective_receive/1000000", "ns", Requests(200000)).
+    figure("selective_receive/1000000", "ns", Requests(N)).
 
 requests(_, 0) ->
     ok;
@@ -172,11 +198,11 @@ serve() ->
             serve()
     end.
 
-kill_links() ->
+kill_links(N) ->
     Driver = self(),
     Base = erlang:system_info(process_count),
     Hub = spawn(fun() ->
-        [spawn_link(fun wait/0) || _ <- lists:seq(1, 100000)],
+        [spawn_link(fun wait/0) || _ <- lists:seq(1, N)],
         Driver ! ok,
         receive
             stop -> exit(error)
@@ -206,7 +232,7 @@ wait() ->
         stop -> ok
     end.
 
-kill_monitors() ->
+kill_monitors(N) ->
     Target = spawn(fun wait/0),
     Down = counters:new(2, []),
     Watchers = [
@@ -218,38 +244,39 @@ kill_monitors() ->
             end,
             wait()
         end)
-     || _ <- lists:seq(1, 100000)
+     || _ <- lists:seq(1, N)
     ],
-    until(Down, 1),
+    until(Down, 1, N),
     timer:sleep(50),
     Time = nanoseconds(fun() ->
         Target ! stop,
-        until(Down, 2)
+        until(Down, 2, N)
     end),
     figure("kill_monitors", "ms", Time / 1000000),
     [exit(Watcher, kill) || Watcher <- Watchers].
 
-until(Counters, Index) ->
-    case counters:get(Counters, Index) < 100000 of
+until(Counters, Index, N) ->
+    case counters:get(Counters, Index) < N of
         true ->
             timer:sleep(1),
-            until(Counters, Index);
+            until(Counters, Index, N);
         false ->
             ok
     end.
 
-%% Resident memory, of a million processes that have received one message each.
-idle_memory() ->
+%% Resident memory, of processes that have received one message each.
+idle_memory(N) ->
     Before = resident(),
-    idle(1000),
-    figure("idle_memory", "bytes a process", (resident() - Before) / 1000000).
+    idle(N),
+    figure("idle_memory", "bytes a process", (resident() - Before) / N).
 
-%% A thousand thousands: no list of all of them counts as theirs.
+%% A thousand at a time: no list of all of them counts as theirs.
 idle(0) ->
     timer:sleep(50);
-idle(Batches) ->
+idle(Left) ->
+    Now = min(Left, 1000),
     Driver = self(),
-    Pids = [spawn(fun() -> echo(Driver) end) || _ <- lists:seq(1, 1000)],
+    Pids = [spawn(fun() -> echo(Driver) end) || _ <- lists:seq(1, Now)],
     [Pid ! ping || Pid <- Pids],
     [
         receive
@@ -258,7 +285,7 @@ idle(Batches) ->
      || _ <- Pids
     ],
     erlang:garbage_collect(),
-    idle(Batches - 1).
+    idle(Left - Now).
 
 echo(Driver) ->
     receive

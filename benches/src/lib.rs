@@ -68,6 +68,6 @@ pub use ring::Ring;
 pub use selective_receive::{SelectiveReceive, Wait};
 pub use skynet::Skynet;
 pub use soak::Soak;
-pub use spawn_exit::SpawnExit;
+pub use spawn_exit::{SpawnExit, SpawnKind};
 pub use start_child::StartChild;
 pub use timers::Timers;

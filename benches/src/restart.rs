@@ -1,4 +1,5 @@
-//! `restart`: a child is killed, and its supervisor starts it again.
+//! `restart`: a child is killed, and its supervisor starts it again. The supervisor remembers the restarts of its
+//! period: with `--before`, there are many to remember when the clock starts.
 
 use std::time::{Duration, Instant};
 
@@ -17,37 +18,43 @@ pub struct Restart {
     /// Kills
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub n: u64,
+    /// Kills before the clock starts: restarts that the supervisor remembers
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=BEFORE_MAX))]
+    pub before: u64,
 }
 
-/// More restarts within a second than any run makes.
+/// More restarts within the period than any run makes.
 const MAX_RESTARTS: u32 = 100_000_000;
+
+/// No restart of a run gets older than the supervisor remembers.
+const PERIOD: Duration = Duration::from_secs(3600);
+
+/// The most restarts before the clock starts: so many take a minute or two, far from the period.
+const BEFORE_MAX: u64 = 10_000_000;
 
 impl Restart {
     pub(crate) fn run(&self, settings: &Settings) -> Result<Report, BenchError> {
-        let Self { n } = *self;
+        let Self { n, before } = *self;
         settings.measure(move |mut cx| async move {
             let driver = cx.pid();
             let child = ChildSpec::worker("child", move |cx| {
                 Child::start_link(cx, driver).name("bench_child")
             });
-            let flags =
-                SupervisorFlags::one_for_one().intensity(MAX_RESTARTS, Duration::from_secs(1));
+            let flags = SupervisorFlags::one_for_one().intensity(MAX_RESTARTS, PERIOD);
             let supervisor = Supervisor::start_link(&mut cx, flags, vec![child])
                 .await
                 .expect("the supervisor starts");
             let supervisor = supervisor.pid().expect("it was started by pid");
-            let mut child = started(&mut cx).await;
+            let child = started(&mut cx).await;
+            let first = Instant::now();
+            let child = restarts(&mut cx, child, before).await;
             let began = Instant::now();
-            for _ in 0..n {
-                cx.exit_process(child, ExitReason::kill());
-                let next = started(&mut cx).await;
-                assert_ne!(
-                    next, child,
-                    "the child that was killed is another one's predecessor"
-                );
-                child = next;
-            }
+            let child = restarts(&mut cx, child, n).await;
             let elapsed = began.elapsed();
+            assert!(
+                first.elapsed() < PERIOD,
+                "the supervisor has forgotten restarts that it was to remember"
+            );
             assert_eq!(
                 cx.whereis("bench_child"),
                 Some(child),
@@ -56,9 +63,24 @@ impl Restart {
             stop_supervisor(&mut cx, supervisor).await;
             Report::new("restart")
                 .with("n", n)
+                .with("before", before)
                 .figure("us_per_restart", ns_each(elapsed, n) / 1000.0)
         })
     }
+}
+
+/// Kills the child so many times, and gives the last one's pid.
+async fn restarts(cx: &mut Context, mut child: Pid, count: u64) -> Pid {
+    for _ in 0..count {
+        cx.exit_process(child, ExitReason::kill());
+        let next = started(cx).await;
+        assert_ne!(
+            next, child,
+            "the child that was killed is another one's predecessor"
+        );
+        child = next;
+    }
+    child
 }
 
 /// `{started, Pid}`.
@@ -102,8 +124,11 @@ mod tests {
 
     #[test]
     fn the_child_comes_back_each_time() {
-        let report = run(Workload::Restart(Restart { n: 10 }));
-        assert_eq!(report.number("n"), Some(10.0));
-        assert_positive(&report, &["us_per_restart"]);
+        for before in [0, 20] {
+            let report = run(Workload::Restart(Restart { n: 10, before }));
+            assert_eq!(report.number("n"), Some(10.0));
+            assert_eq!(report.number("before"), Some(before as f64));
+            assert_positive(&report, &["us_per_restart"]);
+        }
     }
 }
