@@ -15,4 +15,9 @@ pages! {
     choosing: "choosing.md",
     servers: "servers.md",
     supervision: "supervision.md",
+    tasks: "tasks.md",
+    state_machines: "state-machines.md",
+    clean_up: "clean-up.md",
+    anti_patterns: "anti-patterns.md",
+    from_erlang: "from-erlang.md",
 }
