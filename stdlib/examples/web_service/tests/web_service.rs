@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -19,15 +19,40 @@ struct Service {
     run: Run<ExitReason>,
     news: Receiver<News>,
     address: SocketAddr,
-    database: PathBuf,
+    database: File,
     /// Goes after the VM.
     _runtime: Runtime,
 }
 
+/// A database's file, which goes with the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str) -> Self {
+        let name = format!("{name}-{}.redb", std::process::id());
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+    }
+
+    /// What is kept under a key. It opens only if nobody has it open.
+    fn kept(&self, key: &str) -> Option<String> {
+        let database = Database::open(&self.0).unwrap();
+        let read = database.begin_read().unwrap();
+        let entries: TableDefinition<&str, &str> = TableDefinition::new("entries");
+        let value = read.open_table(entries).unwrap().get(key).unwrap();
+        value.map(|value| value.value().to_owned())
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // A test that failed may have it open; there may be none.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl Service {
     fn start(name: &str, set: impl FnOnce(Options) -> Options) -> Self {
-        let database = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.redb"));
-        let _ = std::fs::remove_file(&database);
+        let database = File::new(name);
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -36,7 +61,7 @@ impl Service {
         let tokio = runtime.handle().clone();
         let vm = Vm::builder().schedulers(2).tokio(tokio).build().unwrap();
         let (sender, news) = mpsc::channel();
-        let options = set(Options::new(database.clone(), sender));
+        let options = set(Options::new(database.0.clone(), sender));
         let run = vm.run(|cx| run(cx, options));
         let mut service = Service {
             vm,
@@ -71,11 +96,11 @@ impl Service {
         self.vm.whereis(name).expect("it runs")
     }
 
-    /// Ends it, and gives all that happened, from now on, in its order.
-    fn stop(self) -> (ShutdownReport, Vec<News>) {
+    /// Ends it, and gives all that happened, from now on, in its order; and what is left.
+    fn stop(self) -> (ShutdownReport, Vec<News>, File) {
         let report = self.vm.shutdown(PATIENCE).wait().unwrap();
         assert_eq!(self.run.wait().unwrap(), ExitReason::shutdown());
-        (report, self.news.iter().collect())
+        (report, self.news.iter().collect(), self.database)
     }
 }
 
@@ -164,21 +189,11 @@ fn what_is_put_is_got_by_all_and_stays_in_the_file() {
     assert_eq!(bob.put("motto", ""), 200);
     assert_eq!(ada.get("motto"), (200, String::new()));
 
-    let file = service.database.clone();
     // Connections with nothing to do are closed.
-    let (report, _) = service.stop();
+    let (report, _, file) = service.stop();
     assert!(report.is_orderly(), "{report:?}");
     assert!(ada.answer().is_none());
-    assert_eq!(kept(file, "motto").as_deref(), Some(""));
-}
-
-/// What a database's file has under a key. It opens only if nobody has it open.
-fn kept(file: PathBuf, key: &str) -> Option<String> {
-    let database = Database::open(file).unwrap();
-    let read = database.begin_read().unwrap();
-    let entries: TableDefinition<&str, &str> = TableDefinition::new("entries");
-    let value = read.open_table(entries).unwrap().get(key).unwrap();
-    value.map(|value| value.value().to_owned())
+    assert_eq!(file.kept("motto").as_deref(), Some(""));
 }
 
 #[test]
@@ -201,12 +216,11 @@ fn a_request_in_flight_is_answered_and_the_parts_end_in_order() {
     let report = down.wait().unwrap();
     assert!(report.is_orderly(), "{report:?}");
 
-    let file = service.database.clone();
-    let (_, news) = service.stop();
+    let (_, news, file) = service.stop();
     let mut order: Vec<&str> = news.iter().map(ended).collect();
     order.dedup();
     assert_eq!(order, ["connection", "readers", "store"]);
-    assert_eq!(kept(file, "last").as_deref(), Some("word"));
+    assert_eq!(file.kept("last").as_deref(), Some("word"));
 }
 
 fn ended(news: &News) -> &'static str {
@@ -222,7 +236,7 @@ fn a_request_that_takes_longer_than_the_drain_is_given_up() {
     let service = Service::start("too_long", |options| Options { drain, ..options });
     let mut client = service.connect();
     client.begin_slow_put("never", 4);
-    let (report, news) = service.stop();
+    let (report, news, _) = service.stop();
     // Its supervisor ended it: the VM itself had none to kill.
     assert!(report.is_orderly(), "{report:?}");
     assert_eq!(news.last(), Some(&News::Ended("store")));
