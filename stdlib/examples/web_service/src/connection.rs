@@ -11,7 +11,7 @@ use otp_vm::{Context, ExitReason, Message, Pid, Timeout};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Notice, Options, routes};
+use crate::{News, Notice, Options, routes};
 
 const CONNECTIONS: &str = "connections";
 
@@ -37,7 +37,7 @@ pub(crate) async fn start(
 
 /// Serves until the client hangs up, or until the process is told to end: then the request that it is at is answered,
 /// and the connection closed.
-async fn serve(mut cx: Context, socket: TcpStream, _notice: Notice) -> Result<(), ExitReason> {
+async fn serve(mut cx: Context, socket: TcpStream, notice: Notice) -> Result<(), ExitReason> {
     cx.trap_exit(true);
     let (process, mut jobs) = Process::new();
     let service = TowerToHyperService::new(routes::router(process));
@@ -57,6 +57,7 @@ async fn serve(mut cx: Context, socket: TcpStream, _notice: Notice) -> Result<()
             Some(_exit) = cx.receive_where(Timeout::Infinity, Message::exit), if !ends => {
                 ends = true;
                 connection.as_mut().graceful_shutdown();
+                notice.tell(News::Draining);
             }
         }
     }

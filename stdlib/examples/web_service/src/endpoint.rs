@@ -34,8 +34,8 @@ pub(crate) fn child_spec(options: &Options) -> ChildSpec {
 /// It does not trap exits: told to end, it ends where it waits, and the port is closed with it.
 async fn endpoint(mut cx: Context, options: Options, address: Address) -> Result<(), ExitReason> {
     let starter = Starter::receive(&mut cx).await;
-    let _notice = Notice::new(ENDPOINT, &options);
-    let listener = match listen(&cx, &options, &address).await {
+    let notice = Notice::new(ENDPOINT, &options);
+    let listener = match listen(&cx, &options, &address, &notice).await {
         Ok(listener) => listener,
         Err(reason) => {
             starter.init_fail(&cx, Refusal::Error(reason.clone()));
@@ -50,6 +50,7 @@ async fn listen(
     cx: &Context,
     options: &Options,
     address: &OnceLock<SocketAddr>,
+    notice: &Notice,
 ) -> Result<TcpListener, ExitReason> {
     let reason = |error: io::Error| ExitReason::from(error.to_string());
     let wanted = *address.get().unwrap_or(&options.address);
@@ -58,8 +59,7 @@ async fn listen(
     let kept = *address.get_or_init(|| bound);
     cx.register(ENDPOINT, cx.pid())
         .map_err(|error| ExitReason::from(error.to_string()))?;
-    // Nobody may want to know any more.
-    let _ = options.news.send(News::Listening(kept));
+    notice.tell(News::Listening(kept));
     Ok(listener)
 }
 

@@ -76,6 +76,8 @@ impl Options {
 pub enum News {
     /// The endpoint listens: there may be requests.
     Listening(SocketAddr),
+    /// A connection was told to end, and is about to, when it has answered.
+    Draining,
     /// A part has ended, and let go what it had.
     Ended(&'static str),
 }
@@ -91,12 +93,16 @@ impl Notice {
         let news = options.news.clone();
         Self { part, news }
     }
+
+    fn tell(&self, news: News) {
+        // Nobody may want to know any more.
+        let _ = self.news.send(news);
+    }
 }
 
 impl Drop for Notice {
     fn drop(&mut self) {
-        // Nobody may want to know any more.
-        let _ = self.news.send(News::Ended(self.part));
+        self.tell(News::Ended(self.part));
     }
 }
 

@@ -207,6 +207,7 @@ fn a_request_in_flight_is_answered_and_the_parts_end_in_order() {
     assert_eq!(service.next(), News::Ended("endpoint"));
     // Nobody is let in any more, and nothing else ends while the request is under way.
     TcpStream::connect(service.address).expect_err("the port is closed");
+    assert_eq!(service.next(), News::Draining);
     assert_eq!(service.news.try_recv(), Err(TryRecvError::Empty));
 
     client.send("rd");
@@ -226,7 +227,7 @@ fn a_request_in_flight_is_answered_and_the_parts_end_in_order() {
 fn ended(news: &News) -> &'static str {
     match news {
         News::Ended(part) => part,
-        News::Listening(address) => panic!("it listens at {address} again"),
+        other => panic!("{other:?}, but it ends"),
     }
 }
 
@@ -273,11 +274,15 @@ fn a_store_that_crashes_takes_along_who_needs_it_and_all_are_back() {
     let address = loop {
         match service.next() {
             News::Ended(part) => order.push(part),
+            News::Draining => order.push("draining"),
             News::Listening(address) => break address,
         }
     };
     order.dedup();
-    assert_eq!(order, ["store", "endpoint", "connection", "readers"]);
+    assert_eq!(
+        order,
+        ["store", "endpoint", "draining", "connection", "readers"]
+    );
     assert_eq!(address, service.address);
     assert!(before.answer().is_none(), "it was ended");
     assert_eq!(service.connect().get("key"), (200, "value".to_owned()));
