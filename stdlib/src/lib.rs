@@ -100,6 +100,8 @@ pub mod r#gen;
 pub mod gen_event;
 pub mod gen_server;
 pub mod gen_statem;
+#[cfg(doctest)]
+mod guide;
 pub mod partition_supervisor;
 pub mod proc_lib;
 pub mod registry;
