@@ -316,3 +316,45 @@ fn a_server_needs_only_init() {
     });
     run.wait().unwrap();
 }
+
+/// Types of messages that a program keeps to itself are none of the compiler's business.
+mod private_types {
+    #![deny(private_bounds, private_interfaces)]
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Secret(u32);
+
+    struct Keeper {
+        secret: u32,
+    }
+
+    #[gen_server]
+    impl Keeper {
+        fn init() -> Self {
+            Keeper { secret: 0 }
+        }
+
+        #[cast]
+        fn keep(&mut self, secret: Secret) {
+            self.secret = secret.0;
+        }
+
+        #[call]
+        fn kept(&self) -> Secret {
+            Secret(self.secret)
+        }
+    }
+
+    #[test]
+    fn a_message_may_be_of_a_private_type() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let run = vm.run(async |mut cx: Context| {
+            let keeper = Keeper::start_link(&mut cx, ()).await.unwrap();
+            keeper.keep(&cx, Secret(7)).unwrap();
+            assert_eq!(keeper.kept(&mut cx).await.unwrap(), Secret(7));
+        });
+        run.wait().unwrap();
+    }
+}
