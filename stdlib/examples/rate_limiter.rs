@@ -137,16 +137,15 @@ where
     F: Fn(&Context, &str) -> Option<ServerRef<RateLimiter>>,
 {
     let begun = cx.monotonic_time();
-    let mut asking = Vec::new();
+    let mut asked = Vec::new();
     for number in 0..REQUESTS {
         let key = format!("customer {number}");
-        let limiter = limiter(cx, &key).ok_or("no limiter")?.timeout(None);
-        asking.push(Task::async_(cx, async move |mut cx: Context| {
-            limiter.allow(&mut cx, key).await
-        })?);
+        let limiter = limiter(cx, &key).ok_or("no limiter")?;
+        let request = RateLimiterCall::Allow(key);
+        asked.push(limiter.send_request_as::<Result<(), Duration>>(cx, request)?);
     }
-    for answer in Task::await_many_timeout(cx, asking, None).await {
-        assert_eq!(answer?, Ok(()));
+    for request in asked {
+        assert_eq!(request.receive_response(cx, None).await?, Ok(()));
     }
     Ok(Duration::from_nanos(cx.monotonic_time() - begun))
 }
