@@ -163,7 +163,8 @@ async fn until(pool: &ServerRef<Pool>, cx: &mut Context, [free, held, waiting]: 
     println!("{wanted:?}");
 }
 
-async fn use_it(mut cx: Context) {
+/// Whether the one of whose patience it was a matter of microseconds had a connection.
+async fn use_it(mut cx: Context) -> bool {
     let cx = &mut cx;
     let pool = Pool::start_link(cx, 2).await.expect("it starts");
     let patience = Duration::from_secs(1);
@@ -205,7 +206,9 @@ async fn use_it(mut cx: Context) {
     cx.receive().await;
     let given_back = pool.clone();
     cx.spawn(async move |cx: Context| {
-        cx.sleep(patience).await;
+        let microseconds = cx.random() % 4000;
+        cx.sleep(patience + Duration::from_micros(microseconds))
+            .await;
         given_back.checkin(&cx, lease).expect("a term");
     })
     .expect("a process");
@@ -213,24 +216,31 @@ async fn use_it(mut cx: Context) {
     if let Ok((lease, _)) = tried {
         pool.checkin(cx, lease).expect("a term");
     }
+    println!("at the last moment: {tried:?}");
     until(&pool, cx, [1, 1, 0]).await;
     assert_eq!(cx.message_queue_len(), 0);
+    tried.is_ok()
 }
 
 /// In a simulation, where the second passes at once, and who is first is another in each order.
-fn run(simulation: &mut Simulation) -> Result<(), Box<dyn Error>> {
+fn run(simulation: &mut Simulation) -> Result<bool, Box<dyn Error>> {
     let vm = Vm::builder().simulate(simulation).build()?;
-    simulation.block_on(vm.run(use_it))??;
+    let in_time = simulation.block_on(vm.run(use_it))??;
     simulation.block_on(vm.shutdown(Duration::from_secs(5)))?;
-    Ok(())
+    Ok(in_time)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    run(&mut Simulation::new(1)?)
+    run(&mut Simulation::new(1)?).map(drop)
 }
 
 #[test]
 fn holds_in_every_order() {
-    let explored = Simulation::builder().explore(0..100, run);
+    let mut in_time = 0;
+    let explored = Simulation::builder().explore(0..100, |simulation| {
+        in_time += u32::from(run(simulation)?);
+        Ok(())
+    });
     assert_eq!(explored.unwrap_or_else(|failure| panic!("{failure}")), 100);
+    assert!((1..100).contains(&in_time), "{in_time}");
 }
