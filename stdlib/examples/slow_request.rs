@@ -11,6 +11,7 @@ use std::time::Duration;
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
 use otp_stdlib::task::TaskMessage;
+use otp_vm::simulation::Simulation;
 use otp_vm::{Context, RandomState, Ref, Vm};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +33,7 @@ type Answer = Result<u64, String>;
 /// What is slow: on a page of its own it would be a query, or an image.
 async fn render(cx: &Context, pages: u64) -> u64 {
     assert!(pages > 0, "nothing to render");
-    cx.sleep(Duration::from_millis(pages)).await;
+    cx.sleep(Duration::from_secs(pages)).await;
     pages * 1000
 }
 
@@ -108,6 +109,8 @@ async fn ask(mut cx: Context) {
         .send_request(&cx, Request::Render(0))
         .expect("it is sent");
     // The server answers others meanwhile.
+    let begun = cx.monotonic_time();
+    let since = |cx: &Context| Duration::from_nanos(cx.monotonic_time() - begun).as_secs();
     let running = reports.call(&mut cx, Request::Running).await;
     println!("{:?} are under way", running.expect("an answer"));
 
@@ -117,22 +120,33 @@ async fn ask(mut cx: Context) {
         .expect("an answer");
     println!("{failed:?}");
     assert!(failed.is_err_and(|reason| reason.contains("nothing to render")));
+    // The one that takes long is under way, and nobody has waited for it.
+    let running = reports.call(&mut cx, Request::Running).await;
+    assert_eq!(running.expect("an answer"), Ok(1));
+    assert_eq!(since(&cx), 0);
     let rendered = slow
         .receive_response(&mut cx, None)
         .await
         .expect("an answer");
     println!("{rendered:?}");
     assert_eq!(rendered, Ok(50_000));
+    assert_eq!(since(&cx), 50);
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let vm = Vm::builder().schedulers(2).build()?;
-    vm.run(ask).wait()?;
-    vm.shutdown(Duration::from_secs(5)).wait();
+/// In a simulation, where seconds pass at once, and who is first is another in each order.
+fn run(simulation: &mut Simulation) -> Result<(), Box<dyn Error>> {
+    let vm = Vm::builder().simulate(simulation).build()?;
+    simulation.block_on(vm.run(ask))??;
+    simulation.block_on(vm.shutdown(Duration::from_secs(5)))?;
     Ok(())
 }
 
+fn main() -> Result<(), Box<dyn Error>> {
+    run(&mut Simulation::new(1)?)
+}
+
 #[test]
-fn runs() {
-    main().unwrap();
+fn holds_in_every_order() {
+    let explored = Simulation::builder().explore(0..50, run);
+    assert_eq!(explored.unwrap_or_else(|failure| panic!("{failure}")), 50);
 }

@@ -3,7 +3,9 @@
 //! # Protocol
 //! 1. Processes without a parent get the exit signal `shutdown`. Supervisors among them end their
 //!    children in order; links do the rest.
-//! 2. When they are gone, the same is sent to whoever is left: processes that nobody supervised.
+//! 2. When they are gone, the same is sent to those whose parent is gone: processes that nobody supervised, and the tops
+//!    of trees that a plain process had started. Not yet to those below: a tree ends from its top, in its order. So
+//!    [`GENERATIONS`] times, and then to whoever is left.
 //! 3. Whatever is left after the limit is killed, and no process is made any more. The killed end one by one, and get
 //!    [`PATIENCE`] after the last that did; who is there then is stuck.
 //! 4. The scheduler's threads end after their present slice, the blocking pool's after their closure: within what is
@@ -40,6 +42,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long they get in all, if they end one after the other: a million of them, or destructors that take their time.
 /// Chosen by feel.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How many plain processes there may be one below the other above a tree for it to end in its order. Chosen by feel:
+/// there is one, mostly; and each look goes over all processes.
+const GENERATIONS: usize = 4;
 
 /// What a shut-down came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -233,13 +239,20 @@ fn finish(core: &Core, progress: &Progress, report: ShutdownReport) {
 async fn conduct(core: &Core, limit: Duration) -> ShutdownReport {
     let deadline = from_now(core, limit);
     let before = core.processes.live();
-    let is_root =
-        |&pid: &Pid| core.with_process(pid, |process| process.lock().parent.0) == Some(HOST);
-    let roots: Vec<Pid> = core.processes.pids().filter(is_root).collect();
-    send_exit(core, roots.iter().copied(), &ExitReason::shutdown());
-    let is_there = |&pid: &Pid| core.with_process(pid, |_| ()).is_some();
-    core.wait_until(deadline, || !roots.iter().any(is_there))
-        .await;
+    let parent = |pid: Pid| core.with_process(pid, |process| process.lock().parent.0);
+    let is_there = |pid: Pid| core.with_process(pid, |_| ()).is_some();
+    let mut told: Vec<Pid> = core.processes.pids().collect();
+    told.retain(|&pid| parent(pid) == Some(HOST));
+    for _ in 0..GENERATIONS {
+        send_exit(core, told.iter().copied(), &ExitReason::shutdown());
+        let is_one_there = || told.iter().any(|&pid| is_there(pid));
+        core.wait_until(deadline, || !is_one_there()).await;
+        told = core.processes.pids().collect();
+        told.retain(|&pid| parent(pid).is_some_and(|parent| !is_there(parent)));
+        if told.is_empty() {
+            break;
+        }
+    }
     send_exit(core, core.processes.pids(), &ExitReason::shutdown());
     let nobody_left = || core.processes.live() == 0;
     let mut killed = 0;

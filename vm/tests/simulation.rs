@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use otp_vm::simulation::{Failure, Simulation, SimulationError, Trace};
 use otp_vm::{
-    Context, ExitReason, Pid, RandomState, Ref, RunError, SpawnError, SpawnOptions, TableOptions,
-    Vm, random,
+    BoxFuture, Context, ExitReason, Pid, RandomState, Ref, RunError, SpawnError, SpawnOptions,
+    TableOptions, Vm, random,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -370,6 +370,52 @@ fn what_does_not_end_within_the_limit_of_a_shutdown_is_killed_in_virtual_time() 
         vm.spawn(async |_: Context| ()),
         Err(SpawnError::ShuttingDown)
     );
+}
+
+/// A chain of processes of which each begins the next: so many plain ones, then one that takes a second to end, and one
+/// below it, linked. Both of these trap exits.
+fn chain(
+    mut cx: Context,
+    plain: usize,
+    ended: Arc<Mutex<Vec<&'static str>>>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        if plain > 0 {
+            cx.spawn_link(move |cx| chain(cx, plain - 1, ended))
+                .unwrap();
+            cx.receive().await;
+            return;
+        }
+        cx.trap_exit(true);
+        let below = Arc::clone(&ended);
+        cx.spawn_link(async move |mut cx: Context| {
+            cx.trap_exit(true);
+            cx.receive().await;
+            below.lock().unwrap().push("below");
+        })
+        .unwrap();
+        cx.receive().await;
+        cx.sleep(Duration::from_secs(1)).await;
+        ended.lock().unwrap().push("above");
+    })
+}
+
+#[test]
+fn a_shutdown_leaves_the_order_of_a_tree_to_its_top_whoever_started_it() {
+    for plain in 0..3 {
+        let explored = Simulation::builder().explore(0..20, |simulation| {
+            let ended = Arc::default();
+            let vm = Vm::builder().simulate(simulation).build()?;
+            let its = Arc::clone(&ended);
+            vm.spawn(move |cx| chain(cx, plain, its))?;
+            simulation.run()?;
+            let report = simulation.block_on(vm.shutdown(Duration::from_secs(5)))?;
+            assert!(report.is_orderly(), "{report:?}");
+            assert_eq!(*ended.lock().unwrap(), ["above", "below"]);
+            Ok(())
+        });
+        assert_eq!(explored.unwrap_or_else(|failure| panic!("{failure}")), 20);
+    }
 }
 
 #[test]

@@ -26,15 +26,19 @@ const MARKERS: [(&str, Kind); 5] = [
 ];
 
 /// Methods of references, beside which a client function of that name could not be called.
-const REFERENCE_METHODS: [&str; 12] = [
+const REFERENCE_METHODS: [&str; 16] = [
     "call",
+    "call_or_exit",
     "call_timeout",
     "cast",
     "clone",
     "on",
     "pid",
+    "request",
     "send_request",
+    "send_request_as",
     "stop",
+    "target",
     "timeout",
     "whereis",
     "eq",

@@ -53,6 +53,8 @@ use proc_macro::TokenStream;
 /// `CacheHostClient` for programs outside of the VM, which `ServerRef::on` gives. They have the handlers' names,
 /// arguments and docs. All are `pub`: import the trait where the functions are called.
 ///
+/// A request whose response is fetched later: `server.send_request_as::<ItsReply>(cx, CacheCall::Get(key))`.
+///
 /// # Arguments
 ///
 /// `crate = path`: where `otp_stdlib` is to be found, for programs that have the crate by another name.

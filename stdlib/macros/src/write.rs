@@ -88,6 +88,7 @@ fn allowed() -> TokenStream {
         clippy::pedantic,
         dead_code,
         missing_debug_implementations,
+        private_bounds,
         private_interfaces,
         unreachable_pub,
         unused_variables

@@ -185,6 +185,49 @@ impl<S: GenServer> ServerRef<S> {
         r#gen::call(cx, &self.target, request, self.call_timeout)
     }
 
+    /// As [`send_request`](Self::send_request) where each request has a reply of its own type, as those of the attribute
+    /// [`gen_server`](macro@crate::gen_server) have: the caller says which.
+    ///
+    /// ```
+    /// use otp_stdlib::prelude::*;
+    /// use otp_vm::{Context, Vm};
+    ///
+    /// struct Doubler;
+    ///
+    /// #[gen_server]
+    /// impl Doubler {
+    ///     fn init() -> Self {
+    ///         Doubler
+    ///     }
+    ///
+    ///     #[call]
+    ///     fn double(&mut self, n: u64) -> u64 {
+    ///         2 * n
+    ///     }
+    /// }
+    ///
+    /// let vm = Vm::builder().schedulers(1).build()?;
+    /// let doubled = vm.run(async |mut cx: Context| {
+    ///     let doubler = Doubler::start_link(&mut cx, ()).await.unwrap();
+    ///     let request = doubler.send_request_as::<u64>(&cx, DoublerCall::Double(21)).unwrap();
+    ///     // Meanwhile something else is done.
+    ///     request.receive_response(&mut cx, None).await.unwrap()
+    /// });
+    /// assert_eq!(doubled.wait()?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send_request`](Self::send_request). With a type that the reply is not of, the response is a
+    /// [`CallError::Decode`].
+    pub fn send_request_as<R: DeserializeOwned>(
+        &self,
+        cx: &Context,
+        request: S::Call,
+    ) -> Result<RequestId<R>, SendError> {
+        r#gen::send_request(cx, &self.target, &request)
+    }
+
     /// Sends a message and does not wait. Silent if nobody is there. `gen_server:cast/2`.
     ///
     /// # Errors

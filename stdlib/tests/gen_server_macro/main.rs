@@ -159,6 +159,25 @@ fn calls_have_replies_of_their_own_types() {
 }
 
 #[test]
+fn a_response_is_fetched_later_by_the_type_of_its_reply() {
+    let vm = Vm::builder().schedulers(1).build().unwrap();
+    let run = vm.run(async |mut cx: Context| {
+        let cx = &mut cx;
+        let cache = Cache::start_link(cx, options(&[("a", "1")])).await.unwrap();
+        let get = || CacheCall::Get("a".into());
+        let value = cache.send_request_as::<Option<String>>(cx, get()).unwrap();
+        let len = cache.send_request_as::<usize>(cx, CacheCall::Len).unwrap();
+        let wrong = cache.send_request_as::<usize>(cx, get()).unwrap();
+        assert_eq!(len.receive_response(cx, LIMIT).await.unwrap(), 1);
+        let value = value.receive_response(cx, LIMIT).await.unwrap();
+        assert_eq!(value.as_deref(), Some("1"));
+        let wrong = wrong.receive_response(cx, LIMIT).await;
+        assert!(matches!(wrong, Err(CallError::Decode(_))), "{wrong:?}");
+    });
+    run.wait().unwrap();
+}
+
+#[test]
 fn messages_are_what_erlang_would_send() {
     let vm = Vm::builder().schedulers(1).build().unwrap();
     let run = vm.run(async |mut cx: Context| {
@@ -315,4 +334,46 @@ fn a_server_needs_only_init() {
             .unwrap();
     });
     run.wait().unwrap();
+}
+
+/// Types of messages that a program keeps to itself are none of the compiler's business.
+mod private_types {
+    #![deny(private_bounds, private_interfaces)]
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Secret(u32);
+
+    struct Keeper {
+        secret: u32,
+    }
+
+    #[gen_server]
+    impl Keeper {
+        fn init() -> Self {
+            Keeper { secret: 0 }
+        }
+
+        #[cast]
+        fn keep(&mut self, secret: Secret) {
+            self.secret = secret.0;
+        }
+
+        #[call]
+        fn kept(&self) -> Secret {
+            Secret(self.secret)
+        }
+    }
+
+    #[test]
+    fn a_message_may_be_of_a_private_type() {
+        let vm = Vm::builder().schedulers(1).build().unwrap();
+        let run = vm.run(async |mut cx: Context| {
+            let keeper = Keeper::start_link(&mut cx, ()).await.unwrap();
+            keeper.keep(&cx, Secret(7)).unwrap();
+            assert_eq!(keeper.kept(&mut cx).await.unwrap(), Secret(7));
+        });
+        run.wait().unwrap();
+    }
 }
