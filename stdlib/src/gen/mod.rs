@@ -49,7 +49,7 @@ pub use many::{BadServer, MultiCall};
 pub(crate) use many::{abcast, multi_call};
 pub use name::Name;
 pub(crate) use parent::parent;
-pub(crate) use reference::reference;
+pub(crate) use reference::{reference, reference_traits};
 pub(crate) use request::send_request;
 pub use request::{RequestId, ResponseTimeout};
 pub use request_ids::{DuplicateRequest, RequestIds, Response};

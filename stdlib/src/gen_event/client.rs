@@ -1,11 +1,10 @@
 //! The client's side: references to managers, events, and what one asks of handlers.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, SendError, Timeout};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::wire::{Done, Tag};
 use super::{Event, EventHandler, Handler, HandlerError, HandlerId, Install, ManagerError};
@@ -275,32 +274,4 @@ impl<E> Clone for EventManagerRef<E> {
     }
 }
 
-impl<E> fmt::Debug for EventManagerRef<E> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("EventManagerRef")
-            .field(&self.target)
-            .finish()
-    }
-}
-
-/// By whom they name.
-impl<E> PartialEq for EventManagerRef<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-
-impl<E> Eq for EventManagerRef<E> {}
-
-impl<E> Serialize for EventManagerRef<E> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-impl<'de, E> Deserialize<'de> for EventManagerRef<E> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Target::deserialize(deserializer).map(Self::new)
-    }
-}
+r#gen::reference_traits!(EventManagerRef<E>);

@@ -1,11 +1,9 @@
 //! The client's side: typed references, calls, casts, requests.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{CallError, Context, ExitReason, SendError, Timeout, Vm};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::{GenServer, HostRef};
 use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target};
@@ -219,12 +217,6 @@ impl<S: GenServer> ServerRef<S> {
     }
 }
 
-impl<S> From<&ServerRef<S>> for Target {
-    fn from(server: &ServerRef<S>) -> Self {
-        server.target.clone()
-    }
-}
-
 impl<S> Clone for ServerRef<S> {
     fn clone(&self) -> Self {
         Self {
@@ -234,32 +226,4 @@ impl<S> Clone for ServerRef<S> {
     }
 }
 
-impl<S> fmt::Debug for ServerRef<S> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("ServerRef")
-            .field(&self.target)
-            .finish()
-    }
-}
-
-/// By whom they name.
-impl<S> PartialEq for ServerRef<S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-
-impl<S> Eq for ServerRef<S> {}
-
-impl<S> Serialize for ServerRef<S> {
-    fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-impl<'de, S> Deserialize<'de> for ServerRef<S> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Target::deserialize(deserializer).map(Self::new)
-    }
-}
+r#gen::reference_traits!(ServerRef<S>);
