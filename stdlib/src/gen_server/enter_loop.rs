@@ -8,8 +8,10 @@ use otp_vm::{BoxFuture, Context, ExitReason, Timeout};
 
 use super::server_loop::{Server, life};
 use super::start::Seed;
+use super::system::Watched;
 use super::{Action, GenServer};
 use crate::r#gen::{Name, parent};
+use crate::sys::{Control, DebugOption};
 
 /// Makes the calling process a server with this state: await it, and end the body with the reason that it gives.
 ///
@@ -63,6 +65,7 @@ pub fn enter_loop<S: GenServer>(cx: Context, state: S) -> EnterLoop<S> {
         state,
         name: None,
         hibernate_after: Timeout::Infinity,
+        debug: Vec::new(),
         action: Action::Wait,
     }
 }
@@ -76,6 +79,7 @@ pub struct EnterLoop<S: GenServer> {
     state: S,
     name: Option<Name>,
     hibernate_after: Timeout,
+    debug: Vec<DebugOption>,
     action: Action<S>,
 }
 
@@ -110,20 +114,32 @@ impl<S: GenServer> EnterLoop<S> {
         self
     }
 
+    /// With these options the process is looked at from now on. `{debug, Options}`.
+    pub fn debug(mut self, options: impl IntoIterator<Item = DebugOption>) -> Self {
+        self.debug = options.into_iter().collect();
+        self
+    }
+
     fn begin(self) -> Result<(Context, Box<Seed<S>>), ExitReason> {
         let Self {
             cx,
             state,
             name,
             hibernate_after,
+            debug,
             action,
         } = self;
         if let Some(name) = &name {
             name.check(&cx)?;
         }
         let parent = parent(&cx)?;
+        let control = Control::of_start(&cx, parent, debug);
         let server = Server::new(state, parent, name, hibernate_after);
-        Ok((cx, Box::new(Seed::Entered(server, action))))
+        let seed = match control {
+            None => Seed::Entered(server, action),
+            Some(control) => Seed::Watched(Watched::new(server, action, control)),
+        };
+        Ok((cx, Box::new(seed)))
     }
 }
 

@@ -180,6 +180,7 @@ async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> B
         name,
         linked,
         hibernate_after,
+        debug,
     } = *new;
     if let Some(name) = &name
         && let Err(refusal) = name.register(cx).await
@@ -188,13 +189,20 @@ async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> B
         return Err(ExitReason::normal());
     }
     let parent = if linked { starter.parent() } else { HOST };
+    let control = Control::of_start(cx, parent, debug);
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
     let init = Caught(pin!(async { S::init(args, cx).await })).await;
     let init = init.unwrap_or_else(Init::Stop);
     if let Init::Ok(state, action) = init {
         starter.init_ack(cx);
         let server = Server::new(state, parent, name, hibernate_after);
-        return Ok((server, action));
+        return match control {
+            None => Ok((server, action)),
+            Some(control) => {
+                let watched = Watched::new(server, action, control);
+                Box::pin(system::watch(cx, watched, None)).await
+            }
+        };
     }
     // The name is free when the starter learns of it, whoever keeps it.
     if let Some(name) = name {
@@ -277,7 +285,8 @@ impl<S: GenServer> Server<S> {
                 Err(self.end(cx, reason, reply, &mut Control::new(HOST)).await)
             }
             Left::System(message, next) => {
-                let watched = Watched::new(self, next);
+                let control = Control::new(self.parent);
+                let watched = Watched::new(self, next, control);
                 system::watch(cx, watched, SystemMessage::of(&message)).await
             }
         }

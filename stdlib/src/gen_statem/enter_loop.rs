@@ -10,6 +10,7 @@ use super::machine::{Machine, life};
 use super::returns::{Actions, Init, InitKind};
 use super::start::Seed;
 use crate::r#gen::{Name, parent};
+use crate::sys::{Control, DebugOption};
 
 /// Makes the calling process a state machine: await it, and end the body with the reason that it gives.
 ///
@@ -72,6 +73,7 @@ pub fn enter_loop<M: GenStatem>(cx: Context, init: Init<M>) -> EnterLoop<M> {
         init,
         name: None,
         hibernate_after: Timeout::Infinity,
+        debug: Vec::new(),
     }
 }
 
@@ -84,6 +86,7 @@ pub struct EnterLoop<M: GenStatem> {
     init: Init<M>,
     name: Option<Name>,
     hibernate_after: Timeout,
+    debug: Vec<DebugOption>,
 }
 
 impl<M: GenStatem> EnterLoop<M> {
@@ -99,12 +102,19 @@ impl<M: GenStatem> EnterLoop<M> {
         self
     }
 
+    /// With these options the process is looked at from now on. `{debug, Options}`.
+    pub fn debug(mut self, options: impl IntoIterator<Item = DebugOption>) -> Self {
+        self.debug = options.into_iter().collect();
+        self
+    }
+
     fn begin(self) -> Result<(Context, Box<Seed<M>>), ExitReason> {
         let Self {
             cx,
             init,
             name,
             hibernate_after,
+            debug,
         } = self;
         if let Some(name) = &name {
             name.check(&cx)?;
@@ -115,7 +125,9 @@ impl<M: GenStatem> EnterLoop<M> {
             InitKind::Ignore => return Err(ExitReason::normal()),
             InitKind::Stop(reason) | InitKind::Error(reason) => return Err(reason),
         };
-        let machine = Machine::new(state, data, parent, name, hibernate_after);
+        let control = Control::of_start(&cx, parent, debug);
+        let mut machine = Machine::new(state, data, parent, name, hibernate_after);
+        machine.look_at(&cx, control);
         Ok((cx, Box::new(Seed::Entered(machine, actions))))
     }
 }

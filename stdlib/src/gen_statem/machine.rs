@@ -227,6 +227,7 @@ async fn initialise<M: GenStatem>(cx: &mut Context, new: Box<New<M::Args>>) -> B
         name,
         linked,
         hibernate_after,
+        debug,
     } = *new;
     if let Some(name) = &name
         && let Err(refusal) = name.register(cx).await
@@ -235,12 +236,14 @@ async fn initialise<M: GenStatem>(cx: &mut Context, new: Box<New<M::Args>>) -> B
         return Err(ExitReason::normal());
     }
     let parent = if linked { starter.parent() } else { HOST };
+    let control = Control::of_start(cx, parent, debug);
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
     let init = Caught(pin!(async { M::init(args, cx).await })).await;
     let init = init.map_or_else(InitKind::Stop, |init| init.0);
     if let InitKind::Ok(state, data, actions) = init {
         starter.init_ack(cx);
-        let machine = Machine::new(state, data, parent, name, hibernate_after);
+        let mut machine = Machine::new(state, data, parent, name, hibernate_after);
+        machine.look_at(cx, control);
         return Ok((machine, First::Enter(actions)));
     }
     // The name is free when the starter learns of it, whoever keeps it.

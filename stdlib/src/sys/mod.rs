@@ -144,6 +144,7 @@ mod client;
 mod debug;
 mod event;
 mod handle;
+mod options;
 mod reply;
 mod status;
 mod wire;
@@ -151,6 +152,7 @@ mod wire;
 use otp_vm::{Atom, OwnedTerm, atoms, to_term};
 use serde::Serialize;
 
+pub(crate) use client::change_state;
 pub use client::{
     SysCall, SysError, change_code, change_code_by, get_log, get_state, get_statistics, get_status,
     inspect, install, log, log_most, log_to_file, no_debug, print_log, remove, replace_state,
@@ -160,6 +162,7 @@ pub use debug::{Debug, DebugFunction, LOG_EVENTS, MAX_DEBUG_FUNCTIONS, MAX_LOG_E
 pub use event::SystemEvent;
 pub use handle::{Control, Next, Shown, SysState, System, handle_system_msg};
 pub(crate) use handle::{name_of, suspended};
+pub use options::DebugOption;
 pub(crate) use reply::reply_and_show;
 pub use status::{Statistics, Status};
 pub use wire::SystemMessage;
