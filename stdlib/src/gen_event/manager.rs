@@ -12,8 +12,8 @@ use super::handlers::Handlers;
 use super::install::{Bad, Happened, How, Make};
 use super::wire::{Done, New as NewHandler, Request, notified};
 use super::{Event, HandlerError, Install, report};
-use crate::r#gen::New;
-use crate::proc_lib::{Starter, hibernate};
+use crate::r#gen::{New, Origin};
+use crate::proc_lib::hibernate;
 use crate::sys::{Control, Next, SystemEvent, SystemMessage, suspended};
 use crate::unwind::caught;
 
@@ -112,19 +112,11 @@ fn go_on<E: Event>(
 async fn initialise<E: Event>(cx: &mut Context, new: New<()>) -> Result<Manager<E>, ExitReason> {
     // It has to outlive those who supervise its handlers.
     cx.trap_exit(true);
-    let starter = Starter::receive(cx).await;
-    if let Some(name) = &new.name
-        && let Err(refusal) = name.register(cx).await
-    {
-        starter.init_fail(cx, refusal);
-        return Err(ExitReason::normal());
-    }
-    let parent = if new.linked { starter.parent() } else { HOST };
-    let control = Control::of_start(cx, parent, new.debug);
+    let (starter, (), origin) = Origin::of_start(cx, new).await?;
     let manager = Manager {
-        handlers: Handlers::new(new.name),
-        parent,
-        rare: Rare::new(new.hibernate_after, control),
+        handlers: Handlers::new(origin.name),
+        parent: origin.parent,
+        rare: Rare::new(origin.hibernate_after, origin.control),
     };
     starter.init_ack(cx);
     Ok(manager)

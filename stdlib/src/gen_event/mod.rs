@@ -15,7 +15,7 @@
 //! | [`handle_info`](EventHandler::handle_info) | for any other message | `handle_info/2` |
 //! | [`handle_unknown`](EventHandler::handle_unknown) | for a message that does not decode | none: OTP's would crash |
 //! | [`terminate`](EventHandler::terminate) | last, whatever removes it | `terminate/2` |
-//! | [`format_status`](EventHandler::format_status) | for a report of its failure, and for `sys` | `format_status/1` |
+//! | [`format_status`](EventHandler::format_status) | for a report, and for `sys` | `format_status/1` |
 //! | [`system_get_state`](EventHandler::system_get_state) | when `sys` asks for the state | `system_get_state/1` |
 //! | [`code_change`](EventHandler::code_change) | when `sys` changes its version | `code_change/3` |
 //!
@@ -52,10 +52,10 @@
 //!
 //! # System messages
 //!
-//! A manager answers [`sys`](mod@crate::sys). Its state is `[{Module, Id, State}]`, a handler each, newest first; that of
-//! a handler is what its [`system_get_state`](EventHandler::system_get_state) shows, or for functions the value itself
-//! ([`EventManagerRef::inspect`], [`EventManagerRef::replace_state`]). A change of code names the module of handlers. One
-//! that hibernated does so again when it has answered.
+//! A manager answers [`sys`](mod@crate::sys). Its state is `[{Module, Id, State}]`, a handler each, newest first; that
+//! of a handler is what its [`system_get_state`](EventHandler::system_get_state) shows, or for functions the value
+//! itself ([`EventManagerRef::inspect`], [`EventManagerRef::replace_state`]). A change of code names the module of
+//! handlers. One that hibernated does so again when it has answered.
 //!
 //! # Where this differs from OTP
 //!
@@ -132,6 +132,7 @@ mod client;
 mod errors;
 mod handler_id;
 mod handlers;
+mod host;
 mod install;
 mod manager;
 mod report;
@@ -147,6 +148,7 @@ use serde::de::DeserializeOwned;
 pub use client::EventManagerRef;
 pub use errors::{GenEventExit, HandlerError, ManagerError, Removed};
 pub use handler_id::{Handler, HandlerId};
+pub use host::HostRef;
 pub use install::Install;
 pub use report::{NoHandleInfo, Terminated};
 pub use returns::{Answer, Init, Next, Terminate};

@@ -73,16 +73,7 @@ where
         request: M::Call,
         after: impl Into<Timeout>,
     ) -> M::Reply {
-        let after = after.into();
-        match r#gen::call(cx, &self.target, &request, after).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                let call = ("gen_statem", "call");
-                let reason =
-                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
-                cx.exit(reason)
-            }
-        }
+        r#gen::call_or_exit(cx, "gen_statem", &self.target, &request, after.into()).await
     }
 
     /// Sends a request and returns at once; the response comes as a message, and is fetched by what this gives, or by

@@ -10,6 +10,7 @@ mod handlers;
 #[expect(dead_code, reason = "the other suite uses more of it")]
 mod names;
 mod notifying;
+mod outside;
 mod requests;
 mod robust;
 mod sleeping;
