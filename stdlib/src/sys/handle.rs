@@ -17,8 +17,8 @@ use super::wire::{Extra, StateFunction, SystemMessage, Wanted, WantedDebug};
 use crate::proc_lib::{Class, class_of};
 use crate::unwind::{Caught, caught};
 
-/// What `sys` asks a process: OTP's `system_*` callbacks. Each behaviour of the library has it; a body of one's own that
-/// is to be looked at implements it, and gives what it receives to [`handle_system_msg`].
+/// What `sys` asks a process: OTP's `system_*` callbacks. Each behaviour of the library has it; a body of one's own
+/// that is to be looked at implements it, and gives what it receives to [`handle_system_msg`].
 pub trait System: Send {
     /// The module of the callbacks, as the status and reasons name it.
     fn module(&self) -> &'static str;
@@ -120,8 +120,8 @@ impl Control {
         self.is_suspended || !self.debug.is_empty()
     }
 
-    /// As [`new`](Self::new), with debug options from the beginning: those of a process of one's own that takes them when
-    /// it starts. See [`DebugOption`].
+    /// As [`new`](Self::new), with debug options from the beginning: those of a process of one's own that takes them
+    /// when it starts. See [`DebugOption`].
     pub fn with_options(
         cx: &Context,
         parent: Pid,

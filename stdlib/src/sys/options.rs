@@ -62,7 +62,13 @@ impl Debug {
             }
             if let Err(error) = done {
                 let pid = cx.pid();
-                tracing::warn!(event = "sys_debug_option", %pid, option = shown, %error, "a debug option is passed over");
+                tracing::warn!(
+                    event = "sys_debug_option",
+                    %pid,
+                    option = shown,
+                    %error,
+                    "a debug option is passed over"
+                );
             }
         }
         debug

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod limits;
+mod natives;
 #[path = "../common/simulated.rs"]
 mod simulated;
 mod special;
