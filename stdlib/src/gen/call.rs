@@ -51,36 +51,23 @@ pub(crate) async fn stop(
     }
 }
 
-/// As [`call`], and exits where that gives an error: `{Reason, {Module, call, [Server, Request, Timeout]}}`.
-pub(crate) async fn call_or_exit<M: Serialize, R: DeserializeOwned>(
-    cx: &mut Context,
-    module: &str,
-    target: &Target,
-    request: &M,
-    after: Timeout,
-) -> R {
-    match call(cx, target, request, after).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            let arguments = [target.to_term(), sys::term(request), milliseconds(after)];
-            exit_by_call(cx, &error, module, &arguments)
-        }
-    }
-}
-
-/// Exits by a failed call with these arguments: `{Reason, {Module, call, Arguments}}`.
+/// Exits by a failed call: `{Reason, {Module, call, [Server, Request, Timeout]}}`, where what is requested may be more
+/// than one term.
 pub(crate) fn exit_by_call(
     cx: &Context,
     error: &CallError,
     module: &str,
-    arguments: &[OwnedTerm],
+    (target, request, after): (&Target, Vec<OwnedTerm>, Timeout),
 ) -> ! {
+    let mut arguments = request;
+    arguments.insert(0, target.to_term());
+    arguments.push(milliseconds(after));
     let call = (sys::atom(module), sys::atom("call"), arguments);
     cx.exit(ExitReason::new(&(error.reason(), call)))
 }
 
 /// A time as OTP counts it.
-pub(crate) fn milliseconds(after: Timeout) -> OwnedTerm {
+fn milliseconds(after: Timeout) -> OwnedTerm {
     match after {
         Timeout::Infinity => sys::atom("infinity"),
         Timeout::After(after) => sys::term(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),

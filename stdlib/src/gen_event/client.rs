@@ -228,13 +228,9 @@ impl<E: Event> EventManagerRef<E> {
             Ok(reply) => Ok(reply),
             Err(ManagerError::Handler(error)) => Err(error),
             Err(ManagerError::Call(error)) => {
-                let arguments = [
-                    self.target.to_term(),
-                    sys::term(id),
-                    sys::term(&request),
-                    r#gen::milliseconds(after),
-                ];
-                r#gen::exit_by_call(cx, &error, "gen_event", &arguments)
+                let request = vec![sys::term(id), sys::term(&request)];
+                let call = (&self.target, request, after);
+                r#gen::exit_by_call(cx, &error, "gen_event", call)
             }
         }
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{GenServer, HostRef};
 use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target};
 use crate::proc_lib::StopError;
+use crate::sys;
 
 /// A typed reference to a server: by pid, by name, or through what else keeps names.
 ///
@@ -33,8 +34,35 @@ impl<S> ServerRef<S> {
 
     /// The same, for calls that wait so long.
     ///
-    /// ```ignore
-    /// let value = cache.timeout(Duration::from_millis(100)).get(cx, key).await?;
+    /// ```
+    /// # use otp_stdlib::prelude::*;
+    /// # use otp_vm::{Context, Vm};
+    /// use std::time::Duration;
+    ///
+    /// # struct Cache;
+    /// #
+    /// #[gen_server]
+    /// impl Cache {
+    ///     // …
+    /// #     fn init() -> Self {
+    /// #         Cache
+    /// #     }
+    /// #
+    ///     #[call]
+    ///     fn get(&mut self, key: String) -> Option<String> {
+    /// #         Some(key)
+    ///         // …
+    ///     }
+    /// }
+    ///
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(async |mut cx: Context| {
+    /// let cache = Cache::start_link(&mut cx, ()).await.unwrap();
+    /// let value = cache.timeout(Duration::from_millis(100)).get(&mut cx, "key".into()).await;
+    /// # value
+    /// # });
+    /// # assert_eq!(run.wait()?.ok().flatten().as_deref(), Some("key"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(&self, after: impl Into<Timeout>) -> Self {
         Self {
@@ -127,10 +155,8 @@ where
         match r#gen::call(cx, &self.target, &request, after).await {
             Ok(reply) => reply,
             Err(error) => {
-                let call = ("gen_server", "call");
-                let reason =
-                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
-                cx.exit(reason)
+                let call = (&self.target, vec![sys::term(&request)], after);
+                r#gen::exit_by_call(cx, &error, "gen_server", call)
             }
         }
     }

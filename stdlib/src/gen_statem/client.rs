@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{GenStatem, HostRef};
 use crate::r#gen::{self, RequestId, Target};
 use crate::proc_lib::StopError;
+use crate::sys;
 
 /// A typed reference to a state machine: by pid, by name, or through what else keeps names.
 ///
@@ -73,7 +74,14 @@ where
         request: M::Call,
         after: impl Into<Timeout>,
     ) -> M::Reply {
-        r#gen::call_or_exit(cx, "gen_statem", &self.target, &request, after.into()).await
+        let after = after.into();
+        match r#gen::call(cx, &self.target, &request, after).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                let call = (&self.target, vec![sys::term(&request)], after);
+                r#gen::exit_by_call(cx, &error, "gen_statem", call)
+            }
+        }
     }
 
     /// Sends a request and returns at once; the response comes as a message, and is fetched by what this gives, or by
