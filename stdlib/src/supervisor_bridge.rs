@@ -60,8 +60,8 @@ pub trait SupervisorBridge: Sized + Send + 'static {
     /// What `init` gets.
     type Args: Send + 'static;
 
-    /// What [reports](BridgeReport) call the bridge: the module's name, in OTP. The type's name without its path, unless
-    /// told otherwise.
+    /// What [reports](BridgeReport) call the bridge: the module's name, in OTP. The type's name without its path,
+    /// unless told otherwise.
     fn module() -> &'static str {
         short_name::<Self>()
     }

@@ -8,9 +8,9 @@ use crate::proc_lib::Format;
 use crate::supervisor::ReportContext;
 use crate::sys;
 
-/// A report of a bridge: OTP's with the labels `{supervisor, progress}` and `{supervisor, error}`. It goes to the handler
-/// that the VM was built with, by `report.downcast_ref::<BridgeReport>()`, and to `tracing`: progress as `DEBUG`, the
-/// end as `ERROR`.
+/// A report of a bridge: OTP's with the labels `{supervisor, progress}` and `{supervisor, error}`. It goes to the
+/// handler that the VM was built with, by `report.downcast_ref::<BridgeReport>()`, and to `tracing`: progress as
+/// `DEBUG`, the end as `ERROR`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BridgeReport {
