@@ -70,10 +70,38 @@ pub fn to_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeErro
     to_block((), value)
 }
 
+/// Serialises a value into a term that is to be looked at: native resources stay where they are, and
+/// [`NATIVE_SHOWN`] stands in the place of each.
+///
+/// ```
+/// use otp_heap::{Native, to_shown_term};
+///
+/// let state = ("log", Native::new(std::io::sink()));
+/// let shown = to_shown_term(&state)?;
+/// assert_eq!(shown.to_string(), "{<<\"log\">>,<<\"a native resource can't be shown\">>}");
+/// assert!(state.1.is_present());
+/// # Ok::<(), otp_heap::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`to_term`]. A term with a resource that the value embeds can't be copied.
+pub fn to_shown_term<T: Serialize + ?Sized>(value: &T) -> Result<OwnedTerm, EncodeError> {
+    let mut encoder = Encoder::new(Shape::of::<()>(), BLOCK_WORDS_MAX);
+    encoder.keeps_natives = true;
+    let root = value.serialize(&mut encoder)?;
+    Ok(encoder.finish((), root))
+}
+
+/// What [`to_shown_term`] says in the place of a native resource.
+pub const NATIVE_SHOWN: &str = "a native resource can't be shown";
+
 pub(crate) struct Encoder {
     space: Space,
     // Steps of Rust's recursion: a compound, and also `Some` or a newtype. Bounded by DEPTH_MAX.
     depth: u32,
+    // Native resources are not moved into the term.
+    keeps_natives: bool,
     // Pairs of the maps under construction, outermost first.
     pairs: Vec<(Word, Word)>,
 }
@@ -98,6 +126,7 @@ impl Encoder {
         Encoder {
             space,
             depth: 0,
+            keeps_natives: false,
             pairs: Vec::new(),
         }
     }
@@ -296,6 +325,9 @@ impl Encoder {
     }
 
     pub(crate) fn native(&mut self, native: &NativeCell) -> Result<Word, EncodeError> {
+        if self.keeps_natives {
+            return self.bytes(NATIVE_SHOWN.as_bytes());
+        }
         // Room first: once taken, the resource must find its place.
         off_heap::reserve_native(&mut self.space)?;
         let payload = native.take().ok_or(EncodeError::NativeMoved)?;

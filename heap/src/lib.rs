@@ -142,7 +142,7 @@ pub use binary::Binary;
 pub use block::{Block, Immediate, OwnedTerm};
 pub use builder::{Builder, Making, Place};
 pub use decode::from_term;
-pub use encode::{to_block, to_block_within, to_term};
+pub use encode::{NATIVE_SHOWN, to_block, to_block_within, to_shown_term, to_term};
 pub use error::{
     AtomError, CopyError, DecodeError, DecodeErrorKind, EncodeError, HeapError, SnapshotError,
 };

@@ -242,6 +242,47 @@ fn serde_attributes_keep_working() {
 }
 
 #[test]
+fn an_array_is_a_tuple_and_what_has_any_length_a_list() {
+    maps([1, 2], "{1,2}");
+    maps([[1.5; 2]; 1], "{{1.5,1.5}}");
+    maps([0_u8; 0], "{}");
+    maps(vec![1, 2], "[1,2]");
+    assert_eq!(to_term(&[1, 2][..]).unwrap().to_string(), "[1,2]");
+    assert_eq!(to_term(&vec![(1, 2)]).unwrap().to_string(), "[{1,2}]");
+    // Each is read of the other as well, an array of as many.
+    let (list, tuple) = (parse("[1,2]").unwrap(), parse("{1,2}").unwrap());
+    assert_eq!(from_term(list.root()), Ok([1, 2]));
+    assert_eq!(from_term(tuple.root()), Ok(vec![1, 2]));
+    assert!(from_term::<[u8; 3]>(tuple.root()).is_err());
+}
+
+#[test]
+fn an_untagged_variant_is_what_it_holds_and_is_read_by_its_shape() {
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    #[serde(untagged)]
+    enum Bare {
+        Pair(u8, u8),
+        Many(Vec<u8>),
+        Point { x: u8 },
+        Text(String),
+        Nothing,
+    }
+    maps(Bare::Pair(1, 2), "{1,2}");
+    maps(Bare::Many(vec![1, 2, 3]), "[1,2,3]");
+    maps(Bare::Point { x: 1 }, "#{x => 1}");
+    maps(Bare::Text("t".into()), "<<\"t\">>");
+    // The first that fits is taken, whatever was written: a pair before a list of two, a text before an atom.
+    let read = |text: &str| from_term::<Bare>(parse(text).unwrap().root());
+    assert_eq!(read("[1,2]"), Ok(Bare::Pair(1, 2)));
+    assert_eq!(read("an_atom"), Ok(Bare::Text("an_atom".into())));
+    assert_eq!(to_term(&Bare::Nothing).unwrap().to_string(), "ok");
+    assert_eq!(read("ok"), Ok(Bare::Text("ok".into())));
+    assert_eq!(read("nil"), Ok(Bare::Nothing));
+    // None fits.
+    assert!(read("1.5").is_err());
+}
+
+#[test]
 fn a_type_that_takes_unknown_variants_gets_them() {
     #[derive(Deserialize, PartialEq, Debug)]
     enum Known {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use otp_heap::{
-    Atom, Binary, Block, CopyError, DecodeErrorKind, EncodeError, Native, OwnedTerm, Pid, Ref,
-    from_term, to_block, to_term,
+    Atom, Binary, Block, CopyError, DecodeErrorKind, EncodeError, NATIVE_SHOWN, Native, OwnedTerm,
+    Pid, Ref, from_term, to_block, to_shown_term, to_term,
 };
 use serde::ser::{Error as _, SerializeTuple};
 use serde::{Serialize, Serializer};
@@ -316,4 +316,40 @@ fn the_header_is_moved_and_dropped_once() {
     assert_eq!(block.header(), &(1, 2));
     assert_eq!(block.to_string(), "<<\"text\">>");
     assert_eq!((&raw const *block.header()).addr() % align_of::<u128>(), 0);
+}
+
+#[test]
+fn a_value_that_is_shown_keeps_its_resources() {
+    #[derive(Serialize)]
+    struct Server {
+        count: u32,
+        file: Native<Counted>,
+        peers: Vec<Native<Counted>>,
+    }
+    let (drops, counted) = counter();
+    let server = Server {
+        count: 7,
+        file: Native::new(counted.clone()),
+        peers: vec![Native::new(counted.clone())],
+    };
+    let text = format!("<<\"{NATIVE_SHOWN}\">>");
+    let expected = format!("#{{count => 7,file => {text},peers => [{text}]}}");
+    for _ in 0..2 {
+        let shown = to_shown_term(&server).unwrap();
+        assert_eq!(shown.to_string(), expected);
+        assert!(!shown.has_natives());
+        // It may travel: nobody else's is in it.
+        assert!(shown.try_clone().is_ok());
+    }
+    assert!(server.file.is_present() && server.peers[0].is_present());
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    // One that has moved is shown like others; a term that holds one is not copied.
+    let moved = to_term(&server.file).unwrap();
+    assert_eq!(to_shown_term(&server).unwrap().to_string(), expected);
+    assert!(matches!(
+        to_shown_term(&moved),
+        Err(EncodeError::NativeCopy)
+    ));
+    assert!(from_term::<Native<Counted>>(moved.root()).is_ok());
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
 }

@@ -8,7 +8,7 @@
 //!
 //! 1. It traps exits and calls [`init`](SupervisorBridge::init), which gives the subsystem's main process, linked to the
 //!    bridge, and a state.
-//! 2. That process ends: it is reported, and the bridge ends for the same reason.
+//! 2. That process ends: it is [reported](BridgeReport), and the bridge ends for the same reason.
 //! 3. Whenever the bridge ends, for this reason or because its supervisor says so, it calls
 //!    [`terminate`](SupervisorBridge::terminate) first, which ends the subsystem.
 //!
@@ -43,18 +43,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod report;
+
 use std::fmt;
 
-use otp_vm::{Context, ExitReason, Pid};
+use otp_vm::{Context, ExitReason, OwnedTerm, Pid};
 
+pub use report::{BridgeNews, BridgeReport};
+
+use crate::r#gen::short_name;
 use crate::gen_server::{GenServer, Init, NoMessage, NoReply, Start};
-use crate::supervisor::report::{ReportContext, Reporter};
-use crate::supervisor::{ChildSpec, Info};
+use crate::supervisor::Info;
 
 /// The callbacks of a bridge. A value of the type is its state.
 pub trait SupervisorBridge: Sized + Send + 'static {
     /// What `init` gets.
     type Args: Send + 'static;
+
+    /// What [reports](BridgeReport) call the bridge: the module's name, in OTP. The type's name without its path,
+    /// unless told otherwise.
+    fn module() -> &'static str {
+        short_name::<Self>()
+    }
+
+    /// The arguments as the report of a start shows them, which need be no terms. The default gives their type's name,
+    /// as a text; for those that derive `Serialize`: `sys::term(args)`.
+    fn show_args(args: &Self::Args) -> OwnedTerm {
+        let _ = args;
+        crate::sys::text(std::any::type_name::<Self::Args>())
+    }
 
     /// Starts the subsystem. `init/1`.
     fn init(args: Self::Args, cx: &mut Context) -> impl Future<Output = Bridged<Self>> + Send;
@@ -81,7 +98,6 @@ pub enum Bridged<B> {
 /// The bridge's process.
 pub struct Bridge<B> {
     main: Pid,
-    reporter: Reporter,
     bridge: B,
 }
 
@@ -109,15 +125,12 @@ impl<B: SupervisorBridge> GenServer for Bridge<B> {
 
     async fn init(args: B::Args, cx: &mut Context) -> Init<Self> {
         cx.trap_exit(true);
+        let shown = B::show_args(&args);
         match B::init(args, cx).await {
             Bridged::Ok(main, bridge) => {
-                let reporter = Reporter::new(cx);
-                reporter.progress(cx, &subsystem::<B>(), main);
-                Init::ok(Self {
-                    main,
-                    reporter,
-                    bridge,
-                })
+                let progress = BridgeNews::Progress(shown);
+                BridgeReport::new::<B>(cx, main, progress).send(cx);
+                Init::ok(Self { main, bridge })
             }
             Bridged::Ignore => Init::ignore(),
             Bridged::Error(reason) => Init::stop(reason),
@@ -129,20 +142,12 @@ impl<B: SupervisorBridge> GenServer for Bridge<B> {
         if pid != self.main || cx.vm().is_alive(pid) {
             return NoReply::new();
         }
-        let context = ReportContext::ChildTerminated;
-        self.reporter
-            .error(cx, context, &reason, &subsystem::<B>(), Some(pid));
+        let ended = BridgeNews::ChildTerminated(reason.clone());
+        BridgeReport::new::<B>(cx, pid, ended).send(cx);
         NoReply::stop(reason)
     }
 
     async fn terminate(&mut self, reason: &ExitReason, cx: &mut Context) {
         self.bridge.terminate(reason, cx).await;
     }
-}
-
-/// What the reports call the subsystem: by the type of its callbacks.
-fn subsystem<B>() -> ChildSpec {
-    ChildSpec::new(std::any::type_name::<B>(), |_cx| {
-        Box::pin(async { Err(crate::StartError::Ignore) })
-    })
 }

@@ -122,9 +122,9 @@ mod trace;
 mod vm;
 
 pub use otp_heap::{
-    Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, Native,
-    OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, set_atom_limit, term,
-    term_match, to_term, with_term,
+    Atom, AtomError, Binary, Block, Builder, CopyError, DecodeError, EncodeError, NATIVE_SHOWN,
+    Native, OwnedTerm, Pid, Ref, Term, View, atoms, from_term, matches_term, set_atom_limit, term,
+    term_match, to_shown_term, to_term, with_term,
 };
 /// A time limit for what a process awaits; messages have [`Context::receive_timeout`].
 ///

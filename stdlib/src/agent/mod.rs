@@ -75,6 +75,7 @@ use crate::r#gen::{Target, Via};
 use crate::gen_server::{CALL_TIMEOUT, GenServer, ServerRef, Start};
 use crate::proc_lib::{StartError, StopError};
 use crate::supervisor::{ChildId, ChildSpec};
+use crate::sys::DebugOption;
 use server::{Begin, Run, Server};
 
 /// A reference to an agent with the state `S`: by pid, by name, or through a registry. Cheap to clone, and a message
@@ -402,6 +403,12 @@ impl<'a, S: Send + 'static> StartAgent<'a, S> {
     /// Hibernates the agent whenever nobody asked anything of it for so long. `{hibernate_after, Time}`.
     pub fn hibernate_after(mut self, after: impl Into<Timeout>) -> Self {
         self.start = self.start.hibernate_after(after);
+        self
+    }
+
+    /// With these options the agent is looked at from its beginning. `{debug, Options}`.
+    pub fn debug(mut self, options: impl IntoIterator<Item = DebugOption>) -> Self {
+        self.start = self.start.debug(options);
         self
     }
 

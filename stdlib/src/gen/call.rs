@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Target;
 use crate::proc_lib::{self, StopError};
+use crate::sys;
 
 /// How long a call waits unless told otherwise: OTP's 5 seconds.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,59 +51,26 @@ pub(crate) async fn stop(
     }
 }
 
-/// The reason of a process that exits by a failed call: `{Reason, {Module, Function, [Server, Request, Timeout]}}`.
-pub(crate) fn exit_reason<M: Serialize + ?Sized>(
-    reason: &ExitReason,
-    (module, function): (&str, &str),
-    target: &Target,
-    request: &M,
-    after: Timeout,
-) -> ExitReason {
-    let atom = |text| otp_vm::Atom::new(text).unwrap_or(otp_vm::atoms::UNDEFINED);
-    let arguments = (target.to_term(), request, milliseconds(after));
-    ExitReason::new(&(
-        reason,
-        (atom(module), atom(function), Arguments(&arguments)),
-    ))
+/// Exits by a failed call: `{Reason, {Module, call, [Server, Request, Timeout]}}`, where what is requested may be more
+/// than one term.
+pub(crate) fn exit_by_call(
+    cx: &Context,
+    error: &CallError,
+    module: &str,
+    (target, request, after): (&Target, Vec<OwnedTerm>, Timeout),
+) -> ! {
+    let mut arguments = request;
+    arguments.insert(0, target.to_term());
+    arguments.push(milliseconds(after));
+    let call = (sys::atom(module), sys::atom("call"), arguments);
+    cx.exit(ExitReason::new(&(error.reason(), call)))
 }
 
-/// As OTP counts.
-fn milliseconds(after: Timeout) -> Milliseconds {
+/// A time as OTP counts it.
+fn milliseconds(after: Timeout) -> OwnedTerm {
     match after {
-        Timeout::Infinity => Milliseconds::Infinity,
-        Timeout::After(after) => {
-            Milliseconds::After(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
-        }
-    }
-}
-
-enum Milliseconds {
-    Infinity,
-    After(u64),
-}
-
-impl Serialize for Milliseconds {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Infinity => serializer.serialize_unit_variant("Timeout", 0, "infinity"),
-            Self::After(milliseconds) => serializer.serialize_u64(*milliseconds),
-        }
-    }
-}
-
-/// A list of values of several types.
-struct Arguments<'a, M: ?Sized>(&'a (OwnedTerm, &'a M, Milliseconds));
-
-impl<M: Serialize + ?Sized> Serialize for Arguments<'_, M> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeSeq;
-
-        let (target, request, after) = self.0;
-        let mut list = serializer.serialize_seq(Some(3))?;
-        list.serialize_element(target)?;
-        list.serialize_element(request)?;
-        list.serialize_element(after)?;
-        list.end()
+        Timeout::Infinity => sys::atom("infinity"),
+        Timeout::After(after) => sys::term(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Calls and casts of a program outside of the VM.
 
-use otp_vm::{CallError, Run, SendError, Timeout, Vm};
+use otp_vm::{CallError, Context, Destination, OwnedTerm, Run, SendError, Timeout, Vm};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,16 +29,49 @@ pub(crate) fn host_cast<M: Serialize>(
     target: &Target,
     request: &M,
 ) -> Result<(), SendError> {
-    match target {
-        Target::Pid(pid) => vm.cast(*pid, request),
-        Target::Name(name) => vm.cast(*name, request),
-        Target::NameAt(name, node) => vm.cast((*name, *node), request),
-        other => {
-            let (target, request) = (other.clone(), otp_vm::to_term(request)?);
-            // A VM that takes no process more has nobody who would look the name up.
-            let cast = async move |cx| drop(super::cast(&cx, &target, &request));
-            let _ = vm.spawn(cast);
-            Ok(())
-        }
+    match plain(target) {
+        Some(to) => vm.cast(to, request),
+        None => by_process(vm, target, request, |cx, target, request| {
+            super::cast(cx, target, request)
+        }),
     }
+}
+
+/// Sends a message as it is, as [`host_cast`] casts.
+///
+/// # Errors
+/// As those of [`Vm::send`]; by anything but a pid or a name, only when the message can't be serialised.
+pub(crate) fn host_send<M: Serialize>(
+    vm: &Vm,
+    target: &Target,
+    message: &M,
+) -> Result<(), SendError> {
+    match plain(target) {
+        Some(to) => vm.send(to, message),
+        None => by_process(vm, target, message, |cx, target, message| {
+            cx.send(target.resolve(cx), message)
+        }),
+    }
+}
+
+/// Whom a program reaches without a process of its own.
+fn plain(target: &Target) -> Option<Destination> {
+    match *target {
+        Target::Pid(pid) => Some(pid.into()),
+        Target::Name(name) => Some(name.into()),
+        Target::NameAt(name, node) => Some((name, node).into()),
+        _ => None,
+    }
+}
+
+fn by_process<M: Serialize>(
+    vm: &Vm,
+    target: &Target,
+    message: &M,
+    send: fn(&Context, &Target, &OwnedTerm) -> Result<(), SendError>,
+) -> Result<(), SendError> {
+    let (target, message) = (target.clone(), otp_vm::to_term(message)?);
+    // A VM that takes no process more has nobody who would look the name up.
+    let _ = vm.spawn(async move |cx: Context| drop(send(&cx, &target, &message)));
+    Ok(())
 }

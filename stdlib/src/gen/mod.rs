@@ -5,6 +5,7 @@
 //! | `name` | a name that a process takes: local, or by a [`Via`] | `emgr_name()` |
 //! | `via` | what else may keep names | `{via, Module, Name}` |
 //! | `parent` | whoever started a process that becomes a behaviour | `gen:get_parent/0` |
+//! | `origin` | what a process of a behaviour has before its state | `gen:init_it/6` |
 //! | `start` | the builder of `start`, `start_link` and `start_monitor` | `gen:start/5,6` |
 //! | `target` | whom a request is for: pid, name, name and node, via | `server_ref()` |
 //! | `reference` | what typed references of all behaviours can do | `server_ref()` |
@@ -32,6 +33,7 @@ mod from;
 mod host;
 mod many;
 mod name;
+mod origin;
 mod parent;
 mod reference;
 mod request;
@@ -41,15 +43,16 @@ mod target;
 mod via;
 
 pub use call::CALL_TIMEOUT;
-pub(crate) use call::{call, cast, exit_reason, stop};
+pub(crate) use call::{call, cast, exit_by_call, stop};
 pub use client::Client;
 pub use from::From;
-pub(crate) use host::{host_call, host_cast};
+pub(crate) use host::{host_call, host_cast, host_send};
 pub use many::{BadServer, MultiCall};
 pub(crate) use many::{abcast, multi_call};
 pub use name::Name;
-pub(crate) use parent::parent;
-pub(crate) use reference::reference;
+pub(crate) use origin::{Entering, NoState, Origin, entering};
+use parent::parent;
+pub(crate) use reference::{reference, reference_traits};
 pub(crate) use request::send_request;
 pub use request::{RequestId, ResponseTimeout};
 pub use request_ids::{DuplicateRequest, RequestIds, Response};

@@ -57,4 +57,46 @@ macro_rules! reference {
     };
 }
 
-pub(crate) use reference;
+/// What each of them is besides, given that it has `new` and `target`: a [`Target`](super::Target), a part of messages,
+/// and equal to what names the same.
+macro_rules! reference_traits {
+    ($name:ident<$of:ident>) => {
+        impl<$of> From<&$name<$of>> for $crate::r#gen::Target {
+            fn from(reference: &$name<$of>) -> Self {
+                reference.target().clone()
+            }
+        }
+
+        impl<$of> std::fmt::Debug for $name<$of> {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter
+                    .debug_tuple(stringify!($name))
+                    .field(self.target())
+                    .finish()
+            }
+        }
+
+        /// By whom they name.
+        impl<$of> PartialEq for $name<$of> {
+            fn eq(&self, other: &Self) -> bool {
+                self.target() == other.target()
+            }
+        }
+
+        impl<$of> Eq for $name<$of> {}
+
+        impl<$of> serde::Serialize for $name<$of> {
+            fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+                self.target().serialize(serializer)
+            }
+        }
+
+        impl<'de, $of> serde::Deserialize<'de> for $name<$of> {
+            fn deserialize<Z: serde::Deserializer<'de>>(deserializer: Z) -> Result<Self, Z::Error> {
+                $crate::r#gen::Target::deserialize(deserializer).map(Self::new)
+            }
+        }
+    };
+}
+
+pub(crate) use {reference, reference_traits};

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Name, Via};
 use crate::proc_lib::{StartError, StartOptions, start_monitor, start_opt};
 use crate::registry::{Registry, Valued};
+use crate::sys::DebugOption;
 
 /// What a [`Start`] starts. Implemented by each behaviour of the library, and by one of your own that wants the same
 /// start.
@@ -46,6 +47,8 @@ pub struct New<A> {
     pub linked: bool,
     /// How long it waits for a message before it hibernates.
     pub hibernate_after: Timeout,
+    /// With what debug options it starts.
+    pub debug: Vec<DebugOption>,
 }
 
 /// A process about to start: await it. The options of `gen:start/5,6` are its methods.
@@ -59,6 +62,7 @@ pub struct Start<'a, B: Behaviour, M = Unmonitored> {
     linked: bool,
     name: Option<Result<Name, StartError>>,
     hibernate_after: Timeout,
+    debug: Vec<DebugOption>,
     monitored: PhantomData<fn(M)>,
 }
 
@@ -87,6 +91,7 @@ impl<'a, B: Behaviour> Start<'a, B> {
             linked,
             name: None,
             hibernate_after: Timeout::Infinity,
+            debug: Vec::new(),
             monitored: PhantomData,
         }
     }
@@ -102,6 +107,7 @@ impl<'a, B: Behaviour> Start<'a, B> {
             linked: true,
             name: self.name,
             hibernate_after: self.hibernate_after,
+            debug: self.debug,
             monitored: PhantomData,
         }
     }
@@ -165,6 +171,29 @@ impl<'a, B: Behaviour, M> Start<'a, B, M> {
         self
     }
 
+    /// With these options the process is looked at from its beginning, as [`sys`](crate::sys) would do it later.
+    /// `{debug, Options}`.
+    ///
+    /// ```
+    /// use otp_stdlib::prelude::*;
+    /// use otp_stdlib::sys::{self, DebugOption};
+    /// # use otp_vm::{Context, Vm};
+    ///
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(async |mut cx: Context| {
+    /// let agent = Agent::start_link(&mut cx, || 0).debug([DebugOption::Log, DebugOption::Statistics]).await.unwrap();
+    /// agent.update(&mut cx, |count| *count += 1).await.unwrap();
+    /// let counts = sys::get_statistics(&agent).call(&mut cx).await.unwrap().unwrap();
+    /// assert_eq!((counts.messages_in, counts.messages_out), (1, 1));
+    /// # });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn debug(mut self, options: impl IntoIterator<Item = DebugOption>) -> Self {
+        self.debug = options.into_iter().collect();
+        self
+    }
+
     /// How the process is made: its priority, its heap, its mailbox. `{spawn_opt, Options}`. A link among the options
     /// makes a linked start, without making the starter the parent; a monitor fails the start: see
     /// [`monitor`](Start::monitor).
@@ -179,6 +208,7 @@ impl<'a, B: Behaviour, M> Start<'a, B, M> {
             name: self.name.transpose()?,
             linked: self.linked,
             hibernate_after: self.hibernate_after,
+            debug: self.debug,
         });
         Ok((self.cx, self.options, new))
     }

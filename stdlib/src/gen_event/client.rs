@@ -1,16 +1,18 @@
 //! The client's side: references to managers, events, and what one asks of handlers.
 
-use std::fmt;
 use std::marker::PhantomData;
 
-use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, SendError, Timeout};
+use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, SendError, Timeout, Vm};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::wire::{Done, Tag};
-use super::{Event, EventHandler, Handler, HandlerError, HandlerId, Install, ManagerError};
+use super::{
+    Event, EventHandler, Handler, HandlerError, HandlerId, HostRef, Install, ManagerError,
+};
 use crate::r#gen::{self, CALL_TIMEOUT, RequestId, Target};
 use crate::proc_lib::StopError;
+use crate::sys;
 
 /// A reference to a manager of events `E`: by pid, by name, or through what else keeps names. OTP's `emgr_ref()`.
 ///
@@ -32,9 +34,14 @@ impl<E> EventManagerRef<E> {
         }
     }
 
+    /// The same, for a program outside of the VM.
+    pub fn on<'vm>(&self, vm: &'vm Vm) -> HostRef<'vm, E> {
+        HostRef::new(vm, self.clone())
+    }
+
     r#gen::reference!("manager");
 
-    async fn ask<M: Serialize, R: DeserializeOwned>(
+    pub(super) async fn ask<M: Serialize, R: DeserializeOwned>(
         &self,
         cx: &mut Context,
         request: &M,
@@ -53,11 +60,8 @@ impl<E: Event> EventManagerRef<E> {
     /// [`SendError::NoName`] when nobody has the reference's local name, as OTP's `badarg`; one who is gone is no
     /// error. Else when the event can't be serialised, or the manager's mailbox refuses it.
     pub fn notify(&self, cx: &Context, event: &E) -> Result<(), SendError> {
-        match cx.send(self.target.resolve(cx), &(Tag::Notify, event)) {
-            // OTP's own words: only a local name must be there.
-            Err(SendError::NoName) if !matches!(self.target, Target::Name(_)) => Ok(()),
-            sent => sent,
-        }
+        let sent = cx.send(self.target.resolve(cx), &(Tag::Notify, event));
+        notified(&self.target, sent)
     }
 
     /// As [`notify`](Self::notify), and returns when every handler has handled the event. `gen_event:sync_notify/2`.
@@ -203,6 +207,34 @@ impl<E: Event> EventManagerRef<E> {
             .await
     }
 
+    /// As [`call_timeout`](Self::call_timeout) for who can't go on without the manager: **the caller exits** where that
+    /// does not answer, with OTP's reason, `{Reason, {gen_event, call, [Manager, Handler, Request, Timeout]}}`.
+    ///
+    /// # Errors
+    /// The manager's answer: there is no such handler, or it failed.
+    pub async fn call_or_exit<H>(
+        &self,
+        cx: &mut Context,
+        handler: &Handler<H>,
+        request: H::Call,
+        after: impl Into<Timeout> + Send,
+    ) -> Result<H::Reply, HandlerError>
+    where
+        H: EventHandler<Event = E>,
+        H::Reply: DeserializeOwned,
+    {
+        let (id, after) = (handler.id(), after.into());
+        match self.ask_handler(cx, id, &request, after).await {
+            Ok(reply) => Ok(reply),
+            Err(ManagerError::Handler(error)) => Err(error),
+            Err(ManagerError::Call(error)) => {
+                let request = vec![sys::term(id), sys::term(&request)];
+                let call = (&self.target, request, after);
+                r#gen::exit_by_call(cx, &error, "gen_event", call)
+            }
+        }
+    }
+
     /// As [`call`](Self::call) for a handler whose type the caller does not know: request and reply are terms.
     ///
     /// # Errors
@@ -269,38 +301,18 @@ impl<E: Event> EventManagerRef<E> {
     }
 }
 
+/// What becomes of an event that was sent, in OTP's own words: only a local name must be there.
+pub(super) fn notified(target: &Target, sent: Result<(), SendError>) -> Result<(), SendError> {
+    match sent {
+        Err(SendError::NoName) if !matches!(target, Target::Name(_)) => Ok(()),
+        sent => sent,
+    }
+}
+
 impl<E> Clone for EventManagerRef<E> {
     fn clone(&self) -> Self {
         Self::new(self.target.clone())
     }
 }
 
-impl<E> fmt::Debug for EventManagerRef<E> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("EventManagerRef")
-            .field(&self.target)
-            .finish()
-    }
-}
-
-/// By whom they name.
-impl<E> PartialEq for EventManagerRef<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-
-impl<E> Eq for EventManagerRef<E> {}
-
-impl<E> Serialize for EventManagerRef<E> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-impl<'de, E> Deserialize<'de> for EventManagerRef<E> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Target::deserialize(deserializer).map(Self::new)
-    }
-}
+r#gen::reference_traits!(EventManagerRef<E>);

@@ -11,18 +11,18 @@ use crate::r#gen::Name;
 use crate::unwind::{Caught, caught};
 
 /// A handler in its manager.
-struct Installed<E> {
-    id: HandlerId,
-    handler: AnyHandler<E>,
+pub(super) struct Installed<E> {
+    pub(super) id: HandlerId,
+    pub(super) handler: AnyHandler<E>,
     /// Who is linked to the manager for its sake.
-    supervisor: Option<Pid>,
+    pub(super) supervisor: Option<Pid>,
 }
 
 pub(super) struct Handlers<E> {
     /// Newest first, as OTP's.
-    list: Vec<Installed<E>>,
+    pub(super) list: Vec<Installed<E>>,
     /// The manager's name.
-    name: Option<Name>,
+    pub(super) name: Option<Name>,
 }
 
 impl<E: Event> Handlers<E> {
@@ -43,6 +43,14 @@ impl<E: Event> Handlers<E> {
         supervisors
             .filter_map(|installed| installed.supervisor)
             .collect()
+    }
+
+    pub(super) fn find(&self, id: &HandlerId) -> Option<&AnyHandler<E>> {
+        self.position(id).map(|at| &self.list[at].handler)
+    }
+
+    pub(super) fn find_mut(&mut self, id: &HandlerId) -> Option<&mut AnyHandler<E>> {
+        self.position(id).map(|at| &mut self.list[at].handler)
     }
 
     fn position(&self, id: &HandlerId) -> Option<usize> {

@@ -1,5 +1,6 @@
 //! Handlers of any type behind one face, and how one is made in the manager's process.
 
+use std::any::Any;
 use std::fmt;
 
 use otp_vm::{
@@ -87,7 +88,7 @@ impl<'a, E> Happened<'a, E> {
 
 /// [`EventHandler`] of any type. All of it runs the program's code, which the caller has under watch while it polls:
 /// nothing runs before.
-pub(super) trait Erased<E>: Send {
+pub(super) trait Erased<E>: Any + Send {
     fn handle<'a>(
         &'a mut self,
         happened: Happened<'a, E>,
@@ -106,7 +107,16 @@ pub(super) trait Erased<E>: Send {
         cx: &'a mut Context,
     ) -> BoxFuture<'a, OwnedTerm>;
 
+    fn code_change<'a>(
+        &'a mut self,
+        old_version: OwnedTerm,
+        extra: OwnedTerm,
+        cx: &'a mut Context,
+    ) -> BoxFuture<'a, Result<(), ExitReason>>;
+
     fn format_status(&self, status: FormatStatus) -> FormatStatus;
+
+    fn system_get_state(&self) -> OwnedTerm;
 
     /// The name of its type, with its path.
     fn type_name(&self) -> &'static str;
@@ -167,8 +177,21 @@ impl<E: Event, H: EventHandler<Event = E>> Erased<E> for H {
         Box::pin(async move { EventHandler::terminate(self, why, cx).await })
     }
 
+    fn code_change<'a>(
+        &'a mut self,
+        old_version: OwnedTerm,
+        extra: OwnedTerm,
+        cx: &'a mut Context,
+    ) -> BoxFuture<'a, Result<(), ExitReason>> {
+        Box::pin(EventHandler::code_change(self, old_version, extra, cx))
+    }
+
     fn format_status(&self, status: FormatStatus) -> FormatStatus {
         EventHandler::format_status(self, status)
+    }
+
+    fn system_get_state(&self) -> OwnedTerm {
+        EventHandler::system_get_state(self)
     }
 
     fn type_name(&self) -> &'static str {

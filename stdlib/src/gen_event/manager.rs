@@ -12,8 +12,9 @@ use super::handlers::Handlers;
 use super::install::{Bad, Happened, How, Make};
 use super::wire::{Done, New as NewHandler, Request, notified};
 use super::{Event, HandlerError, Install, report};
-use crate::r#gen::New;
-use crate::proc_lib::{Starter, hibernate, terminate_request};
+use crate::r#gen::{New, Origin};
+use crate::proc_lib::hibernate;
+use crate::sys::{Control, Next, SystemEvent, SystemMessage, suspended};
 use crate::unwind::caught;
 
 /// A manager between two messages.
@@ -21,7 +22,28 @@ pub(super) struct Manager<E> {
     handlers: Handlers<E>,
     /// Whose exit signal ends the manager.
     parent: Pid,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few managers have.
+struct Rare {
+    /// How long the manager waits before it hibernates.
     hibernate_after: Timeout,
+    /// What `sys` keeps of a manager that is suspended, or has debug options.
+    control: Option<Control>,
+}
+
+impl Rare {
+    /// None: there would be nothing in it.
+    fn new(hibernate_after: Timeout, control: Option<Control>) -> Option<Box<Self>> {
+        let is_plain = hibernate_after == Timeout::Infinity && control.is_none();
+        (!is_plain).then(|| {
+            Box::new(Self {
+                hibernate_after,
+                control,
+            })
+        })
+    }
 }
 
 /// What a manager's body starts from.
@@ -35,6 +57,8 @@ pub(super) enum Seed<E> {
 enum Turn {
     Wait,
     Hibernate,
+    /// It was a system message: what was done before it is done again.
+    Asked,
     End(ExitReason),
 }
 
@@ -49,22 +73,29 @@ impl Turn {
 
 /// The body of a manager's process, and of one that wakes from hibernation.
 pub(super) async fn life<E: Event>(mut cx: Context, seed: Seed<E>) -> ExitReason {
-    let mut manager = match seed {
+    let (mut manager, mut has_slept) = match seed {
         Seed::New(new) => match initialise(&mut cx, *new).await {
-            Ok(manager) => manager,
+            Ok(manager) => (manager, false),
             Err(reason) => return reason,
         },
         // The message that woke it is there.
-        Seed::Awake(manager) => manager,
+        Seed::Awake(manager) => (manager, true),
     };
     loop {
-        let turn = match cx.receive_timeout(manager.hibernate_after).await {
-            Some(message) => manager.turn(message, &mut cx).await,
-            None => Turn::Hibernate,
+        let turn = match manager.is_suspended() {
+            true if has_slept && cx.message_queue_len() == 0 => Turn::Hibernate,
+            true => Box::pin(manager.suspended(&mut cx)).await,
+            false => match cx.receive_timeout(manager.hibernate_after()).await {
+                Some(message) => manager.turn(message, &mut cx).await,
+                None => Turn::Hibernate,
+            },
         };
         match turn {
-            Turn::Wait => {}
-            Turn::Hibernate => hibernate(&mut cx, move |cx| go_on(cx, manager)).await,
+            Turn::Wait => has_slept = false,
+            Turn::Asked if !has_slept || manager.is_suspended() => {}
+            Turn::Asked | Turn::Hibernate => {
+                hibernate(&mut cx, move |cx| go_on(cx, manager)).await;
+            }
             Turn::End(reason) => return manager.end(reason, &mut cx).await,
         }
     }
@@ -81,25 +112,47 @@ fn go_on<E: Event>(
 async fn initialise<E: Event>(cx: &mut Context, new: New<()>) -> Result<Manager<E>, ExitReason> {
     // It has to outlive those who supervise its handlers.
     cx.trap_exit(true);
-    let starter = Starter::receive(cx).await;
-    if let Some(name) = &new.name
-        && let Err(refusal) = name.register(cx).await
-    {
-        starter.init_fail(cx, refusal);
-        return Err(ExitReason::normal());
-    }
+    let (starter, (), origin) = Origin::of_start(cx, new).await?;
     let manager = Manager {
-        handlers: Handlers::new(new.name),
-        parent: if new.linked { starter.parent() } else { HOST },
-        hibernate_after: new.hibernate_after,
+        handlers: Handlers::new(origin.name),
+        parent: origin.parent,
+        rare: Rare::new(origin.hibernate_after, origin.control),
     };
     starter.init_ack(cx);
     Ok(manager)
 }
 
 impl<E: Event> Manager<E> {
+    fn hibernate_after(&self) -> Timeout {
+        let rare = self.rare.as_ref();
+        rare.map_or(Timeout::Infinity, |rare| rare.hibernate_after)
+    }
+
+    fn control(&mut self) -> Option<&mut Control> {
+        self.rare.as_mut()?.control.as_mut()
+    }
+
+    fn is_suspended(&mut self) -> bool {
+        self.control().is_some_and(|control| control.is_suspended())
+    }
+
     async fn turn(&mut self, message: Message, cx: &mut Context) -> Turn {
-        match message.kind() {
+        let kind = message.kind();
+        match kind {
+            // The host program stands above all parents: a VM that shuts down ends in order.
+            MessageKind::Exit { from, .. } if from == self.parent || from == HOST => {
+                let exit = message.exit();
+                return Turn::End(exit.map_or_else(ExitReason::shutdown, |exit| exit.reason));
+            }
+            MessageKind::Other(_) => {
+                if let Some(asked) = SystemMessage::of(&message) {
+                    return Box::pin(self.asked(asked, cx)).await;
+                }
+            }
+            _ => {}
+        }
+        self.tell(cx, &message);
+        match kind {
             MessageKind::Call { from, request } => {
                 if let Some(request) = Request::of(request) {
                     return self.answer(from, request, &message, cx).await;
@@ -108,18 +161,11 @@ impl<E: Event> Manager<E> {
             MessageKind::Exit { from, .. } => {
                 let exit = message.exit();
                 let reason = exit.map_or_else(ExitReason::shutdown, |exit| exit.reason);
-                // The host program stands above all parents: a VM that shuts down ends in order.
-                if from == self.parent || from == HOST {
-                    return Turn::End(reason);
-                }
                 self.handlers.supervisor_ended(from, &reason, cx).await;
                 self.handlers.handle(Happened::Info(&message), cx).await;
                 return Turn::Wait;
             }
             MessageKind::Other(term) => {
-                if let Some(reason) = system_request(&message) {
-                    return Turn::End(reason);
-                }
                 if let Some(event) = notified(term) {
                     return Turn::after(self.notify(event, &message, cx).await);
                 }
@@ -127,6 +173,41 @@ impl<E: Event> Manager<E> {
             _ => {}
         }
         Turn::after(self.handlers.handle(Happened::Info(&message), cx).await)
+    }
+
+    /// Does what `sys` asks.
+    async fn asked(&mut self, asked: SystemMessage, cx: &mut Context) -> Turn {
+        let rare = self.rare.take();
+        let (hibernate_after, control) = match rare {
+            Some(rare) => (rare.hibernate_after, rare.control),
+            None => (Timeout::Infinity, None),
+        };
+        let mut control = control.unwrap_or_else(|| Control::new(self.parent));
+        let next = control.take(cx, asked, &mut self.handlers).await;
+        self.rare = Rare::new(hibernate_after, control.is_needed().then_some(control));
+        match next {
+            Next::Continue => Turn::Asked,
+            Next::Terminate(reason) => Turn::End(reason),
+        }
+    }
+
+    /// Takes what a suspended manager takes.
+    async fn suspended(&mut self, cx: &mut Context) -> Turn {
+        match suspended(cx, self.parent).await {
+            Ok(asked) => self.asked(asked, cx).await,
+            Err(reason) => Turn::End(reason),
+        }
+    }
+
+    /// Tells a message to whoever looks at the manager.
+    fn tell(&mut self, cx: &Context, message: &Message) {
+        if let Some(Rare {
+            control: Some(control),
+            ..
+        }) = self.rare.as_deref_mut()
+        {
+            control.debug(cx, &self.handlers, || SystemEvent::of_message(message));
+        }
     }
 
     /// Hands an event to all handlers. Gives whether to hibernate.
@@ -219,11 +300,6 @@ impl<E: Event> Manager<E> {
         others.for_each(|supervisor| cx.unlink(supervisor));
         reason
     }
-}
-
-/// The one place for the messages of `sys`: the reason, if it is to end.
-fn system_request(message: &Message) -> Option<ExitReason> {
-    terminate_request(message)
 }
 
 fn install<E: Event>(new: NewHandler<'_>) -> Result<Install<E>, HandlerError> {

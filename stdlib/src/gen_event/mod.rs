@@ -15,7 +15,8 @@
 //! | [`handle_info`](EventHandler::handle_info) | for any other message | `handle_info/2` |
 //! | [`handle_unknown`](EventHandler::handle_unknown) | for a message that does not decode | none: OTP's would crash |
 //! | [`terminate`](EventHandler::terminate) | last, whatever removes it | `terminate/2` |
-//! | [`format_status`](EventHandler::format_status) | for a report of its failure | `format_status/1` |
+//! | [`format_status`](EventHandler::format_status) | for a report, and for `sys` | `format_status/1` |
+//! | [`system_get_state`](EventHandler::system_get_state) | when `sys` asks for the state | `system_get_state/1` |
 //! | [`code_change`](EventHandler::code_change) | when `sys` changes its version | `code_change/3` |
 //!
 //! Only `init` and `handle_event` must be written. A handler without calls says `type Call = NoMessage;`, and so on.
@@ -48,6 +49,13 @@
 //! **After a panic** `terminate` is called with the state as the panic left it, as that of a
 //! [server](mod@crate::gen_server#the-life-of-a-server) is. A panic in `terminate`, or when the state is dropped, is
 //! logged.
+//!
+//! # System messages
+//!
+//! A manager answers [`sys`](mod@crate::sys). Its state is `[{Module, Id, State}]`, a handler each, newest first; that
+//! of a handler is what its [`system_get_state`](EventHandler::system_get_state) shows, or for functions the value
+//! itself ([`EventManagerRef::inspect`], [`EventManagerRef::replace_state`]). A change of code names the module of
+//! handlers. One that hibernated does so again when it has answered.
 //!
 //! # Where this differs from OTP
 //!
@@ -124,11 +132,13 @@ mod client;
 mod errors;
 mod handler_id;
 mod handlers;
+mod host;
 mod install;
 mod manager;
 mod report;
 mod returns;
 mod start;
+mod system;
 mod wire;
 
 use otp_vm::{Context, DecodeError, ExitReason, Message, OwnedTerm, atoms};
@@ -138,6 +148,7 @@ use serde::de::DeserializeOwned;
 pub use client::EventManagerRef;
 pub use errors::{GenEventExit, HandlerError, ManagerError, Removed};
 pub use handler_id::{Handler, HandlerId};
+pub use host::HostRef;
 pub use install::Install;
 pub use report::{NoHandleInfo, Terminated};
 pub use returns::{Answer, Init, Next, Terminate};
@@ -262,25 +273,36 @@ pub trait EventHandler: Sized + Send + 'static {
         async { OwnedTerm::from(atoms::OK) }
     }
 
-    /// Says what reports, and later `sys`, show of the handler: as
+    /// Says what reports, and [`sys::get_status`](crate::sys::get_status), show of the handler: as
     /// [`GenServer::format_status`](crate::gen_server::GenServer::format_status). `format_status/1`.
     fn format_status(&self, status: FormatStatus) -> FormatStatus {
         status
     }
 
-    /// Changes the state to that of another version of the code, when `sys` is told so: as
+    /// The state as a term, for [`sys::get_state`](crate::sys::get_state), the status and reports. The default gives
+    /// the type's name, as a text. For a state that derives `Serialize`: `sys::term(self)`. `system_get_state/1`.
+    fn system_get_state(&self) -> OwnedTerm {
+        crate::sys::text(std::any::type_name::<Self>())
+    }
+
+    /// Changes the state to that of another version of the code, when [`sys::change_code`](crate::sys::change_code)
+    /// names the handler's [module](Self::module): as
     /// [`GenServer::code_change`](crate::gen_server::GenServer::code_change). `code_change/3`.
     ///
+    /// The default refuses with `undef`. If there are several handlers of the module, those before one that refuses
+    /// have changed.
+    ///
     /// # Errors
-    /// The reason why it can't: the state must be as it was then. The default refuses with `undef`.
+    /// The reason why it can't: the state must be as it was then.
     fn code_change(
         &mut self,
         old_version: OwnedTerm,
         extra: OwnedTerm,
         cx: &mut Context,
     ) -> impl Future<Output = Result<(), ExitReason>> + Send {
-        let _ = (old_version, extra, cx);
-        async { Err(ExitReason::from(atoms::UNDEF)) }
+        let _ = (old_version, extra);
+        // It is not there, which is more than a refusal.
+        async move { cx.exit(atoms::UNDEF) }
     }
 }
 

@@ -9,7 +9,6 @@ use super::{FormatStatus, HandlerError, HandlerId, Removed};
 use crate::r#gen::Name;
 use crate::proc_lib::{EVENT_LIMIT_CHARS, Format};
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
-use crate::unwind::caught;
 
 /// A handler failed, and was taken out: the report with OTP's label `{gen_event, terminate}`. The handler of reports
 /// that the VM was built with gets it, by `report.downcast_ref::<Terminated>()`; so does `tracing`, as text.
@@ -88,7 +87,7 @@ impl NoHandleInfo {
 const UNCOPIED: &str = "one that can't be copied";
 
 /// A handler that is being taken out because it failed.
-pub(super) fn terminated<E>(
+pub(super) fn terminated<E: super::Event>(
     cx: &Context,
     name: Option<&Name>,
     id: &HandlerId,
@@ -101,7 +100,9 @@ pub(super) fn terminated<E>(
         Removed::Error(reason) => (reason, false),
         Removed::Normal | Removed::Shutdown | Removed::Swapped(..) => return,
     };
-    let status = status(handler, last, reason);
+    let last = last.and_then(|last| OwnedTerm::copy_of((), last).ok());
+    let log = Vec::new();
+    let status = FormatStatus::of_handler(handler, last, Some(reason.clone()), log);
     let reason = status.reason.unwrap_or_else(|| reason.clone());
     let reason = match is_exit {
         true => term(&HandlerError::Exit(reason)),
@@ -143,19 +144,6 @@ fn send(
     let text = report.format(Format::new().chars_limit(EVENT_LIMIT_CHARS));
     tracing::error!(event = "gen_event_terminated", %pid, handler = %id, "a handler failed\n{text}");
     cx.vm().report(&report);
-}
-
-/// What the handler makes of it. One whose callback panics shows that in place of its state.
-fn status<E>(handler: &dyn Erased<E>, last: Option<Term<'_>>, reason: &ExitReason) -> FormatStatus {
-    let new = |state: &str| FormatStatus {
-        state: term(state),
-        message: last.and_then(|last| OwnedTerm::copy_of((), last).ok()),
-        reason: Some(reason.clone()),
-        log: Vec::new(),
-    };
-    let name = handler.type_name();
-    let formatted = caught(|| handler.format_status(new(name)));
-    formatted.unwrap_or_else(|_| new(&format!("{name}::format_status crashed")))
 }
 
 /// What nobody is told by an answer: a `terminate` or a destructor that panicked.

@@ -1,15 +1,14 @@
 //! The client's side: typed references, calls, casts, requests.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{CallError, Context, ExitReason, SendError, Timeout, Vm};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::{GenServer, HostRef};
 use crate::r#gen::{self, CALL_TIMEOUT, MultiCall, RequestId, Target};
 use crate::proc_lib::StopError;
+use crate::sys;
 
 /// A typed reference to a server: by pid, by name, or through what else keeps names.
 ///
@@ -35,8 +34,35 @@ impl<S> ServerRef<S> {
 
     /// The same, for calls that wait so long.
     ///
-    /// ```ignore
-    /// let value = cache.timeout(Duration::from_millis(100)).get(cx, key).await?;
+    /// ```
+    /// # use otp_stdlib::prelude::*;
+    /// # use otp_vm::{Context, Vm};
+    /// use std::time::Duration;
+    ///
+    /// # struct Cache;
+    /// #
+    /// #[gen_server]
+    /// impl Cache {
+    ///     // …
+    /// #     fn init() -> Self {
+    /// #         Cache
+    /// #     }
+    /// #
+    ///     #[call]
+    ///     fn get(&mut self, key: String) -> Option<String> {
+    /// #         Some(key)
+    ///         // …
+    ///     }
+    /// }
+    ///
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(async |mut cx: Context| {
+    /// let cache = Cache::start_link(&mut cx, ()).await.unwrap();
+    /// let value = cache.timeout(Duration::from_millis(100)).get(&mut cx, "key".into()).await;
+    /// # value
+    /// # });
+    /// # assert_eq!(run.wait()?.ok().flatten().as_deref(), Some("key"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn timeout(&self, after: impl Into<Timeout>) -> Self {
         Self {
@@ -133,10 +159,8 @@ where
         match r#gen::call(cx, &self.target, &request, after).await {
             Ok(reply) => reply,
             Err(error) => {
-                let call = ("gen_server", "call");
-                let reason =
-                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
-                cx.exit(reason)
+                let call = (&self.target, vec![sys::term(&request)], after);
+                r#gen::exit_by_call(cx, &error, "gen_server", call)
             }
         }
     }
@@ -266,12 +290,6 @@ impl<S: GenServer> ServerRef<S> {
     }
 }
 
-impl<S> From<&ServerRef<S>> for Target {
-    fn from(server: &ServerRef<S>) -> Self {
-        server.target.clone()
-    }
-}
-
 impl<S> Clone for ServerRef<S> {
     fn clone(&self) -> Self {
         Self {
@@ -281,32 +299,4 @@ impl<S> Clone for ServerRef<S> {
     }
 }
 
-impl<S> fmt::Debug for ServerRef<S> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("ServerRef")
-            .field(&self.target)
-            .finish()
-    }
-}
-
-/// By whom they name.
-impl<S> PartialEq for ServerRef<S> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-
-impl<S> Eq for ServerRef<S> {}
-
-impl<S> Serialize for ServerRef<S> {
-    fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-impl<'de, S> Deserialize<'de> for ServerRef<S> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Target::deserialize(deserializer).map(Self::new)
-    }
-}
+r#gen::reference_traits!(ServerRef<S>);

@@ -4,12 +4,12 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use otp_vm::{BoxFuture, Context, ExitReason, Timeout};
+use otp_vm::{BoxFuture, Context, ExitReason};
 
-use super::server_loop::{Server, life};
+use super::server_loop::life;
 use super::start::Seed;
 use super::{Action, GenServer};
-use crate::r#gen::{Name, parent};
+use crate::r#gen::{self, Entering};
 
 /// Makes the calling process a server with this state: await it, and end the body with the reason that it gives.
 ///
@@ -59,10 +59,8 @@ use crate::r#gen::{Name, parent};
 /// ```
 pub fn enter_loop<S: GenServer>(cx: Context, state: S) -> EnterLoop<S> {
     EnterLoop {
-        cx,
+        entering: Entering::new(cx),
         state,
-        name: None,
-        hibernate_after: Timeout::Infinity,
         action: Action::Wait,
     }
 }
@@ -72,19 +70,13 @@ pub fn enter_loop<S: GenServer>(cx: Context, state: S) -> EnterLoop<S> {
 /// if that is so.
 #[must_use = "nothing happens until it is awaited"]
 pub struct EnterLoop<S: GenServer> {
-    cx: Context,
+    entering: Entering,
     state: S,
-    name: Option<Name>,
-    hibernate_after: Timeout,
     action: Action<S>,
 }
 
 impl<S: GenServer> EnterLoop<S> {
-    /// The name that the process has taken: it is looked at whether it is so.
-    pub fn name(mut self, name: Name) -> Self {
-        self.name = Some(name);
-        self
-    }
+    r#gen::entering!();
 
     /// Sends `timeout` to `handle_info` if no message came within `after`.
     pub fn timeout(mut self, after: Duration) -> Self {
@@ -103,28 +95,6 @@ impl<S: GenServer> EnterLoop<S> {
         self.action = Action::Hibernate;
         self
     }
-
-    /// Hibernates the process whenever no message came for so long. `{hibernate_after, Time}`.
-    pub fn hibernate_after(mut self, after: impl Into<Timeout>) -> Self {
-        self.hibernate_after = after.into();
-        self
-    }
-
-    fn begin(self) -> Result<(Context, Box<Seed<S>>), ExitReason> {
-        let Self {
-            cx,
-            state,
-            name,
-            hibernate_after,
-            action,
-        } = self;
-        if let Some(name) = &name {
-            name.check(&cx)?;
-        }
-        let parent = parent(&cx)?;
-        let server = Server::new(state, parent, name, hibernate_after);
-        Ok((cx, Box::new(Seed::Entered(server, action))))
-    }
 }
 
 impl<S: GenServer> IntoFuture for EnterLoop<S> {
@@ -132,8 +102,11 @@ impl<S: GenServer> IntoFuture for EnterLoop<S> {
     type IntoFuture = BoxFuture<'static, ExitReason>;
 
     fn into_future(self) -> Self::IntoFuture {
-        match self.begin() {
-            Ok((cx, seed)) => Box::pin(life(cx, seed)),
+        match self.entering.begin() {
+            Ok((cx, origin)) => {
+                let seed = Seed::Entered(self.state, self.action, origin);
+                Box::pin(life(cx, Box::new(seed)))
+            }
             Err(reason) => Box::pin(async { reason }),
         }
     }
@@ -143,7 +116,7 @@ impl<S: GenServer> fmt::Debug for EnterLoop<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("EnterLoop")
-            .field("name", &self.name)
+            .field("name", &self.entering.name)
             .finish_non_exhaustive()
     }
 }

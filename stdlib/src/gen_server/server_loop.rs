@@ -14,8 +14,8 @@ use otp_vm::{
 use super::start::Seed;
 use super::system::{self, Watched};
 use super::{Action, From, GenServer, Init, NoReply, Reply, report};
-use crate::r#gen::{Name, New};
-use crate::proc_lib::{Refusal, Starter, hibernate};
+use crate::r#gen::{Name, New, NoState, Origin};
+use crate::proc_lib::hibernate;
 use crate::sys::{Control, SystemMessage};
 use crate::unwind::{Caught, caught};
 
@@ -38,7 +38,7 @@ struct Rare {
 }
 
 impl<S: GenServer> Server<S> {
-    pub(super) fn new(state: S, parent: Pid, name: Option<Name>, hibernate_after: Timeout) -> Self {
+    fn new(state: S, parent: Pid, name: Option<Name>, hibernate_after: Timeout) -> Self {
         let name = name.filter(|name| !matches!(name, Name::Local(_)));
         let is_plain = name.is_none() && hibernate_after == Timeout::Infinity;
         let rare = (!is_plain).then(|| {
@@ -157,7 +157,7 @@ async fn wait<S: GenServer>(cx: &mut Context, after: Duration) -> Event<S> {
 fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S> {
     match *seed {
         Seed::New(new) => Box::pin(initialise(cx, new)),
-        Seed::Entered(server, action) => Box::pin(async { Ok((server, action)) }),
+        Seed::Entered(state, action, origin) => Box::pin(enter(cx, state, action, origin)),
         // The message that woke it is there.
         Seed::Awake(server) => Box::pin(async {
             let message = cx.receive().await;
@@ -174,43 +174,40 @@ fn begin<S: GenServer>(cx: &mut Context, seed: Box<Seed<S>>) -> Beginning<'_, S>
 
 /// Steps 2 and 3 of the [life of a server](super#the-life-of-a-server).
 async fn initialise<S: GenServer>(cx: &mut Context, new: Box<New<S::Args>>) -> Begun<S> {
-    let starter = Starter::receive(cx).await;
-    let New {
-        args,
-        name,
-        linked,
-        hibernate_after,
-    } = *new;
-    if let Some(name) = &name
-        && let Err(refusal) = name.register(cx).await
-    {
-        starter.init_fail(cx, refusal);
-        return Err(ExitReason::normal());
-    }
-    let parent = if linked { starter.parent() } else { HOST };
+    let (starter, args, origin) = Origin::of_start(cx, *new).await?;
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
     let init = Caught(pin!(async { S::init(args, cx).await })).await;
-    let init = init.unwrap_or_else(Init::Stop);
-    if let Init::Ok(state, action) = init {
-        starter.init_ack(cx);
-        let server = Server::new(state, parent, name, hibernate_after);
-        return Ok((server, action));
-    }
-    // The name is free when the starter learns of it, whoever keeps it.
-    if let Some(name) = name {
-        name.unregister(cx);
-    }
-    match init {
-        Init::Ok(..) => unreachable!("handled above"),
-        Init::Ignore => {
-            starter.init_fail(cx, Refusal::Ignore);
-            Err(ExitReason::normal())
+    let why = match init.unwrap_or_else(Init::Stop) {
+        Init::Ok(state, action) => {
+            starter.init_ack(cx);
+            return enter(cx, state, action, origin).await;
         }
-        // The starter learns the reason from the end of the process itself.
-        Init::Stop(reason) => Err(reason),
-        Init::Error(reason) => {
-            starter.init_fail(cx, Refusal::Error(reason));
-            Err(ExitReason::normal())
+        Init::Ignore => NoState::Ignore,
+        Init::Stop(reason) => NoState::Stop(reason),
+        Init::Error(reason) => NoState::Error(reason),
+    };
+    Err(origin.fail(cx, starter, why))
+}
+
+/// A server that has a state goes to its loop; through the hands of `sys`, if it has debug options.
+async fn enter<S: GenServer>(
+    cx: &mut Context,
+    state: S,
+    action: Action<S>,
+    origin: Origin,
+) -> Begun<S> {
+    let Origin {
+        parent,
+        name,
+        hibernate_after,
+        control,
+    } = origin;
+    let server = Server::new(state, parent, name, hibernate_after);
+    match control {
+        None => Ok((server, action)),
+        Some(control) => {
+            let watched = Watched::new(server, action, control);
+            Box::pin(system::watch(cx, watched, None)).await
         }
     }
 }
@@ -277,7 +274,8 @@ impl<S: GenServer> Server<S> {
                 Err(self.end(cx, reason, reply, &mut Control::new(HOST)).await)
             }
             Left::System(message, next) => {
-                let watched = Watched::new(self, next);
+                let control = Control::new(self.parent);
+                let watched = Watched::new(self, next, control);
                 system::watch(cx, watched, SystemMessage::of(&message)).await
             }
         }

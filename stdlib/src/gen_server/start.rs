@@ -8,7 +8,7 @@ use otp_vm::{Context, ExitReason, Pid};
 use super::server_loop::{Server, life};
 use super::system::Watched;
 use super::{Action, GenServer, ServerRef};
-use crate::r#gen::{self, Behaviour, New, Unmonitored, short_name};
+use crate::r#gen::{self, Behaviour, New, Origin, Unmonitored, short_name};
 
 /// A server about to start: await it. `gen_server:start_link/3,4`, with its options as methods.
 pub type Start<'a, S, M = Unmonitored> = r#gen::Start<'a, ServerProcess<S>, M>;
@@ -27,7 +27,7 @@ pub(super) enum Seed<S: GenServer> {
     /// A new server's.
     New(Box<New<S::Args>>),
     /// One that was another process, with what it does first.
-    Entered(Server<S>, Action<S>),
+    Entered(S, Action<S>, Origin),
     /// One that has hibernated.
     Awake(Server<S>),
     /// One that hibernated in the hands of `sys`.

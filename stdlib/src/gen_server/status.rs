@@ -1,6 +1,6 @@
 //! What a server shows of itself.
 
-use otp_vm::{ExitReason, OwnedTerm};
+use otp_vm::{ExitReason, OwnedTerm, atoms};
 use serde::Serialize;
 
 use super::GenServer;
@@ -29,32 +29,43 @@ impl FormatStatus {
         self.state = sys::term(state);
     }
 
-    /// What the server makes of it. One whose callback panics shows that in place of its state.
+    /// What the server makes of it.
     pub(super) fn of<S: GenServer>(
         server: &S,
         message: Option<OwnedTerm>,
         reason: Option<ExitReason>,
         log: Vec<OwnedTerm>,
     ) -> Self {
-        let copies = |log: &[OwnedTerm]| {
-            log.iter()
-                .filter_map(|event| event.try_clone().ok())
-                .collect()
+        Self::made(
+            short_name::<S>(),
+            (message, reason, log),
+            || server.system_get_state(),
+            |status| server.format_status(status),
+        )
+    }
+
+    /// What one makes of it whose type has that name. If a callback panics, that is shown in place of the state.
+    pub(crate) fn made(
+        name: &str,
+        (message, reason, log): (Option<OwnedTerm>, Option<ExitReason>, Vec<OwnedTerm>),
+        state: impl FnOnce() -> OwnedTerm,
+        format: impl FnOnce(Self) -> Self,
+    ) -> Self {
+        let copy = |term: &OwnedTerm| term.try_clone().ok();
+        let copies = Self {
+            state: OwnedTerm::from(atoms::UNDEFINED),
+            message: message.as_ref().and_then(copy),
+            reason: reason.clone(),
+            log: log.iter().filter_map(copy).collect(),
         };
-        let kept = message
-            .as_ref()
-            .and_then(|message| message.try_clone().ok());
-        let (kept_log, kept_reason) = (copies(&log), reason.clone());
         let formatted = caught(|| {
-            server.format_status(Self {
-                state: server.system_get_state(),
-                message: kept,
-                reason: kept_reason,
-                log: kept_log,
+            format(Self {
+                state: state(),
+                ..copies
             })
         });
         formatted.unwrap_or_else(|_| Self {
-            state: sys::text(&format!("{}::format_status crashed", short_name::<S>())),
+            state: sys::text(&format!("{name}::format_status crashed")),
             message,
             reason,
             log,

@@ -24,8 +24,7 @@ pub(super) struct Watched<S: GenServer> {
 }
 
 impl<S: GenServer> Watched<S> {
-    pub(super) fn new(server: Server<S>, next: Action<S>) -> Box<Self> {
-        let control = Control::new(server.parent);
+    pub(super) fn new(server: Server<S>, next: Action<S>, control: Control) -> Box<Self> {
         Box::new(Self {
             server,
             control,

@@ -1,15 +1,14 @@
 //! The client's side: typed references, calls, casts, requests.
 
-use std::fmt;
 use std::marker::PhantomData;
 
 use otp_vm::{CallError, Context, ExitReason, SendError, Timeout, Vm};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::{GenStatem, HostRef};
 use crate::r#gen::{self, RequestId, Target};
 use crate::proc_lib::StopError;
+use crate::sys;
 
 /// A typed reference to a state machine: by pid, by name, or through what else keeps names.
 ///
@@ -79,10 +78,8 @@ where
         match r#gen::call(cx, &self.target, &request, after).await {
             Ok(reply) => reply,
             Err(error) => {
-                let call = ("gen_statem", "call");
-                let reason =
-                    r#gen::exit_reason(&error.reason(), call, &self.target, &request, after);
-                cx.exit(reason)
+                let call = (&self.target, vec![sys::term(&request)], after);
+                r#gen::exit_by_call(cx, &error, "gen_statem", call)
             }
         }
     }
@@ -129,44 +126,10 @@ impl<M: GenStatem> StatemRef<M> {
     }
 }
 
-impl<M> From<&StatemRef<M>> for Target {
-    fn from(machine: &StatemRef<M>) -> Self {
-        machine.target.clone()
-    }
-}
-
 impl<M> Clone for StatemRef<M> {
     fn clone(&self) -> Self {
         Self::new(self.target.clone())
     }
 }
 
-impl<M> fmt::Debug for StatemRef<M> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("StatemRef")
-            .field(&self.target)
-            .finish()
-    }
-}
-
-/// By whom they name.
-impl<M> PartialEq for StatemRef<M> {
-    fn eq(&self, other: &Self) -> bool {
-        self.target == other.target
-    }
-}
-
-impl<M> Eq for StatemRef<M> {}
-
-impl<M> Serialize for StatemRef<M> {
-    fn serialize<Z: serde::Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
-        self.target.serialize(serializer)
-    }
-}
-
-impl<'de, M> Deserialize<'de> for StatemRef<M> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Target::deserialize(deserializer).map(Self::new)
-    }
-}
+r#gen::reference_traits!(StatemRef<M>);

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::IntoFuture;
 
-use otp_vm::{BoxFuture, Context, ExitReason, Timeout};
+use otp_vm::{BoxFuture, Context, ExitReason};
 
 use super::GenStatem;
 use super::machine::{Machine, life};
 use super::returns::{Actions, Init, InitKind};
 use super::start::Seed;
-use crate::r#gen::{Name, parent};
+use crate::r#gen::{self, Entering};
 
 /// Makes the calling process a state machine: await it, and end the body with the reason that it gives.
 ///
@@ -68,10 +68,8 @@ use crate::r#gen::{Name, parent};
 /// ```
 pub fn enter_loop<M: GenStatem>(cx: Context, init: Init<M>) -> EnterLoop<M> {
     EnterLoop {
-        cx,
+        entering: Entering::new(cx),
         init,
-        name: None,
-        hibernate_after: Timeout::Infinity,
     }
 }
 
@@ -80,42 +78,21 @@ pub fn enter_loop<M: GenStatem>(cx: Context, init: Init<M>) -> EnterLoop<M> {
 /// once, if that is so.
 #[must_use = "nothing happens until it is awaited"]
 pub struct EnterLoop<M: GenStatem> {
-    cx: Context,
+    entering: Entering,
     init: Init<M>,
-    name: Option<Name>,
-    hibernate_after: Timeout,
 }
 
 impl<M: GenStatem> EnterLoop<M> {
-    /// The name that the process has taken: it is looked at whether it is so.
-    pub fn name(mut self, name: Name) -> Self {
-        self.name = Some(name);
-        self
-    }
-
-    /// Hibernates the process whenever no message came for so long. `{hibernate_after, Time}`.
-    pub fn hibernate_after(mut self, after: impl Into<Timeout>) -> Self {
-        self.hibernate_after = after.into();
-        self
-    }
+    r#gen::entering!();
 
     fn begin(self) -> Result<(Context, Box<Seed<M>>), ExitReason> {
-        let Self {
-            cx,
-            init,
-            name,
-            hibernate_after,
-        } = self;
-        if let Some(name) = &name {
-            name.check(&cx)?;
-        }
-        let parent = parent(&cx)?;
-        let (state, data, actions): (_, _, Actions<M>) = match init.0 {
+        let (cx, origin) = self.entering.begin()?;
+        let (state, data, actions): (_, _, Actions<M>) = match self.init.0 {
             InitKind::Ok(state, data, actions) => (state, data, actions),
             InitKind::Ignore => return Err(ExitReason::normal()),
             InitKind::Stop(reason) | InitKind::Error(reason) => return Err(reason),
         };
-        let machine = Machine::new(state, data, parent, name, hibernate_after);
+        let machine = Machine::new(&cx, state, data, origin);
         Ok((cx, Box::new(Seed::Entered(machine, actions))))
     }
 }
@@ -137,7 +114,7 @@ impl<M: GenStatem> fmt::Debug for EnterLoop<M> {
         formatter
             .debug_struct("EnterLoop")
             .field("init", &self.init)
-            .field("name", &self.name)
+            .field("name", &self.entering.name)
             .finish_non_exhaustive()
     }
 }

@@ -17,8 +17,8 @@ use super::start::Seed;
 use super::system;
 use super::timers::Timers;
 use super::{Event, EventType, From, GenStatem, report};
-use crate::r#gen::{Name, New};
-use crate::proc_lib::{Refusal, Starter, hibernate};
+use crate::r#gen::{Name, New, NoState, Origin};
+use crate::proc_lib::hibernate;
 use crate::sys::{Control, SystemMessage};
 use crate::unwind::{Caught, caught};
 
@@ -75,21 +75,23 @@ impl<N> Rare<N> {
 }
 
 impl<M: GenStatem> Machine<M> {
-    pub(super) fn new(
-        state: M::State,
-        data: M,
-        parent: Pid,
-        name: Option<Name>,
-        hibernate_after: Timeout,
-    ) -> Self {
+    pub(super) fn new(cx: &Context, state: M::State, data: M, origin: Origin) -> Self {
+        let Origin {
+            parent,
+            name,
+            hibernate_after,
+            control,
+        } = origin;
         let name = name.filter(|name| !matches!(name, Name::Local(_)));
         let is_plain = name.is_none() && hibernate_after == Timeout::Infinity;
-        Self {
+        let mut machine = Self {
             state_data: (state, data),
             parent,
             current: None,
             rare: (!is_plain).then(|| Rare::new(name, hibernate_after)),
-        }
+        };
+        machine.look_at(cx, control);
+        machine
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare<M::TimeoutName> {
@@ -221,45 +223,20 @@ async fn wake<M: GenStatem>(cx: &mut Context, mut machine: Machine<M>, wait: Wai
 
 /// As a server's: see [its life](mod@crate::gen_server#the-life-of-a-server), steps 2 and 3.
 async fn initialise<M: GenStatem>(cx: &mut Context, new: Box<New<M::Args>>) -> Begun<M> {
-    let starter = Starter::receive(cx).await;
-    let New {
-        args,
-        name,
-        linked,
-        hibernate_after,
-    } = *new;
-    if let Some(name) = &name
-        && let Err(refusal) = name.register(cx).await
-    {
-        starter.init_fail(cx, refusal);
-        return Err(ExitReason::normal());
-    }
-    let parent = if linked { starter.parent() } else { HOST };
+    let (starter, args, origin) = Origin::of_start(cx, *new).await?;
     // In a block of its own, so that `init` is called under the watch as well, not only polled.
     let init = Caught(pin!(async { M::init(args, cx).await })).await;
-    let init = init.map_or_else(InitKind::Stop, |init| init.0);
-    if let InitKind::Ok(state, data, actions) = init {
-        starter.init_ack(cx);
-        let machine = Machine::new(state, data, parent, name, hibernate_after);
-        return Ok((machine, First::Enter(actions)));
-    }
-    // The name is free when the starter learns of it, whoever keeps it.
-    if let Some(name) = name {
-        name.unregister(cx);
-    }
-    match init {
-        InitKind::Ok(..) => unreachable!("handled above"),
-        InitKind::Ignore => {
-            starter.init_fail(cx, Refusal::Ignore);
-            Err(ExitReason::normal())
+    let why = match init.map_or_else(InitKind::Stop, |init| init.0) {
+        InitKind::Ok(state, data, actions) => {
+            starter.init_ack(cx);
+            let machine = Machine::new(cx, state, data, origin);
+            return Ok((machine, First::Enter(actions)));
         }
-        // The starter learns the reason from the end of the process itself.
-        InitKind::Stop(reason) => Err(reason),
-        InitKind::Error(reason) => {
-            starter.init_fail(cx, Refusal::Error(reason));
-            Err(ExitReason::normal())
-        }
-    }
+        InitKind::Ignore => NoState::Ignore,
+        InitKind::Stop(reason) => NoState::Stop(reason),
+        InitKind::Error(reason) => NoState::Error(reason),
+    };
+    Err(origin.fail(cx, starter, why))
 }
 
 impl<M: GenStatem> Machine<M> {

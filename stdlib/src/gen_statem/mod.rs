@@ -23,19 +23,70 @@
 //!
 //! OTP has one handler for all states, or a function for each. Here it is one handler, whose `match` takes either way:
 //!
-//! ```ignore
+//! ```
+//! # use otp_stdlib::gen_statem::{Event, GenStatem, Init, Transition};
+//! # use otp_stdlib::prelude::NoMessage;
+//! # use otp_vm::Context;
+//! # use serde::{Deserialize, Serialize};
+//! # use std::time::Duration;
+//! # #[derive(Clone, PartialEq, Serialize, Deserialize)]
+//! # enum State { Closed, Open }
+//! # #[derive(Serialize, Deserialize)]
+//! # enum Call { Open, State }
+//! # struct Door;
+//! # struct Window;
+//! # macro_rules! types {
+//! #     ($data:expr) => {
+//! #         type Args = ();
+//! #         type State = State;
+//! #         type Call = Call;
+//! #         type Reply = State;
+//! #         type Cast = NoMessage;
+//! #         type Info = NoMessage;
+//! #         type Internal = NoMessage;
+//! #         type Timeout = ();
+//! #         type TimeoutName = NoMessage;
+//! #         async fn init((): (), _cx: &mut Context) -> Init<Self> {
+//! #             Init::ok(State::Closed, $data)
+//! #         }
+//! #     };
+//! # }
 //! // By state and event at once: `handle_event_function`.
-//! match (state, event) {
-//!     (State::Closed, Event::Call(from, Call::Open)) => ...,
-//!     (State::Open, Event::StateTimeout(Tick)) => ...,
-//!     (_, Event::Call(from, Call::State)) => ...,      // in any state
+//! impl GenStatem for Door {
+//!     // …
+//! #     types!(Door);
+//!     async fn handle_event(&mut self, state: &State, event: Event<Self>, _cx: &mut Context) -> Transition<Self> {
+//!         match (state, event) {
+//!             (State::Closed, Event::Call(from, Call::Open)) => Transition::next_state(State::Open)
+//!                 .reply(from, State::Open)
+//!                 .state_timeout(Duration::from_secs(5), ()),
+//!             (State::Open, Event::StateTimeout(())) => Transition::next_state(State::Closed),
+//!             // In any state.
+//!             (_, Event::Call(from, _)) => Transition::keep_state().reply(from, state.clone()),
+//!             _ => Transition::keep_state(),
+//!         }
+//!     }
 //! }
 //!
 //! // A function for each state: `state_functions`.
-//! match state {
-//!     State::Closed => self.closed(event, cx).await,
-//!     State::Open { since } => self.open(*since, event, cx).await,
+//! impl GenStatem for Window {
+//!     // …
+//! #     types!(Window);
+//!     async fn handle_event(&mut self, state: &State, event: Event<Self>, cx: &mut Context) -> Transition<Self> {
+//!         match state {
+//!             State::Closed => self.closed(event, cx).await,
+//!             State::Open => self.open(event, cx).await,
+//!         }
+//!     }
 //! }
+//! # impl Window {
+//! #     async fn closed(&mut self, _: Event<Self>, _: &mut Context) -> Transition<Self> {
+//! #         Transition::next_state(State::Open)
+//! #     }
+//! #     async fn open(&mut self, _: Event<Self>, _: &mut Context) -> Transition<Self> {
+//! #         Transition::next_state(State::Closed)
+//! #     }
+//! # }
 //! ```
 //!
 //! To change, push and pop callback modules has no meaning here: a type has its callbacks for good. What they are used

@@ -86,8 +86,8 @@ impl std::convert::From<Timeout> for When {
 /// One thing to be done on the way to the next event. `action()`.
 pub(super) enum Action<M: GenStatem> {
     Reply(From<M::Reply>, M::Reply),
-    Postpone,
-    Hibernate,
+    Postpone(bool),
+    Hibernate(bool),
     NextEvent(EventType<M::TimeoutName>, OwnedTerm),
     Timeout(TimeoutType<M::TimeoutName>, SetTimeout),
     /// One that can't be: `{bad_action_from_state_function, {Action, Text}}`.
@@ -227,8 +227,13 @@ impl<M: GenStatem> Transition<M> {
     ///
     /// It waits behind those that were postponed before it. A native resource that was taken out of its content is not
     /// there the next time.
-    pub fn postpone(mut self) -> Self {
-        self.actions.push(Action::Postpone);
+    pub fn postpone(self) -> Self {
+        self.postpone_if(true)
+    }
+
+    /// As [`postpone`](Self::postpone), or not: of several the last one counts. `{postpone, Postpone}`.
+    pub fn postpone_if(mut self, postpone: bool) -> Self {
+        self.actions.push(Action::Postpone(postpone));
         self
     }
 
@@ -304,7 +309,13 @@ macro_rules! actions {
 
             /// Hibernates until the next message, if there is no event to handle. `hibernate`.
             pub fn hibernate(self) -> Self {
-                self.with(|actions| actions.push(Action::Hibernate))
+                self.hibernate_if(true)
+            }
+
+            /// As [`hibernate`](Self::hibernate), or not: of several the last one counts, that of a state enter call
+            /// after that of the event. `{hibernate, Hibernate}`.
+            pub fn hibernate_if(self, hibernate: bool) -> Self {
+                self.with(|actions| actions.push(Action::Hibernate(hibernate)))
             }
 
             /// Starts the event timeout, which any event cancels: [`Event::Timeout`], if none came in time.

@@ -123,8 +123,9 @@ impl<M: GenStatem> Machine<M> {
                     .reply(cx, from, &reply)
                     // The caller would wait for nothing: it is to learn why.
                     .map_err(|error| bad_action("reply", &error))?,
-                Action::Postpone => noted.postpone = true,
-                Action::Hibernate => noted.wait = Wait::Hibernated,
+                Action::Postpone(postpone) => noted.postpone = postpone,
+                Action::Hibernate(true) => noted.wait = Wait::Hibernated,
+                Action::Hibernate(false) => noted.wait = Wait::Plainly,
                 Action::NextEvent(event_type, content) => {
                     self.tell_next_event(cx, &event_type, &content, next);
                     noted.next_events.push((event_type, content));

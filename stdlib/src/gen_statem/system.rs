@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use otp_vm::{BoxFuture, Context, ExitReason, OwnedTerm, ReplyTo, SendError, Term, to_term};
+use otp_vm::{Atom, BoxFuture, Context, ExitReason, OwnedTerm, ReplyTo, SendError, Term, to_term};
 use serde::Serialize;
 
 use super::event::Queued;
@@ -46,8 +46,7 @@ pub(super) async fn watch<M: GenStatem>(
             let control = machine.rare().control.take();
             let mut control = control.unwrap_or_else(|| Box::new(Control::new(parent)));
             let next = control.take(cx, message, &mut machine).await;
-            let is_needed = control.is_suspended() || !control.options().is_empty();
-            machine.rare().control = is_needed.then_some(control);
+            machine.rare().control = control.is_needed().then_some(control);
             machine.tidy();
             if let Next::Terminate(reason) = next {
                 return Err(machine.end(cx, reason).await);
@@ -140,6 +139,8 @@ impl<M: GenStatem> System for Machine<M> {
 /// An event of a machine, as OTP's terms.
 #[derive(Serialize)]
 enum Told {
+    /// The module, and the first state.
+    Enter(Atom, OwnedTerm),
     /// The event, and the state.
     In(OwnedTerm, OwnedTerm),
     Out(OwnedTerm, ReplyTo),
@@ -166,6 +167,16 @@ impl<M: GenStatem> Machine<M> {
     fn is_looked_at(&self) -> bool {
         self.control()
             .is_some_and(|control| !control.options().is_empty())
+    }
+
+    /// Begins with debug options, and tells `{enter, Module, State}`.
+    pub(super) fn look_at(&mut self, cx: &Context, control: Option<Control>) {
+        let Some(control) = control else { return };
+        self.rare().control = Some(Box::new(control));
+        self.tell(cx, |machine| {
+            let module = sys::atom_of(std::any::type_name::<M>());
+            Some(Told::Enter(module, sys::term(&machine.state_data.0)))
+        });
     }
 
     /// Tells an event to whoever looks at the machine. What the program's code fails in there is not the machine's
@@ -292,7 +303,7 @@ fn in_words(event: Term<'_>) -> Option<String> {
     Some(match (tag, part(3)) {
         ("in", None) => format!("receive {} in state {second}", what(first)),
         ("out", None) => format!("send {first} to {}", second.as_tuple()?.get(0)?),
-        ("start_timer" | "terminate", None) => format!("{tag} {first} in state {second}"),
+        ("enter" | "start_timer" | "terminate", None) => format!("{tag} {first} in state {second}"),
         ("postpone" | "consume", Some(next)) if next == second => {
             format!("{tag} {} in state {second}", what(first))
         }

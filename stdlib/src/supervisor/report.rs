@@ -40,7 +40,7 @@ impl ReportContext {
     }
 }
 
-/// A report of a supervisor, or of a bridge: OTP's `supervisor_report`, or a progress report. It goes to the handler
+/// A report of a supervisor: OTP's `supervisor_report`, or a progress report. It goes to the handler
 /// that the VM was built with ([`report_handler`](otp_vm::VmBuilder::report_handler)), and to `tracing`: progress as
 /// `DEBUG`, anything else as `ERROR`.
 #[derive(Clone, Debug)]

@@ -221,7 +221,16 @@ where
     S: 'static,
     F: FnOnce(&S) -> S + Send + 'static,
 {
-    let function = replacing(replace);
+    change_state(process, move |state: &mut S| *state = replace(state))
+}
+
+/// As [`replace_state`], in place: what a function that panics leaves is its own affair.
+pub(crate) fn change_state<S, F>(process: impl Into<Target>, change: F) -> SysCall<OwnedTerm>
+where
+    S: 'static,
+    F: FnOnce(&mut S) + Send + 'static,
+{
+    let function = state_function(change);
     let request = Request::ReplaceState(Native::new(function));
     SysCall::new(process, Ok(request), value)
 }
@@ -262,7 +271,8 @@ where
     S: 'static,
     F: FnOnce(&S) -> S + Send + 'static,
 {
-    let function = Native::new(replacing(change));
+    let function = state_function(move |state: &mut S| *state = change(state));
+    let function = Native::new(function);
     let version = OwnedTerm::from(atoms::UNDEFINED);
     let request = Request::ChangeCodeBy(OwnedTerm::from(module), version, function);
     SysCall::new(process, Ok(request), done)
@@ -406,10 +416,6 @@ fn state_function<S: 'static, R: Send + 'static>(
         Some(state) => Ok(Box::new(function(state))),
         None => Err(WrongState(std::any::type_name::<S>())),
     })
-}
-
-fn replacing<S: 'static>(replace: impl FnOnce(&S) -> S + Send + 'static) -> StateFunction {
-    state_function(move |state: &mut S| *state = replace(state))
 }
 
 impl<R> fmt::Debug for SysCall<R> {

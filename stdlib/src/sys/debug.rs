@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use otp_vm::{Context, OwnedTerm, Pid, atoms, to_term};
 use serde::Serialize;
@@ -163,7 +164,7 @@ impl Debug {
         events.map(|(event, _)| event.to_term()).collect()
     }
 
-    pub(super) fn log_to_file(&mut self, path: Option<&str>) -> Result<(), OwnedTerm> {
+    pub(super) fn log_to_file(&mut self, path: Option<&Path>) -> Result<(), OwnedTerm> {
         self.file = None;
         let Some(path) = path else { return Ok(()) };
         let file = File::create(path).map_err(|_| super::atom("open_file"))?;

@@ -1,6 +1,7 @@
 //! The side of the process that is asked: its callbacks, and the loop of one that is suspended.
 
 use std::any::Any;
+use std::path::Path;
 use std::pin::pin;
 
 use otp_vm::{
@@ -11,12 +12,13 @@ use serde::Serialize;
 
 use super::debug::Debug;
 use super::event::{SystemEvent, copy};
+use super::options::DebugOption;
 use super::wire::{Extra, StateFunction, SystemMessage, Wanted, WantedDebug};
 use crate::proc_lib::{Class, class_of};
 use crate::unwind::{Caught, caught};
 
-/// What `sys` asks a process: OTP's `system_*` callbacks. Each behaviour of the library has it; a body of one's own that
-/// is to be looked at implements it, and gives what it receives to [`handle_system_msg`].
+/// What `sys` asks a process: OTP's `system_*` callbacks. Each behaviour of the library has it; a body of one's own
+/// that is to be looked at implements it, and gives what it receives to [`handle_system_msg`].
 pub trait System: Send {
     /// The module of the callbacks, as the status and reasons name it.
     fn module(&self) -> &'static str;
@@ -104,6 +106,30 @@ impl Control {
             parent,
             is_suspended: false,
             debug: Debug::default(),
+        }
+    }
+
+    /// With the debug options of a start; None: there are none, and the process needs nothing for `sys`.
+    pub(crate) fn of_start(cx: &Context, parent: Pid, options: Vec<DebugOption>) -> Option<Self> {
+        let control = Self::with_options(cx, parent, options);
+        control.is_needed().then_some(control)
+    }
+
+    /// Whether the process has to keep it.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_suspended || !self.debug.is_empty()
+    }
+
+    /// As [`new`](Self::new), with debug options from the beginning: those of a process of one's own that takes them
+    /// when it starts. See [`DebugOption`].
+    pub fn with_options(
+        cx: &Context,
+        parent: Pid,
+        options: impl IntoIterator<Item = DebugOption>,
+    ) -> Self {
+        Self {
+            debug: Debug::of(cx, options),
+            ..Self::new(parent)
         }
     }
 
@@ -206,7 +232,9 @@ impl Control {
             WantedDebug::Trace(on) => debug.trace(on),
             WantedDebug::Log(most) => done = debug.log(most),
             WantedDebug::PrintLog => debug.print_log(cx),
-            WantedDebug::LogToFile(path) => done = debug.log_to_file(path.as_deref()),
+            WantedDebug::LogToFile(path) => {
+                done = debug.log_to_file(path.as_deref().map(Path::new))
+            }
             WantedDebug::Statistics(on) => debug.statistics(cx, on),
             WantedDebug::NoDebug => *debug = Debug::default(),
             WantedDebug::Install(id, function) => done = debug.install(id, function),

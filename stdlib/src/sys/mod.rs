@@ -1,8 +1,8 @@
 //! Looking into a running process, and having it wait: OTP's `sys`.
 //!
-//! Each process of a behaviour takes *system messages*: servers, state machines, supervisors, agents, tasks'
-//! supervisors, and whatever implements [`System`]. They are handled between two messages, so a process that is busy, or that awaits something
-//! in a callback, answers when it is done.
+//! Each process of a behaviour takes *system messages*: servers, state machines, event managers, supervisors, agents,
+//! tasks' supervisors, and whatever implements [`System`]. They are handled between two messages, so a process that is
+//! busy, or that awaits something in a callback, answers when it is done.
 //!
 //! | function | what it does |
 //! | --- | --- |
@@ -66,8 +66,9 @@
 //! [`gen_server`](macro@crate::gen_server) whose type derives `Serialize` shows itself; one that derives `Debug` shows
 //! that, as a text; any other shows its type's name. By hand a server says
 //! [`system_get_state`](crate::GenServer::system_get_state). The state of a state machine is
-//! [a pair](mod@crate::gen_statem#system-messages). What must not be seen, `format_status` hides from the
-//! status and from reports; but whoever can ask for the state sees it, as in OTP.
+//! [a pair](mod@crate::gen_statem#system-messages), that of an event manager
+//! [a list](mod@crate::gen_event#system-messages) of its handlers'. What must not be seen, `format_status` hides from
+//! the status and from reports; but whoever can ask for the state sees it, as in OTP.
 //!
 //! # Costs
 //!
@@ -144,13 +145,15 @@ mod client;
 mod debug;
 mod event;
 mod handle;
+mod options;
 mod reply;
 mod status;
 mod wire;
 
-use otp_vm::{Atom, OwnedTerm, atoms, to_term};
+use otp_vm::{Atom, OwnedTerm, atoms, to_shown_term, to_term};
 use serde::Serialize;
 
+pub(crate) use client::change_state;
 pub use client::{
     SysCall, SysError, change_code, change_code_by, get_log, get_state, get_statistics, get_status,
     inspect, install, log, log_most, log_to_file, no_debug, print_log, remove, replace_state,
@@ -160,18 +163,15 @@ pub use debug::{Debug, DebugFunction, LOG_EVENTS, MAX_DEBUG_FUNCTIONS, MAX_LOG_E
 pub use event::SystemEvent;
 pub use handle::{Control, Next, Shown, SysState, System, handle_system_msg};
 pub(crate) use handle::{name_of, suspended};
+pub use options::DebugOption;
 pub(crate) use reply::reply_and_show;
 pub use status::{Statistics, Status};
 pub use wire::SystemMessage;
 
 /// A value as a term, for [`System::get_state`] and [`system_get_state`](crate::GenServer::system_get_state): one that
-/// can't be a term, or holds a native resource, is told by a text in its place.
+/// can't be a term is told by a text in its place. So is each native resource in it, which stays where it is.
 pub fn term<T: Serialize + ?Sized>(value: &T) -> OwnedTerm {
-    match to_term(value) {
-        Ok(term) if !term.has_natives() => term,
-        Ok(_) => text("a native resource can't be shown"),
-        Err(error) => text(&error.to_string()),
-    }
+    to_shown_term(value).unwrap_or_else(|error| text(&error.to_string()))
 }
 
 pub(crate) fn text(text: &str) -> OwnedTerm {

@@ -1,6 +1,6 @@
 //! A reply of a process that somebody looks at: it is sent, and shown.
 
-use otp_vm::{Context, Native, OwnedTerm, ReplyTo, SendError, Term, View, from_term};
+use otp_vm::{Context, NATIVE_SHOWN, Native, OwnedTerm, ReplyTo, SendError, Term, View, from_term};
 use serde::{Serialize, Serializer};
 
 /// Sends a reply; gives what can be shown of it. Native resources in it are moved, and so can't be.
@@ -13,7 +13,7 @@ pub(crate) fn reply_and_show(
         false => (cx.reply(to, &reply), reply),
         true => (
             cx.reply(to, &Moved(reply.root())),
-            super::text("a native resource can't be shown"),
+            super::text(NATIVE_SHOWN),
         ),
     }
 }

@@ -23,7 +23,7 @@ pub struct Status {
     pub parent: Pid,
     /// Its debug options.
     pub debug: OwnedTerm,
-    /// What the behaviour shows: `[{header, Text}, {data, [{Name, Value}]}, …]`.
+    /// What the behaviour shows: `[{header, Text}, {data, [{Name, Value}]}, {items, {Name, Values}}, …]`.
     pub misc: OwnedTerm,
 }
 
@@ -50,7 +50,9 @@ impl Status {
             let Some(data) = item.as_tuple().and_then(|item| item.get(1)) else {
                 continue;
             };
-            let pairs = data.list_iter().filter_map(|pair| pair.as_tuple());
+            // `{items, Pair}`, or `{data, [Pair]}`.
+            let pairs = data.as_tuple().into_iter();
+            let pairs = pairs.chain(data.list_iter().filter_map(|pair| pair.as_tuple()));
             for pair in pairs.filter(|pair| pair.len() == 2) {
                 let is_it = pair.get(0).and_then(|name| name.as_str()) == Some(name);
                 if let (true, Some(value)) = (is_it, pair.get(1)) {

@@ -122,15 +122,7 @@ impl TaskSupervisor {
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        begin(
-            supervisor,
-            cx,
-            true,
-            TaskOptions::new(),
-            closure::<B>(),
-            body,
-        )
-        .await
+        Self::async_opt(supervisor, cx, TaskOptions::new(), body).await
     }
 
     /// As [`async_`](Self::async_), for a function of a process module: see [`apply`]. `Task.Supervisor.async/5`.
@@ -181,15 +173,7 @@ impl TaskSupervisor {
         B: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        begin(
-            supervisor,
-            cx,
-            false,
-            TaskOptions::new(),
-            closure::<B>(),
-            body,
-        )
-        .await
+        Self::async_nolink_opt(supervisor, cx, TaskOptions::new(), body).await
     }
 
     /// As [`async_nolink`](Self::async_nolink), with options. `Task.Supervisor.async_nolink/3`.

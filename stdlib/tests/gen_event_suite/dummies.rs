@@ -217,6 +217,10 @@ impl EventHandler for Dummy {
         status.set_state("dummy1_h handler state");
         status
     }
+
+    fn system_get_state(&self) -> OwnedTerm {
+        otp_stdlib::sys::term(&self.parent)
+    }
 }
 
 /// `[Parent]`, and `swap`, which is for `init({swap, {ok, OldState}})` only.

@@ -10,10 +10,12 @@ mod handlers;
 #[expect(dead_code, reason = "the other suite uses more of it")]
 mod names;
 mod notifying;
+mod outside;
 mod requests;
 mod robust;
 mod sleeping;
 mod starting;
+mod system;
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use otp_stdlib::gen_event::{
     EventManager, EventManagerRef, HandlerError, ManagerError, NoHandleInfo, StopError, Terminated,
 };
 use otp_stdlib::proc_lib::Format;
+use otp_stdlib::sys::Traced;
 use otp_vm::simulation::Simulation;
 use otp_vm::{Atom, Context, ExitReason, Pid, Timeout, Vm};
 
@@ -57,6 +60,8 @@ enum Report {
         message: Option<String>,
         text: String,
     },
+    /// A line of a trace.
+    Line(String),
 }
 
 type Reports = mpsc::Receiver<Report>;
@@ -88,6 +93,8 @@ where
                         message: report.message.as_ref().map(ToString::to_string),
                         text: report.format(Format::new()),
                     }
+                } else if let Some(Traced { text, .. }) = report.downcast_ref() {
+                    Report::Line(text.clone())
                 } else {
                     return;
                 };

@@ -1,5 +1,7 @@
 //! Managers that hibernate, by the wish of a handler or after a time.
 
+use otp_stdlib::sys;
+
 use super::dummies::{Args1, Call, Info, Reply, dummy1};
 use super::*;
 
@@ -18,8 +20,7 @@ async fn wakes(cx: &mut Context, pid: Pid) {
 }
 
 #[test]
-fn hibernates_when_a_handler_says_so() {
-    // OTP's `hibernate`, without `sys:suspend`.
+fn hibernate() {
     simulated(async |mut cx: Context| {
         let cx = &mut cx;
         let manager = &manager(cx).await;
@@ -76,6 +77,10 @@ fn hibernates_when_a_handler_says_so() {
         let args = Args::Hibernate(cx.pid());
         manager.add_handler(cx, dummy(), args).await.unwrap();
         assert!(sleeps(cx, pid).await);
+        sys::suspend(manager).call(cx).await.unwrap();
+        assert!(sleeps(cx, pid).await);
+        sys::resume(manager).call(cx).await.unwrap();
+        assert!(sleeps(cx, pid).await);
         wakes(cx, pid).await;
         stop(cx, manager).await;
         nothing(cx).await;
@@ -83,8 +88,7 @@ fn hibernates_when_a_handler_says_so() {
 }
 
 #[test]
-fn hibernates_after_a_time_without_messages() {
-    // OTP's `auto_hibernate`, without `sys:get_state`.
+fn auto_hibernate() {
     simulated(async |mut cx: Context| {
         let cx = &mut cx;
         let start = EventManager::<Event>::start(cx).name("auto_hibernate_handler");
@@ -112,6 +116,11 @@ fn hibernates_after_a_time_without_messages() {
             assert!(!sleeps(cx, pid).await, "not before its time");
             cx.sleep(ms(10)).await;
             assert!(sleeps(cx, pid).await);
+            if round == 1 {
+                let state = sys::get_state(&manager).call(cx).await.unwrap();
+                assert_eq!(state.to_string(), format!("[{{dummy_h,false,{me}}}]"));
+                assert!(sleeps(cx, pid).await);
+            }
         }
         stop(cx, &manager).await;
         nothing(cx).await;

@@ -378,3 +378,60 @@ fn shutdown() {
         assert!(format!("{:?}", Suite::start(&mut cx, (MODES[0], Args::Ok))).contains("Suite"));
     });
 }
+
+/// Says whether it wants to, and then that it doesn't, or the other way round.
+fn changes_its_mind<'a>(
+    data: &'a mut Data,
+    state: &'a str,
+    event: Said,
+    cx: &'a mut Context,
+) -> BoxFuture<'a, Next> {
+    let witness = data.witness.expect("a witness");
+    Box::pin(async move {
+        match (state, event) {
+            ("start", Event::Info(Word::A)) => keep().postpone().postpone_if(false),
+            ("start", Event::Info(Word::B)) => keep().postpone_if(false).postpone_if(true),
+            ("start", Event::Info(Word::Check)) => keep().hibernate().hibernate_if(false),
+            ("start", Event::Info(Word::Test)) => keep().hibernate_if(false).hibernate_if(true),
+            ("start", Event::Info(Word::Go(_))) => to("wait").hibernate(),
+            ("wait", Event::Info(word)) => {
+                cx.send(witness, &format!("{word:?}")).unwrap();
+                keep()
+            }
+            (state, event) => surprise(state, &event),
+        }
+    })
+}
+
+/// `{postpone, Bool}` and `{hibernate, Bool}`: the last one counts, and a state enter call comes after its event.
+#[test]
+fn the_last_of_several_flags_counts() {
+    fn wakes(_: &mut Data, state: &str, _: &str, _: &Context) -> Enter<Scripted> {
+        Enter::keep_state().hibernate_if(state == "start")
+    }
+    simulated(async |mut cx: Context| {
+        let data = Data {
+            witness: Some(cx.pid()),
+            ..Data::default()
+        };
+        let scripted = Scripted::new(data, changes_its_mind).entering(wakes);
+        let machine = start_link(&mut cx, scripted.init("start")).await;
+        let pid = machine.pid().unwrap();
+        let hibernated = async |cx: &Context| {
+            cx.sleep(Duration::from_millis(10)).await;
+            cx.process_info(pid).expect("it lives").hibernated
+        };
+        assert!(hibernated(&cx).await, "its first state has it hibernate");
+        for (word, hibernates) in [
+            (Word::A, false),
+            (Word::B, false),
+            (Word::Check, false),
+            (Word::Test, true),
+            (Word::Go(0), false),
+        ] {
+            cx.send(pid, &word).unwrap();
+            assert_eq!(hibernated(&cx).await, hibernates, "{word:?}");
+        }
+        assert_eq!(flush(&mut cx).await, ["B"]);
+    });
+}

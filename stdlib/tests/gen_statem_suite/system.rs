@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use otp_stdlib::gen_statem::{Event, GenStatem, Init, StatemRef, Target, Transition};
+use otp_stdlib::gen_statem::{Event, GenStatem, Init, StatemRef, Target, Transition, enter_loop};
 use otp_stdlib::prelude::{NoMessage, Registry};
-use otp_stdlib::sys::{self, SysError, SysState};
+use otp_stdlib::proc_lib::{self, Starter};
+use otp_stdlib::sys::{self, DebugOption, SysError, SysState};
 use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, Pid, atoms};
 
 use super::deeds::{
@@ -321,13 +322,7 @@ fn undef_code_change() {
         machine.cast(cx, ()).unwrap();
         assert_eq!(down_of(cx, monitor).await, ExitReason::shutdown());
         let pid = machine.pid().unwrap();
-        let lines: Vec<String> = reports
-            .try_iter()
-            .filter_map(|report| match report {
-                Report::Line(line) => Some(line),
-                _ => None,
-            })
-            .collect();
+        let lines = lines(&reports);
         let words = [
             "receive cast ok in state 1",
             "terminate shutdown in state 1",
@@ -582,5 +577,69 @@ fn a_native_resource_is_moved_whoever_looks_on() {
             let is_it = event.starts_with(&start) && event.ends_with(end);
             assert!(is_it && event.contains("native"), "{event}");
         }
+    });
+}
+
+fn lines(reports: &Reports) -> Vec<String> {
+    let lines = reports.try_iter().filter_map(|report| match report {
+        Report::Line(line) => Some(line),
+        _ => None,
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_machine_starts_with_debug_options() {
+    simulate(async |mut cx: Context, reports: Reports| {
+        let cx = &mut cx;
+        let options = || {
+            [
+                DebugOption::Trace,
+                DebugOption::Log,
+                DebugOption::Statistics,
+            ]
+        };
+        let start = Suite::start(cx, (MODES[0], Args::Ok)).name("looked_at");
+        let machine = start.debug(options()).await.unwrap();
+        assert_eq!(call(cx, &machine, Call::Hping).await, Answer::Hpong);
+        let events = sys::get_log(&machine).call(cx).await.unwrap();
+        let first = events[0].to_string();
+        assert!(
+            first.starts_with("{enter,") && first.ends_with("::Suite',idle}"),
+            "{first}"
+        );
+        let counts = sys::get_statistics(&machine).call(cx).await.unwrap();
+        let counts = counts.expect("it counts");
+        assert_eq!((counts.messages_in, counts.messages_out), (1, 1));
+        let told = lines(&reports);
+        assert_eq!(told.len(), events.len());
+        assert!(told[0].starts_with("*DBG* looked_at enter '"), "{told:?}");
+        assert!(told[0].ends_with("::Suite' in state idle"), "{told:?}");
+        sys::no_debug(&machine).call(cx).await.unwrap();
+        call(cx, &machine, Call::Hping).await;
+        assert_eq!(lines(&reports), [""; 0]);
+        stop_it(cx, &machine).await;
+
+        // One that was another process.
+        let body = async move |mut cx: Context| {
+            let starter = Starter::receive(&mut cx).await;
+            starter.init_ack(&cx);
+            let init = Init::ok(1_u8, Oc);
+            enter_loop(cx, init).debug(options()).await
+        };
+        let pid = proc_lib::start(cx, body).await.unwrap();
+        let monitor = cx.monitor(pid);
+        StatemRef::<Oc>::from_pid(pid).cast(cx, ()).unwrap();
+        assert_eq!(down_of(cx, monitor).await, ExitReason::shutdown());
+        let told = lines(&reports);
+        assert!(
+            told[0].starts_with(&format!("*DBG* {pid} enter '")),
+            "{told:?}"
+        );
+        assert_eq!(told[1], format!("*DBG* {pid} receive cast ok in state 1"));
+        assert_eq!(
+            told.last().unwrap(),
+            &format!("*DBG* {pid} terminate shutdown in state 1")
+        );
     });
 }

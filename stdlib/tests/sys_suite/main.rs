@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod limits;
+mod natives;
 #[path = "../common/simulated.rs"]
 mod simulated;
 mod special;
@@ -12,8 +13,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use otp_stdlib::gen_server::{Name, enter_loop};
 use otp_stdlib::prelude::*;
-use otp_stdlib::sys::{self, SysError, SysState, SystemEvent, Traced};
+use otp_stdlib::proc_lib::{self, Starter};
+use otp_stdlib::sys::{self, DebugOption, SysError, SysState, SystemEvent, Traced};
 use otp_vm::{Atom, CallError, Context, ExitReason, Message, Timeout, Vm};
 use serde::Serialize;
 use simulated::{simulated, simulated_on};
@@ -157,6 +160,58 @@ fn log_to_file() {
         }
     });
     std::fs::remove_file(path).expect("it was written");
+}
+
+/// The options of a start: as those that are asked for later, from the first event on.
+#[test]
+fn a_server_starts_with_debug_options() {
+    traced(async |mut cx: Context, lines| {
+        let (me, cx) = (cx.pid(), &mut cx);
+        let all = move || {
+            let spy =
+                DebugOption::install("spy", move |cx: &Context, event: &SystemEvent, _: &_| {
+                    cx.send(me, event).expect("a term");
+                    ControlFlow::Break(())
+                });
+            let too_many = DebugOption::LogMost(sys::MAX_LOG_EVENTS + 1);
+            let nowhere = DebugOption::LogToFile("/no/such/directory/file".into());
+            let plain = [
+                DebugOption::Trace,
+                DebugOption::Log,
+                DebugOption::Statistics,
+            ];
+            let mut all = vec![spy.expect("a term"), too_many, nowhere];
+            all.extend(plain);
+            all
+        };
+        let started = Server::start_link(cx, ()).name(NAME).debug(all()).await;
+        let by_start = started.unwrap();
+        let body = async move |mut cx: Context| {
+            let starter = Starter::receive(&mut cx).await;
+            cx.register("entered", cx.pid()).expect("it is free");
+            starter.init_ack(&cx);
+            let entered = enter_loop(cx, Server(0)).debug(all());
+            entered.name(Name::local("entered").expect("a name")).await
+        };
+        let by_loop = Ref::from_pid(proc_lib::start_link(cx, body).await.unwrap());
+        for (server, name) in [(by_start, NAME), (by_loop, "entered")] {
+            assert_eq!(public_call(cx, &server, 44).await.unwrap(), -44);
+            let seen = cx.receive().await.term().to_string();
+            assert!(seen.starts_with("{in,{'$gen_call',"), "{seen}");
+            let events = sys::get_log(&server).call(cx).await.unwrap();
+            assert_eq!(events.len(), 2);
+            let counts = sys::get_statistics(&server).call(cx).await.unwrap();
+            let counts = counts.expect("it counts");
+            assert_eq!((counts.messages_in, counts.messages_out), (1, 1));
+            let told = std::mem::take(&mut *lines.lock().unwrap());
+            let start = format!("*DBG* {name} got call {{req,44}} from <");
+            assert!(told.len() == 2 && told[0].starts_with(&start), "{told:?}");
+            sys::no_debug(&server).call(cx).await.unwrap();
+            public_call(cx, &server, 44).await.unwrap();
+            stop(cx, &server).await;
+            assert!(lines.lock().unwrap().is_empty());
+        }
+    });
 }
 
 #[test]

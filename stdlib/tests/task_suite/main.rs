@@ -22,6 +22,7 @@ mod yield_many_2;
 
 use common::{down, ended};
 use otp_stdlib::Task;
+use otp_stdlib::supervisor::Shutdown;
 use otp_vm::{
     AliasMode, Atom, BoxFuture, Context, ExitReason, MonitorOptions, Native, Pid, Ref, Timeout,
     atoms, module,
@@ -187,4 +188,40 @@ pub async fn trapping(cx: &mut Context) -> Task<()> {
     });
     expect(cx, "ready").await;
     task.unwrap()
+}
+
+/// What a shutdown gives of a task that ended with `reason`, and replied before if there is a reply.
+async fn shut_down(
+    cx: &mut Context,
+    how: Shutdown,
+    reply: Option<&'static str>,
+    reason: ExitReason,
+) -> Option<Result<&'static str, ExitReason>> {
+    let task = dummy(cx, reply, reason).await;
+    let result = task.shutdown(cx, how).await;
+    assert!(no_message(cx).await);
+    result
+}
+
+/// A task whose `DOWN` says `noconnection`: who shuts it down exits, with these arguments behind the task's pid.
+async fn shut_down_without_connection(cx: &mut Context, how: Shutdown, shown: &str) {
+    let (gone, monitor) = cx.spawn_monitor(async |_| ()).unwrap();
+    down(cx, monitor).await;
+    let task = Task::<()>::of(cx, Some(gone), cx.make_ref());
+    send_down(cx, task.reference(), gone, &atom("noconnection"));
+    let reason = catch_exit(task.shutdown(cx, how)).await.to_string();
+    let lost = "{nodedown,nonode@nohost}";
+    assert_eq!(
+        reason,
+        format!("{{{lost},{{task,shutdown,[{gone},{shown}]}}}}")
+    );
+}
+
+/// A task whose `DOWN` was handled before.
+async fn shut_down_once_handled(cx: &mut Context, how: Shutdown) {
+    let noproc = Some(Err(ExitReason::noproc()));
+    let task = dummy::<()>(cx, None, atom("noproc")).await;
+    let mut handled = again(cx, &task);
+    assert_eq!(handled.yield_(cx, None).await, noproc);
+    assert_eq!(task.shutdown(cx, how).await, noproc);
 }

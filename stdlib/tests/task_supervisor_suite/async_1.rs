@@ -12,14 +12,7 @@ fn spawns_tasks_under_the_supervisor() {
         let task = TaskSupervisor::async_(&supervisor, &mut cx, body)
             .await
             .unwrap();
-        let pid = task.pid().expect("a process");
-        assert_eq!(children(&mut cx, &supervisor).await, [pid]);
-        assert!(links(&cx).contains(&pid));
-        expect(&mut cx, "ready").await;
-        assert_closure(&cx, pid);
-        cx.send(pid, "go").unwrap();
-        expect(&mut cx, "done").await;
-        reply_and_down(&mut cx, &task).await;
+        works(&mut cx, &supervisor, &task, true).await;
     });
 }
 
@@ -30,12 +23,10 @@ fn with_custom_shutdown() {
         let (supervisor, parent) = (supervisor(&mut cx).await, cx.pid());
         let body = move |mut cx| async move { wait_and_send(&mut cx, parent, "done").await };
         let options = TaskOptions::new().shutdown(Shutdown::BrutalKill);
-        let mut task = TaskSupervisor::async_opt(&supervisor, &mut cx, options, body)
+        let task = TaskSupervisor::async_opt(&supervisor, &mut cx, options, body)
             .await
             .unwrap();
-        let reason = shutdown_reason(&mut cx, &supervisor, task.pid().unwrap()).await;
-        assert_eq!(reason, ExitReason::killed());
-        assert_eq!(task.yield_(&mut cx, None).await, Some(Err(reason)));
+        is_killed(&mut cx, &supervisor, task).await;
     });
 }
 

@@ -223,3 +223,27 @@ pub fn sleep_calls(cx: &Context) -> impl Iterator<Item = Call> + Send + 'static 
 pub fn one_to_four() -> Vec<Result> {
     ok(1..=4)
 }
+
+/// A task that waits in [`wait_and_send`]: under its supervisor, linked to its owner or not, it goes on and replies.
+async fn works(
+    cx: &mut Context,
+    supervisor: &TaskSupervisorRef,
+    task: &Task<String>,
+    is_linked: bool,
+) {
+    let pid = task.pid().expect("a process");
+    assert_eq!(children(cx, supervisor).await, [pid]);
+    assert_eq!(links(cx).contains(&pid), is_linked);
+    expect(cx, "ready").await;
+    assert_closure(cx, pid);
+    cx.send(pid, "go").unwrap();
+    expect(cx, "done").await;
+    reply_and_down(cx, task).await;
+}
+
+/// A task that its supervisor kills when that ends.
+async fn is_killed(cx: &mut Context, supervisor: &TaskSupervisorRef, mut task: Task<String>) {
+    let reason = shutdown_reason(cx, supervisor, task.pid().expect("a process")).await;
+    assert_eq!(reason, ExitReason::killed());
+    assert_eq!(task.yield_(cx, None).await, Some(Err(reason)));
+}
