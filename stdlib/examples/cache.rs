@@ -24,9 +24,10 @@ struct Entry {
 
 /// One process, so one request at a time: puts are in order, and no two callers see halves of each other's work. But
 /// reads wait in the same line, behind each other and behind each sweep. "Writes go through the server, reads bypass
-/// it" is said of many a cache whose `get` is a call all the same, as it is here: then nothing is bypassed, whatever the
-/// server keeps its entries in. Where reads are too many for one process the server owns a table (`Context::table_new`)
-/// that it alone writes, and `get` is a plain function that looks into the table from the caller's own process.
+/// it" is said of many a cache whose `get` is a call all the same, as it is here: then nothing is bypassed, whatever
+/// the server keeps its entries in. Where reads are too many for one process the server owns a table
+/// (`Context::table_new`) that it alone writes, and `get` is a plain function that looks into the table from the
+/// caller's own process.
 struct Cache {
     entries: HashMap<String, Entry, RandomState>,
     sweep_every: Duration,

@@ -1,9 +1,9 @@
 //! Clean-up by guards: a value whose `Drop` gives back what the process holds. It runs however the process ends, by its
-//! return, a panic, an exit, a signal, even a kill, and before anybody is told of the end. Where it runs late, and where
-//! never, stands here as well.
+//! return, a panic, an exit, a signal, even a kill, and before anybody is told of the end. Where it runs late, and
+//! where never, stands here as well.
 //!
-//! Elixir's `try … after`, which a kill passes by, and `terminate/2`, which a kill and a server that does not trap exits
-//! pass by. A guard can't await: what has to be told to another process is for `terminate`, or for a process that
+//! Elixir's `try … after`, which a kill passes by, and `terminate/2`, which a kill and a server that does not trap
+//! exits pass by. A guard can't await: what has to be told to another process is for `terminate`, or for a process that
 //! monitors this one.
 //!
 //! `cargo run -p otp-stdlib --example cleanup_guards`
@@ -100,8 +100,9 @@ fn runs_at_every_end(vm: &Vm) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Native code can't be stopped half-way. Who watches a process that is killed in it is told at once; the guard runs when
-/// the code comes back to an `await`. So what it holds may still be held when a supervisor starts the next process.
+/// Native code can't be stopped half-way. Who watches a process that is killed in it is told at once; the guard runs
+/// when the code comes back to an `await`. So what it holds may still be held when a supervisor starts the next
+/// process.
 fn runs_late(vm: &Vm) -> Result<(), Box<dyn Error>> {
     let (guards, mut mailbox) = (Guards::new(), vm.mailbox()?);
     let guard = guards.guard("late");

@@ -1,5 +1,6 @@
-//! A pool of connections: who checks one out is monitored, so that one whose holder dies comes back; who finds none waits
-//! in a queue and is answered later, by its `From`; who has stopped waiting, dead or out of patience, is handed none.
+//! A pool of connections: who checks one out is monitored, so that one whose holder dies comes back; who finds none
+//! waits in a queue and is answered later, by its `From`; who has stopped waiting, dead or out of patience, is handed
+//! none.
 //!
 //! Elixir's pattern of a GenServer with checkout, checkin and `:DOWN`, completed by what poolboy does for callers that
 //! time out.

@@ -1,6 +1,6 @@
-//! A game for some players: a state machine that is a lobby, then played, then ended. A lobby that does not fill, a round
-//! that takes too long and an ended game whose result was read by nobody are state timeouts; a player who goes is seen by
-//! a monitor.
+//! A game for some players: a state machine that is a lobby, then played, then ended. A lobby that does not fill, a
+//! round that takes too long and an ended game whose result was read by nobody are state timeouts; a player who goes is
+//! seen by a monitor.
 //!
 //! Erlang's `gen_statem` with one handler for states and events (`handle_event_function`), state enter calls and
 //! `state_timeout`s.

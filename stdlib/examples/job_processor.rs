@@ -1,5 +1,5 @@
-//! Background jobs with bounded concurrency: a queue, and at most so many jobs at a time, each in a task of its own under
-//! a task supervisor. A job that crashes is told of, gives its place to the next one, and harms nobody else.
+//! Background jobs with bounded concurrency: a queue, and at most so many jobs at a time, each in a task of its own
+//! under a task supervisor. A job that crashes is told of, gives its place to the next one, and harms nobody else.
 //!
 //! Elixir's pattern of a GenServer with `queue`, `processing` and `max_concurrent` beside a `Task.Supervisor`
 //! (`async_nolink`); jobs that are to outlive the program are for a database.
@@ -33,8 +33,8 @@ enum Report {
     JobFailed(u32, ExitReason),
 }
 
-/// The work. Its value is the task's result: a task that sends it to `self()`, as one reads it now and then, sends it to
-/// itself, for in its body that is the task.
+/// The work. Its value is the task's result: a task that sends it to `self()`, as one reads it now and then, sends it
+/// to itself, for in its body that is the task.
 async fn process(cx: &Context, job: &Job) -> u32 {
     assert!(job.mails > 0, "no mail in job {}", job.id);
     cx.sleep(Duration::from_secs(1)).await;

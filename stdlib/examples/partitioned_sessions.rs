@@ -92,7 +92,8 @@ async fn use_them(mut cx: Context) -> Result<(), Failure> {
     assert_eq!(users, (0..USERS).collect::<Vec<_>>());
     let took = Duration::from_nanos(cx.monotonic_time() - begun);
     println!("{USERS} sessions in {:.1} s", took.as_secs_f32());
-    // One supervisor would have taken 10 seconds. Numbers are dealt out in turn, so each partition has a quarter of them.
+    // One supervisor would have taken 10 seconds. Numbers are dealt out in turn, so each partition has a quarter of
+    // them.
     assert!((2.5..3.0).contains(&took.as_secs_f32()), "{took:?}");
     assert_eq!(names.count(cx), USERS as usize);
 

@@ -14,19 +14,20 @@ use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_vm::simulation::Simulation;
 use otp_vm::{Context, RandomState, Vm};
+use serde::{Deserialize, Serialize};
 
 #[derive(Clone)]
 struct Options {
     /// Requests that a key may make at once.
     burst: u32,
-    /// After which time it may make one more.
+    /// After which time it may make one more; not zero.
     refill: Duration,
     /// What a decision takes: a look into a list of customers, say.
     cost: Duration,
 }
 
 /// How many tokens there were, and when. No timer fills a bucket: what it has now follows from the time. Full buckets
-/// are as good as none, and are dropped, so that keys of which no more is heard take no memory.
+/// are as good as none, and are swept out, so that keys of which no more is heard take no memory.
 #[derive(Clone, Copy)]
 struct Bucket {
     tokens: u32,
@@ -40,7 +41,8 @@ struct RateLimiter {
 
 #[gen_server]
 impl RateLimiter {
-    fn init(options: Options) -> Self {
+    fn init(options: Options, cx: &mut Context) -> Self {
+        sweep_later(cx);
         RateLimiter {
             options,
             buckets: HashMap::default(),
@@ -65,15 +67,29 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// How many keys take up memory, without those that have waited long enough to begin anew.
+    /// How many keys take up memory.
     #[call]
-    fn keys(&mut self, cx: &mut Context) -> usize {
+    fn keys(&self) -> usize {
+        self.buckets.len()
+    }
+
+    #[info]
+    fn sweep(&mut self, _: Sweep, cx: &mut Context) {
         let now = Duration::from_nanos(cx.monotonic_time());
         let options = &self.options;
         self.buckets
             .retain(|_, bucket| bucket.at_time(now, options).tokens < options.burst);
-        self.buckets.len()
+        sweep_later(cx);
     }
+}
+
+/// What it sends itself.
+#[derive(Serialize, Deserialize)]
+struct Sweep;
+
+fn sweep_later(cx: &Context) {
+    cx.send_after(Duration::from_secs(60), cx.pid(), &Sweep)
+        .expect("a time that the clock can say");
 }
 
 impl Bucket {

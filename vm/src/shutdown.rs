@@ -3,9 +3,9 @@
 //! # Protocol
 //! 1. Processes without a parent get the exit signal `shutdown`. Supervisors among them end their
 //!    children in order; links do the rest.
-//! 2. When they are gone, the same is sent to those whose parent is gone: processes that nobody supervised, and the tops
-//!    of trees that a plain process had started. Not yet to those below: a tree ends from its top, in its order. So
-//!    [`GENERATIONS`] times, and then to whoever is left.
+//! 2. When they are gone, the same is sent to those whose parent is gone: processes that nobody supervised, and the
+//!    tops of trees that a plain process had started. Not yet to those below: a tree ends from its top, in its order.
+//!    So [`GENERATIONS`] times, and then to whoever is left.
 //! 3. Whatever is left after the limit is killed, and no process is made any more. The killed end one by one, and get
 //!    [`PATIENCE`] after the last that did; who is there then is stuck.
 //! 4. The scheduler's threads end after their present slice, the blocking pool's after their closure: within what is

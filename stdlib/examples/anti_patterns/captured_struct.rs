@@ -1,6 +1,7 @@
-//! A closure that captures a whole struct for one of its fields. In Erlang all of it is copied into the new process; here
-//! it is moved or cloned, and lives for as long as the process does, with whatever it holds: a body, a socket, a lease.
-//! (A closure that names only `request.remote_ip` captures only that; one that hands `&request` on has all of it.)
+//! A closure that captures a whole struct for one of its fields. In Erlang all of it is copied into the new process;
+//! here it is moved or cloned, and lives for as long as the process does, with whatever it holds: a body, a socket, a
+//! lease. (A closure that names only `request.remote_ip` captures only that; one that hands `&request` on has all of
+//! it.)
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! Names made at run time as atoms. The table of atoms is the whole program's, and what is in it stays. So a name for each
-//! user fills it, and then nothing new can be named anywhere. A registry's names are any terms, and go with the process.
+//! Names made at run time as atoms. The table of atoms is the whole program's, and what is in it stays. So a name for
+//! each user fills it, and then nothing new can be named anywhere. A registry's names are any terms, and go with the
+//! process.
 
 use otp_stdlib::prelude::*;
 use otp_vm::{Atom, AtomError, Context, set_atom_limit};

@@ -1,6 +1,6 @@
-//! One process for the data of all users. They have nothing to do with each other, but wait for each other, and one whose
-//! request crashes takes the data of all along. A process for each user keeps both apart: `sessions.rs` has the whole of
-//! it.
+//! One process for the data of all users. They have nothing to do with each other, but wait for each other, and one
+//! whose request crashes takes the data of all along. A process for each user keeps both apart: `sessions.rs` has the
+//! whole of it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Unknown messages, ignored in silence: a clause that takes whatever comes. A misspelt request then leaves its caller to
-//! its timeout, and a message that got lost leaves no trace. The library does the right thing by itself, as long as
+//! Unknown messages, ignored in silence: a clause that takes whatever comes. A misspelt request then leaves its caller
+//! to its timeout, and a message that got lost leaves no trace. The library does the right thing by itself, as long as
 //! requests and messages have types: what does not decode is logged, and who called is told at once. (`handle_unknown`
 //! is there for who wants something else.)
 

@@ -1,5 +1,5 @@
-//! A process that nobody supervises. It runs until it crashes; then nobody starts it again, and nobody is told. Nor does
-//! anybody end it when the rest of the program ends.
+//! A process that nobody supervises. It runs until it crashes; then nobody starts it again, and nobody is told. Nor
+//! does anybody end it when the rest of the program ends.
 
 use otp_stdlib::prelude::*;
 use otp_vm::{CallError, Context, ExitReason};

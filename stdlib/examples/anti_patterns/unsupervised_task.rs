@@ -1,6 +1,6 @@
 //! A task that nobody supervises. `Task::async_` links it: what fails in it ends the server that only wanted something
-//! done aside. `Task::start` links it to nobody, and nobody hears of its failure. Under a task supervisor, not linked, it
-//! is monitored: the server is told, and goes on; and when the program ends, the task is ended with it.
+//! done aside. `Task::start` links it to nobody, and nobody hears of its failure. Under a task supervisor, not linked,
+//! it is monitored: the server is told, and goes on; and when the program ends, the task is ended with it.
 
 use otp_stdlib::prelude::*;
 use otp_stdlib::task::TaskMessage;

@@ -209,8 +209,8 @@ impl<S: GenServer> ServerRef<S> {
         r#gen::call(cx, &self.target, request, self.call_timeout)
     }
 
-    /// As [`send_request`](Self::send_request) where each request has a reply of its own type, as those of the attribute
-    /// [`gen_server`](macro@crate::gen_server) have: the caller says which.
+    /// As [`send_request`](Self::send_request) where each request has a reply of its own type, as those of the
+    /// attribute [`gen_server`](macro@crate::gen_server) have: the caller says which.
     ///
     /// ```
     /// use otp_stdlib::prelude::*;
