@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use otp_vm::{
     Atom, Context, ExitReason, Message, Pid, RandomState, Ref, SpawnError, SpawnOptions, Timeout,
-    from_term,
 };
 
 use super::callback::{Begun, Callbacks, Kept};
@@ -169,7 +168,7 @@ fn ask_child(cx: &Context, child: Pid, from: Pid, tag: Ref) {
 
 /// There is no top yet.
 fn answer_none(cx: &Context, from: Pid, tag: Ref) {
-    let _ = cx.send(from, &(super::callback::atom("child"), tag));
+    let _ = cx.send(from, &Child::Child(tag, None));
 }
 
 /// The process of the callbacks.
@@ -232,7 +231,7 @@ impl Starter {
                     break (ExitReason::normal(), Some(ExitReason::shutdown()), false);
                 }
                 Ok(ToStarter::GetChild(from, tag)) => {
-                    let child = Child::Child(tag, top, self.plan.callbacks.module());
+                    let child = Child::Child(tag, Some((top, self.plan.callbacks.module())));
                     let _ = cx.send(from, &child);
                 }
                 Err(_) => {}
@@ -308,13 +307,6 @@ pub(super) async fn kill_all(cx: &Context, leader: Pid) {
 
 /// The answer to [`ToMaster::GetChild`], if a message is it.
 pub(super) fn child_of(message: &Message, tag: Ref) -> Option<Option<(Pid, Atom)>> {
-    match from_term(message.term()) {
-        Ok(Child::Child(reference, top, module)) => {
-            (reference == tag).then_some(Some((top, module)))
-        }
-        Err(_) => {
-            let none = from_term::<(Atom, Ref)>(message.term()).ok()?;
-            (none.0.as_str() == "child" && none.1 == tag).then_some(None)
-        }
-    }
+    let Child::Child(reference, child) = message.decode().ok()?;
+    (reference == tag).then_some(child)
 }
