@@ -1,14 +1,14 @@
 //! An application's two processes: the master, and the one that runs the callbacks.
 //!
-//! The master is the group leader of all that belong to the application, and the controller's link to it. It is never in
-//! the program's code, so it can always be told to stop. The other, its child, runs `start`, the phases, `prep_stop` and
-//! `stop`, is the parent of the tree's top, and keeps what the application gave.
+//! The master is the group leader of all that belong to the application, and the controller's link to it. It is never
+//! in the program's code, so it can always be told to stop. The other, its child, runs `start`, the phases, `prep_stop`
+//! and `stop`, is the parent of the tree's top, and keeps what the application gave.
 //!
 //! # Ends
 //!
 //! | of | what follows |
 //! | --- | --- |
-//! | a stop, or the controller | the child ends the tree by `shutdown`, in all the time that it takes; then whoever else belongs to the application is killed |
+//! | a stop, or the controller | the child ends the tree by `shutdown`, in all its time; the master kills who is left |
 //! | the top | `prep_stop` and `stop` are called; the master ends with the top's reason |
 //! | the child, killed | its tree ends by its parent's death; the master kills who is left, and ends with `killed` |
 //! | the master, killed | the child ends the tree, with the master's reason; then it kills who is left |
