@@ -819,6 +819,7 @@ fn about(request: &Request) -> Option<Atom> {
         Request::UnloadApplication(app)
         | Request::StartApplication(app, _)
         | Request::StopApplication(app)
+        | Request::IsRunning(app)
         | Request::PermitApplication(app, _) => Some(*app),
         _ => None,
     }
