@@ -16,6 +16,8 @@ use super::shape::{Ends, Kind, Shape, Strategy, below};
 pub const PERIOD: Duration = Duration::from_secs(600);
 /// How long a worker has that is told to end.
 const SHUTDOWN: Duration = Duration::from_millis(5);
+/// More than it takes to tell all children of a dynamic supervisor, less than the wait for one that is stuck.
+const AT_ONCE: Duration = Duration::from_millis(4);
 
 /// What went wrong, of the whole tree.
 pub type Wrong = Arc<Mutex<Vec<String>>>;
@@ -205,7 +207,7 @@ impl Live {
         if self.shape.strategy == Strategy::Dynamic {
             let now_ns = cx.monotonic_time();
             let passed_ns = now_ns - *state.told_ns.get_or_insert(now_ns);
-            if u128::from(passed_ns) >= SHUTDOWN.as_nanos() {
+            if u128::from(passed_ns) >= AT_ONCE.as_nanos() {
                 drop(state);
                 self.wrong(format!("{id} is told to end {passed_ns} ns after another"));
             }

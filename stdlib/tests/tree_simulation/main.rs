@@ -1,7 +1,7 @@
-//! Supervision trees of random shape in a simulation: several children are killed or end at once, supervisors are killed
-//! while they restart, starts fail by panics, ends are slow or stuck, children are added, ended and removed by calls.
-//! A model says of each step what may be there then, and whether somebody gave up; the order of starts and ends is
-//! looked at where it happens.
+//! Supervision trees of random shape in a simulation: several children are killed or end at once, supervisors are
+//! killed while they restart, starts fail, ends are slow or stuck, children are added, ended and removed by calls. A
+//! model says of each step what may be there then, and whether somebody gave up; the order of starts and ends is looked
+//! at where it happens.
 
 mod live;
 mod model;
@@ -59,13 +59,15 @@ async fn tree(mut cx: Context) -> Result<(), String> {
     let top = Live::start(&shape, &wrong, false, &mut cx).await;
     let top = top.map_err(|error| error.to_string())?;
     let mut worlds = HashSet::from([World::new(&shape)]);
-    for _ in 0..STEPS {
+    let mut steps = Step::fill(&Node::new(&shape), &shape);
+    for _ in 0..STEPS + steps.len() as u64 {
         let pause = below(4) == 0;
         if pause {
             cx.sleep(PAUSE).await;
         }
         let first = worlds.iter().next().expect("there is one");
-        let step = Step::random(first.top.as_ref().expect("it runs"), &shape);
+        let first = first.top.as_ref().expect("it runs");
+        let step = steps.pop().unwrap_or_else(|| Step::random(first, &shape));
         let mut may = HashSet::new();
         for mut world in std::mem::take(&mut worlds) {
             world.answer = None;

@@ -84,7 +84,7 @@ impl Shape {
                 let [one, two, three] = STATIC;
                 Kind::Below(Self::of(
                     levels - 1,
-                    one_of(&[one, two, three, Strategy::Dynamic]),
+                    one_of(&[one, two, three, Strategy::Dynamic, Strategy::Dynamic]),
                 ))
             } else {
                 Kind::Worker(one_of(&[
@@ -107,7 +107,7 @@ impl Shape {
             strategy,
             max_restarts: below(8) as usize,
             auto_shutdown,
-            max_children: 1 + below(2) as usize,
+            max_children: 1 + below(3) as usize,
             children: (0..1 + u64::from(dynamic) + below(CHILDREN))
                 .map(child)
                 .collect(),

@@ -30,6 +30,13 @@ fn processes(node: &Node, path: &Path, workers: &mut Vec<Path>, supervisors: &mu
     }
 }
 
+/// The supervisor at the end of a path.
+fn level<'a>(top: &'a Shape, path: &Path) -> &'a Shape {
+    path.iter().fold(top, |level, &(id, _)| {
+        level.below(id).expect("a supervisor")
+    })
+}
+
 /// What happens in a step, chosen from one of the worlds that may be.
 pub struct Step {
     /// Starts that will fail: of which supervisor, which child, and which of the next.
@@ -38,20 +45,36 @@ pub struct Step {
 }
 
 impl Step {
+    /// One call each to start the children that dynamic supervisors may have.
+    pub fn fill(top: &Node, shape: &Shape) -> Vec<Self> {
+        let mut supervisors = vec![];
+        processes(top, &vec![], &mut vec![], &mut supervisors);
+        let dynamic = |path: &Path| {
+            let level = level(shape, path);
+            let children = match level.strategy {
+                Strategy::Dynamic => level.children.len(),
+                _ => 0,
+            };
+            let path = path.clone();
+            (0..children).map(move |id| Self {
+                failures: vec![],
+                all: vec![(path.clone(), What::Call(Call::Start, id, 0))],
+            })
+        };
+        supervisors.iter().flat_map(dynamic).collect()
+    }
+
     pub fn random(top: &Node, shape: &Shape) -> Self {
         let (mut workers, mut supervisors) = (vec![], vec![]);
         processes(top, &vec![], &mut workers, &mut supervisors);
         let of = |path: &Path| {
-            let level = path.iter().fold(shape, |level, &(id, _)| {
-                level.below(id).expect("a supervisor")
-            });
             let node = top.clone().at(path).expect("it runs").clone();
-            (level, node)
+            (level(shape, path), node)
         };
         let any = |paths: &[Path]| paths[below(paths.len() as u64) as usize].clone();
         let mut all: Vec<(Path, What)> = vec![];
         // A call may be all of it.
-        let call = below(3) == 0;
+        let call = below(2) == 0;
         for _ in 0..u64::from(!call) + below(AT_ONCE + u64::from(call)) {
             let supervisor = below(6) == 0;
             let (path, end) = match () {
@@ -81,7 +104,7 @@ impl Step {
                 .filter(|(_, above)| *above == path)
                 .map(|(last, _)| last.0);
             let id = match ended.next_back() {
-                Some(id) if below(2) == 0 => id,
+                Some(id) if below(3) > 0 => id,
                 _ => below(of(&path).0.children.len() as u64) as usize,
             };
             failures.push((path, id, 1 + below((1 << FAILURES) - 1) as u32));
@@ -91,7 +114,7 @@ impl Step {
                 .iter()
                 .filter(|path| of(path).0.strategy == Strategy::Dynamic);
             let dynamic: Vec<_> = dynamic.collect();
-            let fails = failures.last().filter(|_| below(2) == 0);
+            let fails = failures.last().filter(|_| below(3) > 0);
             let path = match fails {
                 Some((path, ..)) => path.clone(),
                 None if !dynamic.is_empty() && below(2) == 0 => one_of(&dynamic).clone(),
@@ -109,6 +132,8 @@ impl Step {
                 (Strategy::Dynamic, Some(_)) => Call::Terminate,
                 (_, None) if below(2) == 0 => Call::Start,
                 (_, Some(State::Stopped)) if below(2) == 0 => Call::Restart,
+                // While it waits to be tried again, perhaps.
+                _ if fails.is_some() && below(2) == 0 => Call::Terminate,
                 _ => one_of(&[Call::Start, Call::Restart, Call::Terminate, Call::Delete]),
             };
             let born = listed.map_or(0, |kid| kid.born);
@@ -139,8 +164,8 @@ impl Step {
             .collect();
         let mut answer = None;
         for ((pid, live), (_, what)) in targets.into_iter().zip(&self.all) {
-            if below(3) == 0 {
-                cx.sleep(Duration::from_millis(below(8))).await;
+            if below(2) == 0 {
+                cx.sleep(Duration::from_millis(below(12))).await;
             }
             let target = pid.unwrap_or(cx.pid());
             match *what {
