@@ -47,6 +47,25 @@ fn flaky(
     (spec, starts)
 }
 
+/// A child that does nothing, and ends by any exit signal.
+fn sleepy() -> ChildSpec {
+    ChildSpec::process("sleepy", async |mut cx: Context| for_ever(&mut cx).await)
+}
+
+/// Sends an exit signal, and waits for the end.
+async fn assert_kill(cx: &mut Context, pid: Pid, with: ExitReason) {
+    let monitor = cx.monitor(pid);
+    cx.exit_process(pid, with);
+    down(cx, monitor).await;
+}
+
+/// How many workers there are, all of them active.
+async fn workers(cx: &mut Context, supervisor: &DynamicSupervisorRef) -> u64 {
+    let counts = supervisor.count_children(cx).await.expect("counts");
+    assert_eq!(counts.workers, counts.active);
+    counts.workers
+}
+
 #[test]
 fn with_registered_process() {
     run(async |mut cx: Context| {
@@ -55,11 +74,23 @@ fn with_registered_process() {
             .name("dynamic")
             .await
             .unwrap();
+        let pid = first.pid().unwrap();
+        assert!(cx.process_info(cx.pid()).unwrap().links.contains(&pid));
+        assert_eq!(cx.whereis("dynamic"), Some(pid));
+        assert!(otp_stdlib::proc_lib::initial_call(cx.vm(), pid).is_some());
+        let label = cx.process_info(pid).unwrap().label.unwrap();
+        assert_eq!(label.as_str(), "DynamicSupervisor");
         let error = DynamicSupervisor::start_link(&mut cx, flags())
             .name("dynamic")
             .await
             .unwrap_err();
-        assert_eq!(error, StartError::AlreadyStarted(first.pid().unwrap()));
+        assert_eq!(error, StartError::AlreadyStarted(pid));
+        DynamicSupervisorRef::from_name("dynamic")
+            .unwrap()
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(cx.whereis("dynamic"), None);
     });
 }
 
@@ -105,6 +136,32 @@ fn with_different_returns() {
 fn with_throw_error_exit() {
     run(async |mut cx: Context| {
         let supervisor = start(&mut cx, flags()).await;
+        // A start that panics with a value that is no text; with a text; and that exits.
+        let thrown = ChildSpec::new("a", |_| Box::pin(async { std::panic::panic_any(17_u8) }));
+        let error = supervisor.start_child(&mut cx, thrown).await.unwrap_err();
+        let ChildError::Start(StartError::Exit(why)) = &error else {
+            panic!("{error:?}")
+        };
+        assert!(why.to_string().starts_with("{panic,"), "{why}");
+        let panics = ChildSpec::new("b", |_| Box::pin(async { panic!("it breaks") }));
+        let error = supervisor.start_child(&mut cx, panics).await.unwrap_err();
+        let ChildError::Start(StartError::Exit(why)) = &error else {
+            panic!("{error:?}")
+        };
+        let why = why.to_string();
+        assert!(why.starts_with("{panic,<<\"it breaks\">>,"), "{why}");
+        assert!(why.contains("dynamic_supervisor_test.rs"), "where: {why}");
+        let exits = ChildSpec::new("c", |cx| Box::pin(async { cx.exit(reason("oops")) }));
+        let error = supervisor.start_child(&mut cx, exits).await.unwrap_err();
+        assert_eq!(error, ChildError::Start(StartError::Exit(reason("oops"))));
+        assert_eq!(active(&mut cx, &supervisor).await, 0);
+    });
+}
+
+#[test]
+fn a_panic_in_the_process_of_a_child_fails_its_start() {
+    run(async |mut cx: Context| {
+        let supervisor = start(&mut cx, flags()).await;
         let panics = ChildSpec::new("a", |cx| {
             Box::pin(otp_stdlib::proc_lib::start_link(
                 cx,
@@ -123,6 +180,15 @@ fn with_throw_error_exit() {
 
 #[test]
 fn with_max_children() {
+    run(async |mut cx: Context| {
+        let supervisor = start(&mut cx, flags().max_children(0)).await;
+        let error = supervisor.start_child(&mut cx, sleepy()).await;
+        assert_eq!(error, Err(ChildError::MaxChildren(0)));
+    });
+}
+
+#[test]
+fn a_child_that_ended_makes_room_under_max_children() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         let supervisor = start(&mut cx, flags().max_children(1)).await;
@@ -143,34 +209,27 @@ fn with_max_children() {
     });
 }
 
-/// Whether a child is there after it ended with `with`: as another process.
-async fn restarted(cx: &mut Context, restart: Restart, with: ExitReason) -> bool {
-    let me = cx.pid();
-    let supervisor = start(cx, flags()).await;
-    let first = supervisor
-        .start_child(cx, probe("a", me).restart(restart))
-        .await
-        .unwrap();
-    started(cx, "a").await;
-    stop_probe(cx, first, with).await;
-    terminated(cx, "a").await;
-    match &supervisor.which_children(cx).await.unwrap()[..] {
-        [] => false,
-        [child] => {
-            assert_eq!(child.pid, Some(started(cx, "a").await));
-            assert_ne!(child.pid, Some(first));
-            true
-        }
-        more => panic!("{more:?}"),
+/// Starts a child and has it end, for each reason; gives how many are there after each.
+async fn after_ends(cx: &mut Context, restart: Restart, reasons: &[ExitReason]) -> Vec<u64> {
+    let supervisor = start(cx, flags().intensity(100_000, LIMIT)).await;
+    let mut left = Vec::new();
+    for with in reasons {
+        let child = sleepy().restart(restart);
+        let pid = supervisor.start_child(cx, child).await.unwrap();
+        assert_kill(cx, pid, with.clone()).await;
+        left.push(workers(cx, &supervisor).await);
+        let children = supervisor.which_children(cx).await.unwrap();
+        assert!(children.iter().all(|child| child.pid != Some(pid)));
     }
+    left
 }
 
 #[test]
 fn temporary_child_is_not_restarted_regardless_of_reason() {
     run(async |mut cx: Context| {
-        for with in [ExitReason::normal(), ExitReason::shutdown(), reason("oops")] {
-            assert!(!restarted(&mut cx, Restart::Temporary, with).await);
-        }
+        let reasons = [ExitReason::shutdown(), reason("whatever")];
+        let left = after_ends(&mut cx, Restart::Temporary, &reasons).await;
+        assert_eq!(left, [0, 0]);
     });
 }
 
@@ -178,19 +237,26 @@ fn temporary_child_is_not_restarted_regardless_of_reason() {
 fn transient_child_is_restarted_unless_normal_shutdown() {
     run(async |mut cx: Context| {
         let detail = ExitReason::shutdown_with("signal");
-        for with in [ExitReason::normal(), ExitReason::shutdown(), detail] {
-            assert!(!restarted(&mut cx, Restart::Transient, with).await);
-        }
-        assert!(restarted(&mut cx, Restart::Transient, reason("oops")).await);
+        let reasons = [ExitReason::shutdown(), detail, reason("whatever")];
+        let left = after_ends(&mut cx, Restart::Transient, &reasons).await;
+        assert_eq!(left, [0, 0, 1]);
+        // By itself: a signal `normal` would not end it.
+        let me = cx.pid();
+        let supervisor = start(&mut cx, flags()).await;
+        let child = probe("a", me).restart(Restart::Transient);
+        let pid = supervisor.start_child(&mut cx, child).await.unwrap();
+        stop_probe(&mut cx, pid, ExitReason::normal()).await;
+        assert_eq!(workers(&mut cx, &supervisor).await, 0);
     });
 }
 
 #[test]
 fn permanent_child_is_restarted_regardless_of_reason() {
     run(async |mut cx: Context| {
-        for with in [ExitReason::normal(), ExitReason::shutdown(), reason("oops")] {
-            assert!(restarted(&mut cx, Restart::Permanent, with).await);
-        }
+        let detail = ExitReason::shutdown_with("signal");
+        let reasons = [ExitReason::shutdown(), detail, reason("whatever")];
+        let left = after_ends(&mut cx, Restart::Permanent, &reasons).await;
+        assert_eq!(left, [1, 2, 3]);
     });
 }
 
@@ -198,24 +264,44 @@ fn permanent_child_is_restarted_regardless_of_reason() {
 fn child_is_restarted_when_trying_again() {
     run(async |mut cx: Context| {
         let me = cx.pid();
-        let supervisor = start(&mut cx, flags().intensity(10, LIMIT)).await;
-        let (spec, starts) = flaky(me, |start| (1..4).contains(&start));
+        let supervisor = start(&mut cx, flags().intensity(2, LIMIT)).await;
+        let (spec, starts) = flaky(me, |start| start == 1);
         let first = supervisor.start_child(&mut cx, spec).await.unwrap();
-        started(&mut cx, "flaky").await;
-        stop_probe(&mut cx, first, reason("oops")).await;
-        terminated(&mut cx, "flaky").await;
+        assert_eq!(started(&mut cx, "flaky").await, first);
+        assert_kill(&mut cx, first, ExitReason::kill()).await;
         let second = started(&mut cx, "flaky").await;
         assert_ne!(first, second);
-        assert_eq!(starts.load(Ordering::SeqCst), 5);
-        assert_eq!(
-            supervisor.which_children(&mut cx).await.unwrap()[0].pid,
-            Some(second)
-        );
+        assert_eq!(starts.load(Ordering::SeqCst), 3);
+        assert_eq!(workers(&mut cx, &supervisor).await, 1);
+        let children = supervisor.which_children(&mut cx).await.unwrap();
+        assert_eq!(children[0].pid, Some(second));
     });
+}
+
+/// A child that can be started once, and ends: the supervisor does so, too, after so many attempts.
+async fn gives_up(cx: &mut Context, restarts: u32) {
+    let me = cx.pid();
+    let supervisor = start(cx, flags().intensity(restarts, LIMIT)).await;
+    let (spec, starts) = flaky(me, |start| start > 0);
+    let pid = supervisor.start_child(cx, spec).await.unwrap();
+    stop_probe(cx, pid, ExitReason::shutdown()).await;
+    let ended = exit_of(cx, supervisor.pid().unwrap()).await;
+    assert_eq!(ended, ExitReason::shutdown());
+    assert_eq!(starts.load(Ordering::SeqCst), 1 + restarts);
 }
 
 #[test]
 fn child_triggers_maximum_restarts() {
+    run(async |mut cx: Context| gives_up(&mut cx, 1).await);
+}
+
+#[test]
+fn child_triggers_maximum_intensity_when_trying_again() {
+    run(async |mut cx: Context| gives_up(&mut cx, 10).await);
+}
+
+#[test]
+fn a_child_that_ends_too_often_takes_its_siblings_along() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         let supervisor = start(&mut cx, flags().intensity(1, LIMIT)).await;
@@ -243,23 +329,20 @@ fn child_triggers_maximum_restarts() {
 }
 
 #[test]
-fn child_triggers_maximum_intensity_when_trying_again() {
+fn restarting_on_exit_children_counted_in_max_children() {
     run(async |mut cx: Context| {
-        let me = cx.pid();
-        let supervisor = start(&mut cx, flags().intensity(10, LIMIT)).await;
-        let (spec, starts) = flaky(me, |start| start > 0);
-        let first = supervisor.start_child(&mut cx, spec).await.unwrap();
-        stop_probe(&mut cx, first, reason("oops")).await;
-        assert_eq!(
-            exit_of(&mut cx, supervisor.pid().unwrap()).await,
-            ExitReason::shutdown()
-        );
-        assert_eq!(starts.load(Ordering::SeqCst), 1 + 10);
+        let flags = flags().max_children(1).intensity(100_000, LIMIT);
+        let supervisor = start(&mut cx, flags).await;
+        let pid = supervisor.start_child(&mut cx, sleepy()).await.unwrap();
+        assert_kill(&mut cx, pid, ExitReason::shutdown()).await;
+        assert_eq!(workers(&mut cx, &supervisor).await, 1);
+        let error = supervisor.start_child(&mut cx, sleepy()).await;
+        assert_eq!(error, Err(ChildError::MaxChildren(1)));
     });
 }
 
 #[test]
-fn restarting_on_exit_children_counted_in_max_children() {
+fn a_child_that_waits_to_be_tried_again_counts_in_max_children() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         let supervisor = start(&mut cx, flags().max_children(1).intensity(u32::MAX, LIMIT)).await;
@@ -331,6 +414,36 @@ fn terminates_children_with_expired_integer_shutdown() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         let supervisor = start(&mut cx, flags()).await;
+        let limit = Shutdown::After(Duration::from_millis(1));
+        let specs = [
+            (sleepy(), ExitReason::shutdown()),
+            (stubborn(me), ExitReason::killed()),
+            (sleepy(), ExitReason::shutdown()),
+        ];
+        let mut expected = Vec::new();
+        for (spec, reason) in specs {
+            // In a millisecond one that ends at once may not, on a loaded machine.
+            let limit = match reason == ExitReason::killed() {
+                true => limit,
+                false => Shutdown::After(LIMIT),
+            };
+            let spec = spec.shutdown(limit);
+            let pid = supervisor.start_child(&mut cx, spec).await.unwrap();
+            expected.push((cx.monitor(pid), reason));
+        }
+        started(&mut cx, "stubborn").await;
+        assert_kill(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
+        for (monitor, reason) in expected {
+            assert_eq!(down(&mut cx, monitor).await, reason);
+        }
+    });
+}
+
+#[test]
+fn children_that_are_stuck_are_killed_together() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let supervisor = start(&mut cx, flags()).await;
         let limit = Shutdown::After(Duration::from_millis(20));
         let mut monitors = Vec::new();
         for _ in 0..10 {
@@ -358,6 +471,26 @@ fn terminates_children_with_expired_integer_shutdown() {
 
 #[test]
 fn terminates_with_mixed_children() {
+    run(async |mut cx: Context| {
+        let supervisor = start(&mut cx, flags()).await;
+        let mut expected = Vec::new();
+        for (shutdown, reason) in [
+            (Shutdown::Infinity, ExitReason::shutdown()),
+            (Shutdown::BrutalKill, ExitReason::killed()),
+        ] {
+            let spec = sleepy().shutdown(shutdown);
+            let pid = supervisor.start_child(&mut cx, spec).await.unwrap();
+            expected.push((cx.monitor(pid), reason));
+        }
+        assert_kill(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
+        for (monitor, reason) in expected {
+            assert_eq!(down(&mut cx, monitor).await, reason);
+        }
+    });
+}
+
+#[test]
+fn each_child_is_ended_as_its_specification_says() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         let supervisor = start(&mut cx, flags()).await;

@@ -1,7 +1,7 @@
 //! One method of the block: what it is, and which of its arguments are the message.
 
-use proc_macro2::Ident;
-use quote::format_ident;
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident};
 use syn::{
     Attribute, Error, FnArg, GenericArgument, ImplItemFn, Pat, PathArguments, ReceiverKind, Result,
     ReturnType, Type, TypePath,
@@ -82,6 +82,11 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
+    /// Whether both can't be there: methods under different `#[cfg]`s may be one in the end.
+    pub(crate) fn takes_the_name_of(&self, other: &Self) -> bool {
+        self.name == other.name && self.cfgs.is_empty() && other.cfgs.is_empty()
+    }
+
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         self.parameters
             .iter()
@@ -117,9 +122,46 @@ pub(crate) fn take_marker(method: &mut ImplItemFn) -> Result<Option<Kind>> {
     Ok(kind(marker))
 }
 
+/// The first `await` of a body that has nothing `async` in it, where it could stand.
+fn lone_await(body: TokenStream) -> Option<Ident> {
+    let mut found = None;
+    let mut open = vec![body];
+    while let Some(tokens) = open.pop() {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(name) if name == "async" => return None,
+                TokenTree::Ident(name) if name == "await" => {
+                    found.get_or_insert(name);
+                }
+                TokenTree::Group(group) => open.push(group.stream()),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// A method that awaits is `async`: the compiler's own error does not say so.
+pub(crate) fn check_async(method: &ImplItemFn) -> Result<()> {
+    if method.sig.asyncness.is_some() {
+        return Ok(());
+    }
+    match lone_await(method.block.to_token_stream()) {
+        Some(found) => Err(Error::new_spanned(
+            found,
+            format!(
+                "what awaits is async: write `async fn {}`",
+                method.sig.ident
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn read(method: &ImplItemFn, kind: Kind) -> Result<Handler> {
     let signature = &method.sig;
     let name = signature.ident.clone();
+    check_async(method)?;
     if let Some(parameter) = signature.generics.params.first() {
         return Err(Error::new_spanned(
             parameter,
@@ -282,6 +324,12 @@ fn output(output: &ReturnType, kind: Kind) -> Result<(Output, Type)> {
             return Err(Error::new_spanned(
                 r#type,
                 "a call gives its reply, or `Reply<Self, TypeOfTheReply>`; `Reply::later()` if it replies later",
+            ));
+        }
+        if let Type::Reference(_) = **r#type {
+            return Err(Error::new_spanned(
+                r#type,
+                "a reply is owned by who asked: give `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`",
             ));
         }
         return Ok((Output::Plain, (**r#type).clone()));

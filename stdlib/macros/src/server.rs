@@ -113,8 +113,28 @@ pub(crate) fn read(item: &TokenStream) -> Result<Server> {
         let marker = handler::take_marker(&mut method)?;
         let called = method.sig.ident.to_string();
         if let Some(kind) = marker {
-            handlers.push(handler::read(&method, kind)?);
+            let handler = handler::read(&method, kind)?;
+            if handlers
+                .iter()
+                .any(|known| handler.takes_the_name_of(known))
+            {
+                return Err(Error::new_spanned(
+                    &handler.name,
+                    format!(
+                        "there is a handler `{called}` already: give this one another name, or both messages one \
+                         handler"
+                    ),
+                ));
+            }
+            handlers.push(handler);
         } else if called == "init" {
+            if init.is_some() {
+                return Err(Error::new_spanned(
+                    &method.sig.ident,
+                    "a server begins with one `init`: take one of the two away; what may be given or not is an \
+                     `Option`",
+                ));
+            }
             init = Some(read_init(&method)?);
         } else if CALLBACKS.contains(&called.as_str()) {
             callbacks.push(method);
@@ -164,10 +184,12 @@ fn name(r#type: &Type) -> Result<Ident> {
     }
 }
 
-const INIT_GIVES: &str = "`init` gives `Init<Self>`, or the state itself: `Self`";
+const INIT_GIVES: &str =
+    "`init` gives `Init<Self>`, or the state itself: `Self`; if it fails, `Init::stop(reason)`";
 
 fn read_init(method: &ImplItemFn) -> Result<Init> {
     let signature = &method.sig;
+    handler::check_async(method)?;
     if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
         return Err(Error::new_spanned(
             receiver,

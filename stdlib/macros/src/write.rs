@@ -499,6 +499,8 @@ fn function(names: &Names<'_>, handler: &Handler) -> (TokenStream, TokenStream) 
         name, reply, cfgs, ..
     } = handler;
     let (taken, made) = message(names, handler);
+    // A reply that is no term is told of where it is written.
+    let request = Ident::new("request", reply.span());
     let docs = docs(handler);
     let cx = binding("cx");
     let (signature, body) = match handler.kind {
@@ -509,7 +511,7 @@ fn function(names: &Names<'_>, handler: &Handler) -> (TokenStream, TokenStream) 
                         Output = ::core::result::Result<#reply, #private::CallError>
                     > + ::core::marker::Send
             },
-            quote!(self.request(#cx, #made)),
+            quote!(self.#request(#cx, #made)),
         ),
         _ => (
             quote! {
@@ -534,11 +536,13 @@ fn host_function(names: &Names<'_>, handler: &Handler) -> (TokenStream, TokenStr
         name, reply, cfgs, ..
     } = handler;
     let (taken, made) = message(names, handler);
+    // A reply that is no term is told of where it is written.
+    let request = Ident::new("request", reply.span());
     let docs = docs(handler);
     let (output, body) = match handler.kind {
         Kind::Call => (
             quote!(#private::Run<::core::result::Result<#reply, #private::CallError>>),
-            quote!(self.request(#made)),
+            quote!(self.#request(#made)),
         ),
         _ => (
             quote!(::core::result::Result<(), #private::SendError>),

@@ -37,11 +37,14 @@ impl Supervisor {
         let Some(back_off) = self.back_off else {
             return self.restart(place, cx).await;
         };
-        let wait = back_off.after(self.intensity.recent(cx.monotonic_time()));
+        let now_ns = cx.monotonic_time();
+        let wait = back_off.after(self.intensity.recent(now_ns));
+        let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        let due_ns = now_ns.saturating_add(wait_ns);
         let Some(child) = self.children.get(place) else {
             return NoReply::new();
         };
-        let later = Later::BackedOff(child.spec.id.clone());
+        let later = Later::BackedOff(child.spec.id.clone(), due_ns);
         if wait.is_zero()
             || cx
                 .send_after(wait, cx.pid(), &(atoms::GEN_CAST, later))
@@ -50,7 +53,7 @@ impl Supervisor {
             // Without a timer left there is no wait.
             return self.restart(place, cx).await;
         }
-        self.children.set(place, ChildState::Restarting);
+        self.children.set(place, ChildState::BackingOff { due_ns });
         NoReply::new()
     }
 }

@@ -28,8 +28,19 @@ pub(super) enum ChildState {
     Running(Pid),
     /// It failed to restart, and is to be tried again.
     Restarting,
+    /// Its restart waits: see `back_off.rs`.
+    BackingOff {
+        due_ns: u64,
+    },
     /// Not running, and nobody is about to change that.
     Stopped,
+}
+
+impl ChildState {
+    /// Whether it is about to be started again.
+    pub(super) fn is_restarting(self) -> bool {
+        matches!(self, Self::Restarting | Self::BackingOff { .. })
+    }
 }
 
 #[derive(Default)]
@@ -132,7 +143,7 @@ impl Children {
                 ChildState::Running(pid) => Some(pid),
                 _ => None,
             },
-            restarting: child.state == ChildState::Restarting,
+            restarting: child.state.is_restarting(),
             kind: child.spec.kind,
             modules: child.spec.modules.clone(),
         };

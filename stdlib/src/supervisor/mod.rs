@@ -294,8 +294,9 @@ pub enum Later {
     TryAgainRestart(ChildId),
     /// That of a child of `simple_one_for_one`, whose process was this.
     TryAgainRestartOf(Pid),
-    /// The child's restart, which was put off, is due: see [`SupervisorFlags::back_off`].
-    BackedOff(ChildId),
+    /// The child's restart, which was put off to this nanosecond of the monotonic time, is due: see
+    /// [`SupervisorFlags::back_off`].
+    BackedOff(ChildId, u64),
 }
 
 /// What reaches a supervisor besides calls.
@@ -383,18 +384,21 @@ impl GenServer for Supervisor {
     }
 
     async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        let (id, due) = match later {
-            Later::TryAgainRestart(id) => (id, false),
-            Later::BackedOff(id) => (id, true),
+        // One that was terminated meanwhile may wait again, for something else.
+        let (id, waits_for) = match later {
+            Later::TryAgainRestart(id) => (id, ChildState::Restarting),
+            Later::BackedOff(id, due_ns) => (id, ChildState::BackingOff { due_ns }),
             Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
         };
         let waits = |&place: &Place| {
             let child = self.children.get(place);
-            child.is_some_and(|child| child.state() == ChildState::Restarting)
+            child.is_some_and(|child| child.state() == waits_for)
         };
         match self.children.place_of(&id).filter(waits) {
-            Some(place) if due => self.restart(place, cx).await,
-            Some(place) => self.restart_in_time(place, cx).await,
+            Some(place) if waits_for == ChildState::Restarting => {
+                self.restart_in_time(place, cx).await
+            }
+            Some(place) => self.restart(place, cx).await,
             // Terminated, deleted or restarted by hand meanwhile.
             None => NoReply::new(),
         }
@@ -636,7 +640,7 @@ impl Supervisor {
         {
             ChildState::Stopped => Ok(place),
             ChildState::Running(_) => Err(ChildError::Running),
-            ChildState::Restarting => Err(ChildError::Restarting),
+            ChildState::Restarting | ChildState::BackingOff { .. } => Err(ChildError::Restarting),
         }
     }
 

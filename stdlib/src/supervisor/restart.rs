@@ -69,6 +69,8 @@ impl Supervisor {
             Strategy::RestForOne => self.children.from(place),
             Strategy::OneForAll => self.children.from(0),
         };
+        // It no longer waits. If another's start fails in front of it, that one does.
+        self.children.set(place, ChildState::Stopped);
         for &other in affected.iter().rev() {
             if other != place {
                 self.terminate_place(other, cx).await;

@@ -171,15 +171,27 @@ fn child_unlink() {
     // A child that unlinked itself is shut down all the same, and does not hang the supervisor.
     run(async |mut cx: Context| {
         let me = cx.pid();
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
         let child = probe("a", me).shutdown(Shutdown::After(LIMIT));
-        let supervisor = start(&mut cx, one_for_one(), vec![child]).await;
-        let pid = started(&mut cx, "a").await;
+        let pid = supervisor.start_child(&mut cx, child).await.unwrap();
+        started(&mut cx, "a").await;
         let parent = supervisor.pid().unwrap();
         ServerRef::<Probe>::from_pid(pid)
             .call(&mut cx, Do::Unlink(parent))
             .await
             .unwrap();
-        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        let asked = supervisor.clone();
+        let asking = cx.spawn_link(async move |mut cx: Context| {
+            asked.terminate_child(&mut cx, "a").await.unwrap();
+        });
+        cx.send(parent, &"foo").unwrap();
+        assert_eq!(
+            exit_of(&mut cx, asking.unwrap()).await,
+            ExitReason::normal()
+        );
         assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
+        // It took the message: it answers what came behind it, and has nothing left.
+        assert_eq!(counts(&mut cx, &supervisor).await, [1, 0, 0, 1]);
+        assert_eq!(cx.process_info(parent).unwrap().message_queue_len, 0);
     });
 }

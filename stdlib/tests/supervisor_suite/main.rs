@@ -6,8 +6,11 @@ mod common;
 mod restart_loops;
 mod restarting;
 mod significant;
+#[path = "../common/simulated.rs"]
+mod simulated;
 mod starting;
 mod stopping;
+mod strategies;
 mod trees;
 
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use otp_stdlib::StartError;
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{AutoShutdown, ChildCounts, ChildError, ChildKind};
 use otp_vm::{Context, ExitReason, Pid};
+use simulated::simulated;
 
 fn one_for_one() -> SupervisorFlags {
     SupervisorFlags::one_for_one()
@@ -33,6 +37,30 @@ async fn start(
     Supervisor::start_link(cx, flags, children)
         .await
         .expect("the supervisor starts")
+}
+
+/// Tells a process to end, and waits for its end, which must be for that reason.
+async fn terminate(cx: &mut Context, pid: Pid, with: ExitReason) {
+    let monitor = cx.monitor(pid);
+    cx.exit_process(pid, with.clone());
+    assert_eq!(down(cx, monitor).await, with);
+}
+
+/// Adds a child, and links the caller with it.
+async fn linked_child(cx: &mut Context, supervisor: &SupervisorRef, child: ChildSpec) -> Pid {
+    let pid = supervisor.start_child(cx, child).await.expect("it starts");
+    cx.link(pid);
+    pid
+}
+
+async fn counts(cx: &mut Context, supervisor: &SupervisorRef) -> [u64; 4] {
+    let counts = supervisor.count_children(cx).await.expect("counts");
+    [
+        counts.specs,
+        counts.active,
+        counts.supervisors,
+        counts.workers,
+    ]
 }
 
 async fn stop(cx: &mut Context, supervisor: &SupervisorRef) {

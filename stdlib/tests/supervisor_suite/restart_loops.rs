@@ -95,3 +95,28 @@ fn failing_restarts_count() {
         assert_eq!(terminated(&mut cx, "b").await, ExitReason::shutdown());
     });
 }
+
+#[test]
+fn a_child_that_another_keeps_from_its_restart_does_not_wait_to_be_tried_again() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        // b fails once; when it is tried again, a fails for ever.
+        let (first, _) = flaky("a", me, |start| start > 1);
+        let (second, _) = flaky("b", me, |start| start == 1);
+        let flags = SupervisorFlags::one_for_all().intensity(u32::MAX, LIMIT);
+        let supervisor = start(&mut cx, flags, vec![first, second]).await;
+        started(&mut cx, "a").await;
+        let pid = started(&mut cx, "b").await;
+        stop_probe(&mut cx, pid, reason("end")).await;
+        let begun = std::time::Instant::now();
+        while !supervisor.which_children(&mut cx).await.unwrap()[0].restarting {
+            assert!(begun.elapsed() < LIMIT, "a does not fail");
+        }
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        // Nobody is about to start it: it can be started by hand.
+        let children = supervisor.which_children(&mut cx).await.unwrap();
+        assert!(children.iter().all(|child| !child.restarting));
+        let again = supervisor.restart_child(&mut cx, "b").await.unwrap();
+        assert!(cx.vm().is_alive(again));
+    });
+}

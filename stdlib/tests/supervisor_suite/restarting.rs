@@ -103,7 +103,7 @@ fn one_for_one_restarts_one() {
 }
 
 #[test]
-fn one_for_all() {
+fn one_for_all_ends_all_in_reverse_order() {
     run(async |mut cx: Context| {
         let happened = strategy(&mut cx, SupervisorFlags::one_for_all(), 1).await;
         assert_eq!(happened, (texts(&["b", "c", "a"]), texts(&["a", "b", "c"])));
@@ -111,7 +111,7 @@ fn one_for_all() {
 }
 
 #[test]
-fn rest_for_one() {
+fn rest_for_one_ends_the_rest() {
     run(async |mut cx: Context| {
         let happened = strategy(&mut cx, SupervisorFlags::rest_for_one(), 1).await;
         assert_eq!(happened, (texts(&["b", "c"]), texts(&["b", "c"])));
@@ -145,30 +145,40 @@ async fn escalation(cx: &mut Context, flags: SupervisorFlags) {
 }
 
 #[test]
-fn one_for_one_escalation() {
+fn one_for_one_gives_up() {
     run(async |mut cx: Context| escalation(&mut cx, one_for_one()).await);
 }
 
 #[test]
-fn one_for_all_escalation() {
+fn one_for_all_gives_up() {
     run(async |mut cx: Context| escalation(&mut cx, SupervisorFlags::one_for_all()).await);
 }
 
 #[test]
-fn rest_for_one_escalation() {
+fn rest_for_one_gives_up() {
     run(async |mut cx: Context| escalation(&mut cx, SupervisorFlags::rest_for_one()).await);
 }
 
-/// Child `a` ends; `b`, which is restarted with it, fails its second start.
+/// Child `a` ends; `b`, which is restarted with it, fails its second start. Then ends who started the supervisor, and
+/// the supervisor with him.
 async fn other_child_fails_restart(cx: &mut Context, flags: SupervisorFlags) -> Vec<Event> {
+    cx.trap_exit(true);
     let me = cx.pid();
     let (second, starts) = flaky("b", me, |start| start == 1);
     let children = vec![probe("a", me), second, probe("c", me)];
-    let supervisor = start(cx, flags, children).await;
+    let starter = cx.spawn_link(async move |mut cx: Context| {
+        let supervisor = Supervisor::start_link(&mut cx, flags, children).await;
+        cx.send(me, &supervisor.unwrap().pid().unwrap()).unwrap();
+        cx.receive().await;
+    });
+    let starter = starter.unwrap();
     let first = started(cx, "a").await;
     started(cx, "b").await;
     started(cx, "c").await;
-    stop_probe(cx, first, reason("end")).await;
+    let supervisor = cx.receive_where(LIMIT, |message| message.decode::<Pid>().ok());
+    let supervisor = SupervisorRef::from_pid(supervisor.await.expect("it started"));
+    cx.link(supervisor.pid().unwrap());
+    stop_probe(cx, first, reason("die")).await;
     // Ends when c has started a second time.
     let mut events = Vec::new();
     loop {
@@ -181,6 +191,9 @@ async fn other_child_fails_restart(cx: &mut Context, flags: SupervisorFlags) -> 
     }
     assert_eq!(starts.load(Ordering::SeqCst), 3);
     assert!(pids(cx, &supervisor).await.iter().all(Option::is_some));
+    cx.send(starter, &"stop").unwrap();
+    assert_eq!(exit_of(cx, starter).await, ExitReason::normal());
+    exit_of(cx, supervisor.pid().unwrap()).await;
     events
 }
 
@@ -201,6 +214,8 @@ fn one_for_all_other_child_fails_restart() {
             names(&events),
             ["-a", "-c", "-b", "+a", "-a", "+a", "+b", "+c"]
         );
+        let ended = Event::Terminated("a".to_owned(), ExitReason::shutdown());
+        assert_eq!(events[4], ended, "it was restarted already");
     });
 }
 
@@ -215,24 +230,26 @@ fn rest_for_one_other_child_fails_restart() {
 
 #[test]
 fn multiple_restarts() {
-    // With a limit of 1 in the period, restarts further apart than the period go on for ever.
-    run(async |mut cx: Context| {
+    // One a second is allowed.
+    simulated(async |mut cx: Context| {
         let me = cx.pid();
-        let period = Duration::from_millis(5);
-        let supervisor = start(
-            &mut cx,
-            one_for_one().intensity(1, period),
-            vec![probe("a", me)],
-        )
-        .await;
-        for _ in 0..4 {
-            let pid = started(&mut cx, "a").await;
-            stop_probe(&mut cx, pid, reason("again")).await;
-            terminated(&mut cx, "a").await;
-            // Time itself is what is tested: no event says that a period is over.
-            cx.sleep(period * 3).await;
+        let flags = one_for_one().intensity(1, Duration::from_secs(1));
+        let supervisor = start(&mut cx, flags, vec![]).await;
+        let child = probe("a", me).shutdown(Shutdown::BrutalKill);
+        let mut pid = supervisor.start_child(&mut cx, child).await.unwrap();
+        stop_probe(&mut cx, pid, reason("died")).await;
+        for _ in 0..3 {
+            cx.sleep(Duration::from_millis(2_100)).await;
+            let before = pid;
+            pid = pids(&mut cx, &supervisor).await[0].expect("it runs");
+            assert_ne!(pid, before);
+            stop_probe(&mut cx, pid, reason("died")).await;
         }
-        assert!(cx.vm().is_alive(supervisor.pid().unwrap()));
+        supervisor.terminate_child(&mut cx, "a").await.unwrap();
+        supervisor.delete_child(&mut cx, "a").await.unwrap();
+        cx.exit_process(supervisor.pid().unwrap(), ExitReason::kill());
+        let ended = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert_eq!(ended, ExitReason::killed());
     });
 }
 
@@ -245,12 +262,17 @@ fn temporary_bystander() {
             SupervisorFlags::one_for_all(),
             SupervisorFlags::rest_for_one(),
         ] {
-            let children = vec![probe("a", me), probe("b", me).restart(Restart::Temporary)];
-            let supervisor = start(&mut cx, flags, children).await;
-            let first = started(&mut cx, "a").await;
+            let supervisor = start(&mut cx, flags.intensity(2, LIMIT), vec![]).await;
+            let first = supervisor.start_child(&mut cx, probe("a", me)).await;
+            let second = probe("b", me).restart(Restart::Temporary);
+            supervisor.start_child(&mut cx, second).await.unwrap();
+            started(&mut cx, "a").await;
             started(&mut cx, "b").await;
-            stop_probe(&mut cx, first, reason("end")).await;
-            assert_eq!(supervisor.which_children(&mut cx).await.unwrap().len(), 1);
+            stop_probe(&mut cx, first.unwrap(), ExitReason::normal()).await;
+            let children = supervisor.which_children(&mut cx).await.unwrap();
+            assert_eq!(children.len(), 1);
+            assert_eq!(children[0].id, "a");
+            assert!(cx.vm().is_alive(supervisor.pid().unwrap()));
             terminated(&mut cx, "a").await;
             terminated(&mut cx, "b").await;
             started(&mut cx, "a").await;

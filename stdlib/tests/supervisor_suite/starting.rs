@@ -6,9 +6,7 @@ use super::*;
 fn sup_start_normal() {
     run(async |mut cx: Context| {
         let supervisor = start(&mut cx, one_for_one(), vec![]).await;
-        let pid = supervisor.pid().unwrap();
-        stop(&mut cx, &supervisor).await;
-        assert_eq!(exit_of(&mut cx, pid).await, ExitReason::shutdown());
+        terminate(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
     });
 }
 

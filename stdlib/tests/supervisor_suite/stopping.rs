@@ -6,14 +6,18 @@ use super::*;
 fn sup_stop_infinity() {
     run(async |mut cx: Context| {
         let me = cx.pid();
-        let children = vec![
-            probe("a", me).shutdown(Shutdown::Infinity),
-            probe("b", me).shutdown(Shutdown::Infinity),
-        ];
-        let supervisor = start(&mut cx, one_for_one(), children).await;
-        started(&mut cx, "a").await;
-        started(&mut cx, "b").await;
-        stop(&mut cx, &supervisor).await;
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
+        let args = ProbeArgs::new("a", me);
+        let first = ChildSpec::supervisor("a", move |cx| Probe::start_link(cx, args.clone()));
+        let second = probe("b", me).shutdown(Shutdown::Infinity);
+        let first = linked_child(&mut cx, &supervisor, first).await;
+        let second = linked_child(&mut cx, &supervisor, second).await;
+        terminate(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
+        assert_eq!(exit_of(&mut cx, first).await, ExitReason::shutdown());
+        assert_eq!(exit_of(&mut cx, second).await, ExitReason::shutdown());
+        for name in ["a", "b"] {
+            started(&mut cx, name).await;
+        }
         // In reverse order.
         assert_eq!(terminated(&mut cx, "b").await, ExitReason::shutdown());
         assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
@@ -34,17 +38,17 @@ fn stubborn(name: &'static str, witness: Pid) -> ChildSpec {
 fn sup_stop_timeout() {
     run(async |mut cx: Context| {
         let me = cx.pid();
-        let limit = Duration::from_millis(20);
-        let children = vec![
-            probe("a", me),
-            stubborn("b", me).shutdown(Shutdown::After(limit)),
-        ];
-        let supervisor = start(&mut cx, one_for_one(), children).await;
-        started(&mut cx, "a").await;
-        let second = started(&mut cx, "b").await;
-        let monitor = cx.monitor(second);
-        stop(&mut cx, &supervisor).await;
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
+        let first = linked_child(&mut cx, &supervisor, probe("a", me)).await;
+        let limit = Shutdown::After(Duration::from_millis(20));
+        let second = stubborn("b", me).shutdown(limit);
+        let second = linked_child(&mut cx, &supervisor, second).await;
+        for name in ["a", "b"] {
+            started(&mut cx, name).await;
+        }
+        terminate(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
+        assert_eq!(exit_of(&mut cx, first).await, ExitReason::shutdown());
+        assert_eq!(exit_of(&mut cx, second).await, ExitReason::killed());
         assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
     });
 }
@@ -53,16 +57,16 @@ fn sup_stop_timeout() {
 fn sup_stop_brutal_kill() {
     run(async |mut cx: Context| {
         let me = cx.pid();
-        let children = vec![
-            probe("a", me),
-            probe("b", me).shutdown(Shutdown::BrutalKill),
-        ];
-        let supervisor = start(&mut cx, one_for_one(), children).await;
-        started(&mut cx, "a").await;
-        let second = started(&mut cx, "b").await;
-        let monitor = cx.monitor(second);
-        stop(&mut cx, &supervisor).await;
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::killed());
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
+        let first = linked_child(&mut cx, &supervisor, probe("a", me)).await;
+        let second = probe("b", me).shutdown(Shutdown::BrutalKill);
+        let second = linked_child(&mut cx, &supervisor, second).await;
+        for name in ["a", "b"] {
+            started(&mut cx, name).await;
+        }
+        terminate(&mut cx, supervisor.pid().unwrap(), ExitReason::shutdown()).await;
+        assert_eq!(exit_of(&mut cx, first).await, ExitReason::shutdown());
+        assert_eq!(exit_of(&mut cx, second).await, ExitReason::killed());
         // b had no chance to tell.
         assert_eq!(terminated(&mut cx, "a").await, ExitReason::shutdown());
         assert!(no_event(&mut cx).await);
@@ -71,7 +75,75 @@ fn sup_stop_brutal_kill() {
 
 #[test]
 fn sup_stop_race() {
-    // Children end by themselves while the supervisor shuts them down.
+    // Children end by themselves while the supervisor waits for one that started after them.
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
+        let first = probe("a", me).restart(Restart::Temporary);
+        let first = linked_child(&mut cx, &supervisor, first).await;
+        let mut children = Vec::new();
+        for restart in [Restart::Temporary, Restart::Transient, Restart::Permanent] {
+            let (detail, other) = (ExitReason::shutdown_with("test"), reason("other"));
+            for with in [ExitReason::normal(), ExitReason::shutdown(), detail, other] {
+                let args = ProbeArgs::new("x", me);
+                let child = ChildSpec::worker(format!("{restart:?} {with}"), move |cx| {
+                    Probe::start_link(cx, args.clone())
+                });
+                let child = child.restart(restart);
+                children.push((linked_child(&mut cx, &supervisor, child).await, with));
+            }
+        }
+        // Says that it is told to end, and waits until it may.
+        let last = ChildSpec::process("z", move |mut cx: Context| async move {
+            cx.trap_exit(true);
+            cx.send(me, &"ready").unwrap();
+            let exit = cx.receive().await.exit().expect("it is told to end");
+            cx.send(me, &"ending").unwrap();
+            cx.receive_where(LIMIT, |message| message.decode::<bool>().ok())
+                .await;
+            cx.exit(exit.reason)
+        });
+        let last = last
+            .restart(Restart::Temporary)
+            .shutdown(Shutdown::After(LIMIT));
+        let last = linked_child(&mut cx, &supervisor, last).await;
+        says(&mut cx, "ready").await;
+        let monitor = cx.monitor(supervisor.pid().unwrap());
+        cx.exit_process(supervisor.pid().unwrap(), ExitReason::shutdown());
+        says(&mut cx, "ending").await;
+        for (pid, with) in &children {
+            stop_probe(&mut cx, *pid, with.clone()).await;
+        }
+        cx.send(last, &true).unwrap();
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::shutdown());
+        let supervisor = supervisor.pid().unwrap();
+        assert_eq!(exit_of(&mut cx, supervisor).await, ExitReason::shutdown());
+        assert_eq!(exit_of(&mut cx, last).await, ExitReason::shutdown());
+        for (pid, with) in children {
+            assert_eq!(exit_of(&mut cx, pid).await, with);
+        }
+        assert_eq!(exit_of(&mut cx, first).await, ExitReason::shutdown());
+        // All that started, and none of them twice.
+        let mut starts = 0;
+        let next = |message: &otp_vm::Message| message.decode::<Event>().ok();
+        while let Some(event) = cx.receive_where(Duration::ZERO, next).await {
+            starts += u32::from(matches!(event, Event::Started(..)));
+        }
+        assert_eq!(starts, 13);
+    });
+}
+
+/// Waits until somebody says so.
+async fn says(cx: &mut Context, what: &str) {
+    let said = |message: &otp_vm::Message| {
+        let text = message.decode::<String>().ok();
+        text.filter(|text| text == what)
+    };
+    cx.receive_where(LIMIT, said).await.expect(what);
+}
+
+#[test]
+fn children_that_end_while_all_are_ended_are_not_restarted() {
     run(async |mut cx: Context| {
         let me = cx.pid();
         for _ in 0..20 {
