@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Of the seeds' cache: entries that are swept when they are too old.
+/// A cache: entries that are swept when they are too old.
 #[derive(Default)]
 struct Cache {
     entries: HashMap<String, String>,
