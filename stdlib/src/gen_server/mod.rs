@@ -301,7 +301,7 @@ pub trait GenServer: Sized + Send + 'static {
             event = "gen_server_unknown_message",
             pid = %cx.pid(),
             server = std::any::type_name::<Self>(),
-            message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+            content = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
             %error,
             hint = hint(&message),
             "a message did not decode and was dropped"
@@ -426,6 +426,7 @@ pub trait GenServer: Sized + Send + 'static {
     ///     let children = vec![
     ///         Cache::child_spec(100),
     ///         Cache::child_spec(10).with_id("small").restart(Restart::Transient),
+    ///         Cache::child_spec_with_name("shared", 1000),
     ///     ];
     ///     let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), children);
     ///     tree.await.unwrap();
@@ -442,7 +443,18 @@ pub trait GenServer: Sized + Send + 'static {
         })
     }
 
-    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    /// As [`child_spec`](Self::child_spec), with a name, which is the id as well: the server is found by
+    /// [`ServerRef::from_name`]. A name that can't be an atom is an error of the start.
+    fn child_spec_with_name(name: &'static str, args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(name, move |cx| {
+            Self::start_link(cx, args.clone()).name(name)
+        })
+    }
+
+    /// As [`child_spec_with_name`](Self::child_spec_with_name), for a name of any kind.
     fn child_spec_named(name: Name, args: Self::Args) -> ChildSpec
     where
         Self::Args: Clone + Sync,
