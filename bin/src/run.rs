@@ -1,8 +1,8 @@
 //! `otp-vm run MODULE`: a VM with one application in it, and those that it depends on, from start to orderly end.
 //!
 //! # Protocol
-//! 1. A root process, which traps exits, starts the controller of applications, and by it the application, as permanent,
-//!    behind all that it depends on. A process module is made an application for that.
+//! 1. A root process, which traps exits, starts the controller of applications, and by it the application, as
+//!    permanent, behind all that it depends on. A process module is made an application for that.
 //! 2. It waits: for the controller to end, which it does when an application ends, or for `shutdown`, which SIGTERM,
 //!    SIGHUP and Ctrl-C send it.
 //! 3. On `shutdown` it passes it to the controller, which stops all applications, newest first; and waits for the

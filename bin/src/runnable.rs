@@ -17,7 +17,7 @@ use crate::options;
 /// made of it, without anything that it depends on.
 ///
 /// - `run` is a process: it runs until it returns, and its exit reason decides the binary's exit code. What it gives is
-///   dropped, an `Err` as well: one that fails says so by [`Context::exit`].
+///   dropped, an `Err` as well: one that fails says so by [`Context::exit`](otp_vm::Context::exit).
 /// - `start` starts a tree, whose top is linked with the caller, and gives that: `Result<Pid, ExitReason>`. At the end
 ///   it is sent `shutdown` and waited for. If there is a `run` as well, that is called.
 ///
@@ -189,10 +189,10 @@ impl Runnable {
         }
     }
 
-    /// An application whose environment is read from the command line's options as well: each field of `O` is the key of
-    /// the same name, which is its option's long name with `_` for `-`. Defaults of options are those of the environment,
-    /// below a configuration; options that are given are above it. Values of a configuration are held against the
-    /// options' rules.
+    /// An application whose environment is read from the command line's options as well: each field of `O` is the key
+    /// of the same name, which is its option's long name with `_` for `-`. Defaults of options are those of the
+    /// environment, below a configuration; options that are given are above it. Values of a configuration are held
+    /// against the options' rules.
     pub fn application_with_options<O: Args + Serialize + 'static>(spec: ApplicationSpec) -> Self {
         Self {
             what: What::Application(Box::new(spec), Some(Arc::new(options::Options::read::<O>))),

@@ -1,6 +1,5 @@
 //! An application's callbacks without their types: of a Rust type, or of a process module that is named.
 
-use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -158,7 +157,7 @@ impl<A: Application> Typed<A> {
 
 impl<A: Application> Callbacks for Typed<A> {
     fn module(&self) -> Atom {
-        Atom::new(short_name::<A>()).unwrap_or_else(|_| atom(type_name::<()>()))
+        atom(short_name::<A>())
     }
 
     fn args(&self) -> &Given {

@@ -59,8 +59,8 @@ fn atom(name: &str) -> Result<Atom, ApplicationError> {
     Ok(config::atom(name)?)
 }
 
-/// Makes a specification known, so that it is found by name: in place of one that was known by it. It changes nothing of
-/// one that is loaded. What in OTP a file on the code path does.
+/// Makes a specification known, so that it is found by name: in place of one that was known by it. It changes nothing
+/// of one that is loaded. What in OTP a file on the code path does.
 ///
 /// # Errors
 /// [`ApplicationError::Spec`].
@@ -121,8 +121,8 @@ pub async fn start(cx: &mut Context, app: impl Into<Which>) -> Result<(), Applic
 /// Starts an application, which is loaded first if it is not, and waits until it runs: as long as that takes.
 /// `application:start/2`.
 ///
-/// What the end of the application means is said by `restart`: of a **permanent** one each end, of a **transient** one an
-/// end other than `normal`, ends the controller, and with it all applications; the end of a **temporary** one is
+/// What the end of the application means is said by `restart`: of a **permanent** one each end, of a **transient** one
+/// an end other than `normal`, ends the controller, and with it all applications; the end of a **temporary** one is
 /// reported, and that is all. A start that fails counts as an end.
 ///
 /// Dropping the future gives the wait up; the application starts all the same.
@@ -259,8 +259,8 @@ impl All {
     }
 }
 
-/// Stops an application, and waits until it has: as long as its tree and its callbacks take. Others that depend on it run
-/// on. `application:stop/1`.
+/// Stops an application, and waits until it has: as long as its tree and its callbacks take. Others that depend on it
+/// run on. `application:stop/1`.
 ///
 /// Whoever belongs to the application must not wait for this, and OTP's manual says so: it would wait for its own end,
 /// until its supervisor kills it.

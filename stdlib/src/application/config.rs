@@ -30,7 +30,7 @@ pub type Env = Vec<(Atom, Given)>;
 /// config.set_text("shop.open=false")?;
 /// assert_eq!(config.get("shop", "open").unwrap().to_string(), "false");
 /// assert_eq!(config.get("shop", "mode").unwrap().to_string(), "fast");
-/// assert_eq!(config.get("shop", "owner").unwrap().to_string(), "#{name=><<\"Ann\">>}");
+/// assert_eq!(config.get("shop", "owner").unwrap().to_string(), "#{name => <<\"Ann\">>}");
 /// # Ok::<(), otp_stdlib::application::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -449,7 +449,7 @@ mod tests {
             ("kv.x=':fast'", "fast"),
             ("kv.x=\"a=b\"", "<<\"a=b\">>"),
             ("kv.x = [1, true]", "[1,true]"),
-            ("kv.x={a = 1}", "#{a=>1}"),
+            ("kv.x={a = 1}", "#{a => 1}"),
             ("kv.x=1\ny=2", "<<\"1\\ny=2\">>"),
         ] {
             let place = text.replace(" = [", "=[");

@@ -207,7 +207,7 @@ mod tests {
         let text = "[a]\ns = 'x'\ni = -7\nf = 1.5\nb = true\nd = 2026-01-02\nl = [1, 'x', [ ]]\nat = ':an atom'\nc = '::c'\nt = {k = {}}";
         let config = Config::from_toml(text).unwrap();
         let sorted = "[{a,[{at,'an atom'},{b,true},{c,<<\":c\">>},{d,<<\"2026-01-02\">>},{f,1.5},{i,-7},\
-                      {l,[1,<<\"x\">>,[]]},{s,<<\"x\">>},{t,#{k=>#{}}}]}]";
+                      {l,[1,<<\"x\">>,[]]},{s,<<\"x\">>},{t,#{k => #{}}}]}]";
         assert_eq!(config.to_string(), sorted);
     }
 }

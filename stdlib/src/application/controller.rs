@@ -1,8 +1,8 @@
 //! The controller: a server that knows which applications there are, which run, and who waits for what.
 //!
-//! It runs no application itself: each that runs has a master ([`master`](super::master)), which is linked to it. A start
-//! and a stop are answered when the master is done, and the controller serves others meanwhile. What is asked about an
-//! application that is on its way down waits until it is.
+//! It runs no application itself: each that runs has a master ([`master`](super::master)), which is linked to it. A
+//! start and a stop are answered when the master is done, and the controller serves others meanwhile. What is asked
+//! about an application that is on its way down waits until it is.
 
 use std::sync::Arc;
 
@@ -99,9 +99,9 @@ impl IntoOutcome for Result<(), ApplicationError> {
 impl Controller {
     /// Starts the controller, linked to the caller, who becomes its parent, under OTP's name `application_controller`.
     ///
-    /// The applications `kernel` and `stdlib` run then, as libraries. When the controller ends, it stops those that run,
-    /// newest first. It ends with its parent; and by itself with `{shutdown, {application_terminated, App, Reason}}`
-    /// when a permanent application ended, or a transient one abnormally, and with `{shutdown,
+    /// The applications `kernel` and `stdlib` run then, as libraries. When the controller ends, it stops those that
+    /// run, newest first. It ends with its parent; and by itself with `{shutdown, {application_terminated, App,
+    /// Reason}}` when a permanent application ended, or a transient one abnormally, and with `{shutdown,
     /// {application_start_failure, App, Reason}}` when such a one did not start.
     ///
     /// # Errors
@@ -216,7 +216,12 @@ impl GenServer for Controller {
         let running = running.iter().filter_map(|running| running.master);
         for master in starting.chain(running) {
             if let Err(reason) = shut_down(cx, master, shutdown, Restart::Permanent).await {
-                tracing::warn!(event = "application_shutdown", %master, %reason, "an application did not stop in order");
+                tracing::warn!(
+                    event = "application_shutdown",
+                    %master,
+                    %reason,
+                    "an application did not stop in order"
+                );
                 kill_all(cx, master).await;
             }
         }
@@ -814,6 +819,7 @@ fn about(request: &Request) -> Option<Atom> {
         Request::UnloadApplication(app)
         | Request::StartApplication(app, _)
         | Request::StopApplication(app)
+        | Request::IsRunning(app)
         | Request::PermitApplication(app, _) => Some(*app),
         _ => None,
     }

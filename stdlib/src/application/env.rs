@@ -1,7 +1,7 @@
 //! What anybody may read of applications: their environments, keys and masters. OTP's table `ac_tab`.
 //!
-//! The controller owns the table and writes it; to read is no call, so it works in a start, a stop and a controller that
-//! is busy.
+//! The controller owns the table and writes it; to read is no call, so it works in a start, a stop and a controller
+//! that is busy.
 
 use std::any::type_name;
 
@@ -35,7 +35,10 @@ pub(super) enum Row {
 
 /// A key of an environment, or of a specification, has another shape than was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{app}{}{key} is {value}, and no {wanted}: {error}; set it by a configuration or by set_env", if key.is_empty() { "" } else { "." })]
+#[error(
+    "{app}{dot}{key} is {value}, and no {wanted}: {error}; set it by a configuration or by set_env",
+    dot = if key.is_empty() { "" } else { "." }
+)]
 #[non_exhaustive]
 pub struct EnvError {
     /// The application.

@@ -1,14 +1,14 @@
 //! An application's two processes: the master, and the one that runs the callbacks.
 //!
-//! The master is the group leader of all that belong to the application, and the controller's link to it. It is never in
-//! the program's code, so it can always be told to stop. The other, its child, runs `start`, the phases, `prep_stop` and
-//! `stop`, is the parent of the tree's top, and keeps what the application gave.
+//! The master is the group leader of all that belong to the application, and the controller's link to it. It is never
+//! in the program's code, so it can always be told to stop. The other, its child, runs `start`, the phases, `prep_stop`
+//! and `stop`, is the parent of the tree's top, and keeps what the application gave.
 //!
 //! # Ends
 //!
 //! | of | what follows |
 //! | --- | --- |
-//! | a stop, or the controller | the child ends the tree by `shutdown`, in all the time that it takes; then whoever else belongs to the application is killed |
+//! | a stop, or the controller | the child ends the tree by `shutdown`, in all its time; the master kills who is left |
 //! | the top | `prep_stop` and `stop` are called; the master ends with the top's reason |
 //! | the child, killed | its tree ends by its parent's death; the master kills who is left, and ends with `killed` |
 //! | the master, killed | the child ends the tree, with the master's reason; then it kills who is left |
@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use otp_vm::{
     Atom, Context, ExitReason, Message, Pid, RandomState, Ref, SpawnError, SpawnOptions, Timeout,
-    from_term,
 };
 
 use super::callback::{Begun, Callbacks, Kept};
@@ -169,7 +168,7 @@ fn ask_child(cx: &Context, child: Pid, from: Pid, tag: Ref) {
 
 /// There is no top yet.
 fn answer_none(cx: &Context, from: Pid, tag: Ref) {
-    let _ = cx.send(from, &(super::callback::atom("child"), tag));
+    let _ = cx.send(from, &Child::Child(tag, None));
 }
 
 /// The process of the callbacks.
@@ -232,7 +231,7 @@ impl Starter {
                     break (ExitReason::normal(), Some(ExitReason::shutdown()), false);
                 }
                 Ok(ToStarter::GetChild(from, tag)) => {
-                    let child = Child::Child(tag, top, self.plan.callbacks.module());
+                    let child = Child::Child(tag, Some((top, self.plan.callbacks.module())));
                     let _ = cx.send(from, &child);
                 }
                 Err(_) => {}
@@ -308,13 +307,6 @@ pub(super) async fn kill_all(cx: &Context, leader: Pid) {
 
 /// The answer to [`ToMaster::GetChild`], if a message is it.
 pub(super) fn child_of(message: &Message, tag: Ref) -> Option<Option<(Pid, Atom)>> {
-    match from_term(message.term()) {
-        Ok(Child::Child(reference, top, module)) => {
-            (reference == tag).then_some(Some((top, module)))
-        }
-        Err(_) => {
-            let none = from_term::<(Atom, Ref)>(message.term()).ok()?;
-            (none.0.as_str() == "child" && none.1 == tag).then_some(None)
-        }
-    }
+    let Child::Child(reference, child) = message.decode().ok()?;
+    (reference == tag).then_some(child)
 }

@@ -6,8 +6,8 @@
 //! - An [`ApplicationSpec`] says what an application is: what it depends on, its environment, its callbacks.
 //! - The [`Controller`] is a process that knows all specifications, and which applications run. A VM has one if
 //!   somebody starts it; `otp-vm run` does. There is no state outside of it: two VMs know nothing of each other's.
-//! - Each application that runs has a master, which is the group leader of all its processes, and a child of that, which
-//!   calls the callbacks of [`Application`] and is the parent of the tree.
+//! - Each application that runs has a master, which is the group leader of all its processes, and a child of that,
+//!   which calls the callbacks of [`Application`] and is the parent of the tree.
 //!
 //! # The life of an application
 //!
@@ -15,10 +15,10 @@
 //!    overridden by the command line. [`get_env`] reads it from now on.
 //! 2. **Started**: those that it depends on must be. [`Application::start`] starts the tree, linked, and gives its top;
 //!    then [`Application::start_phase`] is called for each phase. [`start`] returns when all that is done.
-//! 3. **Told to stop**: [`Application::prep_stop`] is called, the tree is ended by `shutdown`, in order and with all the
-//!    time that it takes, [`Application::stop`] is called, and whoever else belongs to the application is killed.
-//! 4. **Ended by itself**, when its top does: `prep_stop` and `stop` are called, too. What follows is said by how it was
-//!    started: see [`start_as`].
+//! 3. **Told to stop**: [`Application::prep_stop`] is called, the tree is ended by `shutdown`, in order and with all
+//!    the time that it takes, [`Application::stop`] is called, and whoever else belongs to the application is killed.
+//! 4. **Ended by itself**, when its top does: `prep_stop` and `stop` are called, too. What follows is said by how it
+//!    was started: see [`start_as`].
 //!
 //! When the controller ends, it stops all that run, newest first, each within `kernel.shutdown_timeout` milliseconds,
 //! which unless it is set are infinite: then it is killed with all that belongs to it. Before, it calls the function

@@ -108,8 +108,8 @@ pub(super) enum ToStarter {
     GetChild(Pid, Ref),
 }
 
-/// The answer.
+/// The answer: the top and the module, if there is one.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Child {
-    Child(Ref, Pid, Atom),
+    Child(Ref, Option<(Pid, Atom)>),
 }

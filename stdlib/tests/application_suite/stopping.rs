@@ -117,3 +117,35 @@ fn shutdown_deadlock() {
         application::unload(cx, "deadlock").await.unwrap();
     });
 }
+
+#[test]
+fn one_on_its_way_down_is_started_again_when_it_is_down() {
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        application::start(cx, deadlock_app()).await.unwrap();
+        application::set_env(cx, "deadlock", "fail_stop", &cx.pid())
+            .await
+            .unwrap();
+        let tester = cx.pid();
+        let stop = move |mut cx: Context| async move {
+            application::stop(&mut cx, "deadlock").await.unwrap();
+        };
+        cx.spawn(stop).unwrap();
+        let server = cx.receive_where(LIMIT, |message| message.decode::<(Atom, Pid)>().ok());
+        let (_, server) = server.await.expect("it waits in terminate");
+        let again = move |mut cx: Context| async move {
+            let started = application::ensure_all_started(&mut cx, "deadlock").await;
+            cx.send(tester, &started.unwrap().len()).unwrap();
+        };
+        cx.spawn(again).unwrap();
+        cx.sleep(Duration::from_millis(100)).await;
+        cx.send(server, &atom("continue")).unwrap();
+        let started = cx.receive_where(LIMIT, |message| message.decode::<usize>().ok());
+        assert_eq!(started.await, Some(1));
+        assert!(is_started(cx, "deadlock").await);
+        // Its next stop is not to wait for anybody.
+        application::unset_env(cx, "deadlock", "fail_stop")
+            .await
+            .unwrap();
+    });
+}
