@@ -208,6 +208,12 @@ use crate::supervisor::ChildSpec;
 /// The callbacks of a server, and the types of its messages. The [module](self) has the contract.
 ///
 /// Implement the callbacks as `async fn`. A value of the type is the server's state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no gen_server",
+    note = "write `#[gen_server]` above its `impl`, or implement `GenServer`",
+    note = "`Init` of the prelude is a server's: for a state machine take `gen_statem::Init`, for an event handler \
+            `gen_event::Init`"
+)]
 pub trait GenServer: Sized + Send + 'static {
     /// What `init` gets. Moved into the process, never serialised: a socket or a channel may be in it.
     type Args: Send + 'static;
