@@ -35,7 +35,8 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use otp_stdlib::application::ControllerOptions;
+use otp_stdlib::application::{Config, ControllerOptions};
+use otp_vm::Atom;
 use tracing_subscriber::EnvFilter;
 
 pub use runnable::Runnable;
@@ -87,12 +88,12 @@ fn with_bundled(mut modules: Vec<Runnable>) -> Vec<Runnable> {
 fn command(modules: &[Runnable]) -> Command {
     // The text last: the options' own doc comment would take its place.
     let run = run::VmOptions::augment_args(Command::new("run"))
-        .about("Run a process module until it ends; SIGTERM, SIGHUP and Ctrl-C end it in order")
+        .about("Run an application or a process module until it ends; SIGTERM, SIGHUP and Ctrl-C end it in order")
         .long_about(None)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand_value_name("MODULE")
-        .subcommand_help_heading("Modules")
+        .subcommand_help_heading("Applications and modules")
         .subcommands(modules.iter().map(Runnable::command));
     Command::new("otp-vm")
         .about("A preemptive process VM for Rust")
@@ -100,7 +101,7 @@ fn command(modules: &[Runnable]) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run)
-        .subcommand(Command::new("modules").about("List the process modules"))
+        .subcommand(Command::new("modules").about("List the applications and process modules"))
         .subcommand(bench::command())
 }
 
@@ -123,6 +124,9 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
     };
     let mut config = files.clone();
     config.merge(set.clone());
+    for app in strangers(modules, &config) {
+        tracing::warn!(application = %app, "configured, and not here: `{} modules` lists what is", binary_name());
+    }
     let plan = match module.plan(matches, &config) {
         Ok(plan) => plan,
         Err(error) => return usage(&error),
@@ -140,6 +144,17 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
         refusal: plan.beginning.map(|beginning| beginning.refusal()),
     };
     run::run(release, modules, &options)
+}
+
+/// Applications that are configured and that nobody knows: a slip of the pen, or one that is to be defined later.
+fn strangers<'a>(modules: &'a [Runnable], config: &'a Config) -> impl Iterator<Item = Atom> + 'a {
+    let known = |app: &str| {
+        ["kernel", "stdlib"].contains(&app) || modules.iter().any(|module| module.name() == app)
+    };
+    config
+        .iter()
+        .map(|(app, _)| app)
+        .filter(move |app| !known(app.as_str()))
 }
 
 /// Who asks for a module or a workload that is not there is told where they are listed, by the binary's own name.

@@ -187,7 +187,7 @@ fn help_and_version_are_no_errors() {
 fn help_tells_what_a_command_does() {
     let help = text(&otp_vm(&["--help"]).stdout);
     assert!(
-        help.contains("Run a process module until it ends"),
+        help.contains("Run an application or a process module until it ends"),
         "{help}"
     );
     let modules = text(&otp_vm(&["modules"]).stdout);

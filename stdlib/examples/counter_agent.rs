@@ -16,9 +16,7 @@ mod counter {
     const NAME: &str = "counter";
 
     pub fn child_spec(initial: u64) -> ChildSpec {
-        ChildSpec::new(NAME, move |cx| {
-            Box::pin(Agent::start_link(cx, move || initial).name(NAME).run())
-        })
+        Agent::child_spec_with_name(NAME, move || initial)
     }
 
     fn agent() -> Agent<u64> {

@@ -201,7 +201,12 @@ impl DynamicSupervisor {
         <Self as GenServer>::child_spec(flags).into_supervisor()
     }
 
-    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    /// As [`child_spec`](Self::child_spec), with a name, which is the id as well.
+    pub fn child_spec_with_name(name: &'static str, flags: DynamicSupervisorFlags) -> ChildSpec {
+        <Self as GenServer>::child_spec_with_name(name, flags).into_supervisor()
+    }
+
+    /// As [`child_spec_with_name`](Self::child_spec_with_name), for a name of any kind.
     pub fn child_spec_named(name: Name, flags: DynamicSupervisorFlags) -> ChildSpec {
         <Self as GenServer>::child_spec_named(name, flags).into_supervisor()
     }

@@ -105,7 +105,7 @@ fn text(name: &str, node: Option<Atom>) -> Destination {
 }
 
 /// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// No process has the name. `badarg` in OTP.

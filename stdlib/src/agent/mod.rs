@@ -58,25 +58,23 @@
 //! ```
 
 mod server;
+mod start;
 
 use std::any::Any;
 use std::fmt;
-use std::future::IntoFuture;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use otp_vm::{
-    AtomError, CallError, Context, EncodeError, ExitReason, Native, Pid, SendError, SpawnOptions,
-    Timeout,
+    AtomError, CallError, Context, EncodeError, ExitReason, Native, Pid, SendError, Timeout,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::r#gen::{Target, Via};
-use crate::gen_server::{CALL_TIMEOUT, GenServer, ServerRef, Start};
-use crate::proc_lib::{StartError, StopError};
+use crate::gen_server::{CALL_TIMEOUT, ServerRef};
+use crate::proc_lib::StopError;
 use crate::supervisor::{ChildId, ChildSpec};
-use crate::sys::DebugOption;
 use server::{Begin, Run, Server};
+pub use start::{AgentProcess, StartAgent};
 
 /// A reference to an agent with the state `S`: by pid, by name, or through a registry. Cheap to clone, and a message
 /// may carry it.
@@ -91,9 +89,7 @@ impl<S: Send + 'static> Agent<S> {
     where
         F: FnOnce() -> S + Send + 'static,
     {
-        StartAgent {
-            start: Server::start_link(cx, Begin::new(init)),
-        }
+        StartAgent::new(cx, Begin::new(init), true)
     }
 
     /// Starts an agent without a link and without a parent. `Agent.start/2`.
@@ -101,24 +97,24 @@ impl<S: Send + 'static> Agent<S> {
     where
         F: FnOnce() -> S + Send + 'static,
     {
-        StartAgent {
-            start: Server::start(cx, Begin::new(init)),
-        }
+        StartAgent::new(cx, Begin::new(init), false)
     }
 
     /// An agent as a child of a supervisor, with the id `Agent`: permanent, 5 seconds to shut down.
-    /// `Agent.child_spec/1`. For one with a name there is [`ChildSpec::new`] with [`StartAgent::run`].
+    /// `Agent.child_spec/1`. What else it is to have says its start, as that of any behaviour: [`ChildSpec::worker`].
     ///
     /// ```
+    /// use std::time::Duration;
     /// use otp_stdlib::prelude::*;
     /// use otp_vm::{Context, Vm};
     ///
     /// # let vm = Vm::builder().schedulers(1).build()?;
     /// # vm.run(async |mut cx: Context| {
-    /// let counter = ChildSpec::new("counter", |cx| {
-    ///     Box::pin(Agent::start_link(cx, || 0_u64).name("counter").run())
+    /// let patient = ChildSpec::worker("patient", |cx| {
+    ///     Agent::start_link(cx, || 0_u64).name("patient").hibernate_after(Duration::from_secs(60))
     /// });
-    /// let children = vec![counter, Agent::child_spec(String::new)];
+    /// let counter = Agent::child_spec_with_name("counter", || 0_u64);
+    /// let children = vec![counter, patient, Agent::child_spec(String::new)];
     /// let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), children);
     /// tree.await.unwrap();
     /// # }).wait()?;
@@ -131,16 +127,27 @@ impl<S: Send + 'static> Agent<S> {
         Self::child_spec_with_id("Agent", init)
     }
 
-    /// As [`child_spec`](Self::child_spec), with an id of the caller's: `use Agent, id: …`.
+    /// As [`child_spec`](Self::child_spec), with an id of the caller's: `use Agent, id: …`. The agent has no name by that.
     pub fn child_spec_with_id<F>(id: impl Into<ChildId>, init: F) -> ChildSpec
     where
         F: Fn() -> S + Send + Sync + 'static,
     {
         let init = Arc::new(init);
-        ChildSpec::new(id, move |cx| {
+        ChildSpec::worker(id, move |cx| {
             let init = Arc::clone(&init);
-            let begin = Begin::of::<F>(move || init());
-            Box::pin(Server::start_link(cx, begin).run())
+            StartAgent::new(cx, Begin::of::<F>(move || init()), true)
+        })
+    }
+
+    /// As [`child_spec`](Self::child_spec), with a name, which is the id as well: `use Agent, name: …`.
+    pub fn child_spec_with_name<F>(name: &'static str, init: F) -> ChildSpec
+    where
+        F: Fn() -> S + Send + Sync + 'static,
+    {
+        let init = Arc::new(init);
+        ChildSpec::worker(name, move |cx| {
+            let init = Arc::clone(&init);
+            StartAgent::new(cx, Begin::of::<F>(move || init()), true).name(name)
         })
     }
 
@@ -345,96 +352,5 @@ impl<'de, S> Deserialize<'de> for Agent<S> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let server = ServerRef::deserialize(deserializer)?;
         Ok(Self { server })
-    }
-}
-
-/// An agent about to start: await it.
-#[must_use = "a start does nothing until it is awaited"]
-pub struct StartAgent<'a, S: Send + 'static> {
-    start: Start<'a, Server<S>>,
-}
-
-impl<'a, S: Send + 'static> StartAgent<'a, S> {
-    /// The agent takes this name before its state is made; if a process has it, the start fails with
-    /// [`StartError::AlreadyStarted`].
-    pub fn name(mut self, name: &str) -> Self {
-        self.start = self.start.name(name);
-        self
-    }
-
-    /// The agent has itself registered under the name, as `via` does that. `{via, Module, Name}`.
-    pub fn via<V: Via>(mut self, via: &V, name: &V::Name) -> Self {
-        self.start = self.start.via(via, name);
-        self
-    }
-
-    /// Kills the agent if its state takes longer to make. Without it, the start waits as long as it takes.
-    pub fn timeout(mut self, after: impl Into<Timeout>) -> Self {
-        self.start = self.start.timeout(after);
-        self
-    }
-
-    /// What the process is called in lists and reports; `Agent` unless told otherwise.
-    pub fn label(mut self, label: &'static str) -> Self {
-        self.start = self.start.label(label);
-        self
-    }
-
-    /// How the agent's process is made: its priority, its heap, its mailbox. `{spawn_opt, Options}`.
-    ///
-    /// ```
-    /// # use otp_stdlib::prelude::*;
-    /// use otp_vm::{Context, Priority, SpawnOptions, Vm};
-    ///
-    /// # let vm = Vm::builder().schedulers(1).build()?;
-    /// # let run = vm.run(async |mut cx: Context| {
-    /// let options = SpawnOptions::new().priority(Priority::High);
-    /// let agent = Agent::start_link(&mut cx, || 0).spawn_opt(options).await.unwrap();
-    /// # agent
-    /// # });
-    /// # run.wait()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn spawn_opt(mut self, options: SpawnOptions) -> Self {
-        self.start = self.start.spawn_opt(options);
-        self
-    }
-
-    /// Hibernates the agent whenever nobody asked anything of it for so long. `{hibernate_after, Time}`.
-    pub fn hibernate_after(mut self, after: impl Into<Timeout>) -> Self {
-        self.start = self.start.hibernate_after(after);
-        self
-    }
-
-    /// With these options the agent is looked at from its beginning. `{debug, Options}`.
-    pub fn debug(mut self, options: impl IntoIterator<Item = DebugOption>) -> Self {
-        self.start = self.start.debug(options);
-        self
-    }
-
-    /// Starts the agent and gives its pid: for a [`ChildSpec::new`].
-    ///
-    /// # Errors
-    /// As awaiting it has them.
-    pub async fn run(self) -> Result<Pid, StartError> {
-        self.start.run().await
-    }
-}
-
-impl<'a, S: Send + 'static> IntoFuture for StartAgent<'a, S> {
-    type Output = Result<Agent<S>, StartError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { self.run().await.map(Agent::from_pid) })
-    }
-}
-
-impl<S: Send + 'static> fmt::Debug for StartAgent<'_, S> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("StartAgent")
-            .field(&self.start)
-            .finish()
     }
 }

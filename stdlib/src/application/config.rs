@@ -190,8 +190,8 @@ impl Config {
     }
 
     /// Sets one key by a text, `app.key=value`, as a command line has it. The value is one of TOML: `true`, `7`,
-    /// `[1, 2]`, `"text"`, `":atom"`; what is no TOML and begins with a letter or a digit is a text as it stands, so
-    /// that `shop.listen=127.0.0.1:80` needs no quotes within quotes.
+    /// `[1, 2]`, `"text"`, `":atom"`; what is no TOML and begins with a letter, a digit, `/`, `./` or `../` is a text as
+    /// it stands, so that `shop.listen=127.0.0.1:80` and `shop.log=/var/log/shop` need no quotes within quotes.
     ///
     /// # Errors
     /// [`ConfigError::Text`], with what is wanted.
@@ -432,15 +432,20 @@ mod tests {
             "kv.x={a=",
             "kv.x='",
             "kv.x=",
+            "kv.x=~/log",
         ] {
             let error = config.set_text(text).unwrap_err().to_string();
             assert!(error.contains("is no value"), "{error}");
+            assert!(error.ends_with("a text as 'APP.KEY=\"text\"'"), "{error}");
         }
         assert!(config.is_empty());
         for (text, value) in [
             ("kv.x=7", "7"),
             ("kv.x=127.0.0.1:80", "<<\"127.0.0.1:80\">>"),
             ("kv.x=fast", "<<\"fast\">>"),
+            ("kv.x=/var/log", "<<\"/var/log\">>"),
+            ("kv.x=./log", "<<\"./log\">>"),
+            ("kv.x=../log", "<<\"../log\">>"),
             ("kv.x=':fast'", "fast"),
             ("kv.x=\"a=b\"", "<<\"a=b\">>"),
             ("kv.x = [1, true]", "[1,true]"),

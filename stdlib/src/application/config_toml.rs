@@ -116,15 +116,21 @@ fn included(by: &Path, path: &str) -> PathBuf {
     }
 }
 
+/// What no value of TOML begins with, and a text may.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        || ["/", "./", "../"].iter().any(|path| text.starts_with(path))
+}
+
 /// A value by itself.
 pub(super) fn value(text: &str) -> Result<Given, String> {
-    let no_value = |why: &str| format!("{text:?} is no value ({why}): give one as in TOML");
+    let no_value = |why: &str| {
+        format!("{text:?} is no value ({why}): give one as in TOML, a text as 'APP.KEY=\"text\"'")
+    };
     match format!("value = {text}").parse::<Table>() {
         // More than one, if a line ends in the text.
         Ok(table) if table.len() == 1 => term(&table["value"]),
-        Err(error) if !text.starts_with(|first: char| first.is_ascii_alphanumeric()) => {
-            Err(no_value(error.message()))
-        }
+        Err(error) if !is_word(text) => Err(no_value(error.message())),
         _ => term(&Value::String(text.to_owned())),
     }
 }

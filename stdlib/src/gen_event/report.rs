@@ -174,7 +174,7 @@ pub(super) fn event_failed(cx: &Context, message: Term<'_>, reason: &ExitReason)
     tracing::error!(
         event = "gen_event_event_failed",
         pid = %cx.pid(),
-        message = %message.display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+        content = %message.display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
         %reason,
         "an event panicked as it was decoded or dropped"
     );
@@ -191,7 +191,7 @@ pub(super) fn no_handle_info(
         event = "gen_event_unknown_message",
         pid = %cx.pid(),
         module,
-        message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+        content = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
         %error,
         "a handler does not know a message"
     );

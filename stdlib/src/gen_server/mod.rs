@@ -208,6 +208,12 @@ use crate::supervisor::ChildSpec;
 /// The callbacks of a server, and the types of its messages. The [module](self) has the contract.
 ///
 /// Implement the callbacks as `async fn`. A value of the type is the server's state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no gen_server",
+    note = "write `#[gen_server]` above its `impl`, or implement `GenServer`",
+    note = "`Init` of the prelude is a server's: for a state machine take `gen_statem::Init`, for an event handler \
+            `gen_event::Init`"
+)]
 pub trait GenServer: Sized + Send + 'static {
     /// What `init` gets. Moved into the process, never serialised: a socket or a channel may be in it.
     type Args: Send + 'static;
@@ -301,7 +307,7 @@ pub trait GenServer: Sized + Send + 'static {
             event = "gen_server_unknown_message",
             pid = %cx.pid(),
             server = std::any::type_name::<Self>(),
-            message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+            content = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
             %error,
             hint = hint(&message),
             "a message did not decode and was dropped"
@@ -426,6 +432,7 @@ pub trait GenServer: Sized + Send + 'static {
     ///     let children = vec![
     ///         Cache::child_spec(100),
     ///         Cache::child_spec(10).with_id("small").restart(Restart::Transient),
+    ///         Cache::child_spec_with_name("shared", 1000),
     ///     ];
     ///     let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), children);
     ///     tree.await.unwrap();
@@ -442,7 +449,18 @@ pub trait GenServer: Sized + Send + 'static {
         })
     }
 
-    /// As [`child_spec`](Self::child_spec), under a name, which is the id as well.
+    /// As [`child_spec`](Self::child_spec), with a name, which is the id as well: the server is found by
+    /// [`ServerRef::from_name`]. A name that can't be an atom is an error of the start.
+    fn child_spec_with_name(name: &'static str, args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(name, move |cx| {
+            Self::start_link(cx, args.clone()).name(name)
+        })
+    }
+
+    /// As [`child_spec_with_name`](Self::child_spec_with_name), for a name of any kind.
     fn child_spec_named(name: Name, args: Self::Args) -> ChildSpec
     where
         Self::Args: Clone + Sync,

@@ -252,7 +252,9 @@ pub use crate::r#gen::{
 };
 pub use crate::proc_lib::StopError;
 
+use crate::r#gen::short_name;
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
+use crate::supervisor::ChildSpec;
 
 /// The callbacks of a state machine, and the types of its states and events. The [module](self) has the contract.
 ///
@@ -391,6 +393,28 @@ pub trait GenStatem: Sized + Send + 'static {
     /// `gen_statem:start_monitor/3,4`.
     fn start_monitor(cx: &mut Context, args: Self::Args) -> Start<'_, Self, Monitored> {
         Start::new(cx, args, false).monitor()
+    }
+
+    /// The machine as a child of a supervisor, by its type's name as id, permanent, with 5 seconds to shut down: as
+    /// [`GenServer::child_spec`](crate::GenServer::child_spec).
+    fn child_spec(args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(short_name::<Self>(), move |cx| {
+            Self::start_link(cx, args.clone())
+        })
+    }
+
+    /// As [`child_spec`](Self::child_spec), with a name, which is the id as well: the machine is found by
+    /// [`StatemRef::from_name`]. A name that can't be an atom is an error of the start.
+    fn child_spec_with_name(name: &'static str, args: Self::Args) -> ChildSpec
+    where
+        Self::Args: Clone + Sync,
+    {
+        ChildSpec::worker(name, move |cx| {
+            Self::start_link(cx, args.clone()).name(name)
+        })
     }
 }
 

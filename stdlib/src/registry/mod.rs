@@ -72,6 +72,7 @@ pub(crate) use via::Valued;
 
 use crate::gen_server::{GenServer, ServerRef, Start};
 use crate::proc_lib::StartError;
+use crate::supervisor::ChildSpec;
 use tables::{Claim, Row, Tables, holder, pids_name, value};
 
 /// A registry's handle: its name, with the types of its keys and values. Free to copy; resolved
@@ -147,13 +148,19 @@ impl<K, V> Registry<K, V> {
         self.name
     }
 
-    /// Starts a registry, linked to the caller. Under a supervisor use [`child`](Self::child).
+    /// Starts a registry, linked to the caller. Under a supervisor use [`child_spec`](Self::child_spec).
     ///
     /// # Errors
     /// As any start; [`StartError::AlreadyStarted`] when the name is taken.
     pub async fn start_link(cx: &mut Context, name: &str) -> Result<Self, StartError> {
         Self::child(cx, name).await?;
         Self::named(name).map_err(|error| StartError::BadName(error.to_string()))
+    }
+
+    /// A registry as a child of a supervisor, with its name as id: permanent, and before those who register.
+    /// `Registry.child_spec/1`.
+    pub fn child_spec(name: &'static str) -> ChildSpec {
+        ChildSpec::worker(name, move |cx| Self::child(cx, name))
     }
 
     /// The start of a registry, as a child specification needs it:

@@ -376,7 +376,7 @@ impl GenServer for Supervisor {
             tracing::error!(
                 event = "supervisor_unknown_message",
                 pid = %cx.pid(),
-                message = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
+                content = %message.term().display_limited(UNKNOWN_TEXT_LIMIT_BYTES),
                 "a supervisor received an unexpected message"
             );
         }

@@ -287,3 +287,40 @@ fn sys_change_code_4_with_raising_mfa() {
         stopped.unwrap();
     });
 }
+
+#[test]
+fn a_child_spec_with_a_name_starts_it_under_that_name_and_again() {
+    simulated(|mut cx| async move {
+        let children = vec![
+            Agent::child_spec_with_name("counter", || 7),
+            ChildSpec::worker("named", |cx| Agent::start_link(cx, || 8).name("named")),
+        ];
+        let flags = SupervisorFlags::one_for_one();
+        let tree = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let ids = tree.which_children(&mut cx).await.unwrap();
+        assert_eq!(ids[0].id, "counter");
+        let counter = Agent::<i32>::from_name("counter").unwrap();
+        let named = Agent::<i32>::from_name("named").unwrap();
+        for before in [7, 7] {
+            assert_eq!(counter.get(&mut cx, |n| *n).await.unwrap(), before);
+            assert_eq!(named.get(&mut cx, |n| *n).await.unwrap(), 8);
+            let pid = counter.whereis(&cx).unwrap();
+            let info = cx.vm().process_info(pid).unwrap();
+            assert_eq!(info.label.unwrap().as_str(), "Agent");
+            let monitor = cx.monitor(pid);
+            counter
+                .update(&mut cx, |_| panic!("a fault"))
+                .await
+                .unwrap_err();
+            let down = cx
+                .receive_where(Timeout::Infinity, |message| message.down())
+                .await;
+            assert_eq!(down.unwrap().reference, monitor);
+            while counter.whereis(&cx).is_none() {
+                cx.yield_now().await;
+            }
+        }
+    });
+}

@@ -36,7 +36,7 @@ use crate::message_size::MessageTooLarge;
 use crate::process::{Answer, Request, Undelivered, own_waker_matches};
 
 /// Why a call gave no reply.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// No reply in time. A reply that comes later is dropped.

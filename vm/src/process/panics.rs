@@ -59,12 +59,12 @@ pub(crate) fn reason_of_panic(payload: Box<dyn Any + Send>) -> ExitReason {
     let (message, location, backtrace) = describe(payload);
     report(|| match backtrace {
         Some(trace) if trace.status() == BacktraceStatus::Captured => {
-            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %message, %location,
-                "process panicked\n{trace}");
+            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %location,
+                "process panicked: {message}\n{trace}");
         }
         _ => {
-            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %message, %location,
-                "process panicked");
+            tracing::error!(target: "otp_vm::crash", pid, registered_name, label, %location,
+                "process panicked: {message}");
         }
     });
     ExitReason::panic(&message, &location)
@@ -75,8 +75,8 @@ pub(crate) fn quietly(pid: Pid, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         let (message, location, _) = describe(payload);
         report(|| {
-            tracing::error!(target: "otp_vm::crash", %pid, %message, %location,
-                "a destructor or waker panicked");
+            tracing::error!(target: "otp_vm::crash", %pid, %location,
+                "a destructor or waker panicked: {message}");
         });
     }
 }
@@ -88,8 +88,8 @@ pub(crate) fn handler_returns(call: impl FnOnce()) -> bool {
     };
     let (message, location, _) = describe(payload);
     report(|| {
-        tracing::error!(target: "otp_vm::crash", %message, %location,
-            "a trace handler panicked: its session is switched off");
+        tracing::error!(target: "otp_vm::crash", %location,
+            "a trace handler panicked: its session is switched off: {message}");
     });
     false
 }

@@ -244,7 +244,7 @@ impl Session {
                 self.pubsub.is_none_or(|(_, monitor)| monitor != reference)
             }
             _ => {
-                tracing::warn!(%message, "a connection got a message that it does not know");
+                tracing::warn!(content = %message, "a connection got a message that it does not know");
                 true
             }
         }
