@@ -2,11 +2,15 @@
 //! floods, and wrong input.
 
 mod common;
+#[path = "common/simulated.rs"]
+mod simulated;
 
 #[path = "attack/floods.rs"]
 mod floods;
 #[path = "attack/kills.rs"]
 mod kills;
+#[path = "attack/kills_anywhere.rs"]
+mod kills_anywhere;
 #[path = "attack/left_over.rs"]
 mod left_over;
 #[path = "attack/panics.rs"]
