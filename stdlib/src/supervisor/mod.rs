@@ -95,7 +95,7 @@ pub(crate) mod dynamics;
 mod id;
 mod intensity;
 pub(crate) mod report;
-mod restart;
+pub(crate) mod restart;
 pub(crate) mod shutdown;
 mod simple;
 mod wire;
@@ -383,25 +383,17 @@ impl GenServer for Supervisor {
     }
 
     async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        let (id, due) = match later {
-            Later::TryAgainRestart(id) => (id, false),
-            Later::BackedOff(id) => (id, true),
-            Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
-        };
-        let waits = |&place: &Place| {
-            let child = self.children.get(place);
-            child.is_some_and(|child| child.state() == ChildState::Restarting)
-        };
-        match self.children.place_of(&id).filter(waits) {
-            Some(place) if due => self.restart(place, cx).await,
-            Some(place) => self.restart_in_time(place, cx).await,
-            // Terminated, deleted or restarted by hand meanwhile.
-            None => NoReply::new(),
-        }
+        self.later(later, cx).await
     }
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
+        if pid == cx.pid() {
+            return match reason.decode() {
+                Ok(later) => self.later(later, cx).await,
+                Err(_) => NoReply::new(),
+            };
+        }
         if self.simple.is_some() {
             if cx.vm().is_alive(pid) {
                 return NoReply::new();
@@ -582,6 +574,24 @@ impl Supervisor {
                 self.reporter.error(cx, context, &reason, &child.spec, None);
                 Err(error)
             }
+        }
+    }
+
+    async fn later(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
+        let (id, due) = match later {
+            Later::TryAgainRestart(id) => (id, false),
+            Later::BackedOff(id) => (id, true),
+            Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
+        };
+        let waits = |&place: &Place| {
+            let child = self.children.get(place);
+            child.is_some_and(|child| child.state() == ChildState::Restarting)
+        };
+        match self.children.place_of(&id).filter(waits) {
+            Some(place) if due => self.restart(place, cx).await,
+            Some(place) => self.restart_in_time(place, cx).await,
+            // Terminated, deleted or restarted by hand meanwhile.
+            None => NoReply::new(),
         }
     }
 
