@@ -13,6 +13,8 @@ mod kills;
 mod kills_anywhere;
 #[path = "attack/left_over.rs"]
 mod left_over;
+#[path = "attack/limits.rs"]
+mod limits;
 #[path = "attack/panics.rs"]
 mod panics;
 #[path = "attack/wrong_input.rs"]

@@ -232,9 +232,7 @@ async fn manager(cx: &mut Context) -> Result<(), StartError> {
     let _ = manager.sync_notify(cx, &2).await;
     let with = Install::new(other.clone(), ());
     let _ = manager.swap_sup_handler(cx, (&other, &()), with).await;
-    let _ = manager
-        .call_timeout(cx, &one, (), Timeout::Infinity)
-        .await;
+    let _ = manager.call_timeout(cx, &one, (), Timeout::Infinity).await;
     looked_at(cx, manager.pid()).await;
     let _ = manager.delete_handler(cx, &one, &()).await;
     let _ = manager
@@ -247,7 +245,9 @@ async fn agent(cx: &mut Context) -> Result<(), StartError> {
     let agent = Agent::start_link(cx, || 0_u64).name("named").await?;
     let _ = agent.cast(cx, |count| *count += 1);
     let infinity = Timeout::Infinity;
-    let _ = agent.update_timeout(cx, infinity, |count| *count += 1).await;
+    let _ = agent
+        .update_timeout(cx, infinity, |count| *count += 1)
+        .await;
     looked_at(cx, agent.whereis(cx)).await;
     let _ = agent.get_timeout(cx, infinity, |count| *count).await;
     let _ = agent.stop(cx, ExitReason::normal(), infinity).await;
@@ -256,9 +256,7 @@ async fn agent(cx: &mut Context) -> Result<(), StartError> {
 
 fn children() -> Vec<ChildSpec> {
     vec![
-        ChildSpec::worker("server", |cx| {
-            Server::start_link(cx, ()).name("a server")
-        }),
+        ChildSpec::worker("server", |cx| Server::start_link(cx, ()).name("a server")),
         ChildSpec::worker("machine", |cx| Server::start_link(cx, ())),
         EventManager::<u8>::child_spec("a manager"),
         Agent::child_spec(|| 7_u8),
@@ -278,9 +276,7 @@ async fn supervisor(cx: &mut Context) -> Result<(), StartError> {
     looked_at(cx, tree.pid()).await;
     let _ = tree.terminate_child(cx, "more").await;
     let _ = tree.delete_child(cx, "more").await;
-    let _ = tree
-        .stop(cx, ExitReason::normal(), Timeout::Infinity)
-        .await;
+    let _ = tree.stop(cx, ExitReason::normal(), Timeout::Infinity).await;
     Ok(())
 }
 
