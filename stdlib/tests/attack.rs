@@ -15,6 +15,8 @@ mod kills_anywhere;
 mod left_over;
 #[path = "attack/limits.rs"]
 mod limits;
+#[path = "attack/looked_at.rs"]
+mod looked_at;
 #[path = "attack/panics.rs"]
 mod panics;
 #[path = "attack/wrong_input.rs"]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
+use otp_stdlib::sys::DebugOption;
 use otp_stdlib::{ChildError, StartError};
 use otp_vm::{CallError, Context, ExitReason, Pid};
 use serde::de::Error;
@@ -163,9 +164,17 @@ enum Way {
 
 #[test]
 fn a_panic_wherever_a_message_is_handled_calls_terminate() {
+    for is_looked_at in [false, true] {
+        panics_wherever_a_message_is_handled(is_looked_at);
+    }
+}
+
+/// A server that is looked at has another loop.
+fn panics_wherever_a_message_is_handled(is_looked_at: bool) {
     use Way::{Call, Cast, Info};
-    run(async |mut cx: Context| {
+    run(async move |mut cx: Context| {
         let witness = cx.pid();
+        let options = || is_looked_at.then_some(DebugOption::Statistics);
         for way in [
             Call("early"),
             Call("deserialize"),
@@ -181,7 +190,8 @@ fn a_panic_wherever_a_message_is_handled_calls_terminate() {
             Info("error"),
             Call("continue"),
         ] {
-            let server = Field::start(&mut cx, (witness, "")).await.unwrap();
+            let server = Field::start(&mut cx, (witness, "")).debug(options());
+            let server = server.await.unwrap();
             let pid = server.pid().unwrap();
             let monitor = cx.monitor(pid);
             let text = match way {
