@@ -19,5 +19,7 @@ mod limits;
 mod looked_at;
 #[path = "attack/panics.rs"]
 mod panics;
+#[path = "attack/rubbish.rs"]
+mod rubbish;
 #[path = "attack/wrong_input.rs"]
 mod wrong_input;
