@@ -16,12 +16,15 @@
 //! }
 //! ```
 //!
-//! `run MODULE [ARGS]` runs a process module ([`Runnable`] says which function of it), `modules` lists them, `bench
+//! `run MODULE [ARGS]` runs an application with all that it depends on, or a process module ([`Runnable`] says which
+//! function of it); `--config FILE.toml` and `--set APP.KEY=VALUE` configure applications. `modules` lists both, `bench
 //! WORKLOAD` measures. Logs go to standard error; `RUST_LOG` says which. Exit codes: see [`exit_code`].
 
+mod beginning;
 mod bench;
 pub mod exit_code;
 pub mod kv;
+mod options;
 mod run;
 mod runnable;
 
@@ -32,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use otp_stdlib::application::ControllerOptions;
 use tracing_subscriber::EnvFilter;
 
 pub use runnable::Runnable;
@@ -71,7 +75,8 @@ pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
 
 /// A module of the caller's takes the place of a bundled one with the same name.
 fn with_bundled(mut modules: Vec<Runnable>) -> Vec<Runnable> {
-    for bundled in modules![kv: kv::Options] {
+    let bundled = Runnable::application_with_options::<kv::Options>(kv::application());
+    for bundled in [bundled] {
         if modules.iter().all(|module| module.name() != bundled.name()) {
             modules.push(bundled);
         }
@@ -109,10 +114,32 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
         .iter()
         .find(|module| module.name() == name)
         .expect("clap knows the modules");
-    match module.beginning(matches) {
-        Ok(beginning) => run::run(module.name(), beginning, modules, &options),
-        Err(error) => usage(&error),
+    let (files, set) = match options.configs() {
+        Ok(configs) => configs,
+        Err(error) => {
+            eprintln!("otp-vm: {error}");
+            return ExitCode::from(exit_code::USAGE);
+        }
+    };
+    let mut config = files.clone();
+    config.merge(set.clone());
+    let plan = match module.plan(matches, &config) {
+        Ok(plan) => plan,
+        Err(error) => return usage(&error),
+    };
+    let mut controller = ControllerOptions::new().config(files);
+    for spec in modules.iter().filter_map(Runnable::spec) {
+        controller = controller.define(spec.clone());
     }
+    let release = run::Release {
+        app: module.name(),
+        controller: controller
+            .define(plan.spec)
+            .command_line(set)
+            .command_line(plan.given),
+        refusal: plan.beginning.map(|beginning| beginning.refusal()),
+    };
+    run::run(release, modules, &options)
 }
 
 /// Who asks for a module or a workload that is not there is told where they are listed, by the binary's own name.

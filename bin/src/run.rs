@@ -1,25 +1,33 @@
-//! `otp-vm run MODULE`: a VM with one module in it, from start to orderly end.
+//! `otp-vm run MODULE`: a VM with one application in it, and those that it depends on, from start to orderly end.
 //!
 //! # Protocol
-//! 1. A root process, which traps exits, starts the module's tree and is linked with its top.
-//! 2. It waits: for the top to end, or for `shutdown`, which SIGTERM, SIGHUP and Ctrl-C send it.
-//! 3. On `shutdown` it passes it to the top, and waits for the top's end, until the limit is over.
+//! 1. A root process, which traps exits, starts the controller of applications, and by it the application, as
+//!    permanent, behind all that it depends on. A process module is made an application for that.
+//! 2. It waits: for the controller to end, which it does when an application ends, or for `shutdown`, which SIGTERM,
+//!    SIGHUP and Ctrl-C send it.
+//! 3. On `shutdown` it passes it to the controller, which stops all applications, newest first; and waits for the
+//!    controller's end, until the limit is over.
 //! 4. The VM is shut down with what is left of the limit; who is there then is killed and counted. A second signal
 //!    doesn't wait, unless it is the first one told twice ([`SAME_SIGNAL`]).
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use otp_vm::{Context, ExitReason, Pid, Timeout, Vm};
+use otp_stdlib::application::{
+    ApplicationError, Config, ConfigError, Controller, ControllerOptions, ensure_all_started_as,
+};
+use otp_stdlib::prelude::Restart;
+use otp_vm::{Atom, Context, ExitReason, OwnedTerm, Pid, Timeout, Vm};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit_code;
-use crate::runnable::{Beginning, Runnable};
+use crate::runnable::Runnable;
 
 /// What the VM of `otp-vm run` is built with.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +44,23 @@ pub(crate) struct VmOptions {
     /// How long the tree may take to end in order, before what is left is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_limit: u64,
+    /// Configure applications by a TOML file: a table for each; of several files later ones override earlier ones
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Set a key of an application's environment, over all files: a value as in TOML, or a word
+    #[arg(long, value_name = "APP.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl VmOptions {
+    /// What the files say, and what `--set` does.
+    pub(crate) fn configs(&self) -> Result<(Config, Config), ConfigError> {
+        let mut set = Config::new();
+        for text in &self.set {
+            set.set_text(text)?;
+        }
+        Ok((Config::from_files(&self.config)?, set))
+    }
 }
 
 /// How a run came to its end.
@@ -45,19 +70,25 @@ enum End {
     Asked(Instant),
     /// By itself.
     Alone(ExitReason),
-    /// It never started.
-    NotStarted(ExitReason),
+    /// It never started, and why.
+    NotStarted(String),
     /// Its function does not take what the command line gives; the log says why not.
     Refused,
 }
 
-/// Runs one module. All of them are loaded: each may call the others by name.
-pub(crate) fn run(
-    name: &'static str,
-    beginning: Beginning,
-    modules: &[Runnable],
-    options: &VmOptions,
-) -> ExitCode {
+/// What is run.
+pub(crate) struct Release {
+    /// The application to be started.
+    pub(crate) app: &'static str,
+    /// What the controller begins with: all that the application may depend on, and how they are configured.
+    pub(crate) controller: ControllerOptions,
+    /// With what the application ends, or does not start, if its module's function does not take what it gets.
+    pub(crate) refusal: Option<ExitReason>,
+}
+
+/// Runs one module or application. All modules are loaded: each may call the others by name.
+pub(crate) fn run(release: Release, modules: &[Runnable], options: &VmOptions) -> ExitCode {
+    let name = release.app;
     let mut builder = Vm::builder()
         .name(name)
         .max_processes(options.max_processes as usize)
@@ -65,8 +96,8 @@ pub(crate) fn run(
     if let Some(schedulers) = options.schedulers {
         builder = builder.schedulers(schedulers.into());
     }
-    for module in modules {
-        builder = builder.module(module.module().clone());
+    for module in modules.iter().filter_map(Runnable::module) {
+        builder = builder.module(module.clone());
     }
     let vm = match builder.build() {
         Ok(vm) => vm,
@@ -85,11 +116,10 @@ pub(crate) fn run(
     };
     let limit = Duration::from_secs(options.shutdown_limit);
     let (ready, told) = mpsc::channel();
-    let root = vm.run(move |mut cx| async move { root(&mut cx, beginning, limit, ready).await });
+    let root = vm.run(move |mut cx| async move { root(&mut cx, release, limit, ready).await });
     let handle = signals.handle();
     let listener = watch_signals(vm.clone(), signals, told);
     let end = root.wait();
-    let limit = Duration::from_secs(options.shutdown_limit);
     let left = match &end {
         Ok(End::Asked(asked)) => limit.saturating_sub(asked.elapsed()),
         _ => limit,
@@ -106,11 +136,11 @@ pub(crate) fn run(
         Ok(End::Asked(_)) => exit_code::KILLED,
         Ok(End::Alone(reason)) if reason.is_normal() => exit_code::DONE,
         Ok(End::Alone(reason)) => {
-            tracing::error!(module = name, %reason, "the module ended by itself");
+            tracing::error!(application = name, %reason, "the application ended by itself");
             exit_code::FAILED
         }
-        Ok(End::NotStarted(reason)) => {
-            tracing::error!(module = name, %reason, "the module did not start");
+        Ok(End::NotStarted(error)) => {
+            tracing::error!(application = name, %error, "the application did not start");
             exit_code::NOT_STARTED
         }
         Ok(End::Refused) => {
@@ -118,58 +148,125 @@ pub(crate) fn run(
             exit_code::USAGE
         }
         Err(error) => {
-            tracing::error!(module = name, %error, "the root process failed");
+            tracing::error!(application = name, %error, "the root process failed");
             exit_code::FAILED
         }
     };
     ExitCode::from(code)
 }
 
-/// Starts the module and waits for its end. `ready` gets the root's pid once it can be told to end.
+/// Starts the applications by a controller and waits for the end. `ready` gets the root's pid once it can be told to
+/// end.
 async fn root(
     cx: &mut Context,
-    beginning: Beginning,
+    release: Release,
     limit: Duration,
     ready: mpsc::Sender<Pid>,
 ) -> End {
     cx.trap_exit(true);
     // Without a thread that watches signals, nobody asks.
     let _ = ready.send(cx.pid());
-    let refusal = beginning.refusal();
-    let top = match beginning.begin(cx).await {
-        Ok(top) => top,
-        Err(reason) if reason == refusal => return End::Refused,
-        Err(reason) => return End::NotStarted(reason),
+    let Release {
+        app,
+        controller,
+        refusal,
+    } = release;
+    let controller = match Controller::start_link(cx, controller).await {
+        Ok(controller) => controller.pid().expect("a start gives a reference by pid"),
+        Err(error) => return End::NotStarted(error.to_string()),
     };
-    let waited = next_exit(cx, top, Timeout::Infinity).await;
-    let (from, reason) = waited.expect("no time limit was given");
-    if from == top {
-        return if reason == refusal {
-            End::Refused
+    let (failed, failure) = mpsc::channel();
+    // Aside, so that a start that takes long can be given up.
+    let starter = cx.spawn_link(move |mut cx: Context| async move {
+        if let Err(error) = ensure_all_started_as(&mut cx, app, Restart::Permanent).await {
+            let _ = failed.send(error);
+        }
+    });
+    let starter = match starter {
+        Ok(starter) => starter,
+        Err(error) => return End::NotStarted(error.to_string()),
+    };
+    let (mut starting, mut end) = (true, None);
+    while starting || end.is_none() {
+        let waited = next_exit(cx, [controller, starter], Timeout::Infinity).await;
+        let (from, reason) = waited.expect("no time limit was given");
+        if from == starter {
+            starting = false;
+            if let Ok(error) = failure.try_recv() {
+                return failed_start(&error, end, refusal.as_ref());
+            }
+        } else if from == controller {
+            end = Some(reason);
         } else {
-            End::Alone(reason)
-        };
+            return shut_down(cx, controller, limit).await;
+        }
     }
+    alone(&end.unwrap_or_else(ExitReason::normal), refusal.as_ref())
+}
+
+/// What became of a start that failed, and perhaps of the controller, which may have ended because of it, or of another
+/// application before.
+fn failed_start(
+    error: &ApplicationError,
+    controller: Option<ExitReason>,
+    refusal: Option<&ExitReason>,
+) -> End {
+    let mut cause = error;
+    while let ApplicationError::Of(_, inner) = cause {
+        cause = inner;
+    }
+    match cause {
+        ApplicationError::Failed(reason) if refusal.is_some() => {
+            // `{Reason, {Module, start, Args}}`.
+            let given = reason.decode::<(ExitReason, OwnedTerm)>();
+            let is_refused = given.is_ok_and(|(reason, _)| Some(&reason) == refusal);
+            match is_refused {
+                true => End::Refused,
+                false => End::NotStarted(error.to_string()),
+            }
+        }
+        ApplicationError::Controller(reason) => {
+            alone(&controller.unwrap_or_else(|| reason.clone()), refusal)
+        }
+        _ => End::NotStarted(error.to_string()),
+    }
+}
+
+/// What the end of the controller says: `{shutdown, {application_terminated, App, Reason}}`.
+fn alone(reason: &ExitReason, refusal: Option<&ExitReason>) -> End {
+    let ended = reason.decode::<(Atom, (Atom, Atom, ExitReason))>();
+    let reason = ended.map_or_else(|_| reason.clone(), |(_, (_, _, reason))| reason);
+    match Some(&reason) == refusal {
+        true => End::Refused,
+        false => End::Alone(reason),
+    }
+}
+
+/// Has the controller stop all applications, newest first.
+async fn shut_down(cx: &mut Context, controller: Pid, limit: Duration) -> End {
     let asked = Instant::now();
-    cx.exit_process(top, ExitReason::shutdown());
+    cx.exit_process(controller, ExitReason::shutdown());
     loop {
         let left = limit.saturating_sub(asked.elapsed());
-        match next_exit(cx, top, left.into()).await {
-            Some((from, _reason)) if from != top => {}
+        match next_exit(cx, [controller], left.into()).await {
+            Some((from, _reason)) if from != controller => {}
             // It ended, or its time is over.
             _ => return End::Asked(asked),
         }
     }
 }
 
-/// The end of the top, or the host's `shutdown`. Other exits are of processes that the start
-/// left behind.
-async fn next_exit(cx: &mut Context, top: Pid, after: Timeout) -> Option<(Pid, ExitReason)> {
+/// The end of one of these, or the host's `shutdown`.
+async fn next_exit<const N: usize>(
+    cx: &mut Context,
+    of: [Pid; N],
+    after: Timeout,
+) -> Option<(Pid, ExitReason)> {
     let parent = cx.parent();
     let exit = cx.receive_where(after, |message| {
         message
             .exit()
-            .filter(|exit| exit.from == top || exit.from == parent)
+            .filter(|exit| of.contains(&exit.from) || exit.from == parent)
     });
     exit.await.map(|exit| (exit.from, exit.reason))
 }

@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 
 const MAIN: &str = r#"
 use clap::Args;
-use otp_vm::{Context, module};
-use otp_vm_cli::modules;
+use otp_stdlib::application::{self, Application, ApplicationSpec, StartType};
+use otp_stdlib::prelude::*;
+use otp_vm::{Context, Pid, module};
+use otp_vm_cli::{Runnable, modules};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Args, Serialize, Deserialize)]
@@ -80,8 +82,45 @@ module! {
     }
 }
 
+/// An application that says when it starts and stops, and fails if it is told to.
+struct Shop(String);
+
+impl Application for Shop {
+    type Args = String;
+
+    async fn start(_: StartType, name: String, cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        let word: String = application::get_env_or(cx, &name, "word", "starts".to_owned())?;
+        println!("{name} {word}");
+        if word == "fails" {
+            return Err(StartError::Exit("as told".into()));
+        }
+        let dies = word == "dies";
+        let mortal = ChildSpec::process("mortal", move |mut cx: Context| async move {
+            if !dies {
+                cx.receive().await;
+            }
+        });
+        let flags = SupervisorFlags::one_for_one().intensity(0, std::time::Duration::from_secs(1));
+        let tree = Supervisor::start_link(cx, flags, vec![mortal]);
+        Ok((application::tree(tree.await)?, Shop(name)))
+    }
+
+    async fn stop(self, _: &mut Context) {
+        println!("{} stops", self.0);
+    }
+}
+
+fn shop(name: &str, depends_on: &'static [&'static str]) -> Runnable {
+    let spec = ApplicationSpec::new(name).description("Sells what there is");
+    spec.applications(depends_on.iter().copied()).module::<Shop>(name.to_owned()).into()
+}
+
 fn main() -> std::process::ExitCode {
-    otp_vm_cli::main(modules![greet, host: Options, wrong, number, tree, stubborn])
+    let mut all = modules![greet, host: Options, wrong, number, tree, stubborn];
+    all.push(shop("front", &["stdlib", "back"]));
+    all.push(shop("back", &["kernel"]));
+    all.push(shop("lost", &["back", "nowhere"]));
+    otp_vm_cli::main(all)
 }
 "#;
 
@@ -107,6 +146,7 @@ fn has_the_same_binary_with_its_own_module() {
     let crate_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside");
     fs::create_dir_all(crate_dir.join("src")).unwrap();
     let vm = workspace.join("vm");
+    let stdlib = workspace.join("stdlib");
     let cli = workspace.join("bin");
     let manifest = fs::read_to_string(workspace.join("Cargo.toml")).unwrap();
     // The workspace's own profile and lock file, so that what is built already is not built again.
@@ -116,7 +156,7 @@ fn has_the_same_binary_with_its_own_module() {
         .expect("the workspace has a dev profile");
     let manifest = format!(
         "[package]\nname = \"outside\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         clap = {{ version = \"4.6\", features = [\"derive\"] }}\notp-vm = {{ path = {vm:?} }}\notp-vm-cli = {{ path = {cli:?} }}\n\
+         clap = {{ version = \"4.6\", features = [\"derive\"] }}\notp-stdlib = {{ path = {stdlib:?} }}\notp-vm = {{ path = {vm:?} }}\notp-vm-cli = {{ path = {cli:?} }}\n\
          serde = {{ version = \"1\", features = [\"derive\"] }}\n\n\
          [profile.dev]{profile}"
     );
@@ -199,6 +239,46 @@ fn has_the_same_binary_with_its_own_module() {
     let (code, _, error) = run(&["wrong"]);
     assert_eq!(code, Some(3), "{error}");
     assert!(error.contains("wrong:start/0 gave 7"), "{error}");
+
+    // Applications come with all that they depend on …
+    let output = Command::new(&binary)
+        .args(["run", "front"])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut front = output.unwrap();
+    let mut lines = BufReader::new(front.stdout.take().expect("it is piped")).lines();
+    let mut line = || lines.next().expect("a line").unwrap();
+    assert_eq!(
+        (line(), line()),
+        ("back starts".into(), "front starts".into())
+    );
+    let told = Command::new("kill").arg(front.id().to_string()).status();
+    assert!(told.unwrap().success());
+    // … and are stopped in reverse order.
+    assert_eq!(
+        (line(), line()),
+        ("front stops".into(), "back stops".into())
+    );
+    assert_eq!(front.wait().unwrap().code(), Some(0));
+    // One that fails takes those along that were started for it; the exit code says when it failed.
+    let set = |setting, app| run(&["--set", setting, app]);
+    let (code, said, error) = set("front.word=fails", "front");
+    assert_eq!(code, Some(3), "{error}");
+    assert_eq!(said, "back starts\nfront fails\nback stops\n");
+    assert!(error.contains("as told"), "{error}");
+    let (code, said, error) = set("back.word=dies", "back");
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(1), "back dies\nback stops\n"),
+        "{error}"
+    );
+    let (code, said, error) = run(&["lost"]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(3), "back starts\nback stops\n"),
+        "{error}"
+    );
+    assert!(error.contains("no application nowhere is known"), "{error}");
 
     // A module that never ends is killed when the limit is over, and the exit code says so.
     let mut stubborn = Command::new(&binary)

@@ -52,7 +52,7 @@
 //! ```
 //!
 //! A tree ends with the process that started it: here, when the body of `run` returns. One that is to last starts in a
-//! process of its own: `vm.spawn(|cx| application::run::<Shop>(cx, vec![]))`, see [`application`].
+//! process of its own, or as an application: see [`application`].
 //!
 //! # What is promised
 //!
@@ -85,7 +85,7 @@
 //! | name processes by things that are no atoms | [`registry`] |
 //! | share a value, and functions on it | [`agent`] |
 //! | compute something aside | [`task`] |
-//! | give a tree a start and a stop | [`application`] |
+//! | give a tree a start, a stop, an environment, and what it depends on | [`application`] |
 //! | write a behaviour | [`gen`](mod@crate::gen), [`proc_lib`] |
 //! | keep names of servers in your own way | [`Via`] |
 //! | look into a running process, suspend it, trace it | [`sys`] |

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use otp_heap::{Atom, DecodeError, OwnedTerm, Pid, Ref, Term, atoms, from_term, with_term};
+use otp_heap::{Atom, DecodeError, OwnedTerm, Pid, Ref, Term, Tuple, atoms, from_term, with_term};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::destination::NODE;
@@ -262,6 +262,7 @@ impl Message {
     }
 
     /// Tells OTP's own messages from the program's.
+    #[inline]
     pub fn kind(&self) -> MessageKind<'_> {
         classify(self.term()).unwrap_or(MessageKind::Other(self.term()))
     }
@@ -299,6 +300,8 @@ impl Message {
     }
 }
 
+/// Inlined for what servers get: a call's sender stays in registers.
+#[inline]
 fn classify(term: Term<'_>) -> Option<MessageKind<'_>> {
     let tuple = term.as_tuple()?;
     let tag = tuple.get(0)?.as_atom()?;
@@ -312,6 +315,13 @@ fn classify(term: Term<'_>) -> Option<MessageKind<'_>> {
             })
         }
         (atoms::GEN_CAST, 2) => Some(MessageKind::Cast(tuple.get(1)?)),
+        _ => classify_signal(tag, tuple),
+    }
+}
+
+#[inline(never)]
+fn classify_signal<'t>(tag: Atom, tuple: Tuple<'t>) -> Option<MessageKind<'t>> {
+    match (tag, tuple.len()) {
         (atoms::EXIT, 3) => Some(MessageKind::Exit {
             from: tuple.get(1)?.as_pid()?,
             reason: tuple.get(2)?,

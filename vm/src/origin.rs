@@ -227,11 +227,12 @@ impl Origin {
     }
 }
 
-/// Who spawned a process. A type of its own, so that none is the host in 8 bytes, where an option takes 16.
+/// Who spawned a process, or leads its group. A type of its own, so that none is the host in 8 bytes, where an option
+/// takes 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parent(pub(crate) Pid);
+pub(crate) struct OrHost(pub(crate) Pid);
 
-impl Default for Parent {
+impl Default for OrHost {
     fn default() -> Self {
         Self(HOST)
     }

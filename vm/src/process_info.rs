@@ -230,7 +230,7 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
     ProcessInfo {
         pid,
         registered_name: state.name(),
-        label: state.label,
+        label: state.label.get(),
         initial_call: state.initial_call.map_or("", |name| name()),
         status: match process.status() {
             _ if state.exiting => Status::Exiting,
@@ -257,7 +257,7 @@ fn info(process: &Process, state: &State, pid: Pid) -> ProcessInfo {
         mailbox_bytes: mailbox,
         heap: heap_info(process, state, mailbox),
         priority: process.priority(),
-        group_leader: rare.and_then(|rare| rare.group_leader).unwrap_or(HOST),
+        group_leader: state.group_leader.0,
         parent: Some(state.parent.0).filter(|&parent| parent != HOST),
         hibernated: process.attention().has(Attention::HIBERNATED),
     }

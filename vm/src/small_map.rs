@@ -2,6 +2,7 @@
 //! link, one monitor or none.
 
 use std::hash::Hash;
+use std::mem;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -25,54 +26,62 @@ pub(crate) enum SmallMap<K, V> {
 
 impl<K: Eq + Hash, V> SmallMap<K, V> {
     /// Sets a value; gives the one that was there.
+    #[inline]
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self {
             Self::Empty => {
                 *self = Self::One(key, value);
                 None
             }
-            Self::One(present, old) if *present == key => Some(std::mem::replace(old, value)),
-            Self::One(..) => {
-                let Self::One(first, old) = std::mem::take(self) else {
-                    unreachable!()
-                };
+            _ => self.insert_another(key, value),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_another(&mut self, key: K, value: V) -> Option<V> {
+        match self {
+            Self::Many(map) => map.insert(key, value),
+            Self::One(present, old) if *present == key => Some(mem::replace(old, value)),
+            _ => {
                 let mut map = HashMap::with_capacity_and_hasher(FEW, FixedState::default());
-                map.insert(first, old);
+                if let Self::One(first, old) = mem::take(self) {
+                    map.insert(first, old);
+                }
                 map.insert(key, value);
                 *self = Self::Many(Box::new(map));
                 None
             }
-            Self::Many(map) => map.insert(key, value),
         }
     }
 
     /// Removes a key; gives its value.
+    #[inline]
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         match self {
             Self::Empty => None,
-            Self::One(present, _) => {
-                if present != key {
-                    return None;
-                }
-                let Self::One(_, value) = std::mem::take(self) else {
-                    unreachable!()
-                };
-                Some(value)
-            }
-            Self::Many(map) => {
-                let value = map.remove(key);
-                // One that was many once, for a moment, is one alone again and again.
-                if map.is_empty() && map.capacity() <= FEW {
-                    *self = Self::Empty;
-                    return value;
-                }
-                // Seldom enough that each removal pays little for it.
-                if map.capacity() > KEPT_CAPACITY_MAX && map.len() < map.capacity() / 8 {
-                    map.shrink_to_fit();
-                }
-                value
-            }
+            Self::One(present, _) if present != key => None,
+            Self::One(..) => match mem::take(self) {
+                Self::One(_, value) => Some(value),
+                _ => unreachable!("looked at above"),
+            },
+            Self::Many(_) => self.remove_of_many(key),
         }
+    }
+
+    #[inline(never)]
+    fn remove_of_many(&mut self, key: &K) -> Option<V> {
+        let Self::Many(map) = self else {
+            return None;
+        };
+        let value = map.remove(key);
+        if map.is_empty() && map.capacity() <= FEW {
+            // One that was many once, for a moment, is one alone again and again.
+            *self = Self::Empty;
+        } else if map.capacity() > KEPT_CAPACITY_MAX && map.len() < map.capacity() / 8 {
+            // Seldom enough that each removal pays little for it.
+            map.shrink_to_fit();
+        }
+        value
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
@@ -135,7 +144,7 @@ impl<K: Eq + Hash, V> SmallMap<K, V> {
 
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> {
-        let (one, many) = match std::mem::take(self) {
+        let (one, many) = match mem::take(self) {
             Self::Empty => (None, None),
             Self::One(key, value) => (Some((key, value)), None),
             Self::Many(map) => (None, Some(map.into_iter())),

@@ -35,13 +35,13 @@
 //! again: a write is executed once or not at all, and an acknowledged write is in the tables.
 
 mod acceptor;
+mod application;
 mod batch;
 mod chaos;
 mod clock;
 mod command;
 mod connection;
 mod entry;
-mod exports;
 mod glob;
 mod keeper;
 mod listener;
@@ -57,7 +57,7 @@ mod tables;
 use std::io::Write;
 use std::time::Duration;
 
-use otp_stdlib::application;
+use otp_stdlib::application::tree;
 use otp_stdlib::prelude::{
     ChildSpec, DynamicSupervisor, GenServer, Restart, ServerRef, Shutdown, StartError, Supervisor,
     SupervisorFlags,
@@ -65,7 +65,7 @@ use otp_stdlib::prelude::{
 use otp_stdlib::{DynamicSupervisorFlags, supervisor::BoxFuture};
 use otp_vm::{Context, ExitReason, Pid, Timeout};
 
-pub use exports::kv::module;
+pub use application::{Kv, application};
 pub use options::{ChaosOptions, Limits, Options};
 
 use keeper::Keeper;
@@ -100,14 +100,12 @@ pub async fn start(cx: &mut Context, options: Options) -> Result<Pid, StartError
     let (limits, chaos) = (options.limits, options.chaos);
     let mut children = vec![
         named(keeper::NAME, |cx| {
-            Box::pin(async {
-                application::tree(Keeper::start_link(cx, ()).name(keeper::NAME).await)
-            })
+            Box::pin(async { tree(Keeper::start_link(cx, ()).name(keeper::NAME).await) })
         }),
         named(STORE_SUPERVISOR, move |cx| {
             Box::pin(async move {
                 let children = store_children(limits);
-                application::tree(
+                tree(
                     Supervisor::start_link(cx, flags(), children)
                         .name(STORE_SUPERVISOR)
                         .await,
@@ -117,7 +115,7 @@ pub async fn start(cx: &mut Context, options: Options) -> Result<Pid, StartError
         .shutdown(Shutdown::Infinity),
         named(listener::NAME, move |cx| {
             Box::pin(async move {
-                application::tree(
+                tree(
                     Listener::start_link(cx, options.listen)
                         .name(listener::NAME)
                         .await,
@@ -127,7 +125,7 @@ pub async fn start(cx: &mut Context, options: Options) -> Result<Pid, StartError
         named(CLIENT_SUPERVISOR, move |cx| {
             Box::pin(async move {
                 let children = client_children(limits, options.acceptors);
-                application::tree(
+                tree(
                     Supervisor::start_link(cx, flags(), children)
                         .name(CLIENT_SUPERVISOR)
                         .await,
@@ -144,7 +142,7 @@ pub async fn start(cx: &mut Context, options: Options) -> Result<Pid, StartError
                 .shutdown(Shutdown::BrutalKill),
         );
     }
-    application::tree(
+    tree(
         Supervisor::start_link(cx, flags(), children)
             .name(TOP)
             .await,
@@ -158,9 +156,7 @@ fn flags() -> SupervisorFlags {
 fn store_children(limits: Limits) -> Vec<ChildSpec> {
     vec![
         named(store::NAME, move |cx| {
-            Box::pin(async move {
-                application::tree(Store::start_link(cx, limits).name(store::NAME).await)
-            })
+            Box::pin(async move { tree(Store::start_link(cx, limits).name(store::NAME).await) })
         }),
         ChildSpec::process(sweeper::NAME, sweeper::run).shutdown(Shutdown::BrutalKill),
     ]
@@ -169,14 +165,12 @@ fn store_children(limits: Limits) -> Vec<ChildSpec> {
 fn client_children(limits: Limits, acceptors: u16) -> Vec<ChildSpec> {
     vec![
         named(pubsub::NAME, |cx| {
-            Box::pin(async {
-                application::tree(Pubsub::start_link(cx, ()).name(pubsub::NAME).await)
-            })
+            Box::pin(async { tree(Pubsub::start_link(cx, ()).name(pubsub::NAME).await) })
         }),
         named(acceptor::CONNECTIONS, move |cx| {
             Box::pin(async move {
                 let flags = DynamicSupervisorFlags::new().max_children(limits.clients);
-                application::tree(
+                tree(
                     DynamicSupervisor::start_link(cx, flags)
                         .name(acceptor::CONNECTIONS)
                         .await,
@@ -193,7 +187,7 @@ fn client_children(limits: Limits, acceptors: u16) -> Vec<ChildSpec> {
                     .shutdown(Shutdown::BrutalKill)
                 });
                 let children = children.collect();
-                application::tree(
+                tree(
                     Supervisor::start_link(cx, flags(), children)
                         .name(ACCEPTOR_SUPERVISOR)
                         .await,

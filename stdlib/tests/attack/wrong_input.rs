@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use otp_stdlib::application::{self, ApplicationSpec, Controller, ControllerOptions, StartType};
 use otp_stdlib::gen_server::StopError;
 use otp_stdlib::prelude::*;
-use otp_stdlib::{ChildError, StartError, application, proc_lib};
+use otp_stdlib::{ChildError, StartError, proc_lib};
 use otp_vm::{CallError, Context, ExitReason, OwnedTerm, Pid, Timeout, to_term};
 
 use crate::common::*;
@@ -376,12 +377,15 @@ fn a_signal_of_a_living_process_does_not_take_its_keys() {
 struct Computing;
 
 impl Application for Computing {
-    async fn start(_args: Vec<String>, cx: &mut Context) -> Result<Pid, StartError> {
+    type Args = ();
+
+    async fn start(_: StartType, _: (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
         let task = Task::async_(cx, async |_| 7).expect("a task");
         assert_eq!(task.await_(cx).await, 7);
         let witness = cx.whereis("witness").expect("a witness");
         let flags = SupervisorFlags::one_for_one();
-        application::tree(Supervisor::start_link(cx, flags, vec![probe("leaf", witness)]).await)
+        let tree = Supervisor::start_link(cx, flags, vec![probe("leaf", witness)]);
+        Ok((application::tree(tree.await)?, Computing))
     }
 }
 
@@ -389,18 +393,23 @@ impl Application for Computing {
 fn an_application_lives_on_when_a_helper_of_its_start_is_done() {
     run(async |mut cx: Context| {
         cx.register("witness", cx.pid()).unwrap();
-        let (app, monitor) = cx
-            .spawn_monitor(|cx| application::run::<Computing>(cx, vec![]))
-            .unwrap();
+        let controller = Controller::start_link(&mut cx, ControllerOptions::new());
+        let controller = controller.await.unwrap().pid().unwrap();
+        let computing = ApplicationSpec::new("computing").module::<Computing>(());
+        application::start(&mut cx, computing).await.unwrap();
         let leaf = started(&mut cx, "leaf").await;
+        let master = application::get_master(&cx, "computing").unwrap();
         // Its answer comes when it has looked at its mailbox, or is on its way out.
-        cx.send(app, "what is this?").unwrap();
-        assert!(cx.is_alive(app).await);
+        for deaf in [controller, master] {
+            cx.send(deaf, "what is this?").unwrap();
+            assert!(cx.is_alive(deaf).await);
+        }
         let server = ServerRef::<Probe>::from_pid(leaf);
         assert_eq!(server.call(&mut cx, Do::Ping).await.unwrap(), leaf);
-        cx.exit_process(app, ExitReason::shutdown());
+        let monitor = cx.monitor(master);
+        application::stop(&mut cx, "computing").await.unwrap();
         assert_eq!(terminated(&mut cx, "leaf").await, ExitReason::shutdown());
-        assert_eq!(down(&mut cx, monitor).await, ExitReason::shutdown());
+        assert_eq!(down(&mut cx, monitor).await, ExitReason::normal());
     });
 }
 

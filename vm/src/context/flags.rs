@@ -7,6 +7,7 @@ use crate::destination::SendError;
 use crate::envelope::{Envelope, HOST, Kind, NO_REF};
 use crate::max_heap_size::{HeapSizeError, MaxHeapSize, MaxHeapSizeOptions};
 use crate::memory_options::check_min;
+use crate::origin::OrHost;
 use crate::process::reductions_of_slice;
 
 impl Context {
@@ -74,9 +75,7 @@ impl Context {
 
     /// The process's group leader; [`HOST`] unless it, or who made it, was given another. `group_leader/0`.
     pub fn group_leader(&self) -> Pid {
-        let state = self.state();
-        let rare = state.as_ref().and_then(|state| state.rare.as_deref());
-        rare.and_then(|rare| rare.group_leader).unwrap_or(HOST)
+        self.state().map_or(HOST, |state| state.group_leader.0)
     }
 
     /// Gives a process another group leader, which those that it makes from then on have, too: by a signal, in order
@@ -90,7 +89,7 @@ impl Context {
         }
         if pid == self.pid {
             let mut state = self.state().ok_or(SendError::NoName)?;
-            state.rare().group_leader = Some(leader).filter(|&leader| leader != HOST);
+            state.group_leader = OrHost(leader);
             return Ok(());
         }
         let parcel =

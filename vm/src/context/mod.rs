@@ -456,7 +456,7 @@ impl Context {
     /// ```
     pub fn set_label(&self, label: Atom) {
         if let Some(mut state) = self.state() {
-            state.label = Some(label);
+            state.label = Some(label).into();
         }
     }
 

@@ -363,7 +363,7 @@ fn spawn_body(
         if start.link {
             state.links.insert(pid, ());
         }
-        start.group_leader = state.rare.as_ref().and_then(|rare| rare.group_leader);
+        start.group_leader = state.group_leader;
         if let Some((reference, options)) = monitor {
             maker.note_monitor(&mut state, reference, pid, options);
         }

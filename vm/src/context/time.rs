@@ -33,8 +33,9 @@ pub(crate) struct Alarm {
     at: u64,
     /// Whether `at` was taken from the coarse clock, and is looked at by it.
     coarse: bool,
-    /// For a wait inside a foreign combinator: a timer of its own, which wakes its waker.
-    foreign: Option<ForeignAlarm>,
+    /// For a wait inside a foreign combinator: a timer of its own, which wakes its waker. Apart, since few have it, and
+    /// each call moves its alarm.
+    foreign: Option<Box<ForeignAlarm>>,
 }
 
 struct ForeignAlarm {
@@ -99,11 +100,11 @@ impl Alarm {
         }
         let core = cx.core();
         let fire = WakeForeign(waker.clone());
-        self.foreign = Some(ForeignAlarm {
+        self.foreign = Some(Box::new(ForeignAlarm {
             timer: start_timer(core, self.at, fire),
             waker: waker.clone(),
             core: Arc::clone(cx.vm.core()),
-        });
+        }));
     }
 
     /// Ready once the deadline is over; else it has seen to a wake by then, for a foreign waker

@@ -47,7 +47,7 @@ fn name_process() {
     let _ = write!(line, "otp-vm: the program aborts in process {pid}");
     // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
     if let Some(state) = unsafe { process.as_ref() }.state.try_lock() {
-        if let Some(called) = state.name().or(state.label) {
+        if let Some(called) = state.name().or(state.label.get()) {
             let _ = write!(line, " ({})", called.as_str());
         }
         if let Some(initial_call) = state.initial_call {

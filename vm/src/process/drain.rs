@@ -18,6 +18,7 @@ use crate::envelope::{self, Envelope, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
 use crate::mailbox::Queue;
 use crate::mailbox_limit::MailboxFull;
+use crate::origin::OrHost;
 use crate::trace::Event;
 
 /// What a drain leaves to do once the lock is given up: all of it may run the program's code.
@@ -414,7 +415,7 @@ impl Process {
                 return Some(parcel);
             }
             Kind::GroupLeader => {
-                state.rare().group_leader = parcel.root().as_pid().filter(|&pid| pid != HOST);
+                state.group_leader = parcel.root().as_pid().map(OrHost).unwrap_or_default();
                 return Some(parcel);
             }
             Kind::Collect => {

@@ -13,6 +13,7 @@ mod deputy;
 mod drain;
 mod exit;
 mod hibernate;
+mod label;
 mod links;
 pub(crate) mod listing;
 pub(crate) mod memory;
@@ -48,7 +49,7 @@ use crate::mailbox::Mailbox;
 use crate::mailbox_limit::{MailboxFull, MailboxLimit};
 use crate::memory_options::MemoryOptions;
 use crate::message_queue::MessageQueueData;
-use crate::origin::{Origin, Parent};
+use crate::origin::{OrHost, Origin};
 use crate::process_info::Status;
 use crate::small_map::SmallMap;
 use crate::trace::Mark;
@@ -56,6 +57,7 @@ use crate::trace::Mark;
 pub(crate) use attention::Attention;
 pub(crate) use drain::Leftovers;
 pub(crate) use hibernate::NextBody;
+use label::Label;
 use memory::Memory;
 pub(crate) use monitors::{AliasLife, Extras};
 pub(crate) use notes::Note;
@@ -166,12 +168,13 @@ pub(crate) struct State {
     pub(crate) wake_at: u64,
     /// The wheel timer behind it; may be earlier than `wake_at`, and is then armed anew.
     pub(crate) armed: Option<(u64, TimerKey)>,
-    pub(crate) parent: Parent,
+    pub(crate) parent: OrHost,
+    pub(crate) group_leader: OrHost,
     /// Where it says that it comes from: nothing, for most.
     pub(crate) origin: Option<Arc<Origin>>,
     /// What most processes don't have.
     pub(crate) rare: Option<Box<Rare>>,
-    pub(crate) label: Option<Atom>,
+    pub(crate) label: Label,
     /// The type of the function that it began with.
     pub(crate) initial_call: Option<TypeName>,
     pub(crate) body_bytes: u32,
@@ -299,8 +302,9 @@ impl Process {
         self.deputy_called.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.wake_at = NEVER;
-        state.parent = Parent(start.parent);
-        state.label = start.label;
+        state.parent = OrHost(start.parent);
+        state.group_leader = start.group_leader;
+        state.label = start.label.into();
         state.initial_call = start.initial_call;
         state.trap_exit = start.trap_exit;
         state.body_bytes = body_bytes;
@@ -315,9 +319,6 @@ impl Process {
         }
         if start.on_exit.is_some() {
             state.rare().on_exit = start.on_exit;
-        }
-        if start.group_leader.is_some() {
-            state.rare().group_leader = start.group_leader;
         }
         if let Some(memory) = start.memory {
             if memory.max_heap_size.size > 0 {
@@ -366,7 +367,7 @@ impl Process {
     fn task_name(&self, pid: Pid) -> TaskName {
         let (called, initial_call) = {
             let state = self.lock();
-            (state.name().or(state.label), state.initial_call)
+            (state.name().or(state.label.get()), state.initial_call)
         };
         let mut name = pid.to_string();
         if let Some(called) = called {
@@ -444,7 +445,7 @@ pub(crate) struct Start {
     pub(crate) memory_options: Option<MemoryOptions>,
     /// Made of the options.
     pub(crate) memory: Option<Box<Memory>>,
-    pub(crate) group_leader: Option<Pid>,
+    pub(crate) group_leader: OrHost,
     /// Who traces it from its beginning.
     pub(crate) marks: Option<Box<[Mark]>>,
 }
@@ -465,7 +466,7 @@ impl Default for Start {
             on_exit: None,
             memory_options: None,
             memory: None,
-            group_leader: None,
+            group_leader: OrHost::default(),
             marks: None,
         }
     }

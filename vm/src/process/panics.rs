@@ -49,7 +49,7 @@ pub(crate) fn reason_of_panic(payload: Box<dyn Any + Send>) -> ExitReason {
         Some((pid, process)) => {
             // SAFETY: `run` set it for the time of its slice on this thread, and slots outlive slices.
             let state = unsafe { process.as_ref() }.lock();
-            (Some(pid), state.name(), state.label)
+            (Some(pid), state.name(), state.label.get())
         }
         None => (None, None, None),
     };

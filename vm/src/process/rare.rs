@@ -41,8 +41,6 @@ pub(crate) struct Rare {
     pub(crate) on_exit: Option<OnExit>,
     /// What it keeps as terms, and its limit.
     pub(crate) memory: Option<Box<Memory>>,
-    /// None: the VM's.
-    pub(crate) group_leader: Option<Pid>,
     /// Who has suspended it.
     pub(crate) suspenders: SmallMap<Pid, ()>,
     /// Whom it has suspended.
@@ -86,7 +84,6 @@ impl Rare {
             marks,
             on_exit,
             memory,
-            group_leader,
             suspenders,
             suspending,
             suspend_tags,
@@ -110,7 +107,6 @@ impl Rare {
             || child_origin.is_some()
             || on_exit.is_some()
             || memory.is_some()
-            || group_leader.is_some()
             || occupancy.is_some();
         relations && !flags && !possessions
     }

@@ -240,7 +240,7 @@ impl ProcessTable {
             .filter_map(|slot| {
                 Some(Left {
                     pid: slot.pid().or_else(|| slot.ended_pid())?,
-                    label: slot.lock().label,
+                    label: slot.lock().label.get(),
                     thread: slot.bound_thread(),
                 })
             })
