@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
+use otp_stdlib::supervisor::{Supervise, SupervisorInit};
 use otp_stdlib::sys::DebugOption;
 use otp_stdlib::{ChildError, StartError};
 use otp_vm::{CallError, Context, ExitReason, Pid};
@@ -368,6 +369,38 @@ fn a_start_function_that_panics_is_a_failed_start_of_a_dynamic_supervisor() {
             assert_eq!(end, ExitReason::shutdown());
         });
     }
+}
+
+/// A callback that panics when it is called again.
+struct Once;
+
+impl Supervise for Once {
+    type Args = (AtomicBool, Pid);
+
+    async fn init((is_called, witness): &Self::Args, _: &mut Context) -> SupervisorInit {
+        assert!(!is_called.swap(true, Ordering::SeqCst), "a mine in init");
+        let flags = SupervisorFlags::one_for_one();
+        SupervisorInit::Ok(flags, vec![probe("sibling", *witness)])
+    }
+}
+
+#[test]
+fn a_callback_that_panics_when_the_code_is_changed_leaves_the_tree_as_it_was() {
+    run(async |mut cx: Context| {
+        let args = (AtomicBool::new(false), cx.pid());
+        let tree = Supervisor::start_link_with::<Once>(&mut cx, args)
+            .await
+            .unwrap();
+        let sibling = started(&mut cx, "sibling").await;
+        let error = tree.code_change(&mut cx).await.unwrap_err();
+        let is_mine = error.to_string().contains("a mine in init");
+        assert!(
+            is_mine && matches!(error, ChildError::CodeChange(_)),
+            "{error:?}"
+        );
+        let children = tree.which_children(&mut cx).await.unwrap();
+        assert_eq!(children[0].pid, Some(sibling));
+    });
 }
 
 /// A child whose specification panics when it is forgotten.
