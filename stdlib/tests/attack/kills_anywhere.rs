@@ -4,14 +4,18 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use otp_stdlib::application::{
+    self, ApplicationSpec, CONTROLLER, Controller, ControllerOptions, StartType,
+};
 use otp_stdlib::gen_event::{Handler, Install, Terminate};
 use otp_stdlib::gen_server::From;
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor_bridge::{self, Bridged, SupervisorBridge};
 use otp_stdlib::{StartError, gen_event, gen_statem, sys};
-use otp_vm::{Context, ExitReason, OwnedTerm, Pid, Timeout, atoms, random};
+use otp_vm::{Context, ExitReason, OwnedTerm, Pid, Term, Timeout, atoms, random};
 
+use crate::common::for_ever;
 use crate::simulated::simulated;
 
 /// How often each is tried in a simulation. Chosen by feel: all of it takes a second or two.
@@ -173,10 +177,45 @@ impl SupervisorBridge for Bridging {
     }
 }
 
+/// An application that dawdles in each callback.
+struct Dawdling;
+
+impl Application for Dawdling {
+    type Args = ();
+
+    async fn start(_: StartType, (): (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        // It belongs to the application, and to nobody else.
+        let helper = cx.spawn(async |mut cx: Context| for_ever(&mut cx).await);
+        helper?;
+        dawdle(cx).await;
+        let flags = SupervisorFlags::one_for_one().intensity(3, Duration::from_secs(5));
+        let tree = Supervisor::start_link(cx, flags, children()).name("a tree");
+        Ok((application::tree(tree.await)?, Self))
+    }
+
+    async fn start_phase(
+        _: &str,
+        _: StartType,
+        _: Term<'_>,
+        cx: &mut Context,
+    ) -> Result<(), ExitReason> {
+        dawdle(cx).await;
+        Ok(())
+    }
+
+    async fn prep_stop(&mut self, cx: &mut Context) {
+        dawdle(cx).await;
+    }
+
+    async fn stop(self, cx: &mut Context) {
+        dawdle(cx).await;
+    }
+}
+
 type Done<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>>;
 
 /// What is started, used and stopped, under the name `named`. Of all errors but those of the start it says nothing.
-const KINDS: [(&str, fn(&mut Context) -> Done<'_>); 9] = [
+const KINDS: [(&str, fn(&mut Context) -> Done<'_>); 10] = [
     ("server", |cx| Box::pin(server(cx))),
     ("machine", |cx| Box::pin(machine(cx))),
     ("manager", |cx| Box::pin(manager(cx))),
@@ -186,6 +225,7 @@ const KINDS: [(&str, fn(&mut Context) -> Done<'_>); 9] = [
     ("partitions", |cx| Box::pin(partitions(cx))),
     ("tasks", |cx| Box::pin(tasks(cx))),
     ("bridge", |cx| Box::pin(bridge(cx))),
+    ("application", |cx| Box::pin(application(cx))),
 ];
 
 async fn looked_at(cx: &mut Context, pid: Option<Pid>) {
@@ -354,6 +394,31 @@ async fn bridge(cx: &mut Context) -> Result<(), StartError> {
     Ok(())
 }
 
+async fn application(cx: &mut Context) -> Result<(), StartError> {
+    let below = ApplicationSpec::new("below");
+    let options = ControllerOptions::new().define(below);
+    let controller = Controller::start_link(cx, options).await?;
+    let app = ApplicationSpec::new("dawdling")
+        .applications(["below"])
+        .start_phase("one", &())
+        .start_phase("two", &())
+        .module::<Dawdling>(());
+    let restart = [Restart::Temporary, Restart::Permanent][(random() % 2) as usize];
+    let _ = application::ensure_all_started_as(cx, app, restart).await;
+    if let Some(master) = application::get_master(cx, "dawdling") {
+        let _ = application::get_child(cx, master).await;
+    }
+    looked_at(cx, controller.pid()).await;
+    let _ = application::which_applications_timeout(cx, Timeout::Infinity).await;
+    let _ = application::stop(cx, "dawdling").await;
+    let _ = application::start(cx, "dawdling").await;
+    let _ = application::unload(cx, "dawdling").await;
+    let _ = controller
+        .stop(cx, ExitReason::normal(), Timeout::Infinity)
+        .await;
+    Ok(())
+}
+
 #[test]
 fn whoever_is_killed_and_whenever_all_waits_end_and_nobody_is_left() {
     simulated(async |mut cx: Context| {
@@ -379,7 +444,12 @@ async fn attack(
         .expect("a process");
     // Near the beginning more often than near the end.
     let most = [10, 40, 160][(random() % 3) as usize];
-    for _ in 0..=random() % 2 {
+    // Of those who clean up after an application one may be killed, and not all.
+    let kills = match kind {
+        "application" => 1,
+        _ => 1 + random() % 2,
+    };
+    for _ in 0..kills {
         for _ in 0..random() % most {
             cx.yield_now().await;
         }
@@ -401,10 +471,53 @@ async fn attack(
         assert!(waited < LIMIT, "{kind}: left: {:?}", left(cx));
         cx.sleep(Duration::from_millis(100)).await;
     }
-    for name in ["named", "a server", "a manager", "more"] {
+    for name in [
+        "named",
+        "a server",
+        "a manager",
+        "more",
+        "a tree",
+        CONTROLLER,
+    ] {
         assert_eq!(cx.whereis(name), None, "{kind}: {name}");
     }
     assert_eq!(cx.message_queue_len(), 0, "{kind}");
+}
+
+#[test]
+fn an_application_whose_two_own_processes_are_killed_leaves_nobody() {
+    simulated(async |mut cx: Context| {
+        for is_child_first in [true, false] {
+            let controller = Controller::start_link(&mut cx, ControllerOptions::new());
+            let controller = controller.await.unwrap();
+            let app = ApplicationSpec::new("dawdling").module::<Dawdling>(());
+            application::start(&mut cx, app).await.unwrap();
+            let master = application::get_master(&cx, "dawdling").unwrap();
+            let mut processes = cx.vm().processes().into_iter();
+            let child = processes.find(|&pid| {
+                let info = cx.process_info(pid);
+                info.is_some_and(|info| info.parent == Some(master))
+            });
+            let mut both = [child.unwrap(), master];
+            if !is_child_first {
+                both.reverse();
+            }
+            for pid in both {
+                cx.exit_process(pid, ExitReason::kill());
+                dawdle(&cx).await;
+            }
+            let begun = cx.monotonic_time();
+            while cx.vm().processes().len() > 2 {
+                let waited = Duration::from_nanos(cx.monotonic_time() - begun);
+                assert!(waited < LIMIT, "left: {:?}", left(&cx));
+                cx.sleep(Duration::from_millis(1)).await;
+            }
+            controller
+                .stop(&mut cx, ExitReason::normal(), LIMIT)
+                .await
+                .unwrap();
+        }
+    });
 }
 
 fn left(cx: &Context) -> Vec<String> {

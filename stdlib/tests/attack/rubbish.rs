@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use otp_stdlib::application::{self, ApplicationSpec, Controller, ControllerOptions, StartType};
 use otp_stdlib::gen_event::{self, Handler};
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
-use otp_stdlib::{gen_statem, sys};
+use otp_stdlib::{StartError, gen_statem, sys};
 use otp_vm::{Context, ExitReason, OwnedTerm, Pid};
 
 use crate::common::{Do, Probe, ProbeArgs, for_ever};
@@ -97,6 +98,17 @@ const RUBBISH: &[&str] = &[
     "{system,{PID,REF},{debug,{install,{a,b}}}}",
     "{system,{PID,REF},{debug,{remove}}}",
     "{system,{PID,REF},{debug,{statistics,perhaps}}}",
+    // Controllers and masters of applications.
+    "{application_started,PID}",
+    "{'$gen_call',{PID,REF},{load_application,#{}}}",
+    "{'$gen_call',{PID,REF},{load_application,{application,a,[{mod,b}]}}}",
+    "{'$gen_call',{PID,REF},{start_application,nobody,permanent}}",
+    "{'$gen_call',{PID,REF},{stop_application,nobody}}",
+    "{'$gen_call',{PID,REF},{set_env,#{},perhaps}}",
+    "{'$gen_call',{PID,REF},{change_application_data,[],[]}}",
+    "{started,PID,reason}",
+    "{get_child,PID,REF}",
+    "{get_child,nobody,REF}",
     // Tasks and registries.
     "{'$task',PID,REF}",
     "{'$gen_call',{PID,REF},{clean,PID,key}}",
@@ -260,6 +272,39 @@ fn rubbish_is_passed_over_by_supervisors_and_registries() {
         let pid = cx.whereis("names").unwrap();
         throw(&mut cx, pid).await;
         assert_eq!(names.whereis(&cx, &"key".to_owned()), Some(cx.pid()));
+    });
+}
+
+/// An application that does nothing.
+struct Idle;
+
+impl Application for Idle {
+    type Args = ();
+
+    async fn start(_: StartType, (): (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        let tree = Supervisor::start_link(cx, SupervisorFlags::one_for_one(), vec![]);
+        Ok((application::tree(tree.await)?, Self))
+    }
+}
+
+#[test]
+fn rubbish_is_passed_over_by_a_controller_and_its_masters() {
+    simulated(async |mut cx: Context| {
+        let controller = Controller::start_link(&mut cx, ControllerOptions::new());
+        let controller = controller.await.unwrap();
+        let idle = ApplicationSpec::new("idle").module::<Idle>(());
+        application::start(&mut cx, idle).await.unwrap();
+        throw(&mut cx, controller.pid().unwrap()).await;
+        let master = application::get_master(&cx, "idle").unwrap();
+        for term in rubbish(&cx) {
+            cx.send(master, &term).unwrap();
+        }
+        let child = application::get_child(&mut cx, master).await;
+        assert_eq!(child.unwrap().1.as_str(), "Idle");
+        let apps = application::which_applications(&mut cx).await.unwrap();
+        assert_eq!(apps.len(), 3);
+        application::stop(&mut cx, "idle").await.unwrap();
+        assert!(!cx.is_alive(master).await);
     });
 }
 
