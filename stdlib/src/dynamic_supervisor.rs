@@ -175,7 +175,7 @@ pub enum Answer {
     Counts(ChildCounts),
 }
 
-/// A message of the supervisor to itself.
+/// What the supervisor tells itself, as the reason of an exit signal of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Later {
     /// The restart of the child with this former pid failed, and is due again.
@@ -375,7 +375,8 @@ impl DynamicSupervisorRef {
         }
     }
 
-    /// As [`start_child`](Self::start_child), by a specification that is data: OTP's map or tuple. Its id is only a label.
+    /// As [`start_child`](Self::start_child), by a specification that is data: OTP's map or tuple. Its id is only a
+    /// label.
     ///
     /// # Errors
     /// As [`start_child`](Self::start_child), and [`ChildError::Spec`].

@@ -1,5 +1,5 @@
-//! A supervisor for as many children of one kind as there are schedulers, among which work is divided by a key: Elixir's
-//! `PartitionSupervisor`.
+//! A supervisor for as many children of one kind as there are schedulers, among which work is divided by a key:
+//! Elixir's `PartitionSupervisor`.
 //!
 //! One process that everybody asks is a bottleneck: a `DynamicSupervisor` that all sessions are started by, a server
 //! that counts for all. Here each partition is a process, and a key, any term, says which: an integer by its remainder,
@@ -10,8 +10,8 @@
 //!
 //! 1. It is a [`Supervisor`] with a name, whose children have the numbers of their partitions as ids, from 0. It owns a
 //!    table of its own name, with the pid of each partition; each start of a child writes its row.
-//! 2. A partition that ended is restarted as flags and specification say. Until then its row has the former pid, and who
-//!    calls it is told `noproc`.
+//! 2. A partition that ended is restarted as flags and specification say. Until then its row has the former pid, and
+//!    who calls it is told `noproc`.
 //! 3. [`resize`](PartitionSupervisor::resize) ends the last partitions, or starts them again: there are never more than
 //!    at the start. A key may belong to another partition then: what a partition knew of a key stays behind.
 //!

@@ -1,6 +1,6 @@
-//! Supervision trees of random shape in a simulation: children are killed and end by themselves, restarts fail by panics,
-//! ends are slow or stuck. A model says of each step what is there then, and whether somebody gave up; what must hold in
-//! between (the order of starts and ends) is looked at where it happens.
+//! Supervision trees of random shape in a simulation: children are killed and end by themselves, restarts fail by
+//! panics, ends are slow or stuck. A model says of each step what is there then, and whether somebody gave up; what
+//! must hold in between (the order of starts and ends) is looked at where it happens.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! A server in the hands of `sys`: suspended, or with debug options. It has left its loop for this one, so that the loop
-//! knows nothing of either.
+//! A server in the hands of `sys`: suspended, or with debug options. It has left its loop for this one, so that the
+//! loop knows nothing of either.
 
 use std::any::Any;
 use std::pin::pin;

@@ -22,7 +22,8 @@
 //! * A parent that does not trap exits dies with a linked child whose initialisation *exits*
 //!   abnormally, as in OTP: it does not get past the start. Use `start`, trap exits, or have the
 //!   child say `init_fail`, to get the error instead.
-//! * The parent dies while it waits: the link ends the child.
+//! * The parent dies while it waits: the link ends the child. One that was not even asked to begin ends in any case,
+//!   linked or not, and whether or not it traps exits.
 //! * The future of a start is dropped: the process starts all the same, and nobody is told.
 //! * [`start_monitor`] gives a monitor as well, from before the process runs, so its `DOWN` has the true reason however
 //!   soon it ends. That `DOWN` comes after a failed start, too: with `killed`, if it took too long.
