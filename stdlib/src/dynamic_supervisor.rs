@@ -64,6 +64,7 @@ use crate::gen_server::{From, GenServer, Init, Name, NoMessage, NoReply, Reply, 
 use crate::proc_lib::StartError;
 use crate::supervisor::dynamics::{Dynamics, Ended};
 use crate::supervisor::report::{ReportContext, Reporter, reached_max_restart_intensity};
+use crate::supervisor::restart::tell_oneself;
 use crate::supervisor::{
     Child, ChildCounts, ChildError, ChildInfo, ChildSpec, Given, Info, Intensity, MAX_RESTARTS,
     MAX_SECONDS, confused, moved,
@@ -174,7 +175,7 @@ pub enum Answer {
     Counts(ChildCounts),
 }
 
-/// A message of the supervisor to itself.
+/// What the supervisor tells itself, as the reason of an exit signal of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Later {
     /// The restart of the child with this former pid failed, and is due again.
@@ -225,7 +226,7 @@ impl GenServer for DynamicSupervisor {
     type Args = DynamicSupervisorFlags;
     type Call = Request;
     type Reply = Answer;
-    type Cast = Later;
+    type Cast = NoMessage;
     type Info = Info;
     type Continue = NoMessage;
 
@@ -278,17 +279,14 @@ impl GenServer for DynamicSupervisor {
         })
     }
 
-    async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        let Later::TryAgainRestart(pid) = later;
-        match self.children.waiting(pid) {
-            Some(spec) => self.restart(pid, spec, cx).await,
-            // Terminated by hand meanwhile.
-            None => NoReply::new(),
-        }
-    }
-
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
+        if pid == cx.pid() {
+            return match reason.decode() {
+                Ok(later) => self.later(later, cx).await,
+                Err(_) => NoReply::new(),
+            };
+        }
         if cx.vm().is_alive(pid) {
             // A signal that a child sent, which lives: to start it again would make two of it.
             return NoReply::new();
@@ -346,6 +344,15 @@ impl DynamicSupervisor {
             .map_err(ChildError::Start)
     }
 
+    async fn later(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
+        let Later::TryAgainRestart(pid) = later;
+        match self.children.waiting(pid) {
+            Some(spec) => self.restart(pid, spec, cx).await,
+            // Terminated by hand meanwhile.
+            None => NoReply::new(),
+        }
+    }
+
     /// Starts a child again in place of its former process; or gives up.
     async fn restart(&mut self, before: Pid, spec: ChildSpec, cx: &mut Context) -> NoReply<Self> {
         if !self.intensity.add(cx.monotonic_time()) {
@@ -355,10 +362,7 @@ impl DynamicSupervisor {
             return NoReply::stop(ExitReason::shutdown());
         }
         if !self.children.restart(before, spec, self.reporter, cx).await {
-            let later = Later::TryAgainRestart(before);
-            if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
-                unreachable!("a pid could not be encoded: {error}");
-            }
+            tell_oneself(cx, &Later::TryAgainRestart(before));
         }
         NoReply::new()
     }
@@ -376,7 +380,8 @@ impl DynamicSupervisorRef {
         }
     }
 
-    /// As [`start_child`](Self::start_child), by a specification that is data: OTP's map or tuple. Its id is only a label.
+    /// As [`start_child`](Self::start_child), by a specification that is data: OTP's map or tuple. Its id is only a
+    /// label.
     ///
     /// # Errors
     /// As [`start_child`](Self::start_child), and [`ChildError::Spec`].

@@ -1,5 +1,5 @@
-//! A supervisor for as many children of one kind as there are schedulers, among which work is divided by a key: Elixir's
-//! `PartitionSupervisor`.
+//! A supervisor for as many children of one kind as there are schedulers, among which work is divided by a key:
+//! Elixir's `PartitionSupervisor`.
 //!
 //! One process that everybody asks is a bottleneck: a `DynamicSupervisor` that all sessions are started by, a server
 //! that counts for all. Here each partition is a process, and a key, any term, says which: an integer by its remainder,
@@ -10,8 +10,8 @@
 //!
 //! 1. It is a [`Supervisor`] with a name, whose children have the numbers of their partitions as ids, from 0. It owns a
 //!    table of its own name, with the pid of each partition; each start of a child writes its row.
-//! 2. A partition that ended is restarted as flags and specification say. Until then its row has the former pid, and who
-//!    calls it is told `noproc`.
+//! 2. A partition that ended is restarted as flags and specification say. Until then its row has the former pid, and
+//!    who calls it is told `noproc`.
 //! 3. [`resize`](PartitionSupervisor::resize) ends the last partitions, or starts them again: there are never more than
 //!    at the start. A key may belong to another partition then: what a partition knew of a key stays behind.
 //!
@@ -197,10 +197,14 @@ impl Supervise for Callback {
 /// What the table of a supervisor without a local name is called, among those that the supervisor owns.
 const TABLE: &str = "partition_supervisor";
 
-/// The table of the partition supervisor with this name, which is the calling process.
+/// The table of the partition supervisor with this name, which is the calling process. Another process's table may have
+/// the name.
 fn own_table(cx: &Context, name: &Name) -> Option<Table> {
     match name {
-        Name::Local(name) => cx.table_by_atom(*name),
+        Name::Local(name) => {
+            let table = cx.table_by_atom(*name);
+            table.filter(|table| table.owner() == Some(cx.pid()))
+        }
         _ => table_of(cx, cx.pid()),
     }
 }
@@ -408,8 +412,13 @@ impl<S: GenServer> PartitionSupervisor<S> {
         }
         // No key leads to those that are to end before they do, nor to those that start before they run.
         write(cx).map_err(|_| no_proc())?;
-        for partition in partitions..before {
-            supervisor.terminate_child(cx, id_of(partition)).await?;
+        // All that are too many: somebody may have been killed while he ended the last ones.
+        for partition in partitions..most {
+            match supervisor.terminate_child(cx, id_of(partition)).await {
+                // A temporary one is forgotten when it has ended.
+                Ok(()) | Err(ChildError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(before)
     }

@@ -6,8 +6,8 @@
 //!
 //! # The life of a bridge
 //!
-//! 1. It traps exits and calls [`init`](SupervisorBridge::init), which gives the subsystem's main process, linked to the
-//!    bridge, and a state.
+//! 1. It traps exits and calls [`init`](SupervisorBridge::init), which gives the subsystem's main process, linked to
+//!    the bridge, and a state.
 //! 2. That process ends: it is [reported](BridgeReport), and the bridge ends for the same reason.
 //! 3. Whenever the bridge ends, for this reason or because its supervisor says so, it calls
 //!    [`terminate`](SupervisorBridge::terminate) first, which ends the subsystem.

@@ -13,6 +13,13 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
     catch_unwind(AssertUnwindSafe(call)).map_err(ExitReason::from_panic)
 }
 
+/// Drops what is the program's. A panic of its destructor is told, and is not the process's.
+pub(crate) fn drop_caught<T>(value: T) {
+    if let Err(reason) = caught(|| drop(value)) {
+        tracing::warn!(event = "destructor_panicked", %reason, "what was dropped panicked");
+    }
+}
+
 /// Runs a future to its end. A panic, or `Context::exit`, gives the reason.
 ///
 /// After an error the future must not be polled again.

@@ -1,5 +1,5 @@
-//! The links of the documentation lead somewhere: each relative one of `docs/` and of the README to a file that is there,
-//! and one to a heading to a heading of that file.
+//! The links of the documentation lead somewhere: each relative one of `docs/` and of the README to a file that is
+//! there, and one to a heading to a heading of that file.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -317,8 +317,8 @@ fn behaviour(server: &Server, names: &Names<'_>) -> TokenStream {
     }
 }
 
-/// Shows the state as well as its type can: as a term, else as its `Debug`, else by its name. Which of the traits it has
-/// the look-up of the method finds out, by how many references it takes.
+/// Shows the state as well as its type can: as a term, else as its `Debug`, else by its name. Which of the traits it
+/// has the look-up of the method finds out, by how many references it takes.
 fn get_state(names: &Names<'_>) -> TokenStream {
     let library = names.library;
     let private = quote!(#library::__private);

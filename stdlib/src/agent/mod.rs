@@ -31,8 +31,8 @@
 //! the result back. (Whoever wants the state to be the same by then uses `get_and_update`.) What many read and few
 //! write belongs in a table, past any process. When the state is to do something by itself (time out, watch, be told)
 //! it is a
-//! [`gen_server`](mod@crate::gen_server). And let one module have all the functions that go to one agent: an interface that
-//! is scattered over the program's closures can't be changed.
+//! [`gen_server`](mod@crate::gen_server). And let one module have all the functions that go to one agent: an interface
+//! that is scattered over the program's closures can't be changed.
 //!
 //! # Example
 //!

@@ -182,8 +182,8 @@ pub async fn ensure_all_started(
 /// Optional applications are started if there are specifications of them.
 ///
 /// # Errors
-/// [`ApplicationError::Of`] with the first application that did not start, and why. Those that it had started are stopped
-/// again.
+/// [`ApplicationError::Of`] with the first application that did not start, and why. Those that it had started are
+/// stopped again.
 pub async fn ensure_all_started_as(
     cx: &mut Context,
     app: impl Into<Which>,

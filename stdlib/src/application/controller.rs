@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use otp_vm::{
-    Atom, Context, DecodeError, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, Table,
+    Atom, Context, DecodeError, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, Ref, Table,
     TableOptions, atoms, from_term,
 };
 
@@ -64,6 +64,8 @@ pub struct Controller {
     unpermitted: Vec<(Atom, Restart)>,
     /// What is asked about applications on their way down.
     deferred: Vec<(Request, Caller)>,
+    /// Masters that were killed, each with the monitor of who ends its tree.
+    orphaned: Vec<(Ref, Pid)>,
 }
 
 impl std::fmt::Debug for Controller {
@@ -147,6 +149,7 @@ impl GenServer for Controller {
             started: Vec::new(),
             unpermitted: Vec::new(),
             deferred: Vec::new(),
+            orphaned: Vec::new(),
         };
         for spec in options.specs {
             if let Err(error) = spec.check() {
@@ -182,6 +185,10 @@ impl GenServer for Controller {
         let end = match info {
             Info::ApplicationStarted(master) => self.master_started(master, cx),
             Info::Exit(pid, reason) => self.master_ended(pid, &reason, cx).await,
+            Info::Down(monitor, ..) => {
+                self.orphans_left(monitor, cx).await;
+                None
+            }
         };
         end.map_or_else(NoReply::new, NoReply::stop)
     }
@@ -619,6 +626,9 @@ impl Controller {
         let at = running.position(|running| running.master == Some(pid))?;
         let Running { app, stopping, .. } = self.running.remove(at);
         self.forget_master(app, pid, cx);
+        if *reason == ExitReason::killed() {
+            self.orphaned(pid, cx).await;
+        }
         let restart = self.restart_of(app);
         if let Some(callers) = stopping {
             report::exited(cx, app, &report::stopped(), restart);
@@ -630,6 +640,23 @@ impl Controller {
             Restart::Temporary => None,
             Restart::Transient if reason.is_normal() => None,
             _ => Some(ended_by("application_terminated", app, reason)),
+        }
+    }
+
+    /// Whoever runs the callbacks ends the tree of a master that was killed, and all the rest. If he is killed as well
+    /// nobody would.
+    async fn orphaned(&mut self, master: Pid, cx: &mut Context) {
+        match master::child_left(cx, master) {
+            Some(child) => self.orphaned.push((cx.monitor(child), master)),
+            None => kill_all(cx, master).await,
+        }
+    }
+
+    async fn orphans_left(&mut self, monitor: Ref, cx: &mut Context) {
+        let mut orphaned = self.orphaned.iter();
+        if let Some(at) = orphaned.position(|(reference, _)| *reference == monitor) {
+            let (_, master) = self.orphaned.swap_remove(at);
+            kill_all(cx, master).await;
         }
     }
 

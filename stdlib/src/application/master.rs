@@ -12,6 +12,7 @@
 //! | the top | `prep_stop` and `stop` are called; the master ends with the top's reason |
 //! | the child, killed | its tree ends by its parent's death; the master kills who is left, and ends with `killed` |
 //! | the master, killed | the child ends the tree, with the master's reason; then it kills who is left |
+//! | both, killed | the controller kills who is left |
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -104,8 +105,9 @@ impl Master {
             match next(&mut cx).await {
                 Next::Started(Ok(())) => break,
                 Next::Started(Err(reason)) => {
-                    // It is on its way out, with whoever is linked to it.
+                    // It is on its way out, with whoever is linked to it; others it may have left.
                     self.ended(&mut cx, child).await;
+                    kill_all(&cx, cx.pid()).await;
                     return reason;
                 }
                 Next::Exit(from, reason) if from == child || from == self.controller => {
@@ -284,6 +286,15 @@ impl Starter {
             "a callback of the application failed as it stopped"
         );
     }
+}
+
+/// The process of the callbacks, which a master that is gone has left.
+pub(super) fn child_left(cx: &Context, master: Pid) -> Option<Pid> {
+    let mut processes = cx.vm().processes().into_iter();
+    processes.find(|&pid| {
+        let info = cx.process_info(pid);
+        info.is_some_and(|info| info.parent == Some(master) && info.group_leader == master)
+    })
 }
 
 /// Kills all that have `leader` as their group leader, but for the caller, until none is left.

@@ -74,6 +74,9 @@ pub enum Info {
     /// A master ended, or somebody else who was linked.
     #[serde(rename = "EXIT")]
     Exit(Pid, otp_vm::ExitReason),
+    /// Whoever ends the tree of a master that was killed is gone.
+    #[serde(rename = "DOWN")]
+    Down(Ref, Atom, OwnedTerm, otp_vm::ExitReason),
     /// A master has its application running.
     ApplicationStarted(Pid),
 }

@@ -97,8 +97,8 @@ impl<'a, B: Behaviour> Start<'a, B> {
     }
 
     /// Monitors the process from before it runs: the start gives `(reference, monitor)`.
-    /// `gen_server:start_monitor/3,4`. A start that fails leaves no `DOWN` behind. The caller is the process's parent, as
-    /// in OTP, linked or not.
+    /// `gen_server:start_monitor/3,4`. A start that fails leaves no `DOWN` behind. The caller is the process's parent,
+    /// as in OTP, linked or not.
     pub fn monitor(self) -> Start<'a, B, Monitored> {
         Start {
             cx: self.cx,

@@ -19,8 +19,8 @@
 //!
 //! # By the attribute, or by hand
 //!
-//! The attribute [`gen_server`](macro@crate::gen_server) writes the trait from a block of handlers, with a type for each
-//! request's reply, and the functions that clients call:
+//! The attribute [`gen_server`](macro@crate::gen_server) writes the trait from a block of handlers, with a type for
+//! each request's reply, and the functions that clients call:
 //!
 //! ```
 //! use otp_stdlib::prelude::*;
@@ -333,9 +333,9 @@ pub trait GenServer: Sized + Send + 'static {
         async {}
     }
 
-    /// Says what reports, and [`sys::get_status`](crate::sys::get_status), show of the server: to show the state as a term, and to keep secrets out of
-    /// state, message, reason and events. The default shows what [`system_get_state`](Self::system_get_state) gives. A panic
-    /// shows itself. `format_status/1`.
+    /// Says what reports, and [`sys::get_status`](crate::sys::get_status), show of the server: to show the state as a
+    /// term, and to keep secrets out of state, message, reason and events. The default shows what
+    /// [`system_get_state`](Self::system_get_state) gives. A panic shows itself. `format_status/1`.
     ///
     /// ```
     /// # use otp_stdlib::prelude::*;

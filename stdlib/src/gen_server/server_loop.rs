@@ -301,11 +301,12 @@ impl<S: GenServer> Server<S> {
         control: &mut Control,
     ) -> ExitReason {
         let terminated = Caught(pin!(async { self.state.terminate(&reason, cx).await })).await;
-        let reason = terminated.err().unwrap_or(reason);
+        let mut reason = terminated.err().unwrap_or(reason);
         let log = control.options().logged();
         if let Some((from, value)) = reply {
             // The caller may be gone, and the server is ending anyway.
-            let _ = system::reply(cx, &self, control, from, &value);
+            let replied = caught(|| system::reply(cx, &self, control, from, &value));
+            reason = replied.err().unwrap_or(reason);
         }
         if reason.is_abnormal() {
             let last = self.last.take();

@@ -1,5 +1,5 @@
-//! A server in the hands of `sys`: suspended, or with debug options. It has left its loop for this one, so that the loop
-//! knows nothing of either.
+//! A server in the hands of `sys`: suspended, or with debug options. It has left its loop for this one, so that the
+//! loop knows nothing of either.
 
 use std::any::Any;
 use std::pin::pin;
@@ -235,7 +235,8 @@ impl<S: GenServer> Watched<S> {
                 let Self {
                     server, control, ..
                 } = self;
-                let replied = caught(|| reply(cx, server, control, from, &value));
+                // Its destructor is the program's code as well.
+                let replied = caught(move || reply(cx, server, control, from, &value));
                 replied.and_then(|sent| sent).map_err(Left::stop)?;
                 self.server.last = None;
                 Ok(action)

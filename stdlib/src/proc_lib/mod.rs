@@ -22,7 +22,8 @@
 //! * A parent that does not trap exits dies with a linked child whose initialisation *exits*
 //!   abnormally, as in OTP: it does not get past the start. Use `start`, trap exits, or have the
 //!   child say `init_fail`, to get the error instead.
-//! * The parent dies while it waits: the link ends the child.
+//! * The parent dies while it waits: the link ends the child. One that was not even asked to begin ends in any case,
+//!   linked or not, and whether or not it traps exits.
 //! * The future of a start is dropped: the process starts all the same, and nobody is told.
 //! * [`start_monitor`] gives a monitor as well, from before the process runs, so its `DOWN` has the true reason however
 //!   soon it ends. That `DOWN` comes after a failed start, too: with `killed`, if it took too long.
@@ -152,6 +153,16 @@ enum Begin {
     Begin,
 }
 
+/// Whom to answer, if a message is one.
+fn begin_request(message: &otp_vm::Message) -> Option<ReplyTo> {
+    match message.kind() {
+        MessageKind::Call { from, request } => {
+            otp_vm::from_term::<Begin>(request).is_ok().then_some(from)
+        }
+        _ => None,
+    }
+}
+
 /// The answer to it.
 #[derive(Serialize, Deserialize)]
 enum Begun {
@@ -183,18 +194,32 @@ pub struct Starter {
 impl Starter {
     /// Takes the request to begin: the first thing that a started body does.
     ///
-    /// Cancel-safe: a request that was not returned stays in the mailbox.
+    /// **Exits** with `{shutdown, Reason}` if whoever made the process ends without a request, with the reason of that
+    /// end: he may be killed in between. Cancel-safe: a request that was not returned stays in the mailbox.
     pub async fn receive(cx: &mut Context) -> Self {
-        let taken = cx
-            .receive_where(Timeout::Infinity, |message| match message.kind() {
-                MessageKind::Call { from, request } => {
-                    otp_vm::from_term::<Begin>(request).is_ok().then_some(from)
-                }
-                _ => None,
-            })
-            .await;
-        match taken {
-            Some(to) => Self { to },
+        // It is there, as a rule.
+        let to = match cx.receive_where(Duration::ZERO, begin_request).await {
+            Some(to) => to,
+            None => Box::pin(Self::wait(cx)).await,
+        };
+        Self { to }
+    }
+
+    /// Who traps exits would not end with who made him, nor would one without a link.
+    async fn wait(cx: &mut Context) -> ReplyTo {
+        let monitor = cx.monitor(cx.parent());
+        let asked = cx.receive_where(Timeout::Infinity, |message| match message.kind() {
+            MessageKind::Down { reference, .. } if reference == monitor => {
+                message.down().map(|down| Err(down.reason))
+            }
+            _ => begin_request(message).map(Ok),
+        });
+        match asked.await {
+            Some(Ok(to)) => {
+                cx.demonitor_flush(monitor);
+                to
+            }
+            Some(Err(reason)) => cx.exit(ExitReason::shutdown_with(&reason)),
             None => unreachable!("a receive without a time limit ended without a message"),
         }
     }

@@ -62,7 +62,8 @@ pub(crate) fn callers(cx: &Context) -> Vec<Pid> {
     std::iter::once(cx.pid()).chain(above).collect()
 }
 
-/// As [`spawn_opt`], for work on behalf of `callers`. What it is said to have begun with is in the options, or the body.
+/// As [`spawn_opt`], for work on behalf of `callers`. What it is said to have begun with is in the options, or the
+/// body.
 pub(crate) fn spawn_for<B, F>(
     cx: &Context,
     options: SpawnOptions,

@@ -43,8 +43,8 @@ pub trait Supervise: 'static {
     /// What `init` gets. It is kept, for a change of code.
     type Args: Send + Sync + 'static;
 
-    /// Gives the flags and the children. `init/1`. It runs in the supervisor's process, and may run again, when the code
-    /// is changed: it must not start anything itself.
+    /// Gives the flags and the children. `init/1`. It runs in the supervisor's process, and may run again, when the
+    /// code is changed: it must not start anything itself.
     fn init(args: &Self::Args, cx: &mut Context) -> impl Future<Output = SupervisorInit> + Send;
 }
 

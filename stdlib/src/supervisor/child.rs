@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::by_call;
 use super::id::ChildId;
+use super::shutdown::shut_down;
 
 use crate::r#gen::{Behaviour, Start};
 use crate::proc_lib::StartError;
@@ -404,7 +405,12 @@ impl ChildSpec {
             let (start, note) = (Arc::clone(&start), Arc::clone(&note));
             Box::pin(async move {
                 let pid = start(cx).await?;
-                note(cx, pid).map(|()| pid)
+                if let Err(error) = note(cx, pid) {
+                    // Nobody would know of it.
+                    let _ = shut_down(cx, pid, Shutdown::BrutalKill, Restart::Temporary).await;
+                    return Err(error);
+                }
+                Ok(pid)
             })
         });
         Self {

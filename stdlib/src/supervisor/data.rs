@@ -166,10 +166,10 @@ fn name(term: Term<'_>) -> Option<&'static str> {
 }
 
 impl ChildSpec {
-    /// A specification from data: OTP's map `#{id, start, restart, significant, shutdown, type, modules}`, of which `id`
-    /// and `start` must be there and others may be, or OTP's tuple `{Id, Start, Restart, Shutdown, Type, Modules}`.
-    /// Times are in milliseconds, and the defaults are the same as for a specification in Rust. The start is a function
-    /// of a process module, as [`ChildSpec::call`] says.
+    /// A specification from data: OTP's map `#{id, start, restart, significant, shutdown, type, modules}`, of which
+    /// `id` and `start` must be there and others may be, or OTP's tuple `{Id, Start, Restart, Shutdown, Type,
+    /// Modules}`. Times are in milliseconds, and the defaults are the same as for a specification in Rust. The start is
+    /// a function of a process module, as [`ChildSpec::call`] says.
     ///
     /// ```
     /// use otp_stdlib::supervisor::ChildSpec;

@@ -23,8 +23,8 @@
 //!
 //! # Specifications that are data
 //!
-//! A child may be started by a function of a process module, by name: [`ChildSpec::call`]. The whole specification may be
-//! a term, OTP's map or tuple ([`ChildSpec::from_term`], [`check_childspecs`]), and so may the flags
+//! A child may be started by a function of a process module, by name: [`ChildSpec::call`]. The whole specification may
+//! be a term, OTP's map or tuple ([`ChildSpec::from_term`], [`check_childspecs`]), and so may the flags
 //! ([`SupervisorFlags::from_term`]) and the callback that gives both ([`Supervisor::start_link_call`]).
 //!
 //! # Requests that are terms
@@ -35,9 +35,10 @@
 //!
 //! # Where this differs from OTP
 //!
-//! * Rust's flags have Elixir's intensity, 3 within 5 seconds, unless told otherwise; those that are data have OTP's, 1.
-//! * [`SupervisorRef::which_children`] lists children in the order of their start; OTP, and the answer to the request that
-//!   is a term, newest first.
+//! * Rust's flags have Elixir's intensity, 3 within 5 seconds, unless told otherwise; those that are data have OTP's,
+//!   1.
+//! * [`SupervisorRef::which_children`] lists children in the order of their start; OTP, and the answer to the request
+//!   that is a term, newest first.
 //! * An id that is a text is the same as an atom and as a binary: [`ChildId`].
 //! * A child that ends while its siblings are shut down for a restart is not restarted on top.
 //!
@@ -95,12 +96,13 @@ pub(crate) mod dynamics;
 mod id;
 mod intensity;
 pub(crate) mod report;
-mod restart;
+pub(crate) mod restart;
 pub(crate) mod shutdown;
 mod simple;
 mod wire;
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use otp_vm::{Call, Context, DecodeError, ExitReason, Message, MessageKind, OwnedTerm, Pid};
@@ -124,6 +126,7 @@ use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start}
 use crate::proc_lib::StartError;
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
 use crate::sys;
+use crate::unwind::Caught;
 use back_off::BackOff;
 use callback::Callback;
 use children::{ChildState, Children, Place};
@@ -190,7 +193,8 @@ impl SupervisorFlags {
     }
 
     /// Children come and go, all started by the one specification that there is, with arguments of their own:
-    /// [`SupervisorRef::start_child_with`]. See [`DynamicSupervisor`](crate::DynamicSupervisor) for children that differ.
+    /// [`SupervisorRef::start_child_with`]. See [`DynamicSupervisor`](crate::DynamicSupervisor) for children that
+    /// differ.
     pub fn simple_one_for_one() -> Self {
         Self::new(Strategy::SimpleOneForOne)
     }
@@ -216,9 +220,9 @@ impl SupervisorFlags {
     /// Has each restart wait: for `first`, and twice as long for each restart that was within the period, but never
     /// longer than `longest`. Not OTP's, and off unless asked for.
     ///
-    /// Meanwhile the child is listed as restarting, and its siblings run on, whatever the strategy; it can be terminated,
-    /// which ends the wait. A restart counts against the intensity when it is made. Children of the strategy
-    /// `simple_one_for_one` don't wait.
+    /// Meanwhile the child is listed as restarting, and its siblings run on, whatever the strategy; it can be
+    /// terminated, which ends the wait. A restart counts against the intensity when it is made. Children of the
+    /// strategy `simple_one_for_one` don't wait.
     pub fn back_off(mut self, first: Duration, longest: Duration) -> Self {
         self.back_off = Some(BackOff { first, longest });
         self
@@ -287,7 +291,7 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-/// A message of the supervisor to itself.
+/// What the supervisor tells itself: as the reason of an exit signal of its own, or by a timer's cast.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Later {
     /// The child's restart failed and is due again.
@@ -302,7 +306,7 @@ pub enum Later {
 /// What reaches a supervisor besides calls.
 #[derive(Debug, Deserialize)]
 pub enum Info {
-    /// A linked process ended.
+    /// A linked process ended; from the supervisor itself, a [`Later`].
     #[serde(rename = "EXIT")]
     Exit(Pid, ExitReason),
 }
@@ -384,28 +388,17 @@ impl GenServer for Supervisor {
     }
 
     async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        // One that was terminated meanwhile may wait again, for something else.
-        let (id, waits_for) = match later {
-            Later::TryAgainRestart(id) => (id, ChildState::Restarting),
-            Later::BackedOff(id, due_ns) => (id, ChildState::BackingOff { due_ns }),
-            Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
-        };
-        let waits = |&place: &Place| {
-            let child = self.children.get(place);
-            child.is_some_and(|child| child.state() == waits_for)
-        };
-        match self.children.place_of(&id).filter(waits) {
-            Some(place) if waits_for == ChildState::Restarting => {
-                self.restart_in_time(place, cx).await
-            }
-            Some(place) => self.restart(place, cx).await,
-            // Terminated, deleted or restarted by hand meanwhile.
-            None => NoReply::new(),
-        }
+        self.later(later, cx).await
     }
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {
         let Info::Exit(pid, reason) = info;
+        if pid == cx.pid() {
+            return match reason.decode() {
+                Ok(later) => self.later(later, cx).await,
+                Err(_) => NoReply::new(),
+            };
+        }
         if self.simple.is_some() {
             if cx.vm().is_alive(pid) {
                 return NoReply::new();
@@ -553,7 +546,12 @@ impl Supervisor {
                 let callback = self.callback.as_ref();
                 Answer::Module(callback.map(|callback| callback.module.to_owned()))
             }
-            Request::CodeChange => Answer::Done(self.code_change(cx).await),
+            // Nothing has changed yet when the callback panics.
+            Request::CodeChange => Answer::Done(
+                Caught(pin!(self.code_change(cx)))
+                    .await
+                    .unwrap_or_else(|reason| Err(ChildError::CodeChange(reason))),
+            ),
         }
     }
 
@@ -586,6 +584,27 @@ impl Supervisor {
                 self.reporter.error(cx, context, &reason, &child.spec, None);
                 Err(error)
             }
+        }
+    }
+
+    async fn later(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
+        // One that was terminated meanwhile may wait again, for something else.
+        let (id, waits_for) = match later {
+            Later::TryAgainRestart(id) => (id, ChildState::Restarting),
+            Later::BackedOff(id, due_ns) => (id, ChildState::BackingOff { due_ns }),
+            Later::TryAgainRestartOf(pid) => return self.simple_try_again(pid, cx).await,
+        };
+        let waits = |&place: &Place| {
+            let child = self.children.get(place);
+            child.is_some_and(|child| child.state() == waits_for)
+        };
+        match self.children.place_of(&id).filter(waits) {
+            Some(place) if waits_for == ChildState::Restarting => {
+                self.restart_in_time(place, cx).await
+            }
+            Some(place) => self.restart(place, cx).await,
+            // Terminated, deleted or restarted by hand meanwhile.
+            None => NoReply::new(),
         }
     }
 

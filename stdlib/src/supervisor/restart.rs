@@ -1,13 +1,20 @@
 //! What happens when a child ends: points 2 to 6 of the life of a supervisor.
 
 use otp_vm::{Context, ExitReason, Pid};
+use serde::Serialize;
 
 use super::child::Restart;
 use super::children::{ChildState, Place};
 use super::report::{ReportContext, reached_max_restart_intensity};
 use super::shutdown::shut_down;
 use super::{AutoShutdown, Later, Strategy, Supervisor};
-use crate::gen_server::{NoReply, ServerRef};
+use crate::gen_server::NoReply;
+
+/// Puts a supervisor's message to itself behind all that waits for it: as an exit signal of its own, since a limit of
+/// its mailbox may refuse messages, and never a signal.
+pub(crate) fn tell_oneself<L: Serialize>(cx: &Context, later: &L) {
+    cx.exit_process(cx.pid(), ExitReason::new(later));
+}
 
 impl Supervisor {
     /// The child at `place` ended by itself.
@@ -90,12 +97,8 @@ impl Supervisor {
         let Some(child) = self.children.get(place) else {
             return;
         };
-        let later = Later::TryAgainRestart(child.spec.id.clone());
+        tell_oneself(cx, &Later::TryAgainRestart(child.spec.id.clone()));
         self.children.set(place, ChildState::Restarting);
-        if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
-            // An id is a text, and every text is a term.
-            unreachable!("a child id could not be encoded: {error}");
-        }
     }
 
     /// Ends the child at `place` if it runs. A temporary child is forgotten then.

@@ -13,8 +13,9 @@ use super::data::Given;
 use super::dynamics::{Dynamics, Ended};
 use super::id::ChildId;
 use super::report::{ReportContext, Reporter, reached_max_restart_intensity};
+use super::restart::tell_oneself;
 use super::{AutoShutdown, Later, Supervisor};
-use crate::gen_server::{NoReply, ServerRef};
+use crate::gen_server::NoReply;
 use crate::proc_lib::StartError;
 
 /// The children of a `simple_one_for_one` supervisor.
@@ -158,10 +159,7 @@ impl Supervisor {
             .restart(before, spec, self.reporter, cx)
             .await
         {
-            let later = Later::TryAgainRestartOf(before);
-            if let Err(error) = ServerRef::<Self>::from_pid(cx.pid()).cast(cx, later) {
-                unreachable!("a pid could not be encoded: {error}");
-            }
+            tell_oneself(cx, &Later::TryAgainRestartOf(before));
         }
         NoReply::new()
     }

@@ -11,7 +11,7 @@ use otp_vm::{Context, OwnedTerm, Pid, atoms, to_term};
 use serde::Serialize;
 
 use super::event::{Direction, SystemEvent};
-use crate::unwind::caught;
+use crate::unwind::{caught, drop_caught};
 
 /// How many events a log keeps unless told otherwise: OTP's 10.
 pub const LOG_EVENTS: u64 = 10;
@@ -46,7 +46,20 @@ pub struct Debug {
     log: Option<Log>,
     file: Option<File>,
     statistics: Option<Counts>,
-    functions: Vec<(OwnedTerm, DebugFunction)>,
+    functions: Vec<Installed>,
+}
+
+/// A function, by the id that it was given. Where it goes, what it captured goes: the program's code, whose panics are
+/// not those of the process that is looked at.
+struct Installed {
+    id: OwnedTerm,
+    function: Option<DebugFunction>,
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        drop_caught(self.function.take());
+    }
 }
 
 struct Log {
@@ -95,7 +108,10 @@ impl Debug {
         event: SystemEvent,
         format: impl FnOnce(&SystemEvent) -> String,
     ) {
-        self.functions.retain_mut(|(_, function)| {
+        self.functions.retain_mut(|Installed { function, .. }| {
+            let Some(function) = function else {
+                return false;
+            };
             let seen = caught(|| function(cx, &event, name));
             seen.is_ok_and(|flow| flow.is_continue())
         });
@@ -198,7 +214,11 @@ impl Debug {
         id: OwnedTerm,
         function: DebugFunction,
     ) -> Result<(), OwnedTerm> {
-        if self.functions.iter().any(|(other, _)| *other == id) {
+        let installed = Installed {
+            id,
+            function: Some(function),
+        };
+        if self.functions.iter().any(|other| other.id == installed.id) {
             return Ok(());
         }
         if self.functions.len() == MAX_DEBUG_FUNCTIONS {
@@ -206,12 +226,12 @@ impl Debug {
                 "{MAX_DEBUG_FUNCTIONS} functions are installed, as many as there may be; remove one"
             )));
         }
-        self.functions.push((id, function));
+        self.functions.push(installed);
         Ok(())
     }
 
     pub(super) fn remove(&mut self, id: &OwnedTerm) {
-        self.functions.retain(|(other, _)| other != id);
+        self.functions.retain(|other| other.id != *id);
     }
 
     /// The options as `get_status` shows them.
@@ -239,7 +259,10 @@ impl Debug {
             } = counts;
             shown.push(Shown::Statistics(start_time, messages_in, messages_out));
         }
-        let ids = self.functions.iter().map(|(id, _)| id.try_clone());
+        let ids = self
+            .functions
+            .iter()
+            .map(|installed| installed.id.try_clone());
         shown.extend(ids.map(|id| Shown::Function(super::event::copy(id))));
         to_term(&shown).unwrap_or_else(|_| OwnedTerm::from(atoms::UNDEFINED))
     }

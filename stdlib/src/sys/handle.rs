@@ -15,7 +15,7 @@ use super::event::{SystemEvent, copy};
 use super::options::DebugOption;
 use super::wire::{Extra, StateFunction, SystemMessage, Wanted, WantedDebug};
 use crate::proc_lib::{Class, class_of};
-use crate::unwind::{Caught, caught};
+use crate::unwind::{Caught, caught, drop_caught};
 
 /// What `sys` asks a process: OTP's `system_*` callbacks. Each behaviour of the library has it; a body of one's own
 /// that is to be looked at implements it, and gives what it receives to [`handle_system_msg`].
@@ -206,7 +206,10 @@ impl Control {
             Wanted::ChangeCode(module, old_version, extra) => {
                 let extra = match extra {
                     Extra::Term(extra) => extra,
-                    Extra::Function(_) => super::text("a function"),
+                    Extra::Function(function) => {
+                        drop_caught(function);
+                        super::text("a function")
+                    }
                 };
                 refuse(
                     cx,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
+use otp_stdlib::supervisor::{Supervise, SupervisorInit};
+use otp_stdlib::sys::DebugOption;
 use otp_stdlib::{ChildError, StartError};
 use otp_vm::{CallError, Context, ExitReason, Pid};
 use serde::de::Error;
@@ -163,9 +165,17 @@ enum Way {
 
 #[test]
 fn a_panic_wherever_a_message_is_handled_calls_terminate() {
+    for is_looked_at in [false, true] {
+        panics_wherever_a_message_is_handled(is_looked_at);
+    }
+}
+
+/// A server that is looked at has another loop.
+fn panics_wherever_a_message_is_handled(is_looked_at: bool) {
     use Way::{Call, Cast, Info};
-    run(async |mut cx: Context| {
+    run(async move |mut cx: Context| {
         let witness = cx.pid();
+        let options = || is_looked_at.then_some(DebugOption::Statistics);
         for way in [
             Call("early"),
             Call("deserialize"),
@@ -181,7 +191,8 @@ fn a_panic_wherever_a_message_is_handled_calls_terminate() {
             Info("error"),
             Call("continue"),
         ] {
-            let server = Field::start(&mut cx, (witness, "")).await.unwrap();
+            let server = Field::start(&mut cx, (witness, "")).debug(options());
+            let server = server.await.unwrap();
             let pid = server.pid().unwrap();
             let monitor = cx.monitor(pid);
             let text = match way {
@@ -358,6 +369,38 @@ fn a_start_function_that_panics_is_a_failed_start_of_a_dynamic_supervisor() {
             assert_eq!(end, ExitReason::shutdown());
         });
     }
+}
+
+/// A callback that panics when it is called again.
+struct Once;
+
+impl Supervise for Once {
+    type Args = (AtomicBool, Pid);
+
+    async fn init((is_called, witness): &Self::Args, _: &mut Context) -> SupervisorInit {
+        assert!(!is_called.swap(true, Ordering::SeqCst), "a mine in init");
+        let flags = SupervisorFlags::one_for_one();
+        SupervisorInit::Ok(flags, vec![probe("sibling", *witness)])
+    }
+}
+
+#[test]
+fn a_callback_that_panics_when_the_code_is_changed_leaves_the_tree_as_it_was() {
+    run(async |mut cx: Context| {
+        let args = (AtomicBool::new(false), cx.pid());
+        let tree = Supervisor::start_link_with::<Once>(&mut cx, args)
+            .await
+            .unwrap();
+        let sibling = started(&mut cx, "sibling").await;
+        let error = tree.code_change(&mut cx).await.unwrap_err();
+        let is_mine = error.to_string().contains("a mine in init");
+        assert!(
+            is_mine && matches!(error, ChildError::CodeChange(_)),
+            "{error:?}"
+        );
+        let children = tree.which_children(&mut cx).await.unwrap();
+        assert_eq!(children[0].pid, Some(sibling));
+    });
 }
 
 /// A child whose specification panics when it is forgotten.
