@@ -105,9 +105,8 @@ impl Master {
             match next(&mut cx).await {
                 Next::Started(Ok(())) => break,
                 Next::Started(Err(reason)) => {
-                    // It is on its way out, with whoever is linked to it; others it may have left.
+                    // It is on its way out, with whoever is linked to it.
                     self.ended(&mut cx, child).await;
-                    kill_all(&cx, cx.pid()).await;
                     return reason;
                 }
                 Next::Exit(from, reason) if from == child || from == self.controller => {

@@ -76,7 +76,7 @@
 //! # What differs from OTP
 //!
 //! - The controller serves others while an application stops; OTP's waits for it.
-//! - Whoever belongs to an application whose master was killed, or whose start failed, is ended with it; in OTP some
+//! - Whoever belongs to an application whose master was killed, or whose phase failed, is ended with it; in OTP some
 //!   live on.
 //! - A loaded application is found by [`define`], not by a file on a code path. Distributed applications (takeover,
 //!   failover, `kernel.distributed`) wait for distribution.
@@ -146,8 +146,7 @@ pub trait Application: Sized + Send + 'static {
 
     /// Starts the tree, linked to the caller, and gives its top process, and what is kept. `start/2`.
     ///
-    /// The caller traps exits. If it fails, whoever it had linked ends by the caller's end, and whom else it had
-    /// started is killed.
+    /// The caller traps exits. If it fails, whoever it had linked ends by the caller's end.
     fn start(
         start_type: StartType,
         args: Self::Args,

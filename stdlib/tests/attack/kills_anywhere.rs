@@ -42,7 +42,7 @@ impl GenServer for Server {
     type Continue = ();
 
     async fn init((): (), cx: &mut Context) -> Init<Self> {
-        cx.trap_exit(random() % 2 == 0);
+        cx.trap_exit(random().is_multiple_of(2));
         dawdle(cx).await;
         Init::ok(Self).and_continue(())
     }
@@ -82,7 +82,7 @@ impl GenStatem for Machine {
     type TimeoutName = ();
 
     async fn init((): (), cx: &mut Context) -> gen_statem::Init<Self> {
-        cx.trap_exit(random() % 2 == 0);
+        cx.trap_exit(random().is_multiple_of(2));
         dawdle(cx).await;
         gen_statem::Init::ok(false, Self)
     }
@@ -184,13 +184,14 @@ impl Application for Dawdling {
     type Args = ();
 
     async fn start(_: StartType, (): (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
-        // It belongs to the application, and to nobody else.
-        let helper = cx.spawn(async |mut cx: Context| for_ever(&mut cx).await);
-        helper?;
         dawdle(cx).await;
         let flags = SupervisorFlags::one_for_one().intensity(3, Duration::from_secs(5));
         let tree = Supervisor::start_link(cx, flags, children()).name("a tree");
-        Ok((application::tree(tree.await)?, Self))
+        let top = application::tree(tree.await)?;
+        // It belongs to the application, and to nobody else. A start that fails would leave it, as in OTP.
+        cx.spawn(async |mut cx: Context| for_ever(&mut cx).await)?;
+        dawdle(cx).await;
+        Ok((top, Self))
     }
 
     async fn start_phase(
@@ -214,8 +215,10 @@ impl Application for Dawdling {
 
 type Done<'a> = Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + 'a>>;
 
-/// What is started, used and stopped, under the name `named`. Of all errors but those of the start it says nothing.
-const KINDS: [(&str, fn(&mut Context) -> Done<'_>); 10] = [
+/// Starts something under the name `named`, uses and stops it. Of all errors but those of the start it says nothing.
+type StartUseStop = fn(&mut Context) -> Done<'_>;
+
+const KINDS: [(&str, StartUseStop); 10] = [
     ("server", |cx| Box::pin(server(cx))),
     ("machine", |cx| Box::pin(machine(cx))),
     ("manager", |cx| Box::pin(manager(cx))),
@@ -430,12 +433,8 @@ fn whoever_is_killed_and_whenever_all_waits_end_and_nobody_is_left() {
     });
 }
 
-async fn attack(
-    cx: &mut Context,
-    kind: &'static str,
-    start_use_stop: fn(&mut Context) -> Done<'_>,
-) {
-    let traps = random() % 2 == 0;
+async fn attack(cx: &mut Context, kind: &'static str, start_use_stop: StartUseStop) {
+    let traps = random().is_multiple_of(2);
     let (starter, monitor) = cx
         .spawn_monitor(async move |mut cx: Context| {
             cx.trap_exit(traps);
