@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::SystemEvent;
 use super::debug::{Debug, DebugFunction, LOG_EVENTS};
 
-/// How a process is looked at from its beginning, by [`Start::debug`](crate::r#gen::Start::debug): OTP's
+/// How a process is looked at from its beginning, by [`Start::debug`](crate::gen_server::Start::debug): OTP's
 /// `sys:debug_option()`.
 ///
 /// One that can't be (a log of too many events, a file that can't be made) is passed over with a warning, and the start
