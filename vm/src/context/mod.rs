@@ -443,7 +443,7 @@ impl Context {
         self.vm.blocking(closure)
     }
 
-    /// Names the process in reports. `proc_lib:set_label/1`, of OTP 27, which takes any term.
+    /// Names the process in reports; `undefined` is no label. `proc_lib:set_label/1`, of OTP 27, which takes any term.
     ///
     /// ```
     /// # use otp_vm::{Atom, Vm};

@@ -421,19 +421,26 @@ impl Future for Waiting<'_> {
         // nothing that it would not come by.
         let is_fresh = mem::take(&mut this.is_fresh);
         ready!(otp_scheduler::poll_proceed(task));
-        if own_waker_matches(this.cx.process(), task.waker()) {
-            if is_fresh && this.cx.finds_nothing() {
-                return Poll::Pending;
-            }
-            if let Some(reply) = this.lone_reply() {
-                return Poll::Ready(Ok(reply));
-            }
+        let is_own = own_waker_matches(this.cx.process(), task.waker());
+        if is_own && is_fresh && this.cx.finds_nothing() {
+            return Poll::Pending;
         }
         let mut waiter = Waiter::new(this.cx, task);
         this.alarm.arm_foreign(this.cx, task);
         let Some(mut state) = this.cx.waiting_state() else {
             return this.cx.wait_in_vain(task);
         };
+        // All that nearly every call waits for.
+        if is_own
+            && let Some((to, reply)) = this
+                .cx
+                .process()
+                .take_lone_reply(&mut state, this.reference)
+        {
+            drop(state);
+            this.is_answered = true;
+            return Poll::Ready(Ok(this.replied(to, reply)));
+        }
         let leftovers = this.cx.process().drain(&mut state);
         let ends = state.exit.is_some();
         let answer = if ends {
@@ -476,20 +483,6 @@ impl Future for Waiting<'_> {
 }
 
 impl Waiting<'_> {
-    /// The reply, if there is nothing else: all that nearly every call waits for.
-    #[inline]
-    fn lone_reply(&mut self) -> Option<Parcel> {
-        let mut state = self.cx.state_here()?;
-        let taken = self
-            .cx
-            .process()
-            .take_lone_reply(&mut state, self.reference);
-        drop(state);
-        let (to, reply) = taken?;
-        self.is_answered = true;
-        Some(self.replied(to, reply))
-    }
-
     #[inline]
     fn replied(&self, to: Pid, reply: Parcel) -> Parcel {
         // Another process replied in the server's place: the monitor still stands there.
