@@ -44,7 +44,7 @@ impl<E> EventManagerRef<E> {
     pub(super) async fn ask<M: Serialize, R: DeserializeOwned>(
         &self,
         cx: &mut Context,
-        request: &M,
+        request: M,
         after: Timeout,
     ) -> Result<R, CallError> {
         r#gen::call(cx, &self.target, request, after).await
@@ -203,7 +203,7 @@ impl<E: Event> EventManagerRef<E> {
         H: EventHandler<Event = E>,
         H::Reply: DeserializeOwned,
     {
-        self.ask_handler(cx, handler.id(), &request, after.into())
+        self.ask_handler(cx, handler.id(), request, after.into())
             .await
     }
 
@@ -255,11 +255,11 @@ impl<E: Event> EventManagerRef<E> {
         &self,
         cx: &mut Context,
         handler: &HandlerId,
-        request: &M,
+        request: M,
         after: Timeout,
     ) -> Result<R, ManagerError> {
         let request = (Tag::Call, handler, request);
-        let reply: Result<R, HandlerError> = self.ask(cx, &request, after).await?;
+        let reply: Result<R, HandlerError> = self.ask(cx, request, after).await?;
         Ok(reply?)
     }
 

@@ -48,8 +48,12 @@ where
     /// # Errors
     /// [`CallError::Exit`] carries the reason with which the machine ended (`noproc`: there was none),
     /// [`CallError::Decode`]: it is not an `M`, or does not know the request.
-    pub async fn call(&self, cx: &mut Context, request: M::Call) -> Result<M::Reply, CallError> {
-        self.call_timeout(cx, request, Timeout::Infinity).await
+    pub fn call(
+        &self,
+        cx: &mut Context,
+        request: M::Call,
+    ) -> impl Future<Output = Result<M::Reply, CallError>> + Send {
+        self.call_timeout(cx, request, Timeout::Infinity)
     }
 
     /// As [`call`](Self::call), for at most so long. `gen_statem:call/3`; all of its calls are clean: a late reply is
@@ -57,13 +61,13 @@ where
     ///
     /// # Errors
     /// As [`call`](Self::call), and [`CallError::Timeout`].
-    pub async fn call_timeout(
+    pub fn call_timeout(
         &self,
         cx: &mut Context,
         request: M::Call,
         after: impl Into<Timeout>,
-    ) -> Result<M::Reply, CallError> {
-        r#gen::call(cx, &self.target, &request, after.into()).await
+    ) -> impl Future<Output = Result<M::Reply, CallError>> + Send {
+        r#gen::call(cx, &self.target, request, after.into())
     }
 
     /// As [`call_timeout`](Self::call_timeout) for who can't go on without the reply: **the caller exits** where that
