@@ -214,6 +214,11 @@ fn table_of(cx: &Context, supervisor: Pid) -> Option<Table> {
     tables.find(|table| table.name().as_str() == TABLE)
 }
 
+/// How many partitions there are, and how many there may be.
+fn sizes(table: &Table, cx: &Context) -> Option<[usize; 2]> {
+    table.lookup(cx, &COUNT).ok()?
+}
+
 /// A partition's number as the id of its child.
 fn id_of(partition: usize) -> ChildId {
     match to_term(&partition) {
@@ -360,24 +365,20 @@ impl<S: GenServer> PartitionSupervisor<S> {
 
     /// How many partitions there are; `None`: it does not run. `PartitionSupervisor.partitions/1`.
     pub fn partitions(&self, cx: &Context) -> Option<usize> {
-        self.sizes(cx).map(|[now, _]| now)
-    }
-
-    /// How many there are, and how many there may be.
-    fn sizes(&self, cx: &Context) -> Option<[usize; 2]> {
-        self.table(cx)?.lookup(cx, &COUNT).ok()?
+        sizes(&self.table(cx)?, cx).map(|[now, _]| now)
     }
 
     /// The process that a key belongs to; `None`: the supervisor does not run, or has no partition, or the key is no
     /// term. Elixir's `{:via, PartitionSupervisor, {Name, Key}}`.
     pub fn whereis<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Option<Pid> {
-        let partitions = self.partitions(cx).filter(|&partitions| partitions > 0)? as u64;
-        let key = to_term(key).ok()?;
+        let table = self.table(cx)?;
+        let [partitions, _] = sizes(&table, cx).filter(|&[now, _]| now > 0)?;
+        let (partitions, key) = (partitions as u64, to_term(key).ok()?);
         let partition = match key.root().as_i64() {
             Some(number) => number.unsigned_abs() % partitions,
             None => u64::from(key.root().phash2_range(partitions)),
         };
-        self.table(cx)?.lookup(cx, &partition).ok()?
+        table.lookup(cx, &partition).ok()?
     }
 
     /// A reference to the server that a key belongs to, as [`whereis`](Self::whereis) finds it now.
@@ -395,9 +396,8 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// See [`ResizeError`].
     pub async fn resize(&self, cx: &mut Context, partitions: usize) -> Result<usize, ResizeError> {
         let no_proc = || ResizeError::NoProc(self.name.to_term().to_string());
-        let (Some([before, most]), Some(table)) = (self.sizes(cx), self.table(cx)) else {
-            return Err(no_proc());
-        };
+        let table = self.table(cx).ok_or_else(no_proc)?;
+        let [before, most] = sizes(&table, cx).ok_or_else(no_proc)?;
         if partitions > most {
             let wanted = partitions;
             return Err(ResizeError::TooMany { wanted, most });
