@@ -111,6 +111,10 @@ impl Control {
 
     /// With the debug options of a start; None: there are none, and the process needs nothing for `sys`.
     pub(crate) fn of_start(cx: &Context, parent: Pid, options: Vec<DebugOption>) -> Option<Self> {
+        if options.is_empty() {
+            return None;
+        }
+        // One that can't be is passed over.
         let control = Self::with_options(cx, parent, options);
         control.is_needed().then_some(control)
     }
