@@ -79,6 +79,7 @@ pub(crate) struct Local {
     fired_at: Cell<u64>,
     /// Since when tasks wait in the queue that an idle worker could run; 0 if they don't, or it is not known.
     waiting_since: Cell<u64>,
+    hope: rest::Hope,
     turn: Cell<u32>,
     /// The next look is due when there is nothing left.
     until_look: Cell<i64>,
@@ -114,6 +115,7 @@ impl Local {
             turns: Turns::new(now),
             fired_at: Cell::new(0),
             waiting_since: Cell::new(0),
+            hope: rest::Hope::default(),
             turn: Cell::new(0),
             until_look: Cell::new(REDUCTIONS_BETWEEN_LOOKS),
             random: SplitMix::new(index as u64),
@@ -315,6 +317,7 @@ impl Local {
             .find_map(|victim| self.queue.steal(&remotes[victim].stealers));
         if found.is_some() {
             self.remote().counters.steals.add(1);
+            self.hope.pays();
         }
         self.note_moved(found)
     }
