@@ -11,7 +11,7 @@ use super::spec::ApplicationSpec;
 use super::wire::{Done, Request, ToMaster};
 use super::{CONTROLLER, StartType, master};
 use crate::r#gen::{self, CALL_TIMEOUT, Target};
-use crate::supervisor::{BoxFuture, Restart};
+use crate::supervisor::Restart;
 
 /// An application that is asked for: by name, or by a specification, which is loaded then.
 #[derive(Clone, Debug)]
@@ -182,8 +182,8 @@ pub async fn ensure_all_started(
 /// Optional applications are started if there are specifications of them.
 ///
 /// # Errors
-/// [`ApplicationError::Of`] with the first application that did not start, and why. Those that it had started are
-/// stopped again.
+/// [`ApplicationError::Of`] with the first application that did not start, and why:
+/// [`ApplicationError::CircularDependency`] if it waits for itself. Those that it had started are stopped again.
 pub async fn ensure_all_started_as(
     cx: &mut Context,
     app: impl Into<Which>,
@@ -201,7 +201,7 @@ pub async fn ensure_all_started_as(
         restart,
         started: Vec::new(),
     };
-    match all.ensure(cx, vec![name], Vec::new()).await {
+    match all.ensure(cx, name).await {
         Ok(()) => Ok(all.started),
         Err(error) => {
             for app in all.started.into_iter().rev() {
@@ -219,43 +219,63 @@ struct All {
     started: Vec<Atom>,
 }
 
+/// An application that waits for those that it depends on.
+struct Waiting {
+    app: Atom,
+    below: std::vec::IntoIter<Atom>,
+    may_miss: Vec<Atom>,
+}
+
 impl All {
-    /// Each of them, behind all that it depends on.
-    fn ensure<'a>(
-        &'a mut self,
-        cx: &'a mut Context,
-        apps: Vec<Atom>,
-        optional: Vec<Atom>,
-    ) -> BoxFuture<'a, Result<(), ApplicationError>> {
-        Box::pin(async move {
-            for app in apps {
-                let of = |error: ApplicationError| ApplicationError::Of(app, error.into());
-                let is_running: bool = ask(cx, &Request::IsRunning(app), Timeout::Infinity).await?;
-                if is_running {
-                    continue;
-                }
-                match ensure_loaded(cx, app).await {
-                    Ok(_) => {}
-                    Err(ApplicationError::NoSuchFile(missing))
-                        if missing == app && optional.contains(&app) =>
-                    {
-                        continue;
-                    }
-                    Err(error) => return Err(of(error)),
-                }
-                let needed = |cx: &Context, key| get_key(cx, app.as_str(), key);
-                let below = needed(cx, "applications").ok().flatten();
-                let may_miss = needed(cx, "optional_applications").ok().flatten();
-                let (below, may_miss) = (below.unwrap_or_default(), may_miss.unwrap_or_default());
-                self.ensure(cx, below, may_miss).await?;
+    /// The application, behind all that it depends on.
+    async fn ensure(&mut self, cx: &mut Context, app: Atom) -> Result<(), ApplicationError> {
+        let mut path: Vec<Waiting> = Vec::new();
+        path.extend(self.waiting(cx, app, false).await?);
+        while let Some(last) = path.last_mut() {
+            let Some(app) = last.below.next() else {
+                let app = last.app;
+                path.pop();
                 match done(cx, Request::StartApplication(app, self.restart)).await {
                     Ok(()) => self.started.push(app),
                     Err(ApplicationError::AlreadyStarted(_)) => {}
-                    Err(error) => return Err(of(error)),
+                    Err(error) => return Err(ApplicationError::Of(app, error.into())),
                 }
+                continue;
+            };
+            let may_miss = last.may_miss.contains(&app);
+            if let Some(at) = path.iter().position(|waiting| waiting.app == app) {
+                let circle = path[at..].iter().map(|waiting| waiting.app).collect();
+                let error = ApplicationError::CircularDependency(circle);
+                return Err(ApplicationError::Of(app, error.into()));
             }
-            Ok(())
-        })
+            path.extend(self.waiting(cx, app, may_miss).await?);
+        }
+        Ok(())
+    }
+
+    /// What it waits for; `None`: it runs, or may be missing and is.
+    async fn waiting(
+        &self,
+        cx: &mut Context,
+        app: Atom,
+        may_miss: bool,
+    ) -> Result<Option<Waiting>, ApplicationError> {
+        if ask(cx, &Request::IsRunning(app), Timeout::Infinity).await? {
+            return Ok(None);
+        }
+        match ensure_loaded(cx, app).await {
+            Ok(_) => {}
+            Err(ApplicationError::NoSuchFile(missing)) if missing == app && may_miss => {
+                return Ok(None);
+            }
+            Err(error) => return Err(ApplicationError::Of(app, error.into())),
+        }
+        let key = |key| get_key::<Vec<Atom>>(cx, app.as_str(), key).ok().flatten();
+        Ok(Some(Waiting {
+            app,
+            below: key("applications").unwrap_or_default().into_iter(),
+            may_miss: key("optional_applications").unwrap_or_default(),
+        }))
     }
 }
 

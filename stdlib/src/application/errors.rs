@@ -33,6 +33,12 @@ pub enum ApplicationError {
         "no application {0} is known: give its specification to ControllerOptions::define, or to load"
     )]
     NoSuchFile(Atom),
+    /// Each of these depends on the next, and the last on the first: `{circular_dependency, Apps}`. (OTP looks for ever.)
+    #[error(
+        "the applications {} depend on each other in a circle: take one out of the `applications` of another",
+        names(.0)
+    )]
+    CircularDependency(Vec<Atom>),
     /// Which of several applications it was: `{App, Reason}`, of [`ensure_all_started`](super::ensure_all_started).
     #[error("{0}: {1}")]
     Of(Atom, Box<ApplicationError>),
@@ -49,6 +55,11 @@ pub enum ApplicationError {
     /// The controller did not answer; it ended with the reason. `noproc`: there is none.
     #[error("the application controller did not answer: {0}{hint}", hint = hint_at(.0))]
     Controller(ExitReason),
+}
+
+fn names(apps: &[Atom]) -> String {
+    let names: Vec<&str> = apps.iter().map(|app| app.as_str()).collect();
+    names.join(", ")
 }
 
 fn hint_at(reason: &ExitReason) -> &'static str {
@@ -84,6 +95,7 @@ enum Shape {
     NotStarted(Atom),
     NotRunning(Atom),
     Running(Atom),
+    CircularDependency(Vec<Atom>),
 }
 
 /// OTP's words for an error of the file system, which here is a specification that is not there.
@@ -100,6 +112,7 @@ impl Serialize for ApplicationError {
             Self::NotStarted(app) => Shape::NotStarted(*app),
             Self::NotRunning(app) => Shape::NotRunning(*app),
             Self::Running(app) => Shape::Running(*app),
+            Self::CircularDependency(apps) => Shape::CircularDependency(apps.clone()),
             Self::NoSuchFile(app) => {
                 let file = format!("{}{SUFFIX}", app.as_str());
                 return (NO_SUCH_FILE, file).serialize(serializer);
@@ -125,6 +138,7 @@ impl<'de> Deserialize<'de> for ApplicationError {
                 Ok(Shape::NotStarted(app)) => Self::NotStarted(app),
                 Ok(Shape::NotRunning(app)) => Self::NotRunning(app),
                 Ok(Shape::Running(app)) => Self::Running(app),
+                Ok(Shape::CircularDependency(apps)) => Self::CircularDependency(apps),
                 Err(_) => match (missing(term), from_term(term)) {
                     (Some(app), _) => Self::NoSuchFile(app),
                     (None, Ok(error)) => Self::Spec(error),

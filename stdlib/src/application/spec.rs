@@ -211,11 +211,6 @@ impl ApplicationSpec {
         self
     }
 
-    /// Whether there is anything to run.
-    pub fn is_library(&self) -> bool {
-        self.callbacks.is_none()
-    }
-
     /// What is wrong with it, if something is.
     pub(super) fn check(&self) -> Result<(), SpecError> {
         self.wrong.clone().map_or(Ok(()), Err)

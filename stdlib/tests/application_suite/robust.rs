@@ -349,3 +349,62 @@ fn what_the_controller_does_not_know_is_answered() {
         assert_eq!(vsn, Ok(Some("7".to_owned())));
     });
 }
+
+fn library<'a>(name: &str, applications: impl IntoIterator<Item = &'a str>) -> ApplicationSpec {
+    ApplicationSpec::new(name).applications(applications)
+}
+
+#[test]
+fn applications_that_wait_for_each_other_are_named_and_none_of_them_is_left_started() {
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        for spec in [
+            library("top", ["ground", "a"]),
+            library("ground", []),
+            library("a", ["b"]),
+            library("b", ["ground", "c"]),
+            library("c", ["a"]),
+            library("narcissus", ["narcissus"]),
+        ] {
+            application::define(cx, spec).await.unwrap();
+        }
+        let error = application::ensure_all_started(cx, "top")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a: the applications a, b, c depend on each other in a circle: take one out of the `applications` of \
+             another"
+        );
+        let term = otp_vm::to_term(&error).unwrap().to_string();
+        assert_eq!(term, "{a,{circular_dependency,[a,b,c]}}");
+        let error = application::ensure_all_started(cx, "narcissus").await;
+        assert!(error.unwrap_err().to_string().contains("narcissus depend"));
+        let running = application::which_applications(cx).await.unwrap();
+        assert_eq!(
+            running
+                .iter()
+                .filter(|(app, ..)| app.as_str() == "ground")
+                .count(),
+            0
+        );
+    });
+}
+
+#[test]
+fn a_chain_of_dependencies_may_be_long() {
+    const LONG: usize = 1_000;
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        let name = |at: usize| format!("link{at}");
+        for at in 0..LONG {
+            let below = (at > 0).then(|| name(at - 1));
+            let spec = library(&name(at), below.as_deref());
+            application::define(cx, spec).await.unwrap();
+        }
+        let started = application::ensure_all_started(cx, name(LONG - 1).as_str()).await;
+        let started = started.unwrap();
+        assert_eq!(started.len(), LONG);
+        assert_eq!(started[0].as_str(), "link0");
+    });
+}
