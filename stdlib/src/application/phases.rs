@@ -20,15 +20,17 @@ pub(super) async fn run(
     cx: &mut Context,
 ) -> Result<(), ExitReason> {
     for &(phase, _) in spec.phases.iter().flatten() {
-        run_phase(spec, included, (phase, start_type), cx).await?;
+        run_phase(spec, included, &[], (phase, start_type), cx).await?;
     }
     Ok(())
 }
 
-/// Runs one phase of an application; and then of those that it includes, if it says so.
+/// Runs one phase of an application; and then of those that it includes, if it says so. `above` are those that include
+/// it: one that includes itself in the end has its turn once. (OTP's goes round for ever.)
 fn run_phase<'a>(
     spec: &'a ApplicationSpec,
     included: &'a [Arc<ApplicationSpec>],
+    above: &'a [Atom],
     (phase, start_type): (Atom, StartType),
     cx: &'a mut Context,
 ) -> BoxFuture<'a, Result<(), ExitReason>> {
@@ -48,9 +50,11 @@ fn run_phase<'a>(
             })?;
         }
         if spec.starts_included {
+            let above = [above, &[spec.name]].concat();
             for name in &spec.included {
-                if let Some(spec) = included.iter().find(|spec| spec.name == *name) {
-                    run_phase(spec, included, (phase, start_type), cx).await?;
+                let found = included.iter().find(|spec| spec.name == *name);
+                if let Some(spec) = found.filter(|spec| !above.contains(&spec.name)) {
+                    run_phase(spec, included, &above, (phase, start_type), cx).await?;
                 }
             }
         }

@@ -65,3 +65,23 @@ fn start_phases() {
         }
     });
 }
+
+#[test]
+fn applications_that_include_each_other_run_each_phase_once() {
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        cx.register("start_phase", cx.pid()).unwrap();
+        for text in [
+            "{application, topApp2, [{included_applications, [appinc2top, topApp2]}, {start_phases, [{go, []}]},
+              {mod, {application_starter, [topApp2, {topApp2, 4, 6}]}}]}",
+            "{application, appinc2top, [{included_applications, [topApp2]}, {start_phases, [{go, []}]},
+              {mod, {application_starter, [appinc2top, {app1, 107, 109}]}}]}",
+        ] {
+            application::define(cx, spec(text)).await.unwrap();
+        }
+        application::start(cx, "topApp2").await.unwrap();
+        assert_eq!(counts(cx).await, [0, 0, 0, 0, 2]);
+        application::stop(cx, "topApp2").await.unwrap();
+        application::unload(cx, "topApp2").await.unwrap();
+    });
+}
