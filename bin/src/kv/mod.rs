@@ -216,10 +216,7 @@ where
         Box::pin(async move {
             if let Some(before) = cx.whereis(name) {
                 let monitor = cx.monitor(before);
-                cx.receive_where(NAME_TIMEOUT, |message| {
-                    message.down().filter(|down| down.reference == monitor)
-                })
-                .await;
+                cx.await_down_timeout(monitor, NAME_TIMEOUT).await;
                 cx.demonitor_flush(monitor);
             }
             start(cx).await
