@@ -65,7 +65,7 @@ use otp_stdlib::prelude::{
 use otp_stdlib::{DynamicSupervisorFlags, supervisor::BoxFuture};
 use otp_vm::{Context, ExitReason, Pid, Timeout};
 
-pub use application::{Kv, application};
+pub use application::{Kv, application, runnable};
 pub use options::{ChaosOptions, Limits, Options};
 
 use keeper::Keeper;
