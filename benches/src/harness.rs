@@ -232,10 +232,7 @@ pub(crate) async fn stop_supervisor(cx: &mut Context, pid: Pid) {
     cx.unlink(pid);
     let monitor = cx.monitor(pid);
     cx.exit_process(pid, ExitReason::shutdown());
-    let down = cx.receive_where(Timeout::Infinity, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    let down = down.await.expect("no time limit was given");
+    let down = cx.await_down(monitor).await;
     assert_eq!(
         down.reason,
         ExitReason::shutdown(),

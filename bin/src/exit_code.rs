@@ -6,7 +6,7 @@ pub const DONE: u8 = 0;
 /// The module ended by itself with another reason: it crashed, or its restart intensity was exceeded. Also a workload
 /// that failed, and output that can't be written, but for one whose reader is gone.
 pub const FAILED: u8 = 1;
-/// The command line was wrong, or the module's function does not take what it gives.
+/// The command line or the configuration was wrong, or the module's function does not take what it gives.
 pub const USAGE: u8 = 2;
 /// The VM or the module could not be started: an address in use, a file missing.
 pub const NOT_STARTED: u8 = 3;

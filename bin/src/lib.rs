@@ -45,10 +45,10 @@ pub use runnable::Runnable;
 #[global_allocator]
 static ALLOCATOR: otp_vm::AccountingAllocator = otp_vm::AccountingAllocator;
 
-/// Runs the command line, with the bundled modules and `modules` besides.
+/// Runs the command line, of a program that has these applications and modules. `otp-vm` itself has
+/// [`kv::runnable`].
 pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
-    let modules = modules.into_iter().map(Into::into);
-    let modules = with_bundled(modules.collect());
+    let modules: Vec<Runnable> = modules.into_iter().map(Into::into).collect();
     let matches = match command(&modules).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return usage(&with_hint(error)),
@@ -72,17 +72,6 @@ pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
         Some(("bench", matches)) => bench::run(matches),
         _ => unreachable!("clap asks for one of the commands"),
     }
-}
-
-/// A module of the caller's takes the place of a bundled one with the same name.
-fn with_bundled(mut modules: Vec<Runnable>) -> Vec<Runnable> {
-    let bundled = Runnable::application_with_options::<kv::Options>(kv::application());
-    for bundled in [bundled] {
-        if modules.iter().all(|module| module.name() != bundled.name()) {
-            modules.push(bundled);
-        }
-    }
-    modules
 }
 
 fn command(modules: &[Runnable]) -> Command {

@@ -1,5 +1,5 @@
-//! The binary `otp-vm`, with the bundled modules.
+//! The binary `otp-vm`, which has `kv`.
 
 fn main() -> std::process::ExitCode {
-    otp_vm_cli::main(Vec::<otp_vm_cli::Runnable>::new())
+    otp_vm_cli::main([otp_vm_cli::kv::runnable()])
 }

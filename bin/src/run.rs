@@ -22,7 +22,8 @@ use otp_stdlib::application::{
     ApplicationError, Config, ConfigError, Controller, ControllerOptions, ensure_all_started_as,
 };
 use otp_stdlib::prelude::Restart;
-use otp_vm::{Atom, Context, ExitReason, OwnedTerm, Pid, Timeout, Vm};
+use otp_vm::{Atom, Context, ExitReason, OwnedTerm, Pid, Term, Timeout, Vm, from_term};
+use serde::Deserialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -74,6 +75,8 @@ enum End {
     NotStarted(String),
     /// Its function does not take what the command line gives; the log says why not.
     Refused,
+    /// A value of its environment is none that its start could read: what it is, and what it is to be.
+    Misconfigured(String),
 }
 
 /// What is run.
@@ -147,6 +150,10 @@ pub(crate) fn run(release: Release, modules: &[Runnable], options: &VmOptions) -
             tracing::error!(module = name, "the module does not take these words");
             exit_code::USAGE
         }
+        Ok(End::Misconfigured(error)) => {
+            eprintln!("otp-vm: the configuration of {name} (--config, --set): {error}");
+            exit_code::USAGE
+        }
         Err(error) => {
             tracing::error!(application = name, %error, "the root process failed");
             exit_code::FAILED
@@ -216,13 +223,15 @@ fn failed_start(
         cause = inner;
     }
     match cause {
-        ApplicationError::Failed(reason) if refusal.is_some() => {
+        ApplicationError::Failed(reason) => {
             // `{Reason, {Module, start, Args}}`.
             let given = reason.decode::<(ExitReason, OwnedTerm)>();
-            let is_refused = given.is_ok_and(|(reason, _)| Some(&reason) == refusal);
-            match is_refused {
-                true => End::Refused,
-                false => End::NotStarted(error.to_string()),
+            if given.is_ok_and(|(reason, _)| Some(&reason) == refusal) {
+                return End::Refused;
+            }
+            match bad_environment_value(reason.to_term().root()) {
+                Some(text) => End::Misconfigured(text),
+                None => End::NotStarted(error.to_string()),
             }
         }
         ApplicationError::Controller(reason) => {
@@ -230,6 +239,19 @@ fn failed_start(
         }
         _ => End::NotStarted(error.to_string()),
     }
+}
+
+/// What an application's start says of a value that it could not read, in its own reason, or in that of a child that
+/// did not start.
+fn bad_environment_value(reason: Term<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    enum Reason {
+        BadEnvironmentValue(String),
+    }
+    if let Ok(Reason::BadEnvironmentValue(text)) = from_term(reason) {
+        return Some(text);
+    }
+    reason.as_tuple()?.iter().find_map(bad_environment_value)
 }
 
 /// What the end of the controller says: `{shutdown, {application_terminated, App, Reason}}`.
@@ -327,6 +349,22 @@ fn watch_signals(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_a_child_could_not_read_is_told() {
+        for (reason, expected) in [
+            ("{bad_environment_value, <<\"no\">>}", Some("no")),
+            (
+                "{{shutdown, {failed_to_start_child, till, {bad_environment_value, <<\"no\">>}}}, {shop, start, []}}",
+                Some("no"),
+            ),
+            ("{{badarg, <<\"no\">>}, {shop, start, []}}", None),
+        ] {
+            let reason: OwnedTerm = reason.parse().unwrap();
+            let text = bad_environment_value(reason.root());
+            assert_eq!(text.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn a_signal_told_twice_at_once_is_one() {

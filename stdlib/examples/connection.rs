@@ -189,10 +189,7 @@ async fn use_it(mut cx: Context) {
     // The peer goes, and another one comes: nobody but the connection notices.
     let monitor = cx.monitor(first);
     cx.exit_process(first, ExitReason::kill());
-    cx.receive_where(Timeout::Infinity, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    })
-    .await;
+    cx.await_down(monitor).await;
     let tries = connection.call(&mut cx, Request::Tries).await;
     let tries = tries.expect("it answers");
     while connection

@@ -14,7 +14,7 @@ use std::time::Duration;
 use otp_stdlib::gen_statem::{Enter, Event, From, GenStatem, Init, Transition};
 use otp_stdlib::prelude::{NoMessage, StatemRef};
 use otp_vm::simulation::Simulation;
-use otp_vm::{CallError, Context, Down, ExitReason, Pid, Ref, Timeout, Vm};
+use otp_vm::{CallError, Context, Down, ExitReason, Pid, Ref, Vm};
 use serde::{Deserialize, Serialize};
 
 /// How many players it takes to begin.
@@ -227,9 +227,7 @@ async fn play(mut cx: Context) {
     // It stays for whoever wants to know, and then ends by itself.
     assert_eq!(outcome(cx, &game).await, Outcome::Won("bob".into()));
     let monitor = cx.monitor(game.pid().expect("a reference by pid"));
-    let down = |message: &otp_vm::Message| message.down().filter(|down| down.reference == monitor);
-    let down = cx.receive_where(Timeout::Infinity, down).await;
-    assert_eq!(down.map(|down| down.reason), Some(ExitReason::normal()));
+    assert_eq!(cx.await_down(monitor).await.reason, ExitReason::normal());
 
     // Until all but one have left.
     let game = Game::start_link(cx, ()).await.expect("it starts");

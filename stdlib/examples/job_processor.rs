@@ -145,8 +145,9 @@ async fn process_jobs(mut cx: Context) {
     let tree = Supervisor::start_link(cx, flags, children)
         .await
         .expect("it starts");
-    let processor = tree.which_children(cx).await.expect("its children")[1].pid;
-    let processor = ServerRef::<JobProcessor>::from_pid(processor.expect("a process"));
+    let processor = tree.which_child(cx, "JobProcessor").await;
+    let processor = processor.expect("a child").pid.expect("a process");
+    let processor = ServerRef::<JobProcessor>::from_pid(processor);
 
     let begun = cx.monotonic_time();
     for id in 1..=7 {

@@ -13,7 +13,7 @@ use otp_stdlib::ChildError;
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_vm::simulation::Simulation;
-use otp_vm::{Context, Down, ExitReason, Timeout, Vm};
+use otp_vm::{Context, ExitReason, Vm};
 
 const PARTITIONS: usize = 4;
 const USERS: u64 = 100;
@@ -114,11 +114,7 @@ async fn use_them(mut cx: Context) -> Result<(), Failure> {
     let monitors = [monitor, cx.monitor(last)];
     cx.exit_process(failing, ExitReason::kill());
     for monitor in monitors {
-        let is_its_end = |down: &Down| down.reference == monitor;
-        cx.receive_where(Timeout::Infinity, |message| {
-            message.down().filter(is_its_end)
-        })
-        .await;
+        cx.await_down(monitor).await;
     }
     // It is started again, empty, and the same users belong to it.
     while sessions.whereis(cx, &1).is_none_or(|pid| pid == failing) {

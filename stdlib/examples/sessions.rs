@@ -137,11 +137,7 @@ async fn use_them(mut cx: Context) -> Result<bool, Failure> {
     let before = Sessions::named("ada")?.whereis(cx).ok_or("no session")?;
     let monitor = cx.monitor(before);
     cx.exit_process(before, ExitReason::kill());
-    let is_its_end = |down: &otp_vm::Down| down.reference == monitor;
-    cx.receive_where(Duration::from_secs(1), |message| {
-        message.down().filter(is_its_end)
-    })
-    .await;
+    cx.await_down(monitor).await;
     // Until then nobody has the name.
     while Sessions::named("ada")?.whereis(cx).is_none() {
         cx.yield_now().await;

@@ -116,7 +116,7 @@ mod vm_made;
 pub use agent::Agent;
 pub use application::Application;
 pub use dynamic_supervisor::{DynamicSupervisor, DynamicSupervisorFlags, DynamicSupervisorRef};
-pub use r#gen::{NameError, Via};
+pub use r#gen::{Name, NameError, Via};
 pub use gen_event::{EventHandler, EventManager, EventManagerRef};
 pub use gen_server::{GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
 pub use gen_statem::{GenStatem, StatemRef};

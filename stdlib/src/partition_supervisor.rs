@@ -44,11 +44,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otp_vm::{
-    AtomError, Context, EncodeError, ExitReason, Pid, Table, TableOptions, Timeout, to_term,
+    AtomError, Context, EncodeError, ExitReason, Pid, Table, TableOptions, Term, Timeout, to_term,
 };
 use serde::Serialize;
 
-use crate::r#gen::{Name, Target, Via};
+use crate::r#gen::{Name, PartitionKey, Target, Via};
 use crate::gen_server::{GenServer, ServerRef};
 use crate::proc_lib::{StartError, StopError};
 use crate::supervisor::{
@@ -108,7 +108,7 @@ impl Default for PartitionFlags {
 
 /// A partition supervisor by its name, resolved at each use, so it survives a restart. Cheap to clone.
 pub struct PartitionSupervisor<S> {
-    name: Name,
+    supervisor: Target,
     server: PhantomData<fn(S)>,
 }
 
@@ -209,6 +209,14 @@ fn own_table(cx: &Context, name: &Name) -> Option<Table> {
     }
 }
 
+/// The table of the partition supervisor that is called so, if it runs.
+fn table_at(cx: &Context, supervisor: &Target) -> Option<Table> {
+    match supervisor {
+        Target::Name(name) => cx.table_by_atom(*name),
+        other => table_of(cx, other.whereis(cx)?),
+    }
+}
+
 fn table_of(cx: &Context, supervisor: Pid) -> Option<Table> {
     let mut tables = cx.vm().tables_of(supervisor).into_iter();
     tables.find(|table| table.name().as_str() == TABLE)
@@ -217,6 +225,18 @@ fn table_of(cx: &Context, supervisor: Pid) -> Option<Table> {
 /// How many partitions there are, and how many there may be.
 fn sizes(table: &Table, cx: &Context) -> Option<[usize; 2]> {
     table.lookup(cx, &COUNT).ok()?
+}
+
+/// The partition of a key, by its last process; `None`: the supervisor does not run, or has no partition.
+pub(crate) fn whereis_partition(cx: &Context, supervisor: &Target, key: Term<'_>) -> Option<Pid> {
+    let table = table_at(cx, supervisor)?;
+    let [partitions, _] = sizes(&table, cx).filter(|&[now, _]| now > 0)?;
+    let partitions = partitions as u64;
+    let partition = match key.as_i64() {
+        Some(number) => number.unsigned_abs() % partitions,
+        None => u64::from(key.phash2_range(partitions)),
+    };
+    table.lookup(cx, &partition).ok()?
 }
 
 /// A partition's number as the id of its child.
@@ -251,7 +271,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// As [`start_link`](Self::start_link), under a name of any kind: `{via, Module, Name}`.
     ///
     /// ```
-    /// use otp_stdlib::gen_server::Name;
+    /// use otp_stdlib::Name;
     /// use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
     /// use otp_stdlib::prelude::*;
     /// use otp_vm::{Context, Vm};
@@ -334,8 +354,12 @@ impl<S: GenServer> PartitionSupervisor<S> {
     }
 
     fn of(name: Name) -> Self {
+        let supervisor = match name {
+            Name::Local(name) => Target::Name(name),
+            Name::Via(name) => Target::Via(name),
+        };
         Self {
-            name,
+            supervisor,
             server: PhantomData,
         }
     }
@@ -357,10 +381,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
     }
 
     fn table(&self, cx: &Context) -> Option<Table> {
-        match &self.name {
-            Name::Local(name) => cx.table_by_atom(*name),
-            Name::Via(name) => table_of(cx, name.whereis(cx)?),
-        }
+        table_at(cx, &self.supervisor)
     }
 
     /// How many partitions there are; `None`: it does not run. `PartitionSupervisor.partitions/1`.
@@ -369,21 +390,43 @@ impl<S: GenServer> PartitionSupervisor<S> {
     }
 
     /// The process that a key belongs to; `None`: the supervisor does not run, or has no partition, or the key is no
-    /// term. Elixir's `{:via, PartitionSupervisor, {Name, Key}}`.
+    /// term. `GenServer.whereis({:via, PartitionSupervisor, {Name, Key}})`.
     pub fn whereis<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Option<Pid> {
-        let table = self.table(cx)?;
-        let [partitions, _] = sizes(&table, cx).filter(|&[now, _]| now > 0)?;
-        let (partitions, key) = (partitions as u64, to_term(key).ok()?);
-        let partition = match key.root().as_i64() {
-            Some(number) => number.unsigned_abs() % partitions,
-            None => u64::from(key.root().phash2_range(partitions)),
-        };
-        table.lookup(cx, &partition).ok()?
+        whereis_partition(cx, &self.supervisor, to_term(key).ok()?.root())
     }
 
     /// A reference to the server that a key belongs to, as [`whereis`](Self::whereis) finds it now.
     pub fn server<K: Serialize + ?Sized>(&self, cx: &Context, key: &K) -> Option<ServerRef<S>> {
         self.whereis(cx, key).map(ServerRef::from_pid)
+    }
+
+    /// A reference to whichever server a key belongs to when the reference is used, so it survives a restart of the
+    /// partition and a [`resize`](Self::resize). While there is none, a call of it is told `noproc`. Elixir's
+    /// `{:via, PartitionSupervisor, {Name, Key}}`.
+    ///
+    /// ```
+    /// # use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
+    /// # use otp_stdlib::prelude::*;
+    /// # use otp_vm::{Context, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(async |mut cx: Context| {
+    /// # let dynamic = |_| DynamicSupervisor::child_spec(DynamicSupervisorFlags::new());
+    /// # let flags = PartitionFlags::new().partitions(3);
+    /// # PartitionSupervisor::<DynamicSupervisor>::start_link(&mut cx, "sessions", flags, dynamic).await.unwrap();
+    /// let sessions = PartitionSupervisor::<DynamicSupervisor>::named("sessions").unwrap();
+    /// let session = ChildSpec::process("ada's", async |mut cx: Context| { cx.receive().await; });
+    /// sessions.server_via("ada").unwrap().start_child(&mut cx, session).await.unwrap();
+    /// # });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the key can't be a term.
+    pub fn server_via<K: Serialize + ?Sized>(&self, key: &K) -> Result<ServerRef<S>, EncodeError> {
+        let (supervisor, key) = (self.supervisor.clone(), to_term(key)?);
+        let target = Target::Partitioned(Arc::new(PartitionKey { supervisor, key }));
+        Ok(ServerRef::new(target))
     }
 
     /// Ends the last partitions, or starts them again, and gives how many there were. There may be none.
@@ -395,7 +438,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// # Errors
     /// See [`ResizeError`].
     pub async fn resize(&self, cx: &mut Context, partitions: usize) -> Result<usize, ResizeError> {
-        let no_proc = || ResizeError::NoProc(self.name.to_term().to_string());
+        let no_proc = || ResizeError::NoProc(self.supervisor.to_term().to_string());
         let table = self.table(cx).ok_or_else(no_proc)?;
         let [before, most] = sizes(&table, cx).ok_or_else(no_proc)?;
         if partitions > most {
@@ -424,10 +467,7 @@ impl<S: GenServer> PartitionSupervisor<S> {
     }
 
     fn supervisor(&self) -> SupervisorRef {
-        SupervisorRef::new(match &self.name {
-            Name::Local(name) => Target::Name(*name),
-            Name::Via(name) => Target::Via(name.clone()),
-        })
+        SupervisorRef::new(self.supervisor.clone())
     }
 
     /// The partitions, by number: ids are those. `PartitionSupervisor.which_children/1`.
@@ -467,7 +507,7 @@ fn bad_name(error: AtomError) -> StartError {
 impl<S> Clone for PartitionSupervisor<S> {
     fn clone(&self) -> Self {
         Self {
-            name: self.name.clone(),
+            supervisor: self.supervisor.clone(),
             server: PhantomData,
         }
     }
@@ -477,7 +517,7 @@ impl<S> fmt::Debug for PartitionSupervisor<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_tuple("PartitionSupervisor")
-            .field(&self.name)
+            .field(&self.supervisor)
             .finish()
     }
 }

@@ -5,8 +5,8 @@ mod common;
 
 use std::time::Duration;
 
+use otp_stdlib::Name;
 use otp_stdlib::dynamic_supervisor::{DynamicInit, SuperviseDynamic};
-use otp_stdlib::gen_server::Name;
 use otp_stdlib::prelude::*;
 use otp_stdlib::proc_lib;
 use otp_stdlib::supervisor::{Child, ChildError, SpecError};

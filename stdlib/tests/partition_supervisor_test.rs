@@ -5,12 +5,12 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::*;
-use otp_stdlib::gen_server::Name;
+use otp_stdlib::Name;
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor, ResizeError};
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{AutoShutdown, ChildCounts, ChildError, ChildId, ChildKind};
 use otp_stdlib::{StartError, gen_server};
-use otp_vm::{Context, ExitReason};
+use otp_vm::{CallError, Context, ExitReason};
 
 /// Says which number it was started with.
 struct Numbered(usize);
@@ -79,6 +79,57 @@ async fn names(cx: &mut Context) -> Registry<String, ()> {
 
 fn key() -> String {
     "the numbers".to_owned()
+}
+
+/// Not of Elixir's tests.
+#[test]
+fn a_key_is_a_name_for_whichever_server_it_belongs_to() {
+    run(async |mut cx: Context| {
+        let flags = PartitionFlags::new().partitions(3);
+        let numbers = numbers(&mut cx, flags).await.unwrap();
+        let named = Numbers::named("numbers").unwrap();
+        let server = named.server_via(&-5).unwrap();
+        assert_eq!(server, numbers.server_via(&-5).unwrap());
+        assert_ne!(server, numbers.server_via(&2).unwrap());
+        let target = server.target().to_term().to_string();
+        assert_eq!(target, "{via,partition_supervisor,{numbers,-5}}");
+        // It is data: it can be kept in a table, and sent.
+        let table = cx.table_new("kept", otp_vm::TableOptions::set()).unwrap();
+        table.insert(&cx, &1, &server).unwrap();
+        let server: ServerRef<Numbered> = table.lookup(&cx, &1).unwrap().unwrap();
+        assert_eq!(server.call(&mut cx, ()).await, Ok(2));
+        // Another process, and another partition.
+        let before = server.whereis(&cx).unwrap();
+        cx.exit_process(before, ExitReason::kill());
+        ended(&mut cx, before).await;
+        while server.whereis(&cx) == Some(before) {
+            cx.yield_now().await;
+        }
+        assert_eq!(server.call(&mut cx, ()).await, Ok(2));
+        numbers.resize(&mut cx, 2).await.unwrap();
+        assert_eq!(server.call(&mut cx, ()).await, Ok(1));
+        // Nobody.
+        numbers.resize(&mut cx, 0).await.unwrap();
+        let nobody = server.call(&mut cx, ()).await.unwrap_err();
+        assert_eq!(nobody, CallError::Exit(ExitReason::noproc()));
+        numbers
+            .stop(&mut cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(server.whereis(&cx), None);
+    });
+}
+
+#[test]
+fn a_key_is_a_name_under_a_via_name_too() {
+    run(async |mut cx: Context| {
+        let numbers = numbers_via(&mut cx).await;
+        let server = numbers.server_via(&1).unwrap();
+        assert_eq!(server.call(&mut cx, ()).await, Ok(1));
+        let target = server.target().to_term().to_string();
+        let name = r#"{via,names,<<"the numbers">>}"#;
+        assert_eq!(target, format!("{{via,partition_supervisor,{{{name},1}}}}"));
+    });
 }
 
 #[test]

@@ -257,13 +257,11 @@ impl<'de> Deserialize<'de> for ExitReason {
 /// nothing at all.
 ///
 /// ```
-/// # use otp_vm::{ExitReason, Timeout, Vm};
+/// # use otp_vm::{ExitReason, Vm};
 /// # let vm = Vm::builder().schedulers(1).build()?;
 /// # let run = vm.run(|mut cx| async move {
 /// let (_, monitor) = cx.spawn_monitor(|_| async { Err::<(), _>("no such file") }).unwrap();
-/// let down = cx.receive_where(Timeout::Infinity, |message| message.down()).await.unwrap();
-/// assert_eq!(down.reference, monitor);
-/// assert_eq!(down.reason, ExitReason::from("no such file"));
+/// assert_eq!(cx.await_down(monitor).await.reason, ExitReason::from("no such file"));
 /// # });
 /// # run.wait()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -97,11 +97,7 @@ impl Vm {
         let of = of.into();
         self.run(move |mut cx| async move {
             let monitor = cx.monitor(of);
-            let down = cx.receive_where(Timeout::Infinity, |message| {
-                message.down().filter(|down| down.reference == monitor)
-            });
-            down.await
-                .expect("without a time limit it waits for the DOWN")
+            cx.await_down(monitor).await
         })
     }
 }

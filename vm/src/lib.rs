@@ -1,7 +1,7 @@
 //! A preemptive process VM for Rust: Erlang's processes, signals and tables, with Rust bodies.
 //!
 //! ```
-//! use otp_vm::{Timeout, Vm};
+//! use otp_vm::Vm;
 //! use std::time::Duration;
 //!
 //! let vm = Vm::builder().build()?;
@@ -12,11 +12,8 @@
 //!         panic!("and then it broke");
 //!     }).unwrap();
 //!     let (_tag, sum): (String, i32) = cx.receive().await.decode().unwrap();
-//!     let down = cx
-//!         .receive_where(Timeout::Infinity, |message| message.down())
-//!         .await
-//!         .unwrap();
-//!     assert_eq!((down.reference, down.object.pid()), (monitor, Some(child)));
+//!     let down = cx.await_down(monitor).await;
+//!     assert_eq!(down.object, child);
 //!     assert!(down.reason.to_string().starts_with("{panic,"));
 //!     sum
 //! }).wait()?;

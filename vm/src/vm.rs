@@ -469,6 +469,10 @@ impl Vm {
     /// to call into the VM: from any async runtime by `.await`, from a thread by
     /// [`Run::wait`].
     ///
+    /// The process has no parent, so [`Vm::shutdown`] ends it among the first: unless it traps exits, it is cut off
+    /// where it waits, and so is what it asks of others, while they still run. What is to be finished is waited for
+    /// before the shut-down begins.
+    ///
     /// ```
     /// # use otp_vm::Vm;
     /// # use std::time::Duration;
@@ -620,6 +624,9 @@ impl Vm {
     /// Shuts the VM down in order: processes without a parent are asked to end with `shutdown`,
     /// when they are gone so is everybody else; what is left after `limit` is killed; then the
     /// threads end.
+    ///
+    /// So what a host has begun by [`Vm::run`], and not waited for, is cut off first: its process has no parent, and
+    /// whoever waits for it gets [`RunError::Exit`](crate::RunError::Exit) with `shutdown`.
     ///
     /// It keeps to `limit`, up to a second: the killed get half a second to end (from the last of them that did, and
     /// two in all), and the threads, with the closures of the blocking pool that run, what is left of `limit` and half

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Bomb, LIMIT, down, exit, expect, idle, run};
 use otp_vm::{ExitReason, Pid, SpawnOptions, Vm, atoms};
 
@@ -294,6 +296,32 @@ fn every_monitor_gets_its_own_down() {
         got.sort();
         references.sort();
         assert_eq!(got, references);
+    });
+}
+
+#[test]
+fn a_down_is_awaited_among_others_and_other_messages() {
+    run(|mut cx| async move {
+        let (first, of_first) = cx.spawn_monitor(idle).unwrap();
+        let (second, of_second) = cx.spawn_monitor(idle).unwrap();
+        let again = cx.monitor(second);
+        cx.send(cx.pid(), "before").unwrap();
+        assert_eq!(cx.await_down_timeout(of_first, Duration::ZERO).await, None);
+        cx.exit_process(second, "second");
+        let down = cx.await_down(of_second).await;
+        assert_eq!(
+            (down.reference, down.object.pid()),
+            (of_second, Some(second))
+        );
+        assert_eq!(down.reason, ExitReason::from("second"));
+        // The one that was not there in time stands.
+        cx.exit_process(first, "first");
+        let down = cx.await_down_timeout(of_first, LIMIT).await;
+        assert_eq!(down.unwrap().reason, ExitReason::from("first"));
+        // The rest is there, in its order.
+        assert_eq!(expect::<String>(&mut cx).await, "before");
+        assert_eq!(cx.receive().await.down().unwrap().reference, again);
+        assert_eq!(cx.message_queue_len(), 0);
     });
 }
 

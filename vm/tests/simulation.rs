@@ -109,10 +109,8 @@ async fn worker(mut cx: Context, book: Book) {
                 if below(2) == 0 {
                     cx.exit_process(child, ExitReason::kill());
                 }
-                let down = cx.receive_where(Duration::from_secs(1), |message| {
-                    message.down().filter(|down| down.reference == monitor)
-                });
-                let down = down.await.is_some();
+                let down = cx.await_down_timeout(monitor, Duration::from_secs(1)).await;
+                let down = down.is_some();
                 book.expect(down, || format!("no DOWN of {child}"));
             }
             6 if below(4) == 0 => cx.exit(ExitReason::shutdown()),

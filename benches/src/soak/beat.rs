@@ -55,11 +55,7 @@ impl Beat {
     /// How late the ticker was at worst, and the bare thread.
     pub(super) async fn end(self, cx: &mut Context) -> (Duration, Duration) {
         self.shared.is_over.store(true, Ordering::Relaxed);
-        let ticker = self.ticker;
-        cx.receive_where(otp_vm::Timeout::Infinity, move |message| {
-            message.down().filter(|down| down.reference == ticker)
-        })
-        .await;
+        cx.await_down(self.ticker).await;
         let thread = self.thread;
         cx.blocking(move || thread.join())
             .await

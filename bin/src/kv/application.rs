@@ -8,6 +8,7 @@ use super::{
     ACCEPTOR_SUPERVISOR, CLIENT_SUPERVISOR, Options, STORE_SUPERVISOR, TOP, acceptor, announce,
     keeper, listener, pubsub, start, store,
 };
+use crate::Runnable;
 
 /// The application's name.
 const NAME: &str = "kv";
@@ -26,6 +27,11 @@ impl Application for Kv {
         announce(cx).await.map_err(StartError::Exit)?;
         Ok((top, Kv))
     }
+}
+
+/// What `run kv` starts: the application, with its options. For the list of a program that is to have it, too.
+pub fn runnable() -> Runnable {
+    Runnable::application_with_options::<Options>(application())
 }
 
 /// Its specification.

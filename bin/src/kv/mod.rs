@@ -65,7 +65,7 @@ use otp_stdlib::prelude::{
 use otp_stdlib::{DynamicSupervisorFlags, supervisor::BoxFuture};
 use otp_vm::{Context, ExitReason, Pid, Timeout};
 
-pub use application::{Kv, application};
+pub use application::{Kv, application, runnable};
 pub use options::{ChaosOptions, Limits, Options};
 
 use keeper::Keeper;
@@ -216,10 +216,7 @@ where
         Box::pin(async move {
             if let Some(before) = cx.whereis(name) {
                 let monitor = cx.monitor(before);
-                cx.receive_where(NAME_TIMEOUT, |message| {
-                    message.down().filter(|down| down.reference == monitor)
-                })
-                .await;
+                cx.await_down_timeout(monitor, NAME_TIMEOUT).await;
                 cx.demonitor_flush(monitor);
             }
             start(cx).await

@@ -77,7 +77,7 @@ pub(crate) async fn shows(mut cx: Context) -> Result<String, Failure> {
     assert_eq!(of_bob, 1);
 
     let names = Registry::<String>::named("cart_names")?;
-    let supervisor = tree.which_children(cx).await?[2].pid;
+    let supervisor = tree.which_child(cx, "DynamicSupervisor").await?.pid;
     let supervisor = DynamicSupervisorRef::from_pid(supervisor.ok_or("no supervisor")?);
     for user in ["ada", "bob"] {
         let cart = ChildSpec::worker("cart", move |cx| {

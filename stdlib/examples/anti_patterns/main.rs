@@ -18,7 +18,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use otp_vm::simulation::Simulation;
-use otp_vm::{Context, Timeout, Vm};
+use otp_vm::{Context, Vm};
 
 /// Whatever may go wrong in a process.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -55,10 +55,7 @@ where
 async fn kill(cx: &mut Context, pid: otp_vm::Pid) {
     let monitor = cx.monitor(pid);
     cx.exit_process(pid, otp_vm::ExitReason::kill());
-    cx.receive_where(Timeout::Infinity, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    })
-    .await;
+    cx.await_down(monitor).await;
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

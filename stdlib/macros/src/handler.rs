@@ -45,6 +45,9 @@ const REFERENCE_METHODS: [&str; 16] = [
     "ne",
 ];
 
+/// What is said of an argument that is borrowed.
+const OWNED: &str = "a message is owned by who gets it: take `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`";
+
 /// A parameter behind `self`.
 pub(crate) enum Parameter {
     Context,
@@ -226,6 +229,11 @@ fn check(handler: &Handler, method: &ImplItemFn) -> Result<()> {
             "only a `#[call]` has somebody who waits for a reply: remove the argument, or make it a call",
         ));
     }
+    if matches!(kind, Kind::Call | Kind::Cast | Kind::Info)
+        && let Some(borrowed) = handler.fields().find_map(|field| borrowed(&field.r#type))
+    {
+        return Err(Error::new_spanned(borrowed, OWNED));
+    }
     let fields = handler.fields().count();
     match kind {
         Kind::Call | Kind::Cast => {
@@ -267,10 +275,7 @@ pub(crate) fn parameter(index: usize, input: &FnArg) -> Result<Parameter> {
             return Ok(Parameter::Context);
         }
         Type::Reference(_) => {
-            return Err(Error::new_spanned(
-                r#type,
-                "a message is owned by who gets it: take `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`",
-            ));
+            return Err(Error::new_spanned(r#type, OWNED));
         }
         Type::ImplTrait(_) => {
             return Err(Error::new_spanned(
@@ -312,7 +317,7 @@ fn output(output: &ReturnType, kind: Kind) -> Result<(Output, Type)> {
             return Ok((Output::Control, nothing));
         }
         return match second_argument(r#type) {
-            Some(reply) => Ok((Output::Control, reply)),
+            Some(reply) => check_reply(&reply).map(|()| (Output::Control, reply)),
             None => Err(Error::new_spanned(
                 r#type,
                 "say what this call replies: `Reply<Self, TypeOfTheReply>`",
@@ -326,12 +331,7 @@ fn output(output: &ReturnType, kind: Kind) -> Result<(Output, Type)> {
                 "a call gives its reply, or `Reply<Self, TypeOfTheReply>`; `Reply::later()` if it replies later",
             ));
         }
-        if let Type::Reference(_) = **r#type {
-            return Err(Error::new_spanned(
-                r#type,
-                "a reply is owned by who asked: give `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`",
-            ));
-        }
+        check_reply(r#type)?;
         return Ok((Output::Plain, (**r#type).clone()));
     }
     match &**r#type {
@@ -340,6 +340,39 @@ fn output(output: &ReturnType, kind: Kind) -> Result<(Output, Type)> {
             r#type,
             "nobody waits for what this gives: give nothing, or `NoReply<Self>`; to answer, make it a `#[call]`",
         )),
+    }
+}
+
+fn check_reply(reply: &Type) -> Result<()> {
+    match borrowed(reply) {
+        Some(borrowed) => Err(Error::new_spanned(
+            borrowed,
+            "a reply is owned by who asked: give `String` for `&str`, `Vec<T>` for `&[T]`, `T` for `&T`",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first reference in a type, itself or what it is made of. Those of a function's type are none of its value.
+fn borrowed(r#type: &Type) -> Option<&Type> {
+    match r#type {
+        Type::Reference(_) => Some(r#type),
+        Type::Array(array) => borrowed(&array.elem),
+        Type::Group(group) => borrowed(&group.elem),
+        Type::Paren(paren) => borrowed(&paren.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(borrowed),
+        Type::Path(TypePath { path, .. }) => {
+            let arguments = path.segments.iter().map(|segment| &segment.arguments);
+            let bracketed = arguments.filter_map(|arguments| match arguments {
+                PathArguments::AngleBracketed(bracketed) => Some(&bracketed.args),
+                _ => None,
+            });
+            bracketed.flatten().find_map(|argument| match argument {
+                GenericArgument::Type(r#type) => borrowed(r#type),
+                _ => None,
+            })
+        }
+        _ => None,
     }
 }
 
@@ -377,4 +410,25 @@ fn camel(name: &str) -> String {
         camel.push_str(letters.as_str());
     }
     camel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The compiler's own errors, which come besides where the type names the server, are no matter here.
+    #[test]
+    fn a_reply_that_borrows_is_refused_wherever_it_is_named() {
+        let refused = |gives: ReturnType| output(&gives, Kind::Call).is_err();
+        assert!(refused(syn::parse_quote!(-> Reply<Self, &'static str>)));
+        assert!(refused(
+            syn::parse_quote!(-> Reply<Self, Vec<&'static str>>)
+        ));
+        assert!(refused(
+            syn::parse_quote!(-> Result<String, (u8, &'static str)>)
+        ));
+        assert!(!refused(
+            syn::parse_quote!(-> Reply<Self, Cow<'static, str>>)
+        ));
+    }
 }

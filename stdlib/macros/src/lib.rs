@@ -11,17 +11,44 @@ use proc_macro::TokenStream;
 
 /// Makes an `impl` block a gen_server: writes the types of its messages, the dispatch, and the client functions.
 ///
-/// ```ignore
+/// ```
+/// use std::collections::HashMap;
+/// use otp_stdlib::prelude::*;
+/// use otp_vm::{Context, ExitReason};
+/// use serde::{Deserialize, Serialize};
+///
+/// struct Cache {
+///     entries: HashMap<String, String>,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// pub struct Sweep;
+///
 /// #[gen_server]
 /// impl Cache {
-///     async fn init(options: Options, cx: &mut Context) -> Init<Self> { /* … */ }
+///     async fn init(capacity: usize, cx: &mut Context) -> Init<Self> {
+///         cx.send(cx.pid(), &Sweep).unwrap();
+///         Init::ok(Cache { entries: HashMap::with_capacity(capacity) })
+///     }
+///
 ///     #[call]
-///     pub async fn get(&mut self, key: String) -> Option<String> { /* … */ }
+///     pub async fn get(&mut self, key: String) -> Option<String> {
+///         self.entries.get(&key).cloned()
+///     }
+///
 ///     #[cast]
-///     pub fn put(&mut self, key: String, value: String) { /* … */ }
+///     pub fn put(&mut self, key: String, value: String) {
+///         self.entries.insert(key, value);
+///     }
+///
 ///     #[info]
-///     async fn sweep(&mut self, _: Sweep, cx: &mut Context) { /* … */ }
-///     async fn terminate(&mut self, reason: &ExitReason, cx: &mut Context) { /* … */ }
+///     async fn sweep(&mut self, _: Sweep, cx: &mut Context) {
+///         println!("{} sweeps {} entries", cx.pid(), self.entries.len());
+///     }
+///
+///     async fn terminate(&mut self, reason: &ExitReason, _: &mut Context) {
+///         println!("the end: {reason}");
+///     }
 /// }
 /// ```
 ///

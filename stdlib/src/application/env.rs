@@ -36,7 +36,7 @@ pub(super) enum Row {
 /// A key of an environment, or of a specification, has another shape than was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{app}{dot}{key} is {value}, and no {wanted}: {error}; set it by a configuration or by set_env",
+    "{app}{dot}{key} is {value}, and no {wanted}: {error}; give it another value in the configuration, or by set_env",
     dot = if key.is_empty() { "" } else { "." }
 )]
 #[non_exhaustive]
@@ -65,10 +65,14 @@ impl EnvError {
     }
 }
 
-/// The reason of a process that can't go on without the value: `{badarg, Text}`.
+/// The reason of a process that can't go on without the value: `{bad_environment_value, Text}`.
 impl From<EnvError> for otp_vm::ExitReason {
     fn from(error: EnvError) -> Self {
-        Self::new(&(otp_vm::atoms::BADARG, error.to_string()))
+        #[derive(Serialize)]
+        enum Reason {
+            BadEnvironmentValue(String),
+        }
+        Self::new(&Reason::BadEnvironmentValue(error.to_string()))
     }
 }
 

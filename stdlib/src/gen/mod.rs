@@ -58,5 +58,5 @@ pub use request::{RequestId, ResponseTimeout};
 pub use request_ids::{DuplicateRequest, RequestIds, Response};
 pub(crate) use start::short_name;
 pub use start::{Behaviour, Monitored, New, Start, Unmonitored};
-pub use target::{RegistryKey, Target};
+pub use target::{PartitionKey, RegistryKey, Target};
 pub use via::{NameError, Via, ViaName};

@@ -6,6 +6,7 @@ use otp_vm::{Atom, Context, Destination, ExitReason, Native, OwnedTerm, Pid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::via::ViaName;
+use crate::partition_supervisor::whereis_partition;
 use crate::registry::whereis_key;
 
 /// Whom a request is for, without the type of the server: a pid, or a name that is looked up at each use.
@@ -25,6 +26,9 @@ pub enum Target {
     /// Whoever has the key of a registry.
     #[serde(with = "shared")]
     Registry(Arc<RegistryKey>),
+    /// The partition that a key belongs to.
+    #[serde(with = "shared")]
+    Partitioned(Arc<PartitionKey>),
     /// Whoever has a name that something else keeps.
     #[serde(with = "native")]
     Via(ViaName),
@@ -37,21 +41,28 @@ pub struct RegistryKey {
     pub(crate) key: OwnedTerm,
 }
 
+/// A key of a partition supervisor, by whom that is.
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PartitionKey {
+    pub(crate) supervisor: Target,
+    pub(crate) key: OwnedTerm,
+}
+
 /// What is behind an `Arc` travels by value.
 mod shared {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(
-        key: &RegistryKey,
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        key: &Arc<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        key.serialize(serializer)
+        T::serialize(key, serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Arc<RegistryKey>, D::Error> {
-        RegistryKey::deserialize(deserializer).map(Arc::new)
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
     }
 }
 
@@ -85,6 +96,7 @@ impl Target {
             Self::NameAt(name, node) if *node == cx.node() => cx.whereis(name.as_str()),
             Self::NameAt(..) => None,
             Self::Registry(at) => whereis_key(cx, at.registry, &at.key),
+            Self::Partitioned(at) => whereis_partition(cx, &at.supervisor, at.key.root()),
             Self::Via(name) => name.whereis(cx),
         }
     }
@@ -117,6 +129,10 @@ impl Target {
             Self::Name(name) => otp_vm::to_term(name),
             Self::NameAt(name, node) => otp_vm::to_term(&(name, node)),
             Self::Registry(at) => otp_vm::to_term(&(via, at.registry, &at.key)),
+            Self::Partitioned(at) => {
+                let name = (at.supervisor.to_term(), &at.key);
+                otp_vm::to_term(&(via, Keeper::PartitionSupervisor, name))
+            }
             Self::Via(name) => otp_vm::to_term(&(via, name.module(), name.name())),
         };
         term.unwrap_or_else(|_| OwnedTerm::from(otp_vm::atoms::UNDEFINED))
@@ -148,6 +164,12 @@ impl From<&Target> for Target {
     fn from(target: &Target) -> Self {
         target.clone()
     }
+}
+
+/// Whose names a partition's are.
+#[derive(Serialize)]
+enum Keeper {
+    PartitionSupervisor,
 }
 
 fn via() -> OwnedTerm {

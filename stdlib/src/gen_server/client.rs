@@ -142,9 +142,7 @@ where
     ///             nobody.call_or_exit(&mut cx, 7, Duration::from_secs(1)).await
     ///         })
     ///         .unwrap();
-    ///     let down = cx.receive_where(Timeout::Infinity, |message| message.down()).await.unwrap();
-    ///     assert_eq!(down.reference, monitor);
-    ///     down.reason
+    ///     cx.await_down(monitor).await.reason
     /// });
     /// assert_eq!(reason.wait()?.to_string(), "{noproc,{gen_server,call,[nobody,7,1000]}}");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

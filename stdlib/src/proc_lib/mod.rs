@@ -300,8 +300,7 @@ where
         return begun;
     };
     if begun == Err(StartError::Exit(ExitReason::noproc())) {
-        let reason = await_down(cx, monitor, Timeout::Infinity).await;
-        return Err(StartError::Exit(reason.unwrap_or_else(ExitReason::noproc)));
+        return Err(StartError::Exit(cx.await_down(monitor).await.reason));
     }
     cx.demonitor_flush(monitor);
     begun
@@ -456,22 +455,7 @@ fn traps_exits(cx: &Context) -> bool {
 /// Waits until `pid` is gone.
 async fn gone(cx: &mut Context, pid: Pid) {
     let monitor = cx.monitor(pid);
-    await_down(cx, monitor, Timeout::Infinity).await;
-}
-
-/// Waits for the end of a monitored process, and gives its reason. `None`: the time ran out.
-pub(crate) async fn await_down(
-    cx: &mut Context,
-    monitor: Ref,
-    after: impl Into<Timeout>,
-) -> Option<ExitReason> {
-    cx.receive_where(after, |message| match message.kind() {
-        MessageKind::Down { reference, .. } if reference == monitor => {
-            message.down().map(|down| down.reason)
-        }
-        _ => None,
-    })
-    .await
+    cx.await_down(monitor).await;
 }
 
 /// Ends the link to `pid`, and takes its `EXIT` message out of the mailbox if it came already.

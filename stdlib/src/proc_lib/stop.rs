@@ -3,8 +3,6 @@
 use otp_vm::{Context, Destination, ExitReason, Message, Pid, Ref, SendError, Timeout, from_term};
 use serde::{Deserialize, Serialize};
 
-use super::await_down;
-
 /// Why a process was not stopped as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,9 +75,9 @@ pub async fn stop(
         cx.demonitor_flush(monitor);
         return Err(StopError::Encode(error.to_string()));
     }
-    match await_down(cx, monitor, after).await {
-        Some(ended) if ended == reason => Ok(()),
-        Some(other) => Err(StopError::Exit(other)),
+    match cx.await_down_timeout(monitor, after).await {
+        Some(down) if down.reason == reason => Ok(()),
+        Some(down) => Err(StopError::Exit(down.reason)),
         None => {
             cx.demonitor_flush(monitor);
             Err(StopError::Timeout)

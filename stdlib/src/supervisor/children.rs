@@ -21,6 +21,19 @@ impl Child {
     pub(super) fn state(&self) -> ChildState {
         self.state
     }
+
+    pub(super) fn info(&self) -> ChildInfo {
+        ChildInfo {
+            id: self.spec.id.clone(),
+            pid: match self.state {
+                ChildState::Running(pid) => Some(pid),
+                _ => None,
+            },
+            restarting: self.state.is_restarting(),
+            kind: self.spec.kind,
+            modules: self.spec.modules.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,17 +150,11 @@ impl Children {
     }
 
     pub(super) fn which(&self) -> Vec<ChildInfo> {
-        let info = |child: &Child| ChildInfo {
-            id: child.spec.id.clone(),
-            pid: match child.state {
-                ChildState::Running(pid) => Some(pid),
-                _ => None,
-            },
-            restarting: child.state.is_restarting(),
-            kind: child.spec.kind,
-            modules: child.spec.modules.clone(),
-        };
-        self.iter().map(info).collect()
+        self.iter().map(Child::info).collect()
+    }
+
+    pub(super) fn by_id(&self, id: &ChildId) -> Option<&Child> {
+        self.get(self.place_of(id)?)
     }
 
     /// Children that ended this moment, which the supervisor has not heard of, are not active any more.

@@ -37,6 +37,9 @@ pub enum Request {
     /// `supervisor:which_children/1`.
     #[serde(rename = "$which_children")]
     WhichChildren,
+    /// `supervisor:which_child/2`.
+    #[serde(rename = "$which_child")]
+    WhichChild(ChildId),
     /// `supervisor:count_children/1`.
     #[serde(rename = "$count_children")]
     CountChildren,
@@ -60,6 +63,8 @@ pub enum Answer {
     Done(Result<(), ChildError>),
     /// To `WhichChildren`.
     Children(Vec<ChildInfo>),
+    /// To `WhichChild`.
+    ChildInfo(Result<ChildInfo, ChildError>),
     /// To `CountChildren`.
     Counts(ChildCounts),
     /// To `GetChildspec`.
@@ -96,7 +101,7 @@ impl From<Started> for Child {
     }
 }
 
-/// A child in a list.
+/// A child as [`which_children`](SupervisorRef::which_children) lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildInfo {
     /// Its id. A [`DynamicSupervisor`](crate::DynamicSupervisor) keeps them only as labels.
@@ -299,6 +304,38 @@ impl SupervisorRef {
     pub async fn which_children(&self, cx: &mut Context) -> Result<Vec<ChildInfo>, ChildError> {
         match self.ask(cx, Request::WhichChildren).await? {
             Answer::Children(children) => Ok(children),
+            _ => Err(confused()),
+        }
+    }
+
+    /// One child, by its id: its pid among the rest. `supervisor:which_child/2`.
+    ///
+    /// A child that is started again has another pid then; what it is to be found by for longer is a name.
+    ///
+    /// ```
+    /// use otp_stdlib::prelude::*;
+    /// use otp_vm::{Context, Vm};
+    ///
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let run = vm.run(async |mut cx: Context| {
+    ///     let idle = ChildSpec::process("idle", async |mut cx: Context| { cx.receive().await; });
+    ///     let tree = Supervisor::start_link(&mut cx, SupervisorFlags::one_for_one(), vec![idle]).await.unwrap();
+    ///     let pid = tree.which_child(&mut cx, "idle").await.unwrap().pid;
+    ///     pid.is_some_and(|pid| cx.vm().is_alive(pid))
+    /// });
+    /// assert!(run.wait()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is none such. A `simple_one_for_one` supervisor has pids for ids ([`ChildError::SimpleOneForOne`]).
+    pub async fn which_child(
+        &self,
+        cx: &mut Context,
+        id: impl Into<ChildId>,
+    ) -> Result<ChildInfo, ChildError> {
+        match self.ask(cx, Request::WhichChild(id.into())).await? {
+            Answer::ChildInfo(child) => child,
             _ => Err(confused()),
         }
     }

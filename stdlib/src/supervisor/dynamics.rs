@@ -23,6 +23,19 @@ struct Dynamic {
     restarting: bool,
 }
 
+impl Dynamic {
+    /// Of the child that has this pid, or had it before its restart failed.
+    fn info(&self, pid: Pid) -> ChildInfo {
+        ChildInfo {
+            id: self.spec.id.clone(),
+            pid: (!self.restarting).then_some(pid),
+            restarting: self.restarting,
+            kind: self.spec.kind,
+            modules: self.spec.modules.clone(),
+        }
+    }
+}
+
 /// What follows from the end of a process.
 pub(crate) enum Ended {
     /// It was no child.
@@ -172,14 +185,12 @@ impl Dynamics {
     }
 
     pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let info = |(&pid, child): (&Pid, &Dynamic)| ChildInfo {
-            id: child.spec.id.clone(),
-            pid: (!child.restarting).then_some(pid),
-            restarting: child.restarting,
-            kind: child.spec.kind,
-            modules: child.spec.modules.clone(),
-        };
-        self.children.iter().map(info).collect()
+        let children = self.children.iter();
+        children.map(|(&pid, child)| child.info(pid)).collect()
+    }
+
+    pub(crate) fn which_child(&self, pid: Pid) -> Option<ChildInfo> {
+        self.children.get(&pid).map(|child| child.info(pid))
     }
 
     pub(crate) fn count(&self) -> ChildCounts {

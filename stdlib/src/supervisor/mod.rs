@@ -30,8 +30,8 @@
 //! # Requests that are terms
 //!
 //! Any process may call a supervisor as it would one of OTP's: with `{start_child, Spec}`, `{restart_child, Id}`,
-//! `{terminate_child, Id}`, `{delete_child, Id}`, `{get_childspec, Id}`, `which_children`, `count_children`. It is
-//! answered as by OTP's. [`SupervisorRef`] has the same as functions.
+//! `{terminate_child, Id}`, `{delete_child, Id}`, `{get_childspec, Id}`, `{which_child, Id}`, `which_children`,
+//! `count_children`. It is answered as by OTP's. [`SupervisorRef`] has the same as functions.
 //!
 //! # Where this differs from OTP
 //!
@@ -529,6 +529,13 @@ impl Supervisor {
                 Some(simple) => simple.children.which(),
                 None => self.children.which(),
             }),
+            Request::WhichChild(id) => Answer::ChildInfo(match &self.simple {
+                Some(simple) => simple.which_child(id.as_pid()),
+                None => {
+                    let child = self.children.by_id(&id).map(children::Child::info);
+                    child.ok_or(ChildError::NotFound)
+                }
+            }),
             Request::CountChildren => Answer::Counts(match &self.simple {
                 Some(simple) => simple.count(),
                 None => self.children.count(|pid| cx.vm().is_alive(pid)),
@@ -536,8 +543,7 @@ impl Supervisor {
             Request::GetChildspec(id) => Answer::Spec(Box::new(match &self.simple {
                 Some(simple) => simple.get_childspec(id.as_pid()),
                 None => {
-                    let place = self.children.place_of(&id);
-                    let child = place.and_then(|place| self.children.get(place));
+                    let child = self.children.by_id(&id);
                     let spec = child.map(|child| Childspec::of(&child.spec));
                     spec.ok_or(ChildError::NotFound)
                 }

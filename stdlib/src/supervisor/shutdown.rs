@@ -13,7 +13,7 @@ use std::time::Duration;
 use otp_vm::{Context, ExitReason, Pid, Timeout};
 
 use super::child::{ChildSpec, Restart, Shutdown};
-use crate::proc_lib::{await_down, unlink_flush};
+use crate::proc_lib::unlink_flush;
 use crate::vm_made::MapByVmMade;
 
 /// Ends a child and waits for its end.
@@ -33,13 +33,11 @@ pub(crate) async fn shut_down(
         Shutdown::Infinity => (ExitReason::shutdown(), Timeout::Infinity),
     };
     cx.exit_process(pid, signal);
-    let down = match await_down(cx, monitor, after).await {
-        Some(reason) => reason,
+    let down = match cx.await_down_timeout(monitor, after).await {
+        Some(down) => down.reason,
         None => {
             cx.exit_process(pid, ExitReason::kill());
-            await_down(cx, monitor, Timeout::Infinity)
-                .await
-                .unwrap_or_else(ExitReason::killed)
+            cx.await_down(monitor).await.reason
         }
     };
     let exit = unlink_flush(cx, pid).await;

@@ -8,7 +8,7 @@
 use otp_vm::{Arguments, Context, ExitReason, Pid};
 
 use super::child::ChildSpec;
-use super::client::{Child, ChildCounts, ChildError, Childspec};
+use super::client::{Child, ChildCounts, ChildError, ChildInfo, Childspec};
 use super::data::Given;
 use super::dynamics::{Dynamics, Ended};
 use super::id::ChildId;
@@ -81,6 +81,11 @@ impl Simple {
         } else {
             Err(ChildError::NotFound)
         }
+    }
+
+    pub(super) fn which_child(&self, pid: Option<Pid>) -> Result<ChildInfo, ChildError> {
+        let pid = pid.ok_or(ChildError::SimpleOneForOne)?;
+        self.children.which_child(pid).ok_or(ChildError::NotFound)
     }
 
     pub(super) fn get_childspec(&self, pid: Option<Pid>) -> Result<Childspec, ChildError> {

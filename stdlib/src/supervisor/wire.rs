@@ -25,6 +25,7 @@ pub(super) fn request_of(term: Term<'_>) -> Option<Request> {
         "restart_child" => Some(Request::RestartChild(id()?)),
         "terminate_child" => Some(Request::TerminateChild(id()?)),
         "delete_child" => Some(Request::DeleteChild(id()?)),
+        "which_child" => Some(Request::WhichChild(id()?)),
         "get_childspec" => Some(Request::GetChildspec(id()?)),
         _ => None,
     }
@@ -51,6 +52,8 @@ impl Serialize for Plain<'_> {
             Answer::Children(children) => {
                 serializer.collect_seq(children.iter().rev().map(PlainChild))
             }
+            Answer::ChildInfo(Ok(child)) => (atoms::OK, PlainChild(child)).serialize(serializer),
+            Answer::ChildInfo(Err(error)) => self.error(error).serialize(serializer),
             Answer::Counts(counts) => {
                 let ChildCounts {
                     specs,

@@ -459,10 +459,8 @@ async fn attack(cx: &mut Context, kind: &'static str, start_use_stop: StartUseSt
             cx.exit_process(victim, ExitReason::kill());
         }
     }
-    let ended = cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    assert!(ended.await.is_some(), "{kind}: {starter} waits for ever");
+    let ended = cx.await_down_timeout(monitor, LIMIT).await;
+    assert!(ended.is_some(), "{kind}: {starter} waits for ever");
     // Whoever is left ends by himself, the last one when he is not told to begin.
     let begun = cx.monotonic_time();
     while cx.vm().processes().len() > 1 {

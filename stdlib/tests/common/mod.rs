@@ -89,12 +89,8 @@ pub async fn no_event(cx: &mut Context) -> bool {
 
 /// Waits for the end of a monitored process.
 pub async fn down(cx: &mut Context, monitor: Ref) -> ExitReason {
-    cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    })
-    .await
-    .expect("a DOWN")
-    .reason
+    let down = cx.await_down_timeout(monitor, LIMIT).await;
+    down.expect("a DOWN").reason
 }
 
 /// Waits for the end of a process.

@@ -1,6 +1,6 @@
 //! Starts, stops, calls, casts and other messages, as OTP's cases have them.
 
-use otp_stdlib::gen_server::Name;
+use otp_stdlib::Name;
 use otp_vm::MessageQueueData;
 
 use super::names::DummyVia;

@@ -307,7 +307,7 @@ fn generates_child_spec_1() {
         assert_eq!(spec.restart, Restart::Temporary);
         assert_eq!(spec.shutdown, Shutdown::Infinity);
         // Under a name, which is the id as well.
-        let name = otp_stdlib::gen_server::Name::local("stack").unwrap();
+        let name = otp_stdlib::Name::local("stack").unwrap();
         let spec = Stack::child_spec_named(name, vec![]);
         assert_eq!(shown(&mut cx, spec).await.id, "stack");
         let stack = ServerRef::<Stack>::from_name("stack").unwrap();

@@ -375,10 +375,8 @@ pub async fn exit_within(cx: &mut Context, pid: Pid) -> ExitReason {
 
 /// The `DOWN` of a monitor.
 pub async fn down_within(cx: &mut Context, monitor: otp_vm::Ref) -> ExitReason {
-    let down = cx.receive_where(SECOND * 5, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    down.await.expect("a DOWN").reason
+    let down = cx.await_down_timeout(monitor, SECOND * 5).await;
+    down.expect("a DOWN").reason
 }
 
 /// Fails if anything is in the mailbox, or comes.

@@ -67,10 +67,8 @@ pub async fn exit_of(cx: &mut Context, pid: Pid) -> ExitReason {
 
 /// The `DOWN` of a monitor.
 pub async fn down_of(cx: &mut Context, monitor: Ref) -> ExitReason {
-    let down = cx.receive_where(SECOND * 5, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    down.await.expect("a DOWN").reason
+    let down = cx.await_down_timeout(monitor, SECOND * 5).await;
+    down.expect("a DOWN").reason
 }
 
 async fn check_state(cx: &mut Context, machine: &Machine, name: Name) {

@@ -411,10 +411,8 @@ async fn terminate(cx: &mut Context, pid: Pid, how: &str) {
             reason
         }
     };
-    let down = cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    let reason = down.await.expect("a DOWN").reason;
+    let down = cx.await_down_timeout(monitor, LIMIT).await;
+    let reason = down.expect("a DOWN").reason;
     assert_eq!(reason, ExitReason::from(term(expected)));
     cx.sleep(SOON).await;
 }

@@ -190,6 +190,8 @@ fn hanging_restart_loop_rest_for_one() {
             )
         };
         assert_eq!(ask(&mut cx, "which_children").await, listed("restarting"));
+        let one = "{ok,{child2,restarting,worker,[]}}";
+        assert_eq!(ask(&mut cx, "{which_child, child2}").await, one);
         assert_eq!(counts(&mut cx).await, [3, 1, 0, 3]);
         assert_eq!(ask(&mut cx, "{terminate_child, child2}").await, "ok");
         assert_eq!(exit_of(&mut cx, second).await, "error");
@@ -225,6 +227,8 @@ fn hanging_restart_loop_simple() {
             ask(&mut cx, "which_children").await,
             "[{undefined,restarting,worker,[]}]"
         );
+        let one = ask(&mut cx, &format!("{{which_child, {first}}}")).await;
+        assert_eq!(one, "{ok,{undefined,restarting,worker,[]}}");
         assert_eq!(counts(&mut cx).await, [1, 0, 0, 1]);
         assert_eq!(
             ask(&mut cx, &format!("{{terminate_child, {first}}}")).await,

@@ -29,6 +29,20 @@ fn simple_one_for_one() {
     });
 }
 
+/// Not of the suite, which has no case for it.
+#[test]
+fn which_child() {
+    run(async |mut cx, _| {
+        let (supervisor, first, _) = two(&mut cx, "[]").await;
+        let one = ask(&mut cx, &format!("{{which_child, {first}}}")).await;
+        assert_eq!(one, format!("{{ok,{{undefined,{first},worker,[]}}}}"));
+        let nobody = ask(&mut cx, &format!("{{which_child, {supervisor}}}")).await;
+        assert_eq!(nobody, "{error,not_found}");
+        let wrong = "{error,simple_one_for_one}";
+        assert_eq!(ask(&mut cx, "{which_child, child}").await, wrong);
+    });
+}
+
 #[test]
 fn simple_one_for_one_extra() {
     run(async |mut cx, _| {

@@ -137,6 +137,26 @@ fn count_children() {
 }
 
 #[test]
+fn which_child() {
+    run(async |mut cx: Context| {
+        let me = cx.pid();
+        let children = ["a", "b", "c"].map(|name| probe(name, me)).into();
+        let supervisor = start(&mut cx, one_for_one(), children).await;
+        let listed = supervisor.which_children(&mut cx).await.unwrap();
+        for child in listed {
+            let found = supervisor.which_child(&mut cx, child.id.clone()).await;
+            assert_eq!(found, Ok(child));
+        }
+        supervisor.terminate_child(&mut cx, "b").await.unwrap();
+        let ended = supervisor.which_child(&mut cx, "b").await.unwrap();
+        assert_eq!((ended.pid, ended.restarting), (None, false));
+        supervisor.delete_child(&mut cx, "b").await.unwrap();
+        let nobody = supervisor.which_child(&mut cx, "b").await;
+        assert_eq!(nobody, Err(ChildError::NotFound));
+    });
+}
+
+#[test]
 fn order_of_children() {
     run(async |mut cx: Context| {
         let me = cx.pid();

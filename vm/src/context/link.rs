@@ -39,19 +39,17 @@ impl Context {
     /// message. `unlink/1`.
     ///
     /// ```
-    /// # use otp_vm::{ExitReason, Timeout, Vm};
+    /// # use otp_vm::{ExitReason, Vm};
     /// # let vm = Vm::builder().schedulers(1).build()?;
     /// let run = vm.run(|mut cx| async move {
     ///     let other = cx.spawn_link(|mut cx| async move { drop(cx.receive().await) }).unwrap();
     ///     cx.unlink(other);
     ///     cx.exit_process(other, ExitReason::new("gone"));
     ///     let monitor = cx.monitor(other);
-    ///     cx.receive_where(Timeout::Infinity, |message| message.down())
-    ///         .await
-    ///         .is_some_and(|down| down.reference == monitor)
+    ///     cx.await_down(monitor).await.reason
     /// });
     /// // This process lives.
-    /// assert!(run.wait()?);
+    /// assert_eq!(run.wait()?, ExitReason::new("gone"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unlink(&self, pid: Pid) {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use otp_heap::{EncodeError, OwnedTerm, Pid, Ref, to_term};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, Timeout};
 use crate::destination::Destination;
 use crate::envelope::{self, HOST, Kind, Parcel};
 use crate::exit_reason::ExitReason;
-use crate::message::Monitored;
+use crate::message::{Down, MessageKind, Monitored};
 use crate::process::{AliasLife, Attention, Extras, Leftovers, State};
 
 /// What a monitor is asked to be besides a monitor. The options of `monitor/3`, and of `{monitor, Options}` in
@@ -225,6 +225,41 @@ impl Context {
             leftovers.finish();
         }
         false
+    }
+
+    /// Waits for the message of a monitor. What else comes stays in the mailbox, in its order.
+    ///
+    /// A monitor that was taken back, or whose message was received, sends none, and then this waits for ever, as a
+    /// `receive` in Erlang does; so does one with a [tag](MonitorOptions::tag), whose message is another.
+    ///
+    /// ```
+    /// # use otp_vm::{ExitReason, Vm};
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// let reason = vm.run(|mut cx| async move {
+    ///     let (_, monitor) = cx.spawn_monitor(|_| async { ExitReason::from("done") }).unwrap();
+    ///     cx.await_down(monitor).await.reason
+    /// });
+    /// assert_eq!(reason.wait()?, ExitReason::from("done"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn await_down(&mut self, monitor: Ref) -> Down {
+        self.await_down_timeout(monitor, Timeout::Infinity)
+            .await
+            .expect("without a time limit it waits for the DOWN")
+    }
+
+    /// As [`await_down`](Self::await_down), or None when the message has not come in time. The monitor stands then:
+    /// [`demonitor_flush`](Self::demonitor_flush) takes it back.
+    pub async fn await_down_timeout(
+        &mut self,
+        monitor: Ref,
+        after: impl Into<Timeout>,
+    ) -> Option<Down> {
+        self.receive_where(after, |message| match message.kind() {
+            MessageKind::Down { reference, .. } if reference == monitor => message.down(),
+            _ => None,
+        })
+        .await
     }
 
     /// Makes an alias of this process: a reference that messages can be sent to, until [`Context::unalias`]. What comes

@@ -315,10 +315,7 @@ mod tests {
             expected.sort_by_key(|pid| pid.index());
 
             cx.exit_process(ends, crate::ExitReason::kill());
-            let down = cx.receive_where(crate::Timeout::Infinity, |message| {
-                message.down().filter(|down| down.reference == monitor)
-            });
-            down.await.unwrap();
+            cx.await_down(monitor).await;
             // Some of them in slots that are used again, some of which end again.
             let made: Vec<Pid> = (0..100)
                 .map(|n| {

@@ -53,10 +53,8 @@ pub async fn expect<T: serde::de::DeserializeOwned>(cx: &mut Context) -> T {
 
 /// Why a process ended, as its monitor tells; fails when it doesn't.
 pub async fn down(cx: &mut Context, monitor: Ref) -> ExitReason {
-    let down = cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    down.await.expect("a DOWN in time").reason
+    let down = cx.await_down_timeout(monitor, LIMIT).await;
+    down.expect("a DOWN in time").reason
 }
 
 /// Why a process ended, as its link tells; fails when it doesn't.

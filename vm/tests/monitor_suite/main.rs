@@ -245,10 +245,8 @@ async fn demonitors_the_dying(mut cx: Context) {
     }
     for reference in references {
         let stood = cx.demonitor(reference);
-        let of_it = cx.receive_where(Duration::ZERO, |message| {
-            message.down().filter(|down| down.reference == reference)
-        });
-        assert_eq!(stood, of_it.await.is_none());
+        let of_it = cx.await_down_timeout(reference, Duration::ZERO).await;
+        assert_eq!(stood, of_it.is_none());
     }
     assert_eq!(cx.message_queue_len(), 0);
 }

@@ -156,10 +156,8 @@ pub async fn pid(cx: &mut Context) -> Pid {
 }
 
 pub async fn down(cx: &mut Context, monitor: Ref) -> ExitReason {
-    let down = cx.receive_where(LIMIT, |message| {
-        message.down().filter(|down| down.reference == monitor)
-    });
-    down.await.expect("a DOWN in time").reason
+    let down = cx.await_down_timeout(monitor, LIMIT).await;
+    down.expect("a DOWN in time").reason
 }
 
 /// Ends a process and waits until it is gone.
