@@ -229,7 +229,7 @@ fn failed_start(
             if given.is_ok_and(|(reason, _)| Some(&reason) == refusal) {
                 return End::Refused;
             }
-            match bad_environment_value(reason.to_term().root()) {
+            match bad_environment_value(reason.to_term().root(), REASONS_IN_REASONS) {
                 Some(text) => End::Misconfigured(text),
                 None => End::NotStarted(error.to_string()),
             }
@@ -241,9 +241,12 @@ fn failed_start(
     }
 }
 
+/// A supervisor wraps the reason of a child twice. Deeper than so many trees in each other nobody looks.
+const REASONS_IN_REASONS: usize = 32;
+
 /// What an application's start says of a value that it could not read, in its own reason, or in that of a child that
-/// did not start.
-fn bad_environment_value(reason: Term<'_>) -> Option<String> {
+/// did not start, so deep inside of it.
+fn bad_environment_value(reason: Term<'_>, deep: usize) -> Option<String> {
     #[derive(Deserialize)]
     enum Reason {
         BadEnvironmentValue(String),
@@ -251,7 +254,9 @@ fn bad_environment_value(reason: Term<'_>) -> Option<String> {
     if let Ok(Reason::BadEnvironmentValue(text)) = from_term(reason) {
         return Some(text);
     }
-    reason.as_tuple()?.iter().find_map(bad_environment_value)
+    let deeper = deep.checked_sub(1)?;
+    let mut inside = reason.as_tuple()?.iter();
+    inside.find_map(|reason| bad_environment_value(reason, deeper))
 }
 
 /// What the end of the controller says: `{shutdown, {application_terminated, App, Reason}}`.
@@ -352,16 +357,19 @@ mod tests {
 
     #[test]
     fn a_value_that_a_child_could_not_read_is_told() {
+        let told = "{bad_environment_value, <<\"no\">>}";
+        let deep = "{".repeat(200) + told + &"}".repeat(200);
         for (reason, expected) in [
-            ("{bad_environment_value, <<\"no\">>}", Some("no")),
+            (told, Some("no")),
             (
                 "{{shutdown, {failed_to_start_child, till, {bad_environment_value, <<\"no\">>}}}, {shop, start, []}}",
                 Some("no"),
             ),
             ("{{badarg, <<\"no\">>}, {shop, start, []}}", None),
+            (&deep, None),
         ] {
             let reason: OwnedTerm = reason.parse().unwrap();
-            let text = bad_environment_value(reason.root());
+            let text = bad_environment_value(reason.root(), REASONS_IN_REASONS);
             assert_eq!(text.as_deref(), expected);
         }
     }
