@@ -70,6 +70,7 @@ use crate::supervisor::{
     MAX_SECONDS, confused, moved,
 };
 use crate::sys;
+use crate::unwind::drop_caught;
 
 use callback::Callback;
 pub use callback::{DynamicInit, SuperviseDynamic};
@@ -332,16 +333,25 @@ impl DynamicSupervisor {
         mut spec: ChildSpec,
         cx: &mut Context,
     ) -> Result<Child, ChildError> {
-        if self.children.len() >= self.max_children {
-            return Err(ChildError::MaxChildren(self.max_children));
-        }
-        if let Some(extra) = &self.extra_arguments {
-            spec = spec.with_arguments(extra).map_err(ChildError::Start)?;
+        if let Err(error) = self.admit(&mut spec) {
+            drop_caught(spec);
+            return Err(error);
         }
         let started = self.children.start(spec, self.reporter, cx).await;
         started
             .map(|started| started.into())
             .map_err(ChildError::Start)
+    }
+
+    /// Whether there is room for it; it has the arguments of all then.
+    fn admit(&self, spec: &mut ChildSpec) -> Result<(), ChildError> {
+        if self.children.len() >= self.max_children {
+            return Err(ChildError::MaxChildren(self.max_children));
+        }
+        match &self.extra_arguments {
+            Some(extra) => spec.add_arguments(extra).map_err(ChildError::Start),
+            None => Ok(()),
+        }
     }
 
     async fn later(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {

@@ -377,10 +377,10 @@ impl ChildSpec {
     }
 
     /// With further arguments before its own.
-    pub(crate) fn with_arguments(mut self, before: &Arguments) -> Result<Self, StartError> {
+    pub(crate) fn add_arguments(&mut self, before: &Arguments) -> Result<(), StartError> {
         let none = Arguments::new(&()).map_err(|error| bad_arguments(&error))?;
         self.start = self.start.with(before, &none)?;
-        Ok(self)
+        Ok(())
     }
 
     /// The same with another id: for several of a kind. Elixir's `Supervisor.child_spec(spec, id: …)`.

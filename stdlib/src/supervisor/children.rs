@@ -97,11 +97,11 @@ impl Children {
         }
     }
 
-    pub(super) fn remove(&mut self, place: Place) {
+    pub(super) fn remove(&mut self, place: Place) -> Option<ChildSpec> {
         self.set(place, ChildState::Stopped);
-        if let Some(child) = self.in_order.remove(&place) {
-            self.by_id.remove(&child.spec.id);
-        }
+        let child = self.in_order.remove(&place)?;
+        self.by_id.remove(&child.spec.id);
+        Some(child.spec)
     }
 
     /// Takes on other specifications: they are in order, and known children run on with theirs; those of whom they

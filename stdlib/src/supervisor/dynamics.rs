@@ -8,6 +8,7 @@ use super::client::{ChildCounts, ChildInfo};
 use super::report::{Offender, ReportContext, Reporter};
 use super::shutdown::{Ending, shut_down, shut_down_all};
 use crate::proc_lib::StartError;
+use crate::unwind::drop_caught;
 use crate::vm_made::MapByVmMade;
 
 /// The children, by pid. One that is to be tried again keeps the pid of its process before.
@@ -63,6 +64,7 @@ impl Dynamics {
                     let reason = ExitReason::from(error.clone());
                     reporter.error(cx, ReportContext::StartError, &reason, &spec, None);
                 }
+                drop_caught(spec);
                 Err(error)
             }
         }

@@ -126,7 +126,7 @@ use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start}
 use crate::proc_lib::StartError;
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
 use crate::sys;
-use crate::unwind::Caught;
+use crate::unwind::{Caught, drop_caught};
 use back_off::BackOff;
 use callback::Callback;
 use children::{ChildState, Children, Place};
@@ -504,7 +504,10 @@ impl Supervisor {
     async fn answer(&mut self, request: Request, cx: &mut Context) -> Answer {
         match request {
             Request::StartChild(spec) => Answer::Child(match spec.into_inner() {
-                Some(_) if self.simple.is_some() => Err(ChildError::SimpleOneForOne),
+                Some(spec) if self.simple.is_some() => {
+                    drop_caught(spec);
+                    Err(ChildError::SimpleOneForOne)
+                }
                 Some(spec) => self.start_child(spec, cx).await,
                 None => Err(moved()),
             }),
@@ -609,24 +612,30 @@ impl Supervisor {
         spec: ChildSpec,
         cx: &mut Context,
     ) -> Result<Child, ChildError> {
-        check(std::slice::from_ref(&spec), Some(self.auto_shutdown))?;
-        if let Some(child) = self
-            .children
-            .place_of(&spec.id)
-            .and_then(|at| self.children.get(at))
-        {
-            return Err(match child.state() {
-                ChildState::Running(pid) => ChildError::AlreadyStarted(pid),
-                _ => ChildError::AlreadyPresent,
-            });
+        if let Err(error) = self.admit(&spec) {
+            drop_caught(spec);
+            return Err(error);
         }
         let place = self.children.push(spec);
         match self.start_place(place, cx).await {
             Ok(child) => Ok(child),
             Err(error) => {
-                self.children.remove(place);
+                drop_caught(self.children.remove(place));
                 Err(ChildError::Start(error))
             }
+        }
+    }
+
+    /// Whether it can be a child.
+    fn admit(&self, spec: &ChildSpec) -> Result<(), ChildError> {
+        check(std::slice::from_ref(spec), Some(self.auto_shutdown))?;
+        let place = self.children.place_of(&spec.id);
+        match place.and_then(|at| self.children.get(at)) {
+            None => Ok(()),
+            Some(child) => Err(match child.state() {
+                ChildState::Running(pid) => ChildError::AlreadyStarted(pid),
+                _ => ChildError::AlreadyPresent,
+            }),
         }
     }
 

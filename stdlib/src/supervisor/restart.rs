@@ -53,7 +53,7 @@ impl Supervisor {
                 return self.restart_in_time(place, cx).await;
             }
             Restart::Transient => {}
-            Restart::Temporary => self.children.remove(place),
+            Restart::Temporary => drop(self.children.remove(place)),
         }
         if significant && self.ends_with_its_children() {
             return NoReply::stop(ExitReason::shutdown());

@@ -434,6 +434,47 @@ fn a_specification_that_panics_when_it_is_forgotten_ends_the_supervisor_in_order
 }
 
 #[test]
+fn a_specification_that_panics_when_it_is_refused_ends_nobody() {
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        let fails = || {
+            let mine = Arc::new(Mine("drop".into()));
+            ChildSpec::new("fails", move |_| {
+                let _held = &mine;
+                Box::pin(std::future::ready(Err(StartError::Exit(reason("no")))))
+            })
+        };
+        let failed = Err(ChildError::Start(StartError::Exit(reason("no"))));
+
+        let flags = DynamicSupervisorFlags::new().max_children(1);
+        let sessions = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+        assert_eq!(sessions.start_child(&mut cx, fails()).await, failed);
+        sessions
+            .start_child(&mut cx, probe("only", witness))
+            .await
+            .unwrap();
+        let full = Err(ChildError::MaxChildren(1));
+        assert_eq!(sessions.start_child(&mut cx, dropped(witness)).await, full);
+        let mine = Mine("drop".into());
+        let task = async move |_: Context| drop(mine);
+        let task = TaskSupervisor::start_child(&sessions, &mut cx, task).await;
+        assert_eq!(task, full);
+        assert_eq!(sessions.count_children(&mut cx).await.unwrap().active, 1);
+
+        let flags = SupervisorFlags::one_for_one();
+        let children = vec![probe("dropped", witness)];
+        let tree = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let there = tree.start_child(&mut cx, dropped(witness)).await;
+        assert!(matches!(there, Err(ChildError::AlreadyStarted(_))));
+        let started = tree.start_child(&mut cx, fails()).await;
+        assert_eq!(started.map(|_| witness), failed);
+        assert_eq!(tree.count_children(&mut cx).await.unwrap().active, 1);
+    });
+}
+
+#[test]
 fn a_task_that_panics_in_its_function_or_whose_result_panics_is_an_error() {
     run(async |mut cx: Context| {
         cx.trap_exit(true);
