@@ -13,6 +13,8 @@
 //! | the child, killed | its tree ends by its parent's death; the master kills who is left, and ends with `killed` |
 //! | the master, killed | the child ends the tree, with the master's reason; then it kills who is left |
 //! | both, killed | the controller kills who is left |
+//!
+//! Who is left is killed by a process of its own: so one more of them may be killed meanwhile.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use super::env::group_leader_of;
 use super::spec::ApplicationSpec;
 use super::wire::{Child, FromMaster, ToMaster, ToStarter};
 use super::{StartType, phases};
+use crate::proc_lib::await_down;
 use crate::unwind::Caught;
 
 /// Whose processes these are.
@@ -88,8 +91,9 @@ async fn next(cx: &mut Context) -> Next {
 
 impl Master {
     async fn run(self, mut cx: Context) -> ExitReason {
+        let me = cx.pid();
         // Its own: the calling process is alive.
-        let _ = cx.set_group_leader(cx.pid(), cx.pid());
+        let _ = cx.set_group_leader(me, me);
         loop {
             match next(&mut cx).await {
                 Next::Begin => break,
@@ -110,7 +114,7 @@ impl Master {
                     return reason;
                 }
                 Next::Exit(from, reason) if from == child || from == self.controller => {
-                    kill_all(&cx, cx.pid()).await;
+                    kill_all(&mut cx, me).await;
                     return reason;
                 }
                 Next::GetChild(from, tag) => answer_none(&cx, from, tag),
@@ -126,7 +130,7 @@ impl Master {
         let reason = loop {
             match next(&mut cx).await {
                 Next::Exit(from, reason) if from == child => {
-                    kill_all(&cx, cx.pid()).await;
+                    kill_all(&mut cx, me).await;
                     return reason;
                 }
                 Next::Exit(from, reason) if from == self.controller => break reason,
@@ -137,7 +141,7 @@ impl Master {
         };
         let _ = cx.send(child, &ToStarter::Terminate);
         self.ended(&mut cx, child).await;
-        kill_all(&cx, cx.pid()).await;
+        kill_all(&mut cx, me).await;
         reason
     }
 
@@ -296,16 +300,30 @@ pub(super) fn child_left(cx: &Context, master: Pid) -> Option<Pid> {
     })
 }
 
-/// Kills all that have `leader` as their group leader, but for the caller, until none is left.
-pub(super) async fn kill_all(cx: &Context, leader: Pid) {
+/// Kills all that have `leader` as their group leader, but for the caller, until none is left. A process of its own
+/// does it, so that they end though the caller is killed meanwhile.
+pub(super) async fn kill_all(cx: &mut Context, leader: Pid) {
+    let caller = cx.pid();
+    let killing = async move |cx: Context| kill_all_but(&cx, caller, leader).await;
+    if let Ok((_, monitor)) = cx.spawn_monitor(killing)
+        && await_down(cx, monitor, Timeout::Infinity).await == Some(ExitReason::normal())
+    {
+        return;
+    }
+    // It was killed itself, or there was no room for it.
+    kill_all_but(cx, caller, leader).await;
+}
+
+async fn kill_all_but(cx: &Context, caller: Pid, leader: Pid) {
+    let spared = [cx.pid(), caller, leader];
     // Each once: one in native code may live on for a while.
     let mut killed = HashSet::with_hasher(RandomState::new());
     loop {
         let before = killed.len();
         for pid in cx.vm().processes() {
             cx.tick(1).await;
-            let is_own = pid != cx.pid() && pid != leader;
-            if is_own && group_leader_of(cx, pid) == Some(leader) && killed.insert(pid) {
+            let is_member = !spared.contains(&pid) && group_leader_of(cx, pid) == Some(leader);
+            if is_member && killed.insert(pid) {
                 cx.exit_process(pid, ExitReason::kill());
             }
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use otp_vm::{
     Atom, Context, DecodeError, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, Ref, Table,
-    TableOptions, atoms,
+    TableOptions, Timeout, atoms,
 };
 
 use super::callback::atom;
@@ -26,6 +26,7 @@ use super::specs::{Specs, builtin};
 use super::wire::{Done, Info, Request};
 use super::{CONTROLLER, ControllerOptions, StartType};
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start};
+use crate::proc_lib::await_down;
 use crate::supervisor::shutdown::shut_down;
 use crate::supervisor::{Restart, Shutdown};
 
@@ -217,9 +218,10 @@ impl GenServer for Controller {
             Ok(Some(value)) => config::shutdown_timeout(value.root()),
             _ => None,
         };
+        let limit = limit.unwrap_or(Timeout::Infinity);
         let shutdown = match limit {
-            Some(otp_vm::Timeout::After(limit)) => Shutdown::After(limit),
-            _ => Shutdown::Infinity,
+            Timeout::After(limit) => Shutdown::After(limit),
+            Timeout::Infinity => Shutdown::Infinity,
         };
         let starting = std::mem::take(&mut self.starting);
         let starting = starting.iter().filter_map(|starting| starting.master);
@@ -235,6 +237,11 @@ impl GenServer for Controller {
                 );
                 kill_all(cx, master).await;
             }
+        }
+        // Whoever runs the callbacks ends these; nobody else would, if he is killed.
+        for (monitor, master) in std::mem::take(&mut self.orphaned) {
+            await_down(cx, monitor, limit).await;
+            kill_all(cx, master).await;
         }
     }
 }
