@@ -1,5 +1,6 @@
 //! Panics of the program's code as exit reasons.
 
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{self, Poll};
@@ -17,6 +18,41 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, ExitReason> {
 pub(crate) fn drop_caught<T>(value: T) {
     if let Err(reason) = caught(|| drop(value)) {
         tracing::warn!(event = "destructor_panicked", %reason, "what was dropped panicked");
+    }
+}
+
+/// What is the program's, to be dropped as [`drop_caught`] does, wherever that is.
+pub(crate) struct DropCaught<T>(Option<T>);
+
+impl<T> DropCaught<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        match self.0.take() {
+            Some(value) => value,
+            None => unreachable!("it is taken with the whole"),
+        }
+    }
+}
+
+impl<T> Deref for DropCaught<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(value) => value,
+            None => unreachable!("it is taken with the whole"),
+        }
+    }
+}
+
+impl<T> Drop for DropCaught<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_caught(value);
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use serde::Serialize;
 
 use crate::context::{Context, Due, IntervalError, IntervalRef, TimerRef};
 use crate::destination::{Destination, SendError};
+use crate::envelope::HOST;
 use crate::exit_reason::{ExitReason, IntoExit};
 use crate::timers::TimerError;
 
@@ -206,6 +207,7 @@ pub fn send_interval<M: Serialize + ?Sized>(
 /// Sends an exit signal later; at once for zero. A name is resolved when the time has come. `timer:exit_after/3`.
 ///
 /// The signal is nobody's, as that of OTP's timer server: with the reason `normal` it ends nobody.
+/// [`Context::exit_process_after`] sends one in the caller's name.
 ///
 /// # Errors
 /// [`TimerError::TooFar`], [`TimerError::Limit`].
@@ -217,7 +219,7 @@ pub fn exit_after(
 ) -> Result<TRef, TimerError> {
     let (to, reason) = (to.into(), reason.into());
     if !after.is_zero() {
-        let timer = cx.exit_later(Due::After(after), to, &reason)?;
+        let timer = cx.exit_later(HOST, Due::After(after), to, &reason)?;
         return Ok(TRef(Kind::Once(timer)));
     }
     if let Ok(to) = cx.core().resolve(&to) {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use otp_vm::{Context, InitialCall, Native, Origin};
+use otp_vm::{Context, ExitReason, InitialCall, Native, Origin, atoms};
 
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply};
 
@@ -62,8 +62,8 @@ impl<S: Send + 'static> GenServer for Server<S> {
     ) -> Reply<Self> {
         match run.into_inner() {
             Some(run) => Reply::new(Native::new(run(&mut self.state))),
-            // A function that somebody received before: there is no value, and the caller times out.
-            None => Reply::later(),
+            // Never: a function that was taken before does not decode, and `handle_unknown` tells the caller.
+            None => Reply::stop(ExitReason::from(atoms::BADARG)),
         }
     }
 

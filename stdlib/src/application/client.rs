@@ -11,6 +11,7 @@ use super::spec::ApplicationSpec;
 use super::wire::{Done, Request, ToMaster};
 use super::{CONTROLLER, StartType, master};
 use crate::r#gen::{self, CALL_TIMEOUT, Target};
+use crate::proc_lib::Watch;
 use crate::supervisor::Restart;
 
 /// An application that is asked for: by name, or by a specification, which is loaded then.
@@ -485,17 +486,17 @@ pub async fn change_application_data(
 /// `application_master:get_child/1`.
 pub async fn get_child(cx: &mut Context, master: Pid) -> Option<(Pid, Atom)> {
     let (tag, monitor) = (cx.make_ref(), cx.monitor(master));
+    let watch = Watch { cx, monitor };
     // Nobody is told by the monitor.
-    let _ = cx.send(master, &ToMaster::GetChild(cx.pid(), tag));
-    let answer = cx.receive_where(Timeout::Infinity, |message| {
+    let request = ToMaster::GetChild(watch.cx.pid(), tag);
+    let _ = watch.cx.send(master, &request);
+    let answer = watch.cx.receive_where(Timeout::Infinity, |message| {
         if message.down().is_some_and(|down| down.reference == monitor) {
             return Some(None);
         }
         master::child_of(message, tag)
     });
-    let answer = answer.await.flatten();
-    cx.demonitor_flush(monitor);
-    answer
+    answer.await.flatten()
 }
 
 /// What the controller is started with: see [`Controller`](super::Controller).

@@ -8,11 +8,14 @@
 //!
 //! | of | what follows |
 //! | --- | --- |
-//! | a stop, or the controller | the child ends the tree by `shutdown`, in all its time; the master kills who is left |
+//! | a stop, or the controller | the child ends the tree by `shutdown`, in all its time, then kills who is left |
 //! | the top | `prep_stop` and `stop` are called; the master ends with the top's reason |
 //! | the child, killed | its tree ends by its parent's death; the master kills who is left, and ends with `killed` |
-//! | the master, killed | the child ends the tree, with the master's reason; then it kills who is left |
+//! | the master, killed | the child ends the tree, with the master's reason; then kills who is left |
 //! | both, killed | the controller kills who is left |
+//!
+//! Who is left is killed by the child and by the master, each by a process of its own: so one more of all these may be
+//! killed meanwhile.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -88,8 +91,9 @@ async fn next(cx: &mut Context) -> Next {
 
 impl Master {
     async fn run(self, mut cx: Context) -> ExitReason {
+        let me = cx.pid();
         // Its own: the calling process is alive.
-        let _ = cx.set_group_leader(cx.pid(), cx.pid());
+        let _ = cx.set_group_leader(me, me);
         loop {
             match next(&mut cx).await {
                 Next::Begin => break,
@@ -110,7 +114,7 @@ impl Master {
                     return reason;
                 }
                 Next::Exit(from, reason) if from == child || from == self.controller => {
-                    kill_all(&cx, cx.pid()).await;
+                    kill_all(&mut cx, me).await;
                     return reason;
                 }
                 Next::GetChild(from, tag) => answer_none(&cx, from, tag),
@@ -126,7 +130,7 @@ impl Master {
         let reason = loop {
             match next(&mut cx).await {
                 Next::Exit(from, reason) if from == child => {
-                    kill_all(&cx, cx.pid()).await;
+                    kill_all(&mut cx, me).await;
                     return reason;
                 }
                 Next::Exit(from, reason) if from == self.controller => break reason,
@@ -137,7 +141,7 @@ impl Master {
         };
         let _ = cx.send(child, &ToStarter::Terminate);
         self.ended(&mut cx, child).await;
-        kill_all(&cx, cx.pid()).await;
+        kill_all(&mut cx, me).await;
         reason
     }
 
@@ -216,20 +220,20 @@ impl Starter {
 
     /// Until the end.
     async fn watch(&self, cx: &mut Context, top: Pid, mut kept: Box<dyn Kept>) -> ExitReason {
-        let (reason, signal, orphaned) = loop {
+        let (reason, signal) = loop {
             let message = cx.receive().await;
             match message.exit() {
                 // All reasons are the application's, `normal` as well.
-                Some(exit) if exit.from == top => break (exit.reason, None, false),
+                Some(exit) if exit.from == top => break (exit.reason, None),
                 Some(exit) if exit.from == self.master => {
-                    break (exit.reason.clone(), Some(exit.reason), true);
+                    break (exit.reason.clone(), Some(exit.reason));
                 }
                 Some(_) => continue,
                 None => {}
             }
             match message.decode() {
                 Ok(ToStarter::Terminate) => {
-                    break (ExitReason::normal(), Some(ExitReason::shutdown()), false);
+                    break (ExitReason::normal(), Some(ExitReason::shutdown()));
                 }
                 Ok(ToStarter::GetChild(from, tag)) => {
                     let child = Child::Child(tag, Some((top, self.plan.callbacks.module())));
@@ -241,23 +245,20 @@ impl Starter {
         if let Err(reason) = Caught(kept.prep_stop(cx)).await {
             self.failed("prep_stop", &reason);
         }
-        let mut orphaned = orphaned;
         if let Some(signal) = signal {
             cx.exit_process(top, signal);
-            orphaned |= self.ended(cx, top).await;
+            self.ended(cx, top).await;
         }
         if let Err(reason) = Caught(kept.stop(cx)).await {
             self.failed("stop", &reason);
         }
-        if orphaned {
-            kill_all(cx, self.master).await;
-        }
+        // The master does so as well, unless it is killed.
+        kill_all(cx, self.master).await;
         reason
     }
 
-    /// Waits for the top's end. A master that is killed meanwhile had its time: then all are killed. Says whether.
-    async fn ended(&self, cx: &mut Context, top: Pid) -> bool {
-        let mut orphaned = false;
+    /// Waits for the top's end. A master that is killed meanwhile had its time: then all are killed.
+    async fn ended(&self, cx: &mut Context, top: Pid) {
         loop {
             let master = self.master;
             let exit = cx.receive_where(Timeout::Infinity, |message| {
@@ -266,12 +267,11 @@ impl Starter {
             });
             match exit.await {
                 Some(exit) if exit.from == master => {
-                    orphaned = true;
                     kill_all(cx, master).await;
                     // It may belong to somebody else.
                     cx.exit_process(top, ExitReason::kill());
                 }
-                _ => return orphaned,
+                _ => return,
             }
         }
     }
@@ -296,21 +296,40 @@ pub(super) fn child_left(cx: &Context, master: Pid) -> Option<Pid> {
     })
 }
 
-/// Kills all that have `leader` as their group leader, but for the caller, until none is left.
-pub(super) async fn kill_all(cx: &Context, leader: Pid) {
-    // Each once: one in native code may live on for a while.
+/// Kills all that have `leader` as their group leader, but for the caller, until none is left. A process of its own
+/// does it, so that they end though the caller is killed meanwhile.
+pub(super) async fn kill_all(cx: &mut Context, leader: Pid) {
+    let caller = cx.pid();
+    let killing = async move |mut cx: Context| kill_all_but(&mut cx, caller, leader).await;
+    if let Ok((_, monitor)) = cx.spawn_monitor(killing)
+        && cx.await_down(monitor).await.reason == ExitReason::normal()
+    {
+        return;
+    }
+    // It was killed itself, or there was no room for it.
+    kill_all_but(cx, caller, leader).await;
+}
+
+async fn kill_all_but(cx: &mut Context, caller: Pid, leader: Pid) {
+    let spared = [cx.pid(), caller, leader];
     let mut killed = HashSet::with_hasher(RandomState::new());
     loop {
-        let before = killed.len();
+        let mut ends = Vec::new();
         for pid in cx.vm().processes() {
             cx.tick(1).await;
-            let is_own = pid != cx.pid() && pid != leader;
-            if is_own && group_leader_of(cx, pid) == Some(leader) && killed.insert(pid) {
+            let is_member = !spared.contains(&pid) && group_leader_of(cx, pid) == Some(leader);
+            // Each once: one in native code is listed for a while, though all see its end.
+            if is_member && killed.insert(pid) {
+                ends.push(cx.monitor(pid));
                 cx.exit_process(pid, ExitReason::kill());
             }
         }
-        if killed.len() == before {
+        if ends.is_empty() {
             return;
+        }
+        // One that runs may start another before it sees the signal.
+        for end in ends {
+            cx.await_down(end).await;
         }
     }
 }

@@ -149,6 +149,18 @@ impl<N: Clone + Serialize> Queued<N> {
         }
     }
 
+    /// Who waits for an answer, if it is a call.
+    pub(super) fn caller(&self) -> Option<ReplyTo> {
+        match self {
+            Self::Own(EventType::Call(from), _) => Some(*from),
+            Self::Message(message) => match message.kind() {
+                MessageKind::Call { from, .. } => Some(from),
+                _ => None,
+            },
+            Self::Own(..) => None,
+        }
+    }
+
     /// `{Type, Content}`, for reports and for `sys`. A content that can't be copied, since it holds a native resource,
     /// is told by a text in its place.
     pub(super) fn to_term(&self) -> OwnedTerm {

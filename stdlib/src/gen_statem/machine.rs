@@ -158,7 +158,12 @@ pub(super) async fn life<M: GenStatem>(mut cx: Context, seed: Box<Seed<M>>) -> E
             Ok(wait) => wait,
             Err(reason) => return Box::pin(machine.end(&mut cx, reason)).await,
         };
-        if !machine.next_queued() {
+        // It runs code of the program's: that of the names of timeouts.
+        let is_queued = match caught(|| machine.next_queued()) {
+            Ok(is_queued) => is_queued,
+            Err(reason) => return Box::pin(machine.end(&mut cx, reason)).await,
+        };
+        if !is_queued {
             let message = match (wait, machine.hibernate_after()) {
                 (Wait::Hibernated, _) => {
                     let seed = Seed::Awake(machine, Wait::Hibernated);

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use otp_vm::{Context, ExitReason, OwnedTerm, to_term};
 
+use super::event::Queued;
 use super::machine::Machine;
-use super::{EventType, FormatStatus, GenStatem};
+use super::{FormatStatus, GenStatem};
 use crate::r#gen::Client;
 use crate::proc_lib::{EVENT_LIMIT_CHARS, Format};
 
@@ -107,7 +108,7 @@ pub(super) fn terminated<M: GenStatem>(cx: &Context, machine: &Machine<M>, reaso
     let label = info.as_ref().and_then(|info| info.label);
     let undefined = || OwnedTerm::from(otp_vm::atoms::UNDEFINED);
     let name = machine.rare.as_ref().and_then(|rare| rare.name.as_ref());
-    let caller = machine.current.as_ref().map(|event| event.halves().0);
+    let caller = machine.current.as_ref().and_then(Queued::caller);
     let status = FormatStatus::of(machine, Some(reason.clone()), machine.logged());
     let report = Terminated {
         pid,
@@ -125,10 +126,7 @@ pub(super) fn terminated<M: GenStatem>(cx: &Context, machine: &Machine<M>, reaso
         reason: status
             .reason
             .map_or_else(|| reason.to_term(), |reason| reason.to_term()),
-        client: match caller {
-            Some(EventType::Call(from)) => Some(Client::of(cx, from.pid())),
-            _ => None,
-        },
+        client: caller.map(|from| Client::of(cx, from.pid())),
     };
     let text = report.format(Format::new().chars_limit(EVENT_LIMIT_CHARS));
     tracing::error!(

@@ -64,29 +64,30 @@ impl FormatStatus {
         })
     }
 
-    /// But for the data.
+    /// But for the data. All of it is shown by the program's code; what panics there is not shown.
     fn plain<M: GenStatem>(
         machine: &Machine<M>,
         reason: Option<ExitReason>,
         log: Vec<OwnedTerm>,
     ) -> Self {
-        let (mut queue, mut postponed, mut timeouts) = (Vec::new(), Vec::new(), Vec::new());
-        queue.extend(machine.current.iter().map(|event| event.to_term()));
-        if let Some(rare) = &machine.rare {
-            queue.extend(rare.queue.iter().map(|event| event.to_term()));
-            postponed.extend(rare.postponed.iter().map(|event| event.to_term()));
-            timeouts.extend(rare.timers.list().iter().map(sys::term));
-        }
+        let rare = machine.rare.as_ref();
+        let (current, queue) = (&machine.current, rare.map(|rare| &rare.queue));
+        let queue = current.iter().chain(queue.into_iter().flatten());
+        let postponed = rare.into_iter().flat_map(|rare| &rare.postponed);
+        let timeouts = rare.into_iter().flat_map(|rare| rare.timers.list());
         Self {
-            // The program's code may panic here, too: then there is no state to be shown.
             state: caught(|| sys::term(&machine.state_data.0))
                 .unwrap_or_else(|_| atoms::UNDEFINED.into()),
             data: atoms::UNDEFINED.into(),
-            queue,
-            postponed,
-            timeouts,
+            queue: shown(queue.map(|event| event.to_term())),
+            postponed: shown(postponed.map(|event| event.to_term())),
+            timeouts: shown(timeouts.map(|timeout| sys::term(&timeout))),
             reason,
             log,
         }
     }
+}
+
+fn shown(terms: impl Iterator<Item = OwnedTerm>) -> Vec<OwnedTerm> {
+    caught(|| terms.collect()).unwrap_or_default()
 }

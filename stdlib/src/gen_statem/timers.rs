@@ -89,12 +89,12 @@ impl<N: Clone + Eq + Hash + Serialize> Timers<N> {
     }
 
     /// Those that run or are due, and their contents.
-    pub(super) fn list(&self) -> Vec<(TimeoutType<N>, &OwnedTerm)> {
+    pub(super) fn list(&self) -> Vec<(TimeoutType<&N>, &OwnedTerm)> {
         let event = self.event.iter().map(|timer| (TimeoutType::Timeout, timer));
         let state = self.state.iter();
         let state = state.map(|timer| (TimeoutType::StateTimeout, timer));
         let generic = self.generic.iter().flat_map(|generic| &generic.timers);
-        let generic = generic.map(|(name, timer)| (TimeoutType::Generic(name.clone()), timer));
+        let generic = generic.map(|(name, timer)| (TimeoutType::Generic(name), timer));
         let all = event.chain(state).chain(generic);
         all.map(|(timeout, timer)| (timeout, &timer.content))
             .collect()

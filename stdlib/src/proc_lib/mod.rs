@@ -458,6 +458,18 @@ async fn gone(cx: &mut Context, pid: Pid) {
     cx.await_down(monitor).await;
 }
 
+/// A monitor for the time of a wait: who gives the wait up hears nothing of it afterwards.
+pub(crate) struct Watch<'a> {
+    pub(crate) cx: &'a mut Context,
+    pub(crate) monitor: Ref,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.cx.demonitor_flush(self.monitor);
+    }
+}
+
 /// Ends the link to `pid`, and takes its `EXIT` message out of the mailbox if it came already.
 pub(crate) async fn unlink_flush(cx: &mut Context, pid: Pid) -> Option<ExitReason> {
     cx.unlink(pid);

@@ -3,6 +3,8 @@
 use otp_vm::{Context, Destination, ExitReason, Message, Pid, Ref, SendError, Timeout, from_term};
 use serde::{Deserialize, Serialize};
 
+use super::Watch;
+
 /// Why a process was not stopped as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -45,6 +47,8 @@ fn is_named(cx: &Context, name: &str) -> bool {
 /// of one's own looks for it with [`terminate_request`]; one that does not goes on, and the stop ends by its time
 /// limit. To end any process there is [`Context::exit_process`].
 ///
+/// Dropping the future leaves nothing with the caller; the request stands.
+///
 /// # Errors
 /// [`StopError::Exit`] when it ended with another reason (`noproc`: it was not there), [`StopError::Timeout`] when it
 /// did not end in time; the request stands, also with a limit of zero.
@@ -69,19 +73,16 @@ pub async fn stop(
     }
     let reason = reason.into();
     let monitor = cx.monitor(process.clone());
-    let from = (cx.pid(), cx.make_ref());
+    let watch = Watch { cx, monitor };
+    let from = (watch.cx.pid(), watch.cx.make_ref());
     let request = Request::System(from, Terminate::Terminate(reason.clone()));
-    if let Err(SendError::Encode(error)) = cx.send(process, &request) {
-        cx.demonitor_flush(monitor);
+    if let Err(SendError::Encode(error)) = watch.cx.send(process, &request) {
         return Err(StopError::Encode(error.to_string()));
     }
-    match cx.await_down_timeout(monitor, after).await {
+    match watch.cx.await_down_timeout(monitor, after).await {
         Some(down) if down.reason == reason => Ok(()),
         Some(down) => Err(StopError::Exit(down.reason)),
-        None => {
-            cx.demonitor_flush(monitor);
-            Err(StopError::Timeout)
-        }
+        None => Err(StopError::Timeout),
     }
 }
 

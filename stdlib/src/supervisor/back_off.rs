@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use otp_vm::{Context, atoms};
+use otp_vm::Context;
 
 use super::children::{ChildState, Place};
+use super::restart::tell_oneself_after;
 use super::{Later, Supervisor};
 use crate::gen_server::NoReply;
 
@@ -45,11 +46,7 @@ impl Supervisor {
             return NoReply::new();
         };
         let later = Later::BackedOff(child.spec.id.clone(), due_ns);
-        if wait.is_zero()
-            || cx
-                .send_after(wait, cx.pid(), &(atoms::GEN_CAST, later))
-                .is_err()
-        {
+        if wait.is_zero() || tell_oneself_after(cx, wait, &later).is_err() {
             // Without a timer left there is no wait.
             return self.restart(place, cx).await;
         }

@@ -17,7 +17,7 @@ use super::shutdown::shut_down;
 
 use crate::r#gen::{Behaviour, Start};
 use crate::proc_lib::StartError;
-use crate::unwind::Caught;
+use crate::unwind::{Caught, DropCaught};
 
 /// A boxed future of a start.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -136,11 +136,11 @@ type OnceStart =
 /// How a child is started.
 pub(crate) enum StartChild {
     /// As often as need be.
-    Again(Arc<SharedStart>),
+    Again(DropCaught<Arc<SharedStart>>),
     /// As often as need be, by data.
     Call(Box<Call>),
     /// One time: what it captured is moved into the child.
-    Once(Box<OnceStart>),
+    Once(DropCaught<Box<OnceStart>>),
     /// Never again; of one by data, which function it was.
     Spent(Option<(Atom, Atom)>),
 }
@@ -176,7 +176,7 @@ impl StartChild {
             Self::Again(start) => start(cx).await.map(Started::from),
             Self::Call(call) => Box::pin(by_call::start(cx, (**call).clone())).await,
             Self::Once(_) | Self::Spent(_) => match std::mem::replace(self, Self::Spent(None)) {
-                Self::Once(start) => start(cx).await.map(Started::from),
+                Self::Once(start) => start.into_inner()(cx).await.map(Started::from),
                 // Only temporary children start once, and those are never started again.
                 _ => Err(StartError::Spawn(
                     "a one-shot child can't be started twice".into(),
@@ -188,7 +188,7 @@ impl StartChild {
     /// The start as a function to be called as often as need be.
     fn shared(self) -> Arc<SharedStart> {
         match self {
-            Self::Again(start) => start,
+            Self::Again(start) => start.into_inner(),
             Self::Call(call) => Arc::new(move |cx| {
                 let call = (*call).clone();
                 Box::pin(async move { by_call::start(cx, call).await.map(|started| started.pid) })
@@ -233,7 +233,7 @@ impl StartChild {
                 )))
             }
             Self::Again(start) if before.arity() + after.arity() == 0 => {
-                Ok(Self::Again(Arc::clone(start)))
+                Ok(Self::Again(DropCaught::new(Arc::clone(start))))
             }
             _ => Err(bad_arguments(
                 &"only a start by module, function and arguments takes further arguments",
@@ -335,7 +335,8 @@ impl ChildSpec {
             + Sync
             + 'static,
     {
-        Self::starting(id.into(), StartChild::Again(Arc::new(start)))
+        let start = StartChild::Again(DropCaught::new(Arc::new(start)));
+        Self::starting(id.into(), start)
     }
 
     /// A worker that is started one time, so that what the closure captured can be moved into it:
@@ -431,7 +432,7 @@ impl ChildSpec {
     fn one_shot(id: ChildId, start: Box<OnceStart>) -> Self {
         Self {
             restart: Restart::Temporary,
-            ..Self::starting(id, StartChild::Once(start))
+            ..Self::starting(id, StartChild::Once(DropCaught::new(start)))
         }
     }
 

@@ -291,7 +291,7 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-/// What the supervisor tells itself: as the reason of an exit signal of its own, or by a timer's cast.
+/// What the supervisor tells itself, as the reason of an exit signal of its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Later {
     /// The child's restart failed and is due again.
@@ -323,7 +323,7 @@ impl GenServer for Supervisor {
     type Args = SupervisorArgs;
     type Call = Request;
     type Reply = Answer;
-    type Cast = Later;
+    type Cast = NoMessage;
     type Info = Info;
     type Continue = NoMessage;
 
@@ -385,10 +385,6 @@ impl GenServer for Supervisor {
             );
         }
         NoReply::new()
-    }
-
-    async fn handle_cast(&mut self, later: Later, cx: &mut Context) -> NoReply<Self> {
-        self.later(later, cx).await
     }
 
     async fn handle_info(&mut self, info: Info, cx: &mut Context) -> NoReply<Self> {

@@ -1,6 +1,8 @@
 //! What happens when a child ends: points 2 to 6 of the life of a supervisor.
 
-use otp_vm::{Context, ExitReason, Pid};
+use std::time::Duration;
+
+use otp_vm::{Context, ExitReason, Pid, TimerError, TimerRef};
 use serde::Serialize;
 
 use super::child::Restart;
@@ -14,6 +16,15 @@ use crate::gen_server::NoReply;
 /// its mailbox may refuse messages, and never a signal.
 pub(crate) fn tell_oneself<L: Serialize>(cx: &Context, later: &L) {
     cx.exit_process(cx.pid(), ExitReason::new(later));
+}
+
+/// The same, when `wait` is over.
+pub(super) fn tell_oneself_after<L: Serialize>(
+    cx: &Context,
+    wait: Duration,
+    later: &L,
+) -> Result<TimerRef, TimerError> {
+    cx.exit_process_after(wait, cx.pid(), ExitReason::new(later))
 }
 
 impl Supervisor {

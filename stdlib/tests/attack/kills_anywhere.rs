@@ -13,9 +13,9 @@ use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor_bridge::{self, Bridged, SupervisorBridge};
 use otp_stdlib::{StartError, gen_event, gen_statem, sys};
-use otp_vm::{Context, ExitReason, OwnedTerm, Pid, Term, Timeout, atoms, random};
+use otp_vm::{Context, ExitReason, OwnedTerm, Pid, SuspendOptions, Term, Timeout, atoms, random};
 
-use crate::common::for_ever;
+use crate::common::{down, for_ever};
 use crate::simulated::simulated;
 
 /// How often each is tried in a simulation. Chosen by feel: all of it takes a second or two.
@@ -443,12 +443,7 @@ async fn attack(cx: &mut Context, kind: &'static str, start_use_stop: StartUseSt
         .expect("a process");
     // Near the beginning more often than near the end.
     let most = [10, 40, 160][(random() % 3) as usize];
-    // Of those who clean up after an application one may be killed, and not all.
-    let kills = match kind {
-        "application" => 1,
-        _ => 1 + random() % 2,
-    };
-    for _ in 0..kills {
+    for _ in 0..1 + random() % 2 {
         for _ in 0..random() % most {
             cx.yield_now().await;
         }
@@ -490,12 +485,7 @@ fn an_application_whose_two_own_processes_are_killed_leaves_nobody() {
             let app = ApplicationSpec::new("dawdling").module::<Dawdling>(());
             application::start(&mut cx, app).await.unwrap();
             let master = application::get_master(&cx, "dawdling").unwrap();
-            let mut processes = cx.vm().processes().into_iter();
-            let child = processes.find(|&pid| {
-                let info = cx.process_info(pid);
-                info.is_some_and(|info| info.parent == Some(master))
-            });
-            let mut both = [child.unwrap(), master];
+            let mut both = [child_of(&cx, master), master];
             if !is_child_first {
                 both.reverse();
             }
@@ -503,17 +493,108 @@ fn an_application_whose_two_own_processes_are_killed_leaves_nobody() {
                 cx.exit_process(pid, ExitReason::kill());
                 dawdle(&cx).await;
             }
-            let begun = cx.monotonic_time();
-            while cx.vm().processes().len() > 2 {
-                let waited = Duration::from_nanos(cx.monotonic_time() - begun);
-                assert!(waited < LIMIT, "left: {:?}", left(&cx));
-                cx.sleep(Duration::from_millis(1)).await;
-            }
+            ended_all_but(&cx, 2).await;
             controller
                 .stop(&mut cx, ExitReason::normal(), LIMIT)
                 .await
                 .unwrap();
         }
+    });
+}
+
+/// An application of many processes, whose start does not end.
+struct Crowd;
+
+const CROWD: usize = 1000;
+
+impl Application for Crowd {
+    type Args = ();
+
+    async fn start(_: StartType, (): (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        for _ in 0..CROWD {
+            cx.spawn(async |mut cx: Context| for_ever(&mut cx).await)?;
+        }
+        for_ever(cx).await;
+        Err(StartError::Ignore)
+    }
+}
+
+#[test]
+fn a_controller_that_is_killed_while_it_ends_an_application_leaves_nobody() {
+    simulated(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let controller = Controller::start_link(&mut cx, ControllerOptions::new());
+        let controller = controller.await.unwrap().pid().unwrap();
+        cx.spawn(async |mut cx: Context| {
+            let app = ApplicationSpec::new("crowd").module::<Crowd>(());
+            assert!(application::start(&mut cx, app).await.is_err());
+        })
+        .unwrap();
+        // This process, who waits for the start, the controller, and the application's own two.
+        while cx.vm().processes().len() < CROWD + 5 {
+            cx.sleep(Duration::from_millis(1)).await;
+        }
+        let master = application::get_master(&cx, "crowd").unwrap();
+        let child = child_of(&cx, master);
+        let ends = cx.monitor(child);
+        cx.exit_process(master, ExitReason::kill());
+        // The first of many.
+        down(&mut cx, ends).await;
+        cx.exit_process(controller, ExitReason::kill());
+        ended_all_but(&cx, 1).await;
+    });
+}
+
+/// The process of an application's callbacks.
+fn child_of(cx: &Context, master: Pid) -> Pid {
+    let mut processes = cx.vm().processes().into_iter();
+    let child = processes.find(|&pid| {
+        let info = cx.process_info(pid);
+        info.is_some_and(|info| info.parent == Some(master))
+    });
+    child.expect("it runs")
+}
+
+/// Waits until no more than so many processes are left.
+async fn ended_all_but(cx: &Context, most: usize) {
+    let begun = cx.monotonic_time();
+    while cx.vm().processes().len() > most {
+        let waited = Duration::from_nanos(cx.monotonic_time() - begun);
+        assert!(waited < LIMIT, "left: {:?}", left(cx));
+        cx.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn a_controller_that_ends_waits_for_an_application_whose_master_was_killed() {
+    simulated(async |mut cx: Context| {
+        let controller = Controller::start_link(&mut cx, ControllerOptions::new());
+        let controller = controller.await.unwrap();
+        let app = ApplicationSpec::new("dawdling").module::<Dawdling>(());
+        application::start(&mut cx, app).await.unwrap();
+        let master = application::get_master(&cx, "dawdling").unwrap();
+        let child = child_of(&cx, master);
+        // It looks at nothing, and does not end by itself.
+        cx.suspend_process(child, SuspendOptions::new())
+            .await
+            .unwrap();
+        cx.exit_process(master, ExitReason::kill());
+        let (me, stopped) = (cx.pid(), cx.monitor(controller.pid().unwrap()));
+        cx.spawn(async move |mut cx: Context| {
+            // The controller knows of the master's end when it answers.
+            while application::get_master(&cx, "dawdling").is_some() {
+                cx.yield_now().await;
+            }
+            cx.send(me, "known").unwrap();
+            let reason = ExitReason::normal();
+            controller.stop(&mut cx, reason, LIMIT).await.unwrap();
+        })
+        .unwrap();
+        cx.receive_as::<String>(LIMIT).await.unwrap();
+        cx.sleep(Duration::from_secs(1)).await;
+        cx.exit_process(child, ExitReason::kill());
+        down(&mut cx, stopped).await;
+        ended_all_but(&cx, 1).await;
     });
 }
 

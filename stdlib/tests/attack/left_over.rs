@@ -1,9 +1,13 @@
 //! Nothing is left over: links, monitors, messages, processes, tables.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
+use otp_stdlib::{application, proc_lib};
 use otp_vm::{CallError, Context, ExitReason, Pid};
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +102,31 @@ fn calls_leave_nothing() {
         assert!(cx.is_alive(pid).await);
         bare(&cx, me, &[]);
         bare(&cx, pid, &[]);
+    });
+}
+
+/// Polls a future one time, and drops it.
+async fn given_up(future: impl Future) {
+    let mut future = pin!(future);
+    let polled = poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await;
+    assert!(polled.is_pending());
+}
+
+#[test]
+fn a_wait_for_an_end_that_is_given_up_leaves_nothing() {
+    run(async |mut cx: Context| {
+        let deaf = async |mut cx: Context| for_ever(&mut cx).await;
+        let (me, deaf) = (cx.pid(), cx.spawn(deaf).unwrap());
+        given_up(proc_lib::stop(&mut cx, deaf, ExitReason::normal(), LIMIT)).await;
+        bare(&cx, me, &[]);
+        let server = ServerRef::<Probe>::from_pid(deaf);
+        given_up(server.stop(&mut cx, ExitReason::normal(), LIMIT)).await;
+        bare(&cx, me, &[]);
+        given_up(application::get_child(&mut cx, deaf)).await;
+        bare(&cx, me, &[]);
+        cx.exit_process(deaf, ExitReason::kill());
+        assert!(!cx.is_alive(deaf).await);
+        bare(&cx, me, &[]);
     });
 }
 

@@ -70,6 +70,56 @@ fn a_restart_is_tried_again_though_the_supervisors_mailbox_is_full() {
 }
 
 #[test]
+fn a_restart_that_was_put_off_is_made_though_the_mailbox_is_full() {
+    const WAIT: Duration = Duration::from_secs(1);
+    simulated(async |mut cx: Context| {
+        for mailbox in MAILBOXES {
+            let starts = Arc::new(AtomicU64::new(0));
+            let counted = Arc::clone(&starts);
+            let child = ChildSpec::new("child", move |cx| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let started = cx.spawn_link(async |mut cx: Context| for_ever(&mut cx).await);
+                Box::pin(std::future::ready(started.map_err(StartError::from)))
+            });
+            // While it starts, the time of the other's restart comes.
+            let slow = ChildSpec::new("slow", |cx| {
+                Box::pin(async move {
+                    for _ in 0..2 {
+                        for _ in 0..100 {
+                            let _ = cx.send(cx.pid(), "a flood");
+                        }
+                        cx.sleep(2 * WAIT).await;
+                    }
+                    Err(StartError::Ignore)
+                })
+            });
+            let flags = SupervisorFlags::one_for_one().back_off(WAIT, WAIT);
+            let tree = Supervisor::start_link(&mut cx, flags, vec![child])
+                .spawn_opt(SpawnOptions::new().mailbox_limit(mailbox))
+                .await
+                .unwrap();
+            let pid = tree.which_children(&mut cx).await.unwrap()[0].pid.unwrap();
+            cx.exit_process(pid, ExitReason::kill());
+            cx.sleep(WAIT / 2).await;
+            assert!(tree.which_children(&mut cx).await.unwrap()[0].restarting);
+            let ignored = tree.start_child(&mut cx, slow).await;
+            assert_eq!(ignored, Err(ChildError::Start(StartError::Ignore)));
+            // What was due came before the next question.
+            let mut children = tree.which_children(&mut cx).await;
+            while children.is_err() {
+                children = tree.which_children(&mut cx).await;
+            }
+            let child = &children.unwrap()[0];
+            assert!(child.pid.is_some(), "{mailbox:?}: {child:?}");
+            assert_eq!(starts.load(Ordering::SeqCst), 2);
+            tree.stop(&mut cx, ExitReason::normal(), LIMIT)
+                .await
+                .unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_restart_is_tried_again_though_the_dynamic_supervisors_mailbox_is_full() {
     simulated(async |mut cx: Context| {
         for mailbox in MAILBOXES {

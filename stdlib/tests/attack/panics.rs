@@ -1,15 +1,17 @@
 //! Panics in every place where a behaviour runs the program's code.
 
+use std::hash::{Hash, Hasher};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use otp_stdlib::gen_server::From;
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{Supervise, SupervisorInit};
 use otp_stdlib::sys::DebugOption;
-use otp_stdlib::{ChildError, StartError};
-use otp_vm::{CallError, Context, ExitReason, Pid};
+use otp_stdlib::{ChildError, StartError, gen_statem};
+use otp_vm::{CallError, Context, ExitReason, Pid, Vm};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -415,22 +417,202 @@ fn dropped(witness: Pid) -> ChildSpec {
 }
 
 #[test]
-fn a_specification_that_panics_when_it_is_forgotten_ends_the_supervisor_in_order() {
+fn a_specification_that_panics_when_it_is_forgotten_ends_nobody() {
     run(async |mut cx: Context| {
         let witness = cx.pid();
-        cx.trap_exit(true);
         let flags = SupervisorFlags::one_for_one();
         let children = vec![probe("sibling", witness), dropped(witness)];
-        let supervisor = Supervisor::start_link(&mut cx, flags, children)
+        let tree = Supervisor::start_link(&mut cx, flags, children)
             .await
             .unwrap();
-        started(&mut cx, "sibling").await;
+        let sibling = started(&mut cx, "sibling").await;
         let pid = started(&mut cx, "dropped").await;
         cx.exit_process(pid, ExitReason::kill());
-        assert!(!terminated(&mut cx, "sibling").await.is_abnormal());
-        let end = exit_of(&mut cx, supervisor.pid().unwrap()).await;
-        assert!(end.to_string().contains("a mine in drop"), "{end}");
+        while tree.count_children(&mut cx).await.unwrap().specs == 2 {}
+        let children = tree.which_children(&mut cx).await.unwrap();
+        assert_eq!(children[0].pid, Some(sibling));
+        let kept = tree.start_child(&mut cx, dropped(witness).restart(Restart::Permanent));
+        kept.await.unwrap();
+        tree.terminate_child(&mut cx, "dropped").await.unwrap();
+        tree.delete_child(&mut cx, "dropped").await.unwrap();
+        assert_eq!(tree.count_children(&mut cx).await.unwrap().specs, 1);
+
+        let flags = DynamicSupervisorFlags::new();
+        let sessions = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+        let child = sessions
+            .start_child(&mut cx, dropped(witness))
+            .await
+            .unwrap();
+        cx.exit_process(child, ExitReason::kill());
+        while sessions.count_children(&mut cx).await.unwrap().specs == 1 {}
+        sessions
+            .start_child(&mut cx, probe("only", witness))
+            .await
+            .unwrap();
     });
+}
+
+#[test]
+fn a_specification_that_panics_when_it_is_refused_ends_nobody() {
+    run(async |mut cx: Context| {
+        let witness = cx.pid();
+        let fails = || {
+            let mine = Arc::new(Mine("drop".into()));
+            ChildSpec::new("fails", move |_| {
+                let _held = &mine;
+                Box::pin(std::future::ready(Err(StartError::Exit(reason("no")))))
+            })
+        };
+        let failed = Err(ChildError::Start(StartError::Exit(reason("no"))));
+
+        let flags = DynamicSupervisorFlags::new().max_children(1);
+        let sessions = DynamicSupervisor::start_link(&mut cx, flags).await.unwrap();
+        assert_eq!(sessions.start_child(&mut cx, fails()).await, failed);
+        sessions
+            .start_child(&mut cx, probe("only", witness))
+            .await
+            .unwrap();
+        let full = Err(ChildError::MaxChildren(1));
+        assert_eq!(sessions.start_child(&mut cx, dropped(witness)).await, full);
+        let mine = Mine("drop".into());
+        let task = async move |_: Context| drop(mine);
+        let task = TaskSupervisor::start_child(&sessions, &mut cx, task).await;
+        assert_eq!(task, full);
+        assert_eq!(sessions.count_children(&mut cx).await.unwrap().active, 1);
+
+        let flags = SupervisorFlags::one_for_one();
+        let children = vec![probe("dropped", witness)];
+        let tree = Supervisor::start_link(&mut cx, flags, children)
+            .await
+            .unwrap();
+        let there = tree.start_child(&mut cx, dropped(witness)).await;
+        assert!(matches!(there, Err(ChildError::AlreadyStarted(_))));
+        let started = tree.start_child(&mut cx, fails()).await;
+        assert_eq!(started.map(|_| witness), failed);
+        assert_eq!(tree.count_children(&mut cx).await.unwrap().active, 1);
+    });
+}
+
+/// The name of a timeout. One use of it panics, after so many that don't.
+struct Fuse {
+    what: &'static str,
+    left: Arc<AtomicU64>,
+}
+
+impl Fuse {
+    fn burn(&self, what: &str) {
+        if what == self.what {
+            let left = self.left.load(Ordering::SeqCst);
+            assert_ne!(left, 0, "a fuse in {what}");
+            self.left.store(left - 1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Clone for Fuse {
+    fn clone(&self) -> Self {
+        self.burn("clone");
+        Self {
+            what: self.what,
+            left: Arc::clone(&self.left),
+        }
+    }
+}
+
+impl PartialEq for Fuse {
+    fn eq(&self, _other: &Self) -> bool {
+        self.burn("eq");
+        true
+    }
+}
+
+impl Eq for Fuse {}
+
+impl Hash for Fuse {
+    fn hash<H: Hasher>(&self, _hasher: &mut H) {
+        self.burn("hash");
+    }
+}
+
+impl Serialize for Fuse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.burn("serialize");
+        self.what.serialize(serializer)
+    }
+}
+
+/// A machine that sets a timeout of this name, and panics when it comes.
+struct Fused(Fuse, Pid);
+
+impl GenStatem for Fused {
+    type Args = (Fuse, Pid);
+    type State = ();
+    type Call = NoMessage;
+    type Reply = ();
+    type Cast = ();
+    type Info = NoMessage;
+    type Internal = NoMessage;
+    type Timeout = ();
+    type TimeoutName = Fuse;
+
+    async fn init((fuse, witness): (Fuse, Pid), _: &mut Context) -> gen_statem::Init<Self> {
+        gen_statem::Init::ok((), Self(fuse, witness))
+    }
+
+    async fn handle_event(
+        &mut self,
+        (): &(),
+        event: gen_statem::Event<Self>,
+        _: &mut Context,
+    ) -> gen_statem::Transition<Self> {
+        let Self(Fuse { what, left }, _) = self;
+        match event {
+            gen_statem::Event::GenericTimeout(..) => panic!("the timeout has come"),
+            _ => {
+                let left = Arc::clone(left);
+                let name = Fuse { what, left };
+                gen_statem::Transition::keep_state().generic_timeout(name, Duration::ZERO, ())
+            }
+        }
+    }
+
+    async fn terminate(&mut self, reason: &ExitReason, (): &(), cx: &mut Context) {
+        cx.send(self.1, &told(reason)).expect("a term");
+    }
+}
+
+#[test]
+fn a_name_of_a_timeout_that_panics_anywhere_calls_terminate_and_is_reported() {
+    // Where each is used when the timeout's turn comes; as a term it is in the report only.
+    for (what, left) in [("clone", 1), ("hash", 1), ("eq", 0), ("serialize", 0)] {
+        let (sender, reports) = mpsc::channel();
+        let vm = Vm::builder().report_handler(move |report| {
+            if let Some(report) = report.downcast_ref::<gen_statem::Terminated>() {
+                sender.send(report.reason.to_string()).unwrap();
+            }
+        });
+        let vm = vm.build().unwrap();
+        let run = vm.run(async move |mut cx: Context| {
+            let left = Arc::new(AtomicU64::new(left));
+            let args = (Fuse { what, left }, cx.pid());
+            let machine = Fused::start(&mut cx, args).await.unwrap();
+            let monitor = cx.monitor(machine.pid().unwrap());
+            machine.cast(&cx, ()).unwrap();
+            let end = down(&mut cx, monitor).await;
+            // Nothing of it is caught in between, and told under another name.
+            assert_eq!(event(&mut cx).await, told(&end));
+            end.to_string()
+        });
+        let end = run.wait().unwrap();
+        let why = match what {
+            "serialize" => "the timeout has come".to_owned(),
+            what => format!("a fuse in {what}"),
+        };
+        assert!(end.contains(&why), "{what}: {end}");
+        vm.shutdown(LIMIT).wait();
+        let reported: Vec<String> = reports.try_iter().collect();
+        assert_eq!(reported, [end], "{what}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Timers that send a message once, and the answers about them.
+//! Timers that send a message or an exit signal once, and the answers about them.
 
 use std::time::Duration;
 
-use otp_heap::{Ref, atoms};
+use otp_heap::{Pid, Ref, atoms};
 use serde::Serialize;
 
 use super::Context;
@@ -155,14 +155,46 @@ impl Context {
         self.signal_self(answer.expect("a tuple of an atom, a reference and a number"));
     }
 
-    /// An exit signal later. It is nobody's, so that a `normal` one ends nobody.
+    /// Sends an exit signal later, as [`Context::exit_process`] does at once: in this process's name, though it may be
+    /// gone by then. Whom the timer belongs to is as for [`Context::send_after`].
+    ///
+    /// No limit of a mailbox holds a signal up, so a process that traps exits can rely on what it tells itself by one.
+    /// [`timer::exit_after`](crate::timer::exit_after) sends in nobody's name, as OTP's timer server does.
+    ///
+    /// ```
+    /// # use otp_vm::{ExitReason, Vm};
+    /// # use std::time::Duration;
+    /// # let vm = Vm::builder().schedulers(1).build()?;
+    /// # let run = vm.run(|mut cx| async move {
+    /// cx.trap_exit(true);
+    /// let due = ExitReason::new("due");
+    /// cx.exit_process_after(Duration::from_millis(1), cx.pid(), due.clone()).unwrap();
+    /// let exit = cx.receive().await.exit().unwrap();
+    /// assert_eq!((exit.from, exit.reason), (cx.pid(), due));
+    /// # });
+    /// # run.wait()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TimerError::TooFar`], [`TimerError::Limit`].
+    pub fn exit_process_after(
+        &self,
+        due: impl Into<Due>,
+        to: impl Into<Destination>,
+        reason: impl Into<ExitReason>,
+    ) -> Result<TimerRef, TimerError> {
+        self.exit_later(self.pid, due.into(), to.into(), &reason.into())
+    }
+
     pub(crate) fn exit_later(
         &self,
+        from: Pid,
         due: Due,
         to: Destination,
         reason: &ExitReason,
     ) -> Result<TimerRef, TimerError> {
-        let parcel = envelope::exit(Kind::Exit, envelope::HOST, reason);
+        let parcel = envelope::exit(Kind::Exit, from, reason);
         self.start_at(self.make_ref(), due, to, parcel)
     }
 

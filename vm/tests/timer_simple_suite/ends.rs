@@ -70,6 +70,26 @@ fn exit_after_with_normal_ends_nobody() {
     });
 }
 
+/// That of a process's own signal is its own.
+#[test]
+fn exit_process_after_is_in_the_callers_name() {
+    simulated(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let cancelled = cx.exit_process_after(ms(1), cx.pid(), "cancelled");
+        assert!(cx.cancel_timer(cancelled.unwrap()).is_some());
+        cx.exit_process_after(ms(1000), cx.pid(), "due").unwrap();
+        nothing_within(&mut cx, ms(999)).await;
+        let me = cx.pid();
+        assert_eq!(exit(&mut cx, me).await, ExitReason::from("due"));
+        let pid = cx.spawn_link(async |cx: Context| {
+            let normal = ExitReason::normal();
+            cx.exit_process_after(ms(1), cx.pid(), normal).unwrap();
+            idle(cx).await;
+        });
+        assert_eq!(exit(&mut cx, pid.unwrap()).await, ExitReason::normal());
+    });
+}
+
 #[test]
 fn kill_after1() {
     simulated(async |mut cx: Context| {

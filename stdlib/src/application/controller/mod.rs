@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use otp_vm::{
     Atom, Context, DecodeError, ExitReason, HOST, Message, MessageKind, OwnedTerm, Pid, Ref, Table,
-    TableOptions, atoms,
+    TableOptions, Timeout, atoms,
 };
 
 use super::callback::atom;
@@ -217,9 +217,10 @@ impl GenServer for Controller {
             Ok(Some(value)) => config::shutdown_timeout(value.root()),
             _ => None,
         };
+        let limit = limit.unwrap_or(Timeout::Infinity);
         let shutdown = match limit {
-            Some(otp_vm::Timeout::After(limit)) => Shutdown::After(limit),
-            _ => Shutdown::Infinity,
+            Timeout::After(limit) => Shutdown::After(limit),
+            Timeout::Infinity => Shutdown::Infinity,
         };
         let starting = std::mem::take(&mut self.starting);
         let starting = starting.iter().filter_map(|starting| starting.master);
@@ -235,6 +236,11 @@ impl GenServer for Controller {
                 );
                 kill_all(cx, master).await;
             }
+        }
+        // Whoever runs the callbacks ends these; nobody else would, if he is killed.
+        for (monitor, master) in std::mem::take(&mut self.orphaned) {
+            cx.await_down_timeout(monitor, limit).await;
+            kill_all(cx, master).await;
         }
     }
 }
