@@ -223,9 +223,15 @@ impl Idle {
         Some((worker, Place::Attendant))
     }
 
+    /// How many search.
+    #[inline]
+    pub(crate) fn searching(&self) -> usize {
+        searching(self.word.load(Ordering::Relaxed))
+    }
+
     /// At most half the workers search at once: more would only stand in each other's way.
     pub(crate) fn try_search(&self, workers: usize) -> bool {
-        if 2 * searching(self.word.load(Ordering::Relaxed)) >= workers {
+        if 2 * self.searching() >= workers {
             return false;
         }
         self.search();

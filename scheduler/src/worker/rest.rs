@@ -93,13 +93,14 @@ impl Local {
     /// True: there may be something to take. The worker searches meanwhile, so nobody is woken for what it will see.
     fn looks_on(&self) -> bool {
         let core = &self.core;
-        let is_alone = || core.idle.count() + 1 >= core.online.count();
-        if is_alone() || !self.hope.is_worth_a_look() {
+        // The last one awake must attend to sockets and timers. And where there are more workers than cores, those who
+        // look on take them from those who work: one is enough.
+        let may_look = || core.idle.count() + 1 < core.online.count() && core.idle.searching() == 1;
+        if !may_look() || !self.hope.is_worth_a_look() {
             return false;
         }
         let until = core.clock.now() + LOOK_ON_NS;
-        // The last one awake must attend to sockets and timers.
-        while !is_alone() && core.clock.now() < until {
+        while may_look() && core.clock.now() < until {
             for _ in 0..PAUSES {
                 std::hint::spin_loop();
             }
