@@ -66,8 +66,8 @@ pub(crate) fn exit_by_call(
     cx.exit(ExitReason::new(&(error.reason(), call)))
 }
 
-/// A time as OTP counts it.
-fn milliseconds(after: Timeout) -> OwnedTerm {
+/// A time as OTP counts it: whole milliseconds, or `infinity`.
+pub(crate) fn milliseconds(after: Timeout) -> OwnedTerm {
     match after {
         Timeout::Infinity => sys::atom("infinity"),
         Timeout::After(after) => sys::term(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
