@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use otp_vm::{CallError, Context, Destination, ExitReason, OwnedTerm, SendError, Timeout};
+use otp_vm::{
+    CallError, Context, DecodeError, Destination, ExitReason, OwnedTerm, ReplyTo, SendError,
+    Timeout,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,6 +52,12 @@ pub(crate) async fn stop(
         Destination::Nobody => Err(StopError::Exit(ExitReason::noproc())),
         destination => proc_lib::stop(cx, destination, reason, after).await,
     }
+}
+
+/// Answers a call that did not decode, `{bad_call, Text}`: its caller fails at once, in place of its timeout.
+pub(crate) fn bad_call(cx: &Context, from: &ReplyTo, error: &DecodeError) {
+    // The caller may be gone: a reply to nobody is not an error.
+    let _ = cx.reply(from, &(sys::atom_of("bad_call"), error.to_string()));
 }
 
 /// Exits by a failed call: `{Reason, {Module, call, [Server, Request, Timeout]}}`, where what is requested may be more

@@ -19,6 +19,7 @@ use super::report::{ReportContext, Reporter};
 use super::simple::Simple;
 use super::start::{Source, SupervisorArgs};
 use super::wire::{Plain, request_of};
+use crate::r#gen::bad_call;
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply};
 use crate::proc_lib::StartError;
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
@@ -95,8 +96,7 @@ impl GenServer for Supervisor {
     ) -> NoReply<Self> {
         if let MessageKind::Call { from, request } = message.kind() {
             let Some(request) = request_of(request) else {
-                // The caller may be gone: a reply to nobody is not an error.
-                let _ = cx.reply(&from, &Unknown::BadCall(error.to_string()));
+                bad_call(cx, &from, &error);
                 return NoReply::new();
             };
             let child = match &request {
@@ -109,6 +109,7 @@ impl GenServer for Supervisor {
                 answer: &answer,
                 child: child.as_ref(),
             };
+            // The caller may be gone: a reply to nobody is not an error.
             let _ = cx.reply(&from, &plain);
         } else {
             tracing::error!(
@@ -408,10 +409,4 @@ impl Supervisor {
         self.terminate_place(place, cx).await;
         Ok(())
     }
-}
-
-/// What a supervisor says to who asks something unknown.
-#[derive(Serialize)]
-enum Unknown {
-    BadCall(String),
 }
