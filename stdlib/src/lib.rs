@@ -95,6 +95,7 @@
 pub mod __private;
 pub mod agent;
 pub mod application;
+mod done;
 pub mod dynamic_supervisor;
 pub mod r#gen;
 pub mod gen_event;

@@ -8,8 +8,9 @@ use super::config::{self, Config};
 use super::env::{AppInfo, get_application, get_key};
 use super::errors::ApplicationError;
 use super::spec::ApplicationSpec;
-use super::wire::{Done, Request, ToMaster};
+use super::wire::{Request, ToMaster};
 use super::{CONTROLLER, StartType, master};
+use crate::done::Done;
 use crate::r#gen::{self, CALL_TIMEOUT, Target};
 use crate::proc_lib::Watch;
 use crate::supervisor::Restart;
@@ -52,7 +53,7 @@ async fn ask<R: DeserializeOwned>(
 }
 
 async fn done(cx: &mut Context, request: Request) -> Result<(), ApplicationError> {
-    let done: Done = ask(cx, &request, Timeout::Infinity).await?;
+    let done: Done<_> = ask(cx, &request, Timeout::Infinity).await?;
     done.into_result()
 }
 
@@ -413,7 +414,7 @@ pub async fn set_all_env(
 ) -> Result<(), ApplicationError> {
     config.check()?;
     let request = Request::SetEnv(config, options.persistent);
-    ask::<Done>(cx, &request, options.timeout)
+    ask::<Done<_>>(cx, &request, options.timeout)
         .await?
         .into_result()
 }
@@ -438,7 +439,7 @@ pub async fn unset_env_opt(
     options: EnvOptions,
 ) -> Result<(), ApplicationError> {
     let request = Request::UnsetEnv(atom(app)?, atom(key)?, options.persistent);
-    ask::<Done>(cx, &request, options.timeout)
+    ask::<Done<_>>(cx, &request, options.timeout)
         .await?
         .into_result()
 }

@@ -10,6 +10,7 @@ use super::Application;
 use super::callback::{ByName, Callbacks, Typed, atom, copyable, given};
 use super::config::Env;
 use super::data::SpecError;
+use crate::r#gen::milliseconds;
 use crate::supervisor::Given;
 
 /// OTP's module that has phases run for included applications.
@@ -231,10 +232,6 @@ impl ApplicationSpec {
     /// OTP's keys with their values, in OTP's order; the environment is elsewhere.
     pub(super) fn keys(&self) -> Env {
         let infinity = || given(&atoms::INFINITY);
-        let max_time = match self.max_time {
-            Timeout::Infinity => infinity(),
-            Timeout::After(after) => given(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-        };
         let module = match &self.callbacks {
             Some(callbacks) if self.starts_included => {
                 let start = Arguments::new(&(callbacks.module(), callbacks.args()));
@@ -256,7 +253,7 @@ impl ApplicationSpec {
                 "maxP",
                 self.max_processes.map_or_else(infinity, |max| given(&max)),
             ),
-            ("maxT", max_time),
+            ("maxT", milliseconds(self.max_time).into()),
             ("registered", given(&self.registered)),
             ("included_applications", given(&self.included)),
             ("optional_applications", given(&self.optional)),

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplicationSpec;
 use super::config::Config;
-use super::errors::ApplicationError;
 use crate::supervisor::Restart;
 
 /// What the controller is asked.
@@ -41,31 +40,6 @@ pub enum Request {
     ConfigChange(Config),
     /// Other specifications, and another configuration.
     ChangeApplicationData(Native<Vec<ApplicationSpec>>, Config),
-}
-
-/// `ok`, or `{error, Reason}`.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Done {
-    Ok,
-    Error(ApplicationError),
-}
-
-impl From<Result<(), ApplicationError>> for Done {
-    fn from(result: Result<(), ApplicationError>) -> Self {
-        match result {
-            Ok(()) => Self::Ok,
-            Err(error) => Self::Error(error),
-        }
-    }
-}
-
-impl Done {
-    pub(super) fn into_result(self) -> Result<(), ApplicationError> {
-        match self {
-            Self::Ok => Ok(()),
-            Self::Error(error) => Err(error),
-        }
-    }
 }
 
 /// What reaches the controller besides calls.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use otp_vm::{CallError, Context, Destination, ExitReason, OwnedTerm, SendError, Timeout};
+use otp_vm::{
+    CallError, Context, DecodeError, Destination, ExitReason, OwnedTerm, ReplyTo, SendError,
+    Timeout,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +54,12 @@ pub(crate) async fn stop(
     }
 }
 
+/// Answers a call that did not decode, `{bad_call, Text}`: its caller fails at once, in place of its timeout.
+pub(crate) fn bad_call(cx: &Context, from: &ReplyTo, error: &DecodeError) {
+    // The caller may be gone: a reply to nobody is not an error.
+    let _ = cx.reply(from, &(sys::atom_of("bad_call"), error.to_string()));
+}
+
 /// Exits by a failed call: `{Reason, {Module, call, [Server, Request, Timeout]}}`, where what is requested may be more
 /// than one term.
 pub(crate) fn exit_by_call(
@@ -66,8 +75,8 @@ pub(crate) fn exit_by_call(
     cx.exit(ExitReason::new(&(error.reason(), call)))
 }
 
-/// A time as OTP counts it.
-fn milliseconds(after: Timeout) -> OwnedTerm {
+/// A time as OTP counts it: whole milliseconds, or `infinity`.
+pub(crate) fn milliseconds(after: Timeout) -> OwnedTerm {
     match after {
         Timeout::Infinity => sys::atom("infinity"),
         Timeout::After(after) => sys::term(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),

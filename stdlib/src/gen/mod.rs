@@ -43,7 +43,7 @@ mod target;
 mod via;
 
 pub use call::CALL_TIMEOUT;
-pub(crate) use call::{call, cast, exit_by_call, stop};
+pub(crate) use call::{bad_call, call, cast, exit_by_call, milliseconds, stop};
 pub use client::Client;
 pub use from::From;
 pub(crate) use host::{host_call, host_cast, host_send};

@@ -6,10 +6,11 @@ use otp_vm::{CallError, Context, ExitReason, Native, OwnedTerm, SendError, Timeo
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{Done, Tag};
+use super::wire::Tag;
 use super::{
     Event, EventHandler, Handler, HandlerError, HandlerId, HostRef, Install, ManagerError,
 };
+use crate::done::Done;
 use crate::r#gen::{self, CALL_TIMEOUT, RequestId, Target};
 use crate::proc_lib::StopError;
 use crate::sys;
@@ -70,7 +71,7 @@ impl<E: Event> EventManagerRef<E> {
     /// As those of a call; never because of a handler.
     pub async fn sync_notify(&self, cx: &mut Context, event: &E) -> Result<(), CallError> {
         let request = (Tag::SyncNotify, event);
-        self.ask::<_, Done>(cx, &request, Timeout::Infinity)
+        self.ask::<_, Done<HandlerError>>(cx, &request, Timeout::Infinity)
             .await
             .map(drop)
     }
@@ -166,7 +167,7 @@ impl<E: Event> EventManagerRef<E> {
     }
 
     async fn done<M: Serialize>(&self, cx: &mut Context, request: &M) -> Result<(), ManagerError> {
-        let done: Done = self.ask(cx, request, Timeout::Infinity).await?;
+        let done: Done<HandlerError> = self.ask(cx, request, Timeout::Infinity).await?;
         Ok(done.into_result()?)
     }
 

@@ -6,10 +6,11 @@ use otp_vm::{CallError, OwnedTerm, Run, SendError, Timeout, Vm, to_term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::wire::{Done, Tag};
+use super::wire::Tag;
 use super::{
     Event, EventHandler, EventManagerRef, Handler, HandlerError, HandlerId, Install, ManagerError,
 };
+use crate::done::Done;
 use crate::r#gen::{self, CALL_TIMEOUT};
 
 /// A reference for a program outside of the VM: what it asks is waited for on a plain thread
@@ -48,7 +49,8 @@ impl<E: Event> HostRef<'_, E> {
         let request = to_term(&(Tag::SyncNotify, event));
         self.vm.run(async move |mut cx| {
             let request = request?;
-            let done = r#gen::call::<_, Done>(&mut cx, &target, &request, Timeout::Infinity);
+            let done =
+                r#gen::call::<_, Done<HandlerError>>(&mut cx, &target, &request, Timeout::Infinity);
             done.await.map(drop)
         })
     }

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::handlers::Handlers;
 use super::install::{Bad, Happened, How, Make};
-use super::wire::{Done, New as NewHandler, Request, notified};
+use super::wire::{New as NewHandler, Request, notified};
 use super::{Event, HandlerError, Install, report};
+use crate::done::Done;
 use crate::r#gen::{New, Origin};
 use crate::proc_lib::hibernate;
 use crate::sys::{Control, Next, SystemEvent, SystemMessage, suspended};
@@ -245,7 +246,7 @@ impl<E: Event> Manager<E> {
         let hibernate = match request {
             Request::SyncNotify(event) => {
                 let hibernate = self.notify(event, message, cx).await;
-                reply(cx, from, &Done::Ok);
+                reply(cx, from, &atoms::OK);
                 hibernate
             }
             Request::Call(id, request) => {
@@ -310,11 +311,8 @@ fn install<E: Event>(new: NewHandler<'_>) -> Result<Install<E>, HandlerError> {
 }
 
 fn done(cx: &Context, from: ReplyTo, done: Result<bool, HandlerError>) -> bool {
-    let (hibernate, answer) = match done {
-        Ok(hibernate) => (hibernate, Done::Ok),
-        Err(error) => (false, Done::Error(error)),
-    };
-    reply(cx, from, &answer);
+    let hibernate = matches!(done, Ok(true));
+    reply(cx, from, &Done::from(done.map(drop)));
     hibernate
 }
 

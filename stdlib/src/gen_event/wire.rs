@@ -3,7 +3,7 @@
 use otp_vm::{Pid, Term, from_term};
 use serde::{Deserialize, Serialize};
 
-use super::{HandlerError, HandlerId};
+use super::HandlerId;
 
 /// What a message to a manager begins with.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -85,20 +85,4 @@ pub(super) fn notified(term: Term<'_>) -> Option<Term<'_>> {
     let tuple = term.as_tuple().filter(|tuple| tuple.len() == 2)?;
     let is_event = tuple.get(0)?.as_atom()?.as_str() == "notify";
     is_event.then(|| tuple.get(1))?
-}
-
-/// `ok`, or `{error, Reason}`.
-#[derive(Serialize, Deserialize)]
-pub(super) enum Done {
-    Ok,
-    Error(HandlerError),
-}
-
-impl Done {
-    pub(super) fn into_result(self) -> Result<(), HandlerError> {
-        match self {
-            Self::Ok => Ok(()),
-            Self::Error(error) => Err(error),
-        }
-    }
 }

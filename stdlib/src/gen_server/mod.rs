@@ -201,7 +201,7 @@ pub use crate::r#gen::{
 };
 pub use crate::proc_lib::StopError;
 
-use crate::r#gen::short_name;
+use crate::r#gen::{bad_call, short_name};
 use crate::report::{UNKNOWN_TEXT_LIMIT_BYTES, hint};
 use crate::supervisor::ChildSpec;
 
@@ -313,10 +313,7 @@ pub trait GenServer: Sized + Send + 'static {
             "a message did not decode and was dropped"
         );
         match message.kind() {
-            MessageKind::Call { from, .. } => {
-                // The caller may be gone: a reply to nobody is not an error.
-                let _ = cx.reply(&from, &Unhandled::Call(error.to_string()));
-            }
+            MessageKind::Call { from, .. } => bad_call(cx, &from, &error),
             MessageKind::Cast(_) => {}
             _ => report::no_handle_info::<Self>(cx, &message),
         }

@@ -7,6 +7,7 @@ use otp_vm::{Context, ExitReason, Message, MessageKind, OwnedTerm, Pid};
 use super::{FormatStatus, GenServer};
 use crate::r#gen::{Client, Name};
 use crate::proc_lib::{EVENT_LIMIT_CHARS, Format};
+use crate::sys;
 
 /// A server ended by a failure: the report with OTP's label `{gen_server, terminate}`. The handler that the VM was
 /// built with gets it, by `report.downcast_ref::<Terminated>()`; so does `tracing`, as text.
@@ -126,13 +127,7 @@ pub(super) fn terminated<S: GenServer>(
     let status = FormatStatus::of(state, last_message, Some(reason.clone()), log);
     let report = Terminated {
         pid,
-        name: match (name, registered_name) {
-            (Some(name), _) => name.to_term(),
-            (None, Some(name)) => OwnedTerm::from(name),
-            (None, None) => {
-                otp_vm::to_term(&pid).unwrap_or_else(|_| OwnedTerm::from(otp_vm::atoms::UNDEFINED))
-            }
-        },
+        name: name.map_or_else(|| sys::name_of(cx), Name::to_term),
         server: std::any::type_name::<S>(),
         last_message: status.message,
         state: status.state,

@@ -252,7 +252,7 @@ pub use crate::r#gen::{
 };
 pub use crate::proc_lib::StopError;
 
-use crate::r#gen::short_name;
+use crate::r#gen::{bad_call, short_name};
 use crate::report::UNKNOWN_TEXT_LIMIT_BYTES;
 use crate::supervisor::ChildSpec;
 
@@ -328,8 +328,7 @@ pub trait GenStatem: Sized + Send + 'static {
             "an event did not decode and was dropped"
         );
         if let EventType::Call(from) = event_type {
-            // The caller may be gone: a reply to nobody is not an error.
-            let _ = cx.reply(&from, &Unhandled::BadCall(error.to_string()));
+            bad_call(cx, &from, &error);
         }
         async { Transition::keep_state() }
     }
@@ -416,10 +415,4 @@ pub trait GenStatem: Sized + Send + 'static {
             Self::start_link(cx, args.clone()).name(name)
         })
     }
-}
-
-/// What the caller of an unknown call gets.
-#[derive(Serialize)]
-enum Unhandled {
-    BadCall(String),
 }

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::{FormatStatus, GenStatem};
 use crate::r#gen::Client;
 use crate::proc_lib::{EVENT_LIMIT_CHARS, Format};
+use crate::sys::System;
 
 /// A state machine ended by a failure: the report with OTP's label `{gen_statem, terminate}`. The handler that the VM
 /// was built with gets it, by `report.downcast_ref::<Terminated>()`; so does `tracing`, as text.
@@ -107,16 +108,11 @@ pub(super) fn terminated<M: GenStatem>(cx: &Context, machine: &Machine<M>, reaso
     let registered_name = info.as_ref().and_then(|info| info.registered_name);
     let label = info.as_ref().and_then(|info| info.label);
     let undefined = || OwnedTerm::from(otp_vm::atoms::UNDEFINED);
-    let name = machine.rare.as_ref().and_then(|rare| rare.name.as_ref());
     let caller = machine.current.as_ref().and_then(Queued::caller);
     let status = FormatStatus::of(machine, Some(reason.clone()), machine.logged());
     let report = Terminated {
         pid,
-        name: match (name, registered_name) {
-            (Some(name), _) => name.to_term(),
-            (None, Some(name)) => OwnedTerm::from(name),
-            (None, None) => to_term(&pid).unwrap_or_else(|_| undefined()),
-        },
+        name: machine.name(cx),
         machine: std::any::type_name::<M>(),
         queue: status.queue,
         postponed: status.postponed,

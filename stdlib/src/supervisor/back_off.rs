@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use otp_vm::Context;
 
+use super::Supervisor;
 use super::children::{ChildState, Place};
 use super::restart::tell_oneself_after;
-use super::{Later, Supervisor};
+use super::server::Later;
 use crate::gen_server::NoReply;
 
 /// How long restarts wait.

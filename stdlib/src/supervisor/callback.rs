@@ -6,10 +6,14 @@ use std::sync::Arc;
 use otp_vm::{Atom, Call, Context, ExitReason, OwnedTerm, Term, atoms, to_term};
 use serde::Serialize;
 
+use super::Supervisor;
 use super::child::{BoxFuture, ChildSpec};
+use super::children::Children;
 use super::client::ChildError;
 use super::data::{FlagsError, Given, SpecError, check, specs_of};
-use super::{Children, Intensity, Simple, Strategy, Supervisor, SupervisorFlags};
+use super::flags::{Strategy, SupervisorFlags};
+use super::intensity::Intensity;
+use super::simple::Simple;
 
 /// A supervisor of one's own: OTP's behaviour `supervisor`.
 ///

@@ -8,8 +8,8 @@ use otp_vm::{Atom, Call, OwnedTerm, Term, atoms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::child::{ChildKind, ChildSpec, Modules, Restart, Shutdown, StartChild, WORKER_SHUTDOWN};
+use super::flags::{AutoShutdown, Strategy, SupervisorFlags};
 use super::id::ChildId;
-use super::{AutoShutdown, Strategy, SupervisorFlags};
 
 /// The intensity of flags that are data and don't say: OTP's one restart …
 const DATA_INTENSITY: u32 = 1;

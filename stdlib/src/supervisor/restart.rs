@@ -5,11 +5,13 @@ use std::time::Duration;
 use otp_vm::{Context, ExitReason, Pid, TimerError, TimerRef};
 use serde::Serialize;
 
+use super::Supervisor;
 use super::child::Restart;
 use super::children::{ChildState, Place};
+use super::flags::{AutoShutdown, Strategy};
 use super::report::{ReportContext, reached_max_restart_intensity};
+use super::server::Later;
 use super::shutdown::shut_down;
-use super::{AutoShutdown, Later, Strategy, Supervisor};
 use crate::gen_server::NoReply;
 
 /// Puts a supervisor's message to itself behind all that waits for it: as an exit signal of its own, since a limit of

@@ -7,14 +7,16 @@
 
 use otp_vm::{Arguments, Context, ExitReason, Pid};
 
+use super::Supervisor;
 use super::child::ChildSpec;
 use super::client::{Child, ChildCounts, ChildError, ChildInfo, Childspec};
 use super::data::Given;
 use super::dynamics::{Dynamics, Ended};
+use super::flags::AutoShutdown;
 use super::id::ChildId;
 use super::report::{ReportContext, Reporter, reached_max_restart_intensity};
 use super::restart::tell_oneself;
-use super::{AutoShutdown, Later, Supervisor};
+use super::server::Later;
 use crate::gen_server::NoReply;
 use crate::proc_lib::StartError;
 

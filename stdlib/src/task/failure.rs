@@ -1,8 +1,9 @@
 //! The reasons of those who waited for a task in vain: `{Reason, {task, Function, [Task, Timeout]}}`.
 
-use otp_vm::{Atom, Context, ExitReason, Timeout};
+use otp_vm::{Atom, Context, ExitReason, OwnedTerm, Timeout, atoms};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
+use crate::r#gen::milliseconds;
 use crate::supervisor::Shutdown;
 
 /// Where the owner was.
@@ -18,35 +19,20 @@ pub(super) enum Function {
 }
 
 /// How long it meant to wait.
-#[derive(Clone, Copy, serde::Serialize)]
-#[serde(untagged)]
-pub(super) enum Limit {
-    /// In milliseconds.
-    Time(u64),
-    Word(Word),
-}
-
-#[derive(Clone, Copy, serde::Serialize)]
-pub(super) enum Word {
-    Infinity,
-    BrutalKill,
-}
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct Limit(OwnedTerm);
 
 impl From<Timeout> for Limit {
     fn from(after: Timeout) -> Self {
-        match after {
-            Timeout::Infinity => Self::Word(Word::Infinity),
-            Timeout::After(after) => {
-                Self::Time(u64::try_from(after.as_millis()).unwrap_or(u64::MAX))
-            }
-        }
+        Self(milliseconds(after))
     }
 }
 
 impl From<Shutdown> for Limit {
     fn from(shutdown: Shutdown) -> Self {
         match shutdown {
-            Shutdown::BrutalKill => Self::Word(Word::BrutalKill),
+            Shutdown::BrutalKill => Self(atoms::BRUTAL_KILL.into()),
             Shutdown::After(limit) => Timeout::After(limit).into(),
             Shutdown::Infinity => Timeout::Infinity.into(),
         }

@@ -157,36 +157,6 @@ fn which_child() {
 }
 
 #[test]
-fn order_of_children() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let children = ["a", "b", "c", "d"].map(|name| probe(name, me)).into();
-        let supervisor = start(&mut cx, SupervisorFlags::rest_for_one(), children).await;
-        for name in ["a", "b", "c", "d"] {
-            started(&mut cx, name).await;
-        }
-        let second = pids(&mut cx, &supervisor).await[1].unwrap();
-        stop_probe(&mut cx, second, reason("order")).await;
-        terminated(&mut cx, "b").await;
-        terminated(&mut cx, "d").await;
-        terminated(&mut cx, "c").await;
-        for name in ["b", "c", "d"] {
-            started(&mut cx, name).await;
-        }
-        let ids = supervisor.which_children(&mut cx).await.unwrap();
-        let ids: Vec<_> = ids
-            .iter()
-            .map(|child| child.id.as_str().to_owned())
-            .collect();
-        assert_eq!(ids, ["a", "b", "c", "d"]);
-        stop(&mut cx, &supervisor).await;
-        for name in ["d", "c", "b", "a"] {
-            terminated(&mut cx, name).await;
-        }
-    });
-}
-
-#[test]
 fn child_unlink() {
     // A child that unlinked itself is shut down all the same, and does not hang the supervisor.
     run(async |mut cx: Context| {

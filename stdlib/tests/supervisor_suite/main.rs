@@ -5,7 +5,6 @@ mod administration;
 mod common;
 mod restart_loops;
 mod restarting;
-mod significant;
 #[path = "../common/simulated.rs"]
 mod simulated;
 mod starting;

@@ -2,31 +2,6 @@
 
 use super::*;
 
-#[test]
-fn count_restarting_children() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let (failing, _) = flaky("a", me, |start| start > 0);
-        let flags = one_for_one().intensity(u32::MAX, LIMIT);
-        let supervisor = start(&mut cx, flags, vec![failing]).await;
-        let first = started(&mut cx, "a").await;
-        stop_probe(&mut cx, first, reason("end")).await;
-        let children = supervisor.which_children(&mut cx).await.unwrap();
-        assert!(children[0].restarting);
-        assert_eq!(children[0].pid, None);
-        let counts = supervisor.count_children(&mut cx).await.unwrap();
-        assert_eq!(
-            counts,
-            ChildCounts {
-                specs: 1,
-                active: 0,
-                supervisors: 0,
-                workers: 1
-            }
-        );
-    });
-}
-
 /// A child that fails every restart keeps its supervisor busy, but not deaf.
 async fn hanging(cx: &mut Context, flags: SupervisorFlags) {
     let me = cx.pid();
@@ -72,28 +47,6 @@ fn hanging_restart_loop() {
 #[test]
 fn hanging_restart_loop_rest_for_one() {
     run(async |mut cx: Context| hanging(&mut cx, SupervisorFlags::rest_for_one()).await);
-}
-
-#[test]
-fn failing_restarts_count() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let (failing, starts) = flaky("a", me, |start| start > 0);
-        let supervisor = start(
-            &mut cx,
-            one_for_one().intensity(5, LIMIT),
-            vec![failing, probe("b", me)],
-        )
-        .await;
-        let first = started(&mut cx, "a").await;
-        started(&mut cx, "b").await;
-        stop_probe(&mut cx, first, reason("end")).await;
-        let ended = exit_of(&mut cx, supervisor.pid().unwrap()).await;
-        assert_eq!(ended, ExitReason::shutdown());
-        assert_eq!(starts.load(Ordering::SeqCst), 1 + 5);
-        terminated(&mut cx, "a").await;
-        assert_eq!(terminated(&mut cx, "b").await, ExitReason::shutdown());
-    });
 }
 
 #[test]

@@ -1,54 +1,6 @@
-//! Restart types and strategies.
+//! Who ends and starts again with a child.
 
 use super::*;
-
-/// Ends the only child with `with`. Gives the children afterwards, and whether it was restarted.
-async fn after_end(cx: &mut Context, restart: Restart, with: ExitReason) -> (usize, bool) {
-    let me = cx.pid();
-    let supervisor = start(cx, one_for_one(), vec![probe("a", me).restart(restart)]).await;
-    let first = started(cx, "a").await;
-    stop_probe(cx, first, with).await;
-    terminated(cx, "a").await;
-    // The answer comes after the supervisor dealt with the EXIT: both are its messages, and the
-    // EXIT was sent when the DOWN was.
-    let children = supervisor.which_children(cx).await.unwrap();
-    let restarted = children
-        .first()
-        .is_some_and(|child| child.pid.is_some_and(|pid| pid != first));
-    if restarted {
-        started(cx, "a").await;
-    }
-    assert!(no_event(cx).await);
-    stop(cx, &supervisor).await;
-    if restarted {
-        terminated(cx, "a").await;
-    }
-    (children.len(), restarted)
-}
-
-macro_rules! restart_cases {
-    ($($name:ident: $restart:ident, $reason:expr => $expected:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            run(async |mut cx: Context| {
-                assert_eq!(after_end(&mut cx, Restart::$restart, $reason).await, $expected);
-            });
-        }
-    )*};
-}
-
-restart_cases! {
-    permanent_normal: Permanent, ExitReason::normal() => (1, true);
-    transient_normal: Transient, ExitReason::normal() => (1, false);
-    temporary_normal: Temporary, ExitReason::normal() => (0, false);
-    permanent_shutdown: Permanent, ExitReason::shutdown() => (1, true);
-    transient_shutdown: Transient, ExitReason::shutdown() => (1, false);
-    transient_shutdown_with_detail: Transient, ExitReason::shutdown_with("x") => (1, false);
-    temporary_shutdown: Temporary, ExitReason::shutdown() => (0, false);
-    permanent_abnormal: Permanent, reason("abnormal") => (1, true);
-    transient_abnormal: Transient, reason("abnormal") => (1, true);
-    temporary_abnormal: Temporary, reason("abnormal") => (0, false);
-}
 
 /// Starts a, b, c; ends the one at `at`; gives who ended and who started again, in order.
 async fn strategy(
@@ -116,47 +68,6 @@ fn rest_for_one_ends_the_rest() {
         let happened = strategy(&mut cx, SupervisorFlags::rest_for_one(), 1).await;
         assert_eq!(happened, (texts(&["b", "c"]), texts(&["b", "c"])));
     });
-}
-
-/// One restart is allowed; the second ends the tree.
-async fn escalation(cx: &mut Context, flags: SupervisorFlags) {
-    let me = cx.pid();
-    let children = vec![probe("a", me), probe("b", me)];
-    let flags = flags.intensity(1, LIMIT);
-    let supervisor = start(cx, flags, children).await;
-    let sup = supervisor.pid().unwrap();
-    let mut current = started(cx, "a").await;
-    started(cx, "b").await;
-    stop_probe(cx, current, reason("first")).await;
-    loop {
-        if let Event::Started(name, pid) = event(cx).await
-            && name == "a"
-        {
-            current = pid;
-            break;
-        }
-    }
-    assert!(cx.vm().is_alive(sup));
-    let second = pids(cx, &supervisor).await[1].unwrap();
-    let monitor = cx.monitor(second);
-    stop_probe(cx, current, reason("second")).await;
-    assert_eq!(exit_of(cx, sup).await, ExitReason::shutdown());
-    assert_eq!(down(cx, monitor).await, ExitReason::shutdown());
-}
-
-#[test]
-fn one_for_one_gives_up() {
-    run(async |mut cx: Context| escalation(&mut cx, one_for_one()).await);
-}
-
-#[test]
-fn one_for_all_gives_up() {
-    run(async |mut cx: Context| escalation(&mut cx, SupervisorFlags::one_for_all()).await);
-}
-
-#[test]
-fn rest_for_one_gives_up() {
-    run(async |mut cx: Context| escalation(&mut cx, SupervisorFlags::rest_for_one()).await);
 }
 
 /// Child `a` ends; `b`, which is restarted with it, fails its second start. Then ends who started the supervisor, and

@@ -31,30 +31,6 @@ fn sup_start_ignore_child() {
 }
 
 #[test]
-fn sup_start_ignore_temporary_child() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let children = vec![
-            ignoring("a").restart(Restart::Temporary),
-            probe("b", me).restart(Restart::Temporary),
-        ];
-        let supervisor = start(&mut cx, one_for_one(), children).await;
-        let second = started(&mut cx, "b").await;
-        assert_eq!(pids(&mut cx, &supervisor).await, [Some(second)]);
-    });
-}
-
-#[test]
-fn sup_start_ignore_temporary_child_start_child() {
-    run(async |mut cx: Context| {
-        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
-        let ignored = ignoring("a").restart(Restart::Temporary);
-        supervisor.start_child(&mut cx, ignored).await.unwrap_err();
-        assert_eq!(supervisor.count_children(&mut cx).await.unwrap().specs, 0);
-    });
-}
-
-#[test]
 fn sup_start_fail() {
     run(async |mut cx: Context| {
         cx.trap_exit(true);
@@ -83,41 +59,6 @@ fn sup_start_fail() {
             cx.receive_timeout(Duration::ZERO).await.is_none(),
             "a failed start leaves no EXIT behind"
         );
-    });
-}
-
-#[test]
-fn sup_start_child_returns_error() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
-        let (failing, _) = flaky("a", me, |_| true);
-        let error = supervisor.start_child(&mut cx, failing).await.unwrap_err();
-        assert_eq!(
-            error,
-            ChildError::Start(StartError::Exit(reason("start_error")))
-        );
-        assert_eq!(
-            supervisor.count_children(&mut cx).await.unwrap(),
-            ChildCounts::default()
-        );
-    });
-}
-
-#[test]
-fn sup_start_restart_child_returns_error() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let (failing, _) = flaky("a", me, |start| start > 0);
-        let supervisor = start(&mut cx, one_for_one(), vec![failing]).await;
-        supervisor.terminate_child(&mut cx, "a").await.unwrap();
-        let error = supervisor.restart_child(&mut cx, "a").await.unwrap_err();
-        assert_eq!(
-            error,
-            ChildError::Start(StartError::Exit(reason("start_error")))
-        );
-        // It is kept.
-        assert_eq!(pids(&mut cx, &supervisor).await, [None]);
     });
 }
 

@@ -31,7 +31,8 @@ fn one_for_all() {
         stop_probe(&mut cx, children[0], reason("died")).await;
         let children = newest_first(&mut cx, &supervisor).await;
         stop_probe(&mut cx, children[0], reason("died")).await;
-        exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        let ended = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert_eq!(ended, ExitReason::shutdown());
     });
 }
 
@@ -57,7 +58,8 @@ fn rest_for_one() {
         stop_probe(&mut cx, children[0], reason("died")).await;
         let children = newest_first(&mut cx, &supervisor).await;
         stop_probe(&mut cx, children[1], reason("died")).await;
-        exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        let ended = exit_of(&mut cx, supervisor.pid().unwrap()).await;
+        assert_eq!(ended, ExitReason::shutdown());
     });
 }
 

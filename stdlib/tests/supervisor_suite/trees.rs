@@ -107,21 +107,6 @@ fn one_shot_children_move_what_they_capture() {
     });
 }
 
-#[test]
-fn do_not_save_child_specs_for_temporary_children() {
-    run(async |mut cx: Context| {
-        let me = cx.pid();
-        let supervisor = start(&mut cx, one_for_one(), vec![]).await;
-        let temporary = probe("a", me).restart(Restart::Temporary);
-        supervisor.start_child(&mut cx, temporary).await.unwrap();
-        supervisor.terminate_child(&mut cx, "a").await.unwrap();
-        assert_eq!(
-            supervisor.restart_child(&mut cx, "a").await,
-            Err(ChildError::NotFound)
-        );
-    });
-}
-
 /// How long it takes to start so many children, and to end them one by one.
 async fn start_and_stop(
     cx: &mut Context,

@@ -16,15 +16,16 @@ use otp_vm::{
     TableOptions, Timeout, atoms,
 };
 
-use super::callback::atom;
 use super::config::{self, Config, KERNEL};
 use super::env::{TABLE, get_all_env, get_env, term};
 use super::errors::ApplicationError;
 use super::master::kill_all;
 use super::spec::ApplicationSpec;
 use super::specs::{Specs, builtin};
-use super::wire::{Done, Info, Request};
+use super::wire::{Info, Request};
 use super::{CONTROLLER, ControllerOptions, StartType};
+use crate::done::Done;
+use crate::r#gen::bad_call;
 use crate::gen_server::{From, GenServer, Init, NoMessage, NoReply, Reply, Start};
 use crate::supervisor::shutdown::shut_down;
 use crate::supervisor::{Restart, Shutdown};
@@ -204,9 +205,7 @@ impl GenServer for Controller {
         cx: &mut Context,
     ) -> NoReply<Self> {
         if let MessageKind::Call { from, .. } = message.kind() {
-            let unknown = (atom("bad_call"), error.to_string());
-            // The caller may be gone: a reply to nobody is not an error.
-            let _ = cx.reply(&from, &unknown);
+            bad_call(cx, &from, &error);
         }
         NoReply::new()
     }
