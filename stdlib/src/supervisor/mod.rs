@@ -130,7 +130,7 @@ use flags::Strategy;
 use report::Reporter;
 use simple::Simple;
 
-/// The supervisor's process: a [`GenServer`], as in OTP.
+/// The supervisor's process: a [`GenServer`](crate::GenServer), as in OTP.
 pub struct Supervisor {
     strategy: Strategy,
     auto_shutdown: AutoShutdown,

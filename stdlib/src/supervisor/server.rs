@@ -146,7 +146,7 @@ impl GenServer for Supervisor {
         }
     }
 
-    /// The callback is called again: see [`SupervisorRef::code_change`].
+    /// The callback is called again: see [`SupervisorRef::code_change`](super::SupervisorRef::code_change).
     async fn code_change(
         &mut self,
         _old_version: OwnedTerm,
