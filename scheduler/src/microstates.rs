@@ -1,7 +1,8 @@
 //! What a scheduler's time goes into: OTP's `scheduler_wall_time`, and its microstate accounting in short.
 //!
 //! A scheduler is in one [`State`] at a time. It changes it only where it reads the clock anyway, so a slice costs
-//! nothing: what passes between two waits, and is neither a poll nor the firing of timers, is busy.
+//! nothing: what passes between two waits, and is neither a poll nor the firing of timers, is busy. A wait
+//! begins where a scheduler looks on before it sleeps, as OTP's `busy_wait` is not active either.
 //!
 //! Each state has a word: the time spent in it so far or, while the scheduler is in it, that less the time at which it
 //! came, so that a reader who adds the clock gets the time up to now. Only the thread that has the scheduler writes.
@@ -38,7 +39,7 @@ pub struct WallTime {
     pub hosting: Duration,
     /// It took events from the poller, or fired timers.
     pub polling: Duration,
-    /// It slept: there was nothing to do. Also the time before its thread began, and after it ended.
+    /// It slept, or was about to: there was nothing to do. Also the time before its thread began, and after it ended.
     pub idle: Duration,
 }
 

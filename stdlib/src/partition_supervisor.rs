@@ -40,11 +40,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use otp_vm::{
-    AtomError, Context, EncodeError, ExitReason, Pid, Table, TableOptions, Term, Timeout, to_term,
+    AtomError, Context, EncodeError, ExitReason, Pid, Table, TableOptions, Term, Timeout, View,
+    to_term,
 };
 use serde::Serialize;
 
@@ -230,13 +232,22 @@ fn sizes(table: &Table, cx: &Context) -> Option<[usize; 2]> {
 /// The partition of a key, by its last process; `None`: the supervisor does not run, or has no partition.
 pub(crate) fn whereis_partition(cx: &Context, supervisor: &Target, key: Term<'_>) -> Option<Pid> {
     let table = table_at(cx, supervisor)?;
-    let [partitions, _] = sizes(&table, cx).filter(|&[now, _]| now > 0)?;
-    let partitions = partitions as u64;
-    let partition = match key.as_i64() {
-        Some(number) => number.unsigned_abs() % partitions,
-        None => u64::from(key.phash2_range(partitions)),
-    };
-    table.lookup(cx, &partition).ok()?
+    let [partitions, _] = sizes(&table, cx)?;
+    let partitions = u32::try_from(partitions).ok().and_then(NonZeroU32::new)?;
+    table.lookup(cx, &partition_of(key, partitions)).ok()?
+}
+
+fn partition_of(key: Term<'_>, partitions: NonZeroU32) -> u64 {
+    let range = u64::from(partitions.get());
+    match key.view() {
+        View::Int(number) => number.unsigned_abs() % range,
+        // Limb by limb, the most significant first, as by hand.
+        View::BigInt(number) => number.limbs().iter().rev().fold(0, |rest, &limb| {
+            let number = u128::from(rest) << 64 | u128::from(limb);
+            (number % u128::from(range)) as u64
+        }),
+        _ => key.phash2_range(range).into(),
+    }
 }
 
 /// A partition's number as the id of its child.

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 
 use common::*;
 use otp_stdlib::Name;
+use otp_stdlib::gen_server::Target;
 use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor, ResizeError};
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{AutoShutdown, ChildCounts, ChildError, ChildId, ChildKind};
 use otp_stdlib::{StartError, gen_server};
-use otp_vm::{CallError, Context, ExitReason};
+use otp_vm::{Atom, CallError, Context, ExitReason, OwnedTerm, TableOptions, from_term, to_term};
+use serde::Serialize;
 
 /// Says which number it was started with.
 struct Numbered(usize);
@@ -81,7 +83,100 @@ fn key() -> String {
     "the numbers".to_owned()
 }
 
-/// Not of Elixir's tests.
+/// Not of Elixir's tests, as those that follow.
+#[test]
+fn an_integer_of_any_size_belongs_to_a_partition_by_its_remainder() {
+    run(async |mut cx: Context| {
+        let flags = PartitionFlags::new().partitions(3);
+        let numbers = numbers(&mut cx, flags).await.unwrap();
+        for bit in 0..127 {
+            for key in [1_i128 << bit, -(1 << bit), i128::MAX - (1 << bit)] {
+                let server = numbers.server(&cx, &key).unwrap();
+                let remainder = (key.unsigned_abs() % 3) as usize;
+                assert_eq!(server.call(&mut cx, ()).await, Ok(remainder), "{key}");
+            }
+        }
+        // 2 to the power of 201, and its opposite.
+        for sign in ["", "-"] {
+            let key =
+                format!("{sign}3213876088517980551083924184682325205044405987565585670602752");
+            let key: OwnedTerm = key.parse().unwrap();
+            let server = numbers.server(&cx, &key).unwrap();
+            assert_eq!(server.call(&mut cx, ()).await, Ok(2), "{key}");
+        }
+    });
+}
+
+#[test]
+fn a_key_leads_to_nobody_by_a_name_that_is_no_partition_supervisors() {
+    /// As a message may have it.
+    #[derive(Serialize)]
+    enum Forged<T> {
+        Partitioned { supervisor: T, key: OwnedTerm },
+    }
+    fn forged(supervisor: &impl Serialize, key: &str) -> Option<Target> {
+        let key = key.parse().unwrap();
+        let target = to_term(&Forged::Partitioned { supervisor, key }).ok()?;
+        from_term(target.root()).ok()
+    }
+    run(async |mut cx: Context| {
+        let decoy_name = Atom::new("decoy").unwrap();
+        let decoy = cx.table_new("decoy", TableOptions::set().named());
+        let decoy = decoy.unwrap();
+        let atom = |name: &str| OwnedTerm::from(Atom::new(name).unwrap());
+        let me = Target::Pid(cx.pid());
+        for partitions in [
+            "[3,3]",
+            "[0,0]",
+            "[4294967296,1]",
+            "[-1,9]",
+            "[18446744073709551615,1]",
+            "[]",
+            "many",
+        ] {
+            let row: OwnedTerm = partitions.parse().unwrap();
+            decoy.insert(&cx, &atom("partitions"), &row).unwrap();
+            for not_a_pid in ["nobody", "7", "{a,pid}"] {
+                let row: OwnedTerm = not_a_pid.parse().unwrap();
+                for partition in 0..3 {
+                    decoy.insert(&cx, &partition, &row).unwrap();
+                }
+                for key in ["1", "word", "-18446744073709551616", "[]"] {
+                    let name = Target::Name(Atom::new("decoy").unwrap());
+                    for supervisor in [
+                        &name,
+                        &me,
+                        &Target::NameAt(Atom::new("decoy").unwrap(), cx.node()),
+                    ] {
+                        let target = forged(supervisor, key).unwrap();
+                        assert_eq!(target.whereis(&cx), None, "{partitions} {key}");
+                    }
+                }
+            }
+        }
+        // Each partition's supervisor is a partition itself: as deep as a message is read.
+        let mut target = me;
+        let mut deep = 0;
+        while let Some(deeper) = forged(&target, "key") {
+            target = deeper;
+            deep += 1;
+            assert_eq!(target.whereis(&cx), None);
+        }
+        assert!(deep > 50, "{deep}");
+        assert!(
+            target
+                .to_term()
+                .to_string()
+                .contains("partition_supervisor")
+        );
+        let shallow = forged(&Target::NameAt(decoy_name, decoy_name), "key").unwrap();
+        let server = to_term(&shallow).unwrap();
+        let server: ServerRef<Numbered> = from_term(server.root()).unwrap();
+        let nobody = server.call(&mut cx, ()).await.unwrap_err();
+        assert_eq!(nobody, CallError::Exit(ExitReason::noproc()));
+    });
+}
+
 #[test]
 fn a_key_is_a_name_for_whichever_server_it_belongs_to() {
     run(async |mut cx: Context| {
@@ -94,7 +189,7 @@ fn a_key_is_a_name_for_whichever_server_it_belongs_to() {
         let target = server.target().to_term().to_string();
         assert_eq!(target, "{via,partition_supervisor,{numbers,-5}}");
         // It is data: it can be kept in a table, and sent.
-        let table = cx.table_new("kept", otp_vm::TableOptions::set()).unwrap();
+        let table = cx.table_new("kept", TableOptions::set()).unwrap();
         table.insert(&cx, &1, &server).unwrap();
         let server: ServerRef<Numbered> = table.lookup(&cx, &1).unwrap().unwrap();
         assert_eq!(server.call(&mut cx, ()).await, Ok(2));

@@ -99,16 +99,22 @@ impl Local {
         if !may_look() || !self.hope.is_worth_a_look() {
             return false;
         }
-        let until = core.clock.now() + LOOK_ON_NS;
-        while may_look() && core.clock.now() < until {
+        // As a sleep would be, which it may be instead of, for who reads the figures or a clock that is not looked at.
+        let began = core.clock.now();
+        self.enter(State::Idle, began);
+        let mut now = began;
+        let mut found = false;
+        while !found && may_look() && now < began + LOOK_ON_NS {
             for _ in 0..PAUSES {
                 std::hint::spin_loop();
             }
-            if core.has_work() || core.is_stopping() {
-                return true;
-            }
+            found = core.has_work() || core.is_stopping();
+            now = core.clock.now();
         }
-        false
+        self.enter(State::Busy, now);
+        self.turns.skip_to(now);
+        self.coarse_now.set(now);
+        found
     }
 
     /// Waits for an event or a call, but not if there is `something` already, and at most until `until`.
@@ -203,7 +209,69 @@ impl Local {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::builder::Settings;
+    use crate::core::Core;
+    use crate::pins::Pins;
+    use crate::run_queue::RunQueue;
+
+    /// One of two, which searches. The other never sleeps, and there are no threads.
+    fn worker() -> Local {
+        let queues = [RunQueue::new(), RunQueue::new()];
+        let stealers = queues.iter().map(RunQueue::stealers).collect();
+        let settings = Settings::of_simulation("test".to_owned());
+        let core = Core::new(stealers, settings, Pins::default(), None);
+        let core = Arc::new(core.expect("descriptors are to be had"));
+        let [queue, _] = queues;
+        let local = Local::new(Arc::clone(&core), 0, queue);
+        core.idle.search();
+        local.searching.set(true);
+        local.enter(State::Busy, core.clock.now());
+        local
+    }
+
+    #[test]
+    fn a_look_is_idle_time_after_which_the_clock_has_been_read() {
+        let local = worker();
+        let core = &local.core;
+        let wall_time = || local.remote().counters.time.read(|| core.clock.now());
+        let before = wall_time();
+        assert!(!local.looks_on(), "there is nothing");
+        let looked_for = wall_time().since(before).idle;
+        assert!(looked_for.as_nanos() >= LOOK_ON_NS.into(), "{looked_for:?}");
+        assert!(local.remote().counters.time.is_busy());
+        core.stop();
+        let begun = core.clock.now();
+        assert!(local.looks_on(), "it is the end");
+        assert!(local.coarse_now() >= begun);
+        assert!(local.remote().counters.time.is_busy());
+    }
+
+    #[test]
+    fn nobody_looks_on_who_is_the_last_awake_or_beside_another_that_searches() {
+        let local = worker();
+        let core = &local.core;
+        core.stop();
+        core.idle.search();
+        assert!(!local.looks_on(), "another searches");
+        core.idle.end_search();
+        core.idle.enter(1, 2, false, false);
+        assert!(!local.looks_on(), "the other sleeps");
+        core.idle.leave(1);
+        core.idle.go_offline(2, false);
+        core.online.set(core, 1).unwrap();
+        assert!(!local.looks_on(), "the other is offline");
+        assert_eq!(
+            local.hope.earned.get(),
+            MOST_EARNED,
+            "none has cost anything"
+        );
+        core.idle.come_online();
+        core.online.set(core, 2).unwrap();
+        assert!(local.looks_on());
+    }
 
     fn looks(hope: &Hope, rests: usize) -> usize {
         let in_vain = |_: &usize| {

@@ -13,7 +13,7 @@ use super::{Application, StartType};
 use crate::r#gen::short_name;
 use crate::proc_lib::StartError;
 use crate::supervisor::{BoxFuture, Given};
-use crate::unwind::Caught;
+use crate::unwind::{Caught, DropCaught};
 
 /// Why a callback did not do what it was to do.
 pub(super) enum Failure {
@@ -140,7 +140,7 @@ pub struct Change {
 
 /// The callbacks of a type.
 pub(super) struct Typed<A: Application> {
-    args: A::Args,
+    args: DropCaught<A::Args>,
     term: Given,
     application: PhantomData<fn(A)>,
 }
@@ -149,7 +149,7 @@ impl<A: Application> Typed<A> {
     pub(super) fn new(args: A::Args) -> Self {
         Self {
             term: given(&args),
-            args,
+            args: DropCaught::new(args),
             application: PhantomData,
         }
     }

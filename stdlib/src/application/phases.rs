@@ -7,7 +7,6 @@ use otp_vm::{Atom, Context, ExitReason};
 use super::StartType;
 use super::callback::atom;
 use super::spec::ApplicationSpec;
-use crate::supervisor::BoxFuture;
 
 /// Runs all phases of an application, in order. `included` are those that are included, near and far.
 ///
@@ -20,23 +19,28 @@ pub(super) async fn run(
     cx: &mut Context,
 ) -> Result<(), ExitReason> {
     for &(phase, _) in spec.phases.iter().flatten() {
-        run_phase(spec, included, &[], (phase, start_type), cx).await?;
+        run_phase(spec, included, (phase, start_type), cx).await?;
     }
     Ok(())
 }
 
-/// Runs one phase of an application; and then of those that it includes, if it says so. `above` are those that include
-/// it: one that includes itself in the end has its turn once. (OTP's goes round for ever.)
-fn run_phase<'a>(
-    spec: &'a ApplicationSpec,
-    included: &'a [Arc<ApplicationSpec>],
-    above: &'a [Atom],
+/// Runs one phase of an application; and then of those that it includes, if it says so. Each has its turn once, though
+/// they include each other. (OTP's go round for ever then.)
+async fn run_phase(
+    spec: &ApplicationSpec,
+    included: &[Arc<ApplicationSpec>],
     (phase, start_type): (Atom, StartType),
-    cx: &'a mut Context,
-) -> BoxFuture<'a, Result<(), ExitReason>> {
-    Box::pin(async move {
+    cx: &mut Context,
+) -> Result<(), ExitReason> {
+    let mut had_turn = Vec::new();
+    let mut next = vec![spec];
+    while let Some(spec) = next.pop() {
+        if had_turn.contains(&spec.name) {
+            continue;
+        }
+        had_turn.push(spec.name);
         let Some(callbacks) = &spec.callbacks else {
-            return Ok(());
+            continue;
         };
         let Some(phases) = &spec.phases else {
             let undefined = (atom("start_phases_undefined"), spec.name);
@@ -50,14 +54,10 @@ fn run_phase<'a>(
             })?;
         }
         if spec.starts_included {
-            let above = [above, &[spec.name]].concat();
-            for name in &spec.included {
-                let found = included.iter().find(|spec| spec.name == *name);
-                if let Some(spec) = found.filter(|spec| !above.contains(&spec.name)) {
-                    run_phase(spec, included, &above, (phase, start_type), cx).await?;
-                }
-            }
+            let below = spec.included.iter().rev();
+            let found = below.filter_map(|name| included.iter().find(|spec| spec.name == *name));
+            next.extend(found.map(|spec| &**spec));
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use super::data::{FlagsError, Given, SpecError, check, specs_of};
 use super::flags::{Strategy, SupervisorFlags};
 use super::intensity::Intensity;
 use super::simple::Simple;
+use crate::unwind::DropCaught;
 
 /// A supervisor of one's own: OTP's behaviour `supervisor`.
 ///
@@ -108,7 +109,7 @@ impl From<Refused> for ExitReason {
 
 impl Callback {
     pub(super) fn of<S: Supervise>(args: S::Args) -> Self {
-        let args = Arc::new(args);
+        let args = Arc::new(DropCaught::new(args));
         Self::new(std::any::type_name::<S>(), move |cx| {
             let args = Arc::clone(&args);
             Box::pin(async move { Ok(S::init(&args, cx).await) })

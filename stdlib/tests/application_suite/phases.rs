@@ -85,3 +85,26 @@ fn applications_that_include_each_other_run_each_phase_once() {
         application::unload(cx, "topApp2").await.unwrap();
     });
 }
+
+/// Each on the way from the top to another would have its turn on each of the ways, of which there are millions.
+#[test]
+fn applications_that_all_include_each_other_run_each_phase_once() {
+    const APPS: usize = 12;
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        cx.register("start_phase", cx.pid()).unwrap();
+        let names: Vec<String> = (0..APPS).map(|at| format!("knot{at}")).collect();
+        for name in &names {
+            let all = names.join(",");
+            let text = format!(
+                "{{application, {name}, [{{included_applications, [{all}]}}, {{start_phases, [{{go, []}}]}},
+                  {{mod, {{application_starter, [topApp2, {{topApp2, 4, 6}}]}}}}]}}"
+            );
+            application::define(cx, spec(&text)).await.unwrap();
+        }
+        application::start(cx, "knot0").await.unwrap();
+        assert_eq!(counts(cx).await, [0, 0, 0, 0, APPS]);
+        application::stop(cx, "knot0").await.unwrap();
+        application::unload(cx, "knot0").await.unwrap();
+    });
+}

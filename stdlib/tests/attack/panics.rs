@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use otp_stdlib::application::{
+    self, ApplicationError, ApplicationSpec, Config, Controller, ControllerOptions, StartType,
+};
 use otp_stdlib::gen_server::From;
+use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{Supervise, SupervisorInit};
 use otp_stdlib::sys::DebugOption;
@@ -613,6 +617,99 @@ fn a_name_of_a_timeout_that_panics_anywhere_calls_terminate_and_is_reported() {
         let reported: Vec<String> = reports.try_iter().collect();
         assert_eq!(reported, [end], "{what}");
     }
+}
+
+/// A supervisor by a callback whose arguments panic when they are forgotten; it starts unless it is told not to.
+struct Undermined;
+
+impl Supervise for Undermined {
+    type Args = (Mine, bool);
+
+    async fn init((_, starts): &Self::Args, _: &mut Context) -> SupervisorInit {
+        match starts {
+            true => SupervisorInit::Ok(SupervisorFlags::one_for_one(), Vec::new()),
+            false => SupervisorInit::Stop(reason("no")),
+        }
+    }
+}
+
+#[test]
+fn arguments_that_panic_when_a_supervisor_forgets_them_are_not_its_end() {
+    run(async |mut cx: Context| {
+        cx.trap_exit(true);
+        let cx = &mut cx;
+        let mine = || Mine("drop".into());
+        let refused = Supervisor::start_link_with::<Undermined>(cx, (mine(), false)).await;
+        assert_eq!(refused.unwrap_err(), StartError::Exit(reason("no")));
+        let tree = Supervisor::start_link_with::<Undermined>(cx, (mine(), true))
+            .await
+            .unwrap();
+        tree.stop(cx, reason("told"), LIMIT).await.unwrap();
+
+        let held = Arc::new(mine());
+        let flags = PartitionFlags::new().partitions(2);
+        let partitions = PartitionSupervisor::<Field>::start_link(cx, "held", flags, move |_| {
+            let _held = &held;
+            ChildSpec::process("idle", async |mut cx: Context| for_ever(&mut cx).await)
+        });
+        let partitions = partitions.await.unwrap();
+        assert_eq!(partitions.resize(cx, 1).await, Ok(2));
+        partitions.stop(cx, reason("told"), LIMIT).await.unwrap();
+    });
+}
+
+/// The arguments of an application's start.
+#[derive(Clone)]
+struct Shared(#[allow(dead_code, reason = "it is there to be dropped")] Arc<Mine>);
+
+impl Serialize for Shared {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+struct Undermining;
+
+impl Application for Undermining {
+    type Args = Shared;
+
+    async fn start(_: StartType, _: Shared, cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        let flags = SupervisorFlags::one_for_one();
+        let top = application::tree(Supervisor::start_link(cx, flags, Vec::new()).await)?;
+        Ok((top, Self))
+    }
+}
+
+#[test]
+fn a_specification_that_panics_when_the_controller_forgets_it_ends_no_application() {
+    fn undermining() -> ApplicationSpec {
+        let args = Shared(Arc::new(Mine("drop".into())));
+        ApplicationSpec::new("undermining").module::<Undermining>(args)
+    }
+    run(async |mut cx: Context| {
+        let cx = &mut cx;
+        let controller = Controller::start(cx, ControllerOptions::new())
+            .await
+            .unwrap();
+        let pid = controller.pid().unwrap();
+        for _ in 0..2 {
+            application::define(cx, undermining()).await.unwrap();
+        }
+        application::start(cx, undermining()).await.unwrap();
+        let again = application::load(cx, undermining()).await;
+        assert!(matches!(again, Err(ApplicationError::AlreadyLoaded(_))));
+        let changed = vec![undermining()];
+        application::change_application_data(cx, changed, Config::new())
+            .await
+            .unwrap();
+        application::stop(cx, "undermining").await.unwrap();
+        application::unload(cx, "undermining").await.unwrap();
+        assert!(cx.is_alive(pid).await);
+        controller
+            .stop(cx, ExitReason::normal(), LIMIT)
+            .await
+            .unwrap();
+    });
 }
 
 #[test]
