@@ -146,31 +146,35 @@ fn strangers<'a>(modules: &'a [Runnable], config: &'a Config) -> impl Iterator<I
         .filter(move |app| !known(app.as_str()))
 }
 
-/// Who asks for a module or a workload that is not there is told where they are listed, by the binary's own name.
+/// Who asks for a module or a workload that is not there is told where they are listed, and who writes an option of
+/// `run` behind the module is told where it stands: by the binary's own name.
 fn with_hint(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidSubcommand {
-        return error;
-    }
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
         _ => String::new(),
     };
-    let hint = if usage.contains("<MODULE>") {
-        Some(("modules", "modules"))
-    } else if usage.contains("<WORKLOAD>") {
-        Some(("bench --help", "workloads"))
-    } else {
-        None
+    let binary = binary_name();
+    let hint = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::InvalidSubcommand, _) if usage.contains("<MODULE>") => {
+            format!("`{binary} modules` lists the modules")
+        }
+        (ErrorKind::InvalidSubcommand, _) if usage.contains("<WORKLOAD>") => {
+            format!("`{binary} bench --help` lists the workloads")
+        }
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(option)))
+            if usage.contains(" run ") && run::VmOptions::has(option) =>
+        {
+            format!("`{option}` stands before the module: `{binary} run {option} … MODULE`")
+        }
+        _ => return error,
     };
-    if let Some((command, what)) = hint {
-        let hint = format!("`{} {command}` lists the {what}", binary_name()).into();
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
-    }
+    let hints = ContextValue::StyledStrs(vec![hint.into()]);
+    error.insert(ContextKind::Suggested, hints);
     error
 }
 
 /// As its caller calls it: another crate's binary has a name of its own.
-fn binary_name() -> String {
+pub(crate) fn binary_name() -> String {
     let path = env::args_os().next().unwrap_or_default();
     Path::new(&path).file_name().map_or_else(
         || "otp-vm".to_owned(),
