@@ -60,7 +60,7 @@ pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
         "info"
     });
     if let Err(error) = logged {
-        eprintln!("otp-vm: {error}");
+        eprintln!("{}: {error}", binary_name());
         return ExitCode::from(exit_code::USAGE);
     }
     match matches.subcommand() {
@@ -107,7 +107,7 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
     let (files, set) = match options.configs() {
         Ok(configs) => configs,
         Err(error) => {
-            eprintln!("otp-vm: {error}");
+            eprintln!("{}: {error}", binary_name());
             return ExitCode::from(exit_code::USAGE);
         }
     };
@@ -200,7 +200,8 @@ fn printed(output: io::Result<()>, code: u8) -> ExitCode {
             // Nothing is left to tell who has no standard error either.
             let _ = writeln!(
                 io::stderr(),
-                "otp-vm: the output could not be written: {error}"
+                "{}: the output could not be written: {error}",
+                binary_name()
             );
             ExitCode::from(exit_code::FAILED)
         }

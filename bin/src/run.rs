@@ -161,7 +161,8 @@ pub(crate) fn run(release: Release, modules: &[Runnable], options: &VmOptions) -
             exit_code::USAGE
         }
         Ok(End::Misconfigured(error)) => {
-            eprintln!("otp-vm: the configuration of {name} (--config, --set): {error}");
+            let binary = crate::binary_name();
+            eprintln!("{binary}: the configuration of {name} (--config, --set): {error}");
             exit_code::USAGE
         }
         Err(error) => {
