@@ -38,7 +38,7 @@ pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
     let report = match options.workload.run(&options.settings) {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("otp-vm bench: {error}");
+            eprintln!("{} bench: {error}", crate::binary_name());
             return ExitCode::from(match error {
                 BenchError::NoWork(_) => exit_code::USAGE,
                 _ => exit_code::FAILED,

@@ -60,7 +60,7 @@ pub fn main(modules: impl IntoIterator<Item: Into<Runnable>>) -> ExitCode {
         "info"
     });
     if let Err(error) = logged {
-        eprintln!("otp-vm: {error}");
+        eprintln!("{}: {error}", binary_name());
         return ExitCode::from(exit_code::USAGE);
     }
     match matches.subcommand() {
@@ -107,7 +107,7 @@ fn run_module(modules: &[Runnable], matches: &ArgMatches) -> ExitCode {
     let (files, set) = match options.configs() {
         Ok(configs) => configs,
         Err(error) => {
-            eprintln!("otp-vm: {error}");
+            eprintln!("{}: {error}", binary_name());
             return ExitCode::from(exit_code::USAGE);
         }
     };
@@ -146,31 +146,35 @@ fn strangers<'a>(modules: &'a [Runnable], config: &'a Config) -> impl Iterator<I
         .filter(move |app| !known(app.as_str()))
 }
 
-/// Who asks for a module or a workload that is not there is told where they are listed, by the binary's own name.
+/// Who asks for a module or a workload that is not there is told where they are listed, and who writes an option of
+/// `run` behind the module is told where it stands: by the binary's own name.
 fn with_hint(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidSubcommand {
-        return error;
-    }
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
         _ => String::new(),
     };
-    let hint = if usage.contains("<MODULE>") {
-        Some(("modules", "modules"))
-    } else if usage.contains("<WORKLOAD>") {
-        Some(("bench --help", "workloads"))
-    } else {
-        None
+    let binary = binary_name();
+    let hint = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::InvalidSubcommand, _) if usage.contains("<MODULE>") => {
+            format!("`{binary} modules` lists the modules")
+        }
+        (ErrorKind::InvalidSubcommand, _) if usage.contains("<WORKLOAD>") => {
+            format!("`{binary} bench --help` lists the workloads")
+        }
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(option)))
+            if usage.contains(" run ") && run::VmOptions::has(option) =>
+        {
+            format!("`{option}` stands before the module: `{binary} run {option} … MODULE`")
+        }
+        _ => return error,
     };
-    if let Some((command, what)) = hint {
-        let hint = format!("`{} {command}` lists the {what}", binary_name()).into();
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
-    }
+    let hints = ContextValue::StyledStrs(vec![hint.into()]);
+    error.insert(ContextKind::Suggested, hints);
     error
 }
 
 /// As its caller calls it: another crate's binary has a name of its own.
-fn binary_name() -> String {
+pub(crate) fn binary_name() -> String {
     let path = env::args_os().next().unwrap_or_default();
     Path::new(&path).file_name().map_or_else(
         || "otp-vm".to_owned(),
@@ -196,7 +200,8 @@ fn printed(output: io::Result<()>, code: u8) -> ExitCode {
             // Nothing is left to tell who has no standard error either.
             let _ = writeln!(
                 io::stderr(),
-                "otp-vm: the output could not be written: {error}"
+                "{}: the output could not be written: {error}",
+                binary_name()
             );
             ExitCode::from(exit_code::FAILED)
         }

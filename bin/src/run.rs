@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, Command};
 use otp_stdlib::application::{
     ApplicationError, Config, ConfigError, Controller, ControllerOptions, ensure_all_started_as,
 };
@@ -54,6 +54,16 @@ pub(crate) struct VmOptions {
 }
 
 impl VmOptions {
+    /// Whether this is one of them, such as `--config`.
+    pub(crate) fn has(option: &str) -> bool {
+        let name = option.strip_prefix("--");
+        let all = Self::augment_args(Command::new("run"));
+        name.is_some()
+            && all
+                .get_arguments()
+                .any(|argument| argument.get_long() == name)
+    }
+
     /// What the files say, and what `--set` does.
     pub(crate) fn configs(&self) -> Result<(Config, Config), ConfigError> {
         let mut set = Config::new();
@@ -151,7 +161,8 @@ pub(crate) fn run(release: Release, modules: &[Runnable], options: &VmOptions) -
             exit_code::USAGE
         }
         Ok(End::Misconfigured(error)) => {
-            eprintln!("otp-vm: the configuration of {name} (--config, --set): {error}");
+            let binary = crate::binary_name();
+            eprintln!("{binary}: the configuration of {name} (--config, --set): {error}");
             exit_code::USAGE
         }
         Err(error) => {

@@ -94,6 +94,38 @@ fn an_unknown_module_or_workload_is_told_where_they_are_listed_by_the_binarys_ow
 }
 
 #[test]
+fn an_option_of_run_behind_the_module_is_told_where_it_stands() {
+    for option in ["--config", "--set", "--schedulers", "--shutdown-limit"] {
+        let output = otp_vm(&["run", "kv", option, "1"]);
+        assert_eq!(output.status.code(), Some(2));
+        let hint = format!("`{option}` stands before the module: `otp-vm run {option} … MODULE`");
+        assert!(
+            text(&output.stderr).contains(&hint),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    let unknown = otp_vm(&["run", "kv", "--no-such-option"]);
+    assert!(!text(&unknown.stderr).contains("before the module"));
+}
+
+#[test]
+fn errors_begin_with_the_binarys_own_name() {
+    for arguments in [
+        &["run", "--config", "no_such_file.toml", "kv"][..],
+        &["bench", "call", "--n", "5", "--clients", "10"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
+            .arg0("/somewhere/mine")
+            .args(arguments)
+            .output()
+            .expect("the binary runs");
+        let error = text(&output.stderr);
+        assert!(error.starts_with("mine"), "{error}");
+    }
+}
+
+#[test]
 fn levels_of_the_log_that_are_none_are_refused() {
     let output = Command::new(env!("CARGO_BIN_EXE_otp-vm"))
         .env("RUST_LOG", "otp_vm=loud")

@@ -273,7 +273,7 @@ fn has_the_same_binary_with_its_own_module() {
         (Some(2), "back starts\nback stops\n"),
         "{error}"
     );
-    let told = "otp-vm: the configuration of front (--config, --set): front.word is 7, and no alloc::string::String: ";
+    let told = "outside: the configuration of front (--config, --set): front.word is 7, and no alloc::string::String: ";
     assert!(error.contains(told), "{error}");
     assert!(error.contains("; give it another value"), "{error}");
     let (code, said, error) = set("back.word=dies", "back");

@@ -10,7 +10,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use otp_stdlib::ChildError;
-use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
 use otp_stdlib::prelude::*;
 use otp_vm::simulation::Simulation;
 use otp_vm::{Context, ExitReason, Vm};

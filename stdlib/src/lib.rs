@@ -140,6 +140,7 @@ pub mod prelude {
     pub use crate::gen_event::{self, EventHandler, EventManager, EventManagerRef};
     pub use crate::gen_server::{self, GenServer, Init, NoMessage, NoReply, Reply, ServerRef};
     pub use crate::gen_statem::{self, GenStatem, StatemRef};
+    pub use crate::partition_supervisor::{PartitionFlags, PartitionSupervisor};
     pub use crate::registry::Registry;
     pub use crate::supervisor::{
         ChildSpec, Restart, Shutdown, Supervisor, SupervisorFlags, SupervisorRef,

@@ -416,7 +416,6 @@ impl<S: GenServer> PartitionSupervisor<S> {
     /// `{:via, PartitionSupervisor, {Name, Key}}`.
     ///
     /// ```
-    /// # use otp_stdlib::partition_supervisor::{PartitionFlags, PartitionSupervisor};
     /// # use otp_stdlib::prelude::*;
     /// # use otp_vm::{Context, Vm};
     /// # let vm = Vm::builder().schedulers(1).build()?;

@@ -197,7 +197,7 @@ impl Config {
     /// [`ConfigError::Text`], with what is wanted.
     pub fn set_text(&mut self, text: &str) -> Result<(), ConfigError> {
         let wrong = |what: &str| ConfigError::Text(text.to_owned(), what.to_owned());
-        let form = "give APP.KEY=VALUE, such as kv.acceptors=4";
+        let form = "give APP.KEY=VALUE, such as shop.tills=4";
         let (place, value) = text.split_once('=').ok_or_else(|| wrong(form))?;
         let (app, key) = place.split_once('.').ok_or_else(|| wrong(form))?;
         if app.is_empty() || key.is_empty() || key.contains('.') {
@@ -424,7 +424,7 @@ mod tests {
             "kv.a.b=4",
         ] {
             let error = config.set_text(text).unwrap_err().to_string();
-            assert!(error.ends_with("such as kv.acceptors=4"), "{error}");
+            assert!(error.ends_with("such as shop.tills=4"), "{error}");
         }
         for text in [
             "kv.x=\"missing",
