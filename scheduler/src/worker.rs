@@ -324,8 +324,11 @@ impl Local {
 
     /// Gives the searching count back once there is something to run; see `idle.rs`, step 2.
     fn end_search(&self) {
-        if self.searching.replace(false) && self.core.idle.end_search() && self.core.has_work() {
-            self.wake_another();
+        if self.searching.replace(false) {
+            self.hope.ends();
+            if self.core.idle.end_search() && self.core.has_work() {
+                self.wake_another();
+            }
         }
     }
 

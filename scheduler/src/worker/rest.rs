@@ -71,8 +71,8 @@ impl Hope {
         }
     }
 
-    /// The worker sleeps after all.
-    fn was_in_vain(&self) {
+    /// The search is over: the worker sleeps, or has found what was not stolen.
+    pub(super) fn ends(&self) {
         self.looked.set(false);
     }
 }
@@ -85,7 +85,7 @@ impl Local {
         if host.is_none() && self.searching.get() && self.looks_on() {
             return;
         }
-        self.hope.was_in_vain();
+        self.hope.ends();
         self.wait(host.unwrap_or(u64::MAX), || core.has_work());
         self.turns.limit_credit();
     }
@@ -276,7 +276,7 @@ mod tests {
     fn looks(hope: &Hope, rests: usize) -> usize {
         let in_vain = |_: &usize| {
             let looks = hope.is_worth_a_look();
-            hope.was_in_vain();
+            hope.ends();
             looks
         };
         (0..rests).filter(in_vain).count()
