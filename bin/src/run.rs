@@ -10,6 +10,7 @@
 //! 4. The VM is shut down with what is left of the limit; who is there then is killed and counted. A second signal
 //!    doesn't wait, unless it is the first one told twice ([`SAME_SIGNAL`]).
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -240,7 +241,7 @@ fn failed_start(
             if given.is_ok_and(|(reason, _)| Some(&reason) == refusal) {
                 return End::Refused;
             }
-            match bad_environment_value(reason.to_term().root(), REASONS_IN_REASONS) {
+            match bad_environment_value(reason.to_term().root()) {
                 Some(text) => End::Misconfigured(text),
                 None => End::NotStarted(error.to_string()),
             }
@@ -252,22 +253,26 @@ fn failed_start(
     }
 }
 
-/// A supervisor wraps the reason of a child twice. Deeper than so many trees in each other nobody looks.
-const REASONS_IN_REASONS: usize = 32;
+/// Parts of a reason that are looked at. A supervisor wraps the reason of a child into four more.
+const PARTS_LOOKED_AT: usize = 1000;
 
 /// What an application's start says of a value that it could not read, in its own reason, or in that of a child that
-/// did not start, so deep inside of it.
-fn bad_environment_value(reason: Term<'_>, deep: usize) -> Option<String> {
+/// did not start.
+fn bad_environment_value(reason: Term<'_>) -> Option<String> {
     #[derive(Deserialize)]
     enum Reason {
         BadEnvironmentValue(String),
     }
-    if let Ok(Reason::BadEnvironmentValue(text)) = from_term(reason) {
-        return Some(text);
+    let mut parts = VecDeque::from([reason]);
+    for _ in 0..PARTS_LOOKED_AT {
+        let part = parts.pop_front()?;
+        if let Ok(Reason::BadEnvironmentValue(text)) = from_term(part) {
+            return Some(text);
+        }
+        let inside = part.as_tuple().into_iter().flat_map(|parts| parts.iter());
+        parts.extend(inside.take(PARTS_LOOKED_AT));
     }
-    let deeper = deep.checked_sub(1)?;
-    let mut inside = reason.as_tuple()?.iter();
-    inside.find_map(|reason| bad_environment_value(reason, deeper))
+    None
 }
 
 /// What the end of the controller says: `{shutdown, {application_terminated, App, Reason}}`.
@@ -369,7 +374,7 @@ mod tests {
     #[test]
     fn a_value_that_a_child_could_not_read_is_told() {
         let told = "{bad_environment_value, <<\"no\">>}";
-        let deep = "{".repeat(200) + told + &"}".repeat(200);
+        let far = format!("{{{}{told}}}", "0, ".repeat(PARTS_LOOKED_AT));
         for (reason, expected) in [
             (told, Some("no")),
             (
@@ -377,10 +382,10 @@ mod tests {
                 Some("no"),
             ),
             ("{{badarg, <<\"no\">>}, {shop, start, []}}", None),
-            (&deep, None),
+            (&far, None),
         ] {
             let reason: OwnedTerm = reason.parse().unwrap();
-            let text = bad_environment_value(reason.root(), REASONS_IN_REASONS);
+            let text = bad_environment_value(reason.root());
             assert_eq!(text.as_deref(), expected);
         }
     }
