@@ -29,7 +29,7 @@ use super::env::group_leader_of;
 use super::spec::ApplicationSpec;
 use super::wire::{Child, FromMaster, ToMaster, ToStarter};
 use super::{StartType, phases};
-use crate::unwind::Caught;
+use crate::unwind::{Caught, drop_caught};
 
 /// Whose processes these are.
 #[derive(Clone)]
@@ -213,6 +213,7 @@ impl Starter {
             // OTP lets it go; then nobody would end it.
             cx.exit_process(top, ExitReason::shutdown());
             self.ended(cx, top).await;
+            drop_caught(kept);
             return Err(reason);
         }
         Ok((top, kept))

@@ -408,3 +408,17 @@ fn a_chain_of_dependencies_may_be_long() {
         assert_eq!(started[0].as_str(), "link0");
     });
 }
+
+#[test]
+fn what_depends_on_one_that_may_not_run_yet_does_not_start() {
+    suite(async |mut cx: Context| {
+        let cx = &mut cx;
+        for spec in [library("ground", []), library("top", ["ground"])] {
+            application::define(cx, spec).await.unwrap();
+        }
+        application::load(cx, "ground").await.unwrap();
+        application::permit(cx, "ground", false).await.unwrap();
+        let error = application::ensure_all_started(cx, "top").await;
+        assert_eq!(shown(error), "{top,{not_started,ground}}");
+    });
+}

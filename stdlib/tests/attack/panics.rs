@@ -15,7 +15,7 @@ use otp_stdlib::prelude::*;
 use otp_stdlib::supervisor::{Supervise, SupervisorInit};
 use otp_stdlib::sys::DebugOption;
 use otp_stdlib::{ChildError, StartError, gen_statem};
-use otp_vm::{CallError, Context, ExitReason, Pid, Vm};
+use otp_vm::{CallError, Context, ExitReason, Pid, Term, Vm};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -776,5 +776,41 @@ fn a_registration_that_panics_leaves_nothing() {
         let partition = cx.whereis("names").unwrap();
         let links = cx.process_info(holder).unwrap().links;
         assert!(!links.contains(&partition), "a link for no key");
+    });
+}
+
+/// Its phase fails, and what it keeps panics when it is dropped.
+struct Halfway(#[expect(dead_code, reason = "it is dropped")] Mine);
+
+impl Application for Halfway {
+    type Args = ();
+
+    async fn start(_: StartType, (): (), cx: &mut Context) -> Result<(Pid, Self), StartError> {
+        let flags = SupervisorFlags::one_for_one();
+        let top = application::tree(Supervisor::start_link(cx, flags, Vec::new()).await)?;
+        Ok((top, Self(Mine("drop".into()))))
+    }
+
+    async fn start_phase(
+        _: &str,
+        _: StartType,
+        _: Term<'_>,
+        _: &mut Context,
+    ) -> Result<(), ExitReason> {
+        Err(reason("the phase's"))
+    }
+}
+
+#[test]
+fn a_phase_that_fails_gives_its_reason_though_what_was_kept_panics() {
+    run(async |mut cx: Context| {
+        let cx = &mut cx;
+        Controller::start_link(cx, ControllerOptions::new())
+            .await
+            .unwrap();
+        let spec = ApplicationSpec::new("halfway").module::<Halfway>(());
+        let error = application::start(cx, spec.start_phase("open", &())).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the phase's"), "{error}");
     });
 }
