@@ -44,8 +44,8 @@ impl Context {
     /// let run = vm.run(|mut cx| async move {
     ///     let other = cx.spawn_link(|mut cx| async move { drop(cx.receive().await) }).unwrap();
     ///     cx.unlink(other);
-    ///     cx.exit_process(other, ExitReason::new("gone"));
     ///     let monitor = cx.monitor(other);
+    ///     cx.exit_process(other, ExitReason::new("gone"));
     ///     cx.await_down(monitor).await.reason
     /// });
     /// // This process lives.
