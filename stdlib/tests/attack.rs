@@ -5,6 +5,8 @@ mod common;
 #[path = "common/simulated.rs"]
 mod simulated;
 
+#[path = "attack/destructors.rs"]
+mod destructors;
 #[path = "attack/floods.rs"]
 mod floods;
 #[path = "attack/kills.rs"]
